@@ -1,0 +1,141 @@
+"""The proxy operation: attenuates an image where its heatmap is hot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+
+def _blended(
+    images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    return (1.0 - weight * heatmaps[..., tf.newaxis]) * images
+
+
+def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Callable[..., tf.Tensor]:
+    def fill(
+        images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        return factor * reduce(images, axis=[1, 2], keepdims=True)
+
+    return fill
+
+
+def _constant(value: float) -> Callable[..., tf.Tensor]:
+    def fill(
+        images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        return tf.constant(value, images.dtype)
+
+    return fill
+
+
+def _blur(images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    # Averaging over 16ths of the side and enlarging again removes the same detail as a wide
+    # Gaussian at a fraction of its cost.
+    size = tf.shape(images)[1:3]
+    coarse = tf.image.resize(images, tf.maximum(size // 16, 2), method="area")
+    return tf.image.resize(coarse, size, method="bilinear")
+
+
+def _noise(images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform(tf.shape(images), seed=seed, dtype=images.dtype)
+
+
+_FILLS: dict[str, Callable[..., tf.Tensor]] = {
+    "blended": _blended,
+    "mean": _statistic(tf.reduce_mean),
+    "max": _statistic(tf.reduce_max),
+    "min": _statistic(tf.reduce_min),
+    "halfmax": _statistic(tf.reduce_max, 0.5),
+    "black": _constant(0.0),
+    "white": _constant(1.0),
+    "blur": _blur,
+    "noise": _noise,
+}
+REPLACEMENTS: tuple[str, ...] = tuple(_FILLS)
+
+
+def attenuate(
+    images: tf.Tensor,
+    heatmaps: tf.Tensor,
+    *,
+    threshold: float | tf.Tensor = 0.85,
+    weight: float | tf.Tensor = 0.1,
+    replacement: str = "blended",
+    seed: tf.Tensor | tuple[int, int] = (0, 0),
+) -> tf.Tensor:
+    """Each image attenuated where its heatmap is hot.
+
+    Args:
+        images: [B, H, W, C] float32 in [0, 1]. Not modified.
+        heatmaps: [B, H, W] float32 in [0, 1].
+        threshold: Heat at or above this is hot. A number in [0, 1], or a [B] float32 tensor with
+            one threshold per image (as `area_thresholds` gives).
+        weight: For `blended`, the share of light removed where heat is 1. A number in [0, 1], or a
+            scalar tensor.
+        replacement: What stands in the region: `blended` is `(1 - weight * heat) * image`;
+            `mean`, `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image
+            itself, per channel; `black`, `white`; `blur` (detail finer than a 16th of the side
+            removed); `noise` (uniform in [0, 1]).
+        seed: Two integers; `noise` depends on them alone.
+
+    Returns:
+        [B, H, W, C] float32 in [0, 1].
+
+    Raises:
+        ValueError: A number is outside its range, or a name is unknown.
+
+    Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023); `blur` and `noise` are ours.
+    """
+    if replacement not in _FILLS:
+        raise ValueError(
+            f"`replacement` must be one of {', '.join(REPLACEMENTS)}. Received: {replacement!r}"
+        )
+    weight = _checked("weight", weight)
+    fill = _FILLS[replacement](images, heatmaps, weight, tf.convert_to_tensor(seed))
+    return tf.where(_is_hot(heatmaps, threshold)[..., tf.newaxis], fill, images)
+
+
+def area_thresholds(heatmaps: tf.Tensor, *, threshold: float, max_area: float | None) -> tf.Tensor:
+    """The threshold of each image at which at most `max_area` of its pixels are replaced.
+
+    Args:
+        heatmaps: [B, H, W] float32 in [0, 1], of known shape, already at the size of the image.
+        threshold: The lowest threshold, in [0, 1].
+        max_area: Largest share of pixels to replace, in (0, 1]; the hottest are kept, and pixels
+            that tie at the limit are all left out. None: no cap.
+
+    Returns:
+        [B] float32, each at least `threshold`; slightly above 1 where no pixel may be replaced.
+    """
+    batch, height, width = heatmaps.shape
+    lowest = tf.fill([batch], tf.constant(threshold, tf.float32))
+    allowed = math.floor(height * width * (1.0 if max_area is None else max_area))
+    if allowed == height * width:
+        return lowest
+    hottest_first = tf.sort(tf.reshape(heatmaps, [batch, -1]), axis=1, direction="DESCENDING")
+    just_above = tf.math.nextafter(hottest_first[:, allowed], tf.constant(2.0, tf.float32))
+    # What follows 0 is subnormal, which some processors treat as 0 again.
+    just_above = tf.maximum(just_above, np.finfo(np.float32).tiny)
+    return tf.maximum(lowest, just_above)
+
+
+def replaced_share(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
+    """The share of pixels that `attenuate` replaces in each image: [B] float32 in [0, 1]."""
+    return tf.reduce_mean(tf.cast(_is_hot(heatmaps, threshold), tf.float32), axis=[1, 2])
+
+
+def _is_hot(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
+    threshold = _checked("threshold", threshold)
+    return heatmaps >= tf.reshape(threshold, [-1, 1, 1])
+
+
+def _checked(name: str, value: float | tf.Tensor) -> tf.Tensor:
+    """A number checked to be in [0, 1]; a tensor, whose values tracing cannot see, as it is."""
+    if isinstance(value, (int, float, np.floating)) and not 0.0 <= value <= 1.0:
+        raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
+    return tf.cast(value, tf.float32)

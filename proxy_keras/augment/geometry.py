@@ -1,0 +1,97 @@
+"""The geometric augmentation of the training recipe: horizontal flips and small rotations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class FlipAndRotate:
+    """Batches flipped and rotated at random, fully determined by a seed.
+
+    Attributes:
+        flip: Chance of a horizontal flip, in [0, 1].
+        degrees: Largest rotation either way, in degrees, in [0, 180]. Rotations are bilinear, and
+            what comes in from outside repeats the mirrored image.
+    """
+
+    flip: float = 0.5
+    degrees: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.flip <= 1.0:
+            raise ValueError(f"`flip` must be in [0, 1]. Received: {self.flip}")
+        if not 0.0 <= self.degrees <= 180.0:
+            raise ValueError(f"`degrees` must be in [0, 180]. Received: {self.degrees}")
+
+    def __call__(
+        self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch with each image flipped and rotated.
+
+        Args:
+            images: [B, H, W, C] float32.
+            labels: [B] or [B, K]; returned as they are.
+            seed: [2] int64; the same seed gives the same batch.
+
+        Returns:
+            Images of the same shape, dtype and range, and the labels.
+        """
+        if self.flip > 0:
+            images = self._flipped(images, tf.random.fold_in(seed, 0))
+        if self.degrees > 0:
+            images = self._rotated(images, tf.random.fold_in(seed, 1))
+        return images, labels
+
+    def _flipped(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        draw = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed=seed)
+        return tf.where(draw < self.flip, tf.reverse(images, axis=[2]), images)
+
+    def _rotated(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        limit = math.radians(self.degrees)
+        angles = tf.random.stateless_uniform(
+            [tf.shape(images)[0]], seed=seed, minval=-limit, maxval=limit
+        )
+        return rotate(images, angles)
+
+
+def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
+    """Images rotated about their centres.
+
+    Args:
+        images: [B, H, W, C] float32.
+        angles: [B] float32, radians, counter-clockwise as seen on screen.
+
+    Returns:
+        [B, H, W, C] float32: bilinear, borders mirrored.
+    """
+    height = tf.cast(tf.shape(images)[1], tf.float32)
+    width = tf.cast(tf.shape(images)[2], tf.float32)
+    cos, sin = tf.cos(angles), tf.sin(angles)
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    zeros = tf.zeros_like(angles)
+    # Row-major [a0 a1 a2 b0 b1 b2 c0 c1]: output (x, y) reads input (a0 x + a1 y + a2, ...).
+    transforms = tf.stack(
+        [
+            cos,
+            -sin,
+            centre_x - cos * centre_x + sin * centre_y,
+            sin,
+            cos,
+            centre_y - sin * centre_x - cos * centre_y,
+            zeros,
+            zeros,
+        ],
+        axis=1,
+    )
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )

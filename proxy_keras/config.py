@@ -1,0 +1,236 @@
+"""The settings of the method and of a training, checked at the door, to and from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+CONTROLS: tuple[str, ...] = ("random_mask", "proxies_off")
+PRECISIONS: tuple[str, ...] = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+
+
+def _require(ok: bool, rule: str, received: object) -> None:
+    if not ok:
+        raise ValueError(f"{rule} Received: {received!r}")
+
+
+class _Json:
+    """Dataclasses that can be written as JSON and read back with a check of the keys."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The settings that `to_dict` gave; missing ones get their default.
+
+        Raises:
+            ValueError: A key is unknown, or a value breaks a rule.
+        """
+        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = set(values) - set(fields)
+        _require(not unknown, f"Settings of {cls.__name__} are {', '.join(fields)}.", unknown)
+        nested: dict[str, type[_Json]] = {"data": DataConfig, "proxy": ProxyConfig}
+        read = {
+            name: nested[name].from_dict(value)
+            if name in nested and isinstance(value, Mapping)
+            else value
+            for name, value in values.items()
+        }
+        return cls(**read)
+
+    def save(self, path: Path) -> None:
+        """Writes the settings as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class DataConfig(_Json):
+    """Where the images come from, and how they are split.
+
+    Attributes:
+        source: `digits`, `decoy_digits`, a folder, `npz:FILE` or `tfds:NAME`.
+        image_size: Side in pixels; None: what is natural for the source.
+        seed: Keys the split and everything random in the data.
+        val: Share of the training part that becomes the validation split, in (0, 1).
+        test: Share that becomes the test split where the source has none, in (0, 1).
+        folds: Number of folds, >= 2, for a validation split by k-fold; None: by share.
+        fold: Which fold validates, from 0.
+        shortcut: Share of training images whose class a planted corner patch tells, in [0, 1];
+            None: no patch.
+        strict: Any unreadable image is an error, instead of being listed and left out.
+        data_dir: Where prepared `tfds:` data lie; None: the library's own place.
+    """
+
+    source: str
+    image_size: int | None = None
+    seed: int = 0
+    val: float = 0.15
+    test: float = 0.15
+    folds: int | None = None
+    fold: int | None = None
+    shortcut: float | None = None
+    strict: bool = False
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        _require(size is None or size >= 8, "`image_size` must be >= 8 pixels.", size)
+        for name in ("val", "test"):
+            share = getattr(self, name)
+            _require(0.0 < share < 1.0, f"`{name}` must be in (0, 1).", share)
+        if self.folds is not None or self.fold is not None:
+            folds, fold = self.folds, self.fold
+            _require(
+                folds is not None and fold is not None and folds >= 2 and 0 <= fold < folds,
+                "`folds` must be >= 2, and `fold` one of 0 to folds - 1.",
+                (folds, fold),
+            )
+        rate = self.shortcut
+        _require(rate is None or 0.0 <= rate <= 1.0, "`shortcut` must be in [0, 1].", rate)
+
+
+@dataclass(frozen=True)
+class ProxyConfig(_Json):
+    """The hyper-parameters of Proxy Attention; the defaults are the thesis's.
+
+    Attributes:
+        schedule: When steps run, such as "5,p,9,p,4", "every:3" or "plateau:3".
+        method: Attribution method: a name of `attribution.names()`.
+        threshold: Heat at or above which a pixel is replaced, in [0, 1].
+        weight: Share of light removed where heat is 1 (`blended` only), in [0, 1].
+        subset: Share of the selected images that get a proxy, in (0, 1].
+        replacement: `blended`, `mean`, `max`, `min`, `halfmax`, `black`, `white`, `blur`, `noise`.
+        select: `wrong`, `loss`, `margin`, `random` or `all`.
+        explain: Which class the heatmap explains: `predicted`, `true` or `contrast`.
+        region: `hot`, or `cold`: the background is attenuated instead, where
+            `heat <= 1 - threshold`, as if `1 - heat` were the heatmap.
+        max_area: Largest share of an image's pixels to replace, in (0, 1]; None: no cap.
+        smooth: Standard deviation of a Gaussian on the map, in cells; 0: none.
+        clear_every_step: Each step starts from no proxies; False: an image keeps its heatmap until
+            a later step gives it a new one.
+        keep_epochs: Epochs after which a proxy expires, >= 1; None: never.
+        show: Chance, drawn anew each epoch, that an image with a proxy is shown as its proxy, in
+            (0, 1].
+        engine: `compiled`, or `tf-keras-vis`, the slower reference.
+        target_layer: Layer whose activations are explained; None: found by itself.
+        control: None, `random_mask` or `proxies_off`.
+    """
+
+    schedule: str = "every:5"
+    method: str = "grad_cam_plus_plus"
+    threshold: float = 0.85
+    weight: float = 0.1
+    subset: float = 0.2
+    replacement: str = "blended"
+    select: str = "wrong"
+    explain: str = "predicted"
+    region: str = "hot"
+    max_area: float | None = None
+    smooth: float = 0.0
+    clear_every_step: bool = True
+    keep_epochs: int | None = None
+    show: float = 1.0
+    engine: str = "compiled"
+    target_layer: str | None = None
+    control: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "weight"):
+            value = getattr(self, name)
+            _require(0.0 <= value <= 1.0, f"`{name}` must be in [0, 1].", value)
+        for name in ("subset", "show"):
+            value = getattr(self, name)
+            _require(0.0 < value <= 1.0, f"`{name}` must be in (0, 1].", value)
+        area, keep = self.max_area, self.keep_epochs
+        _require(area is None or 0.0 < area <= 1.0, "`max_area` must be in (0, 1].", area)
+        _require(self.smooth >= 0.0, "`smooth` must be >= 0 (cells).", self.smooth)
+        _require(keep is None or keep >= 1, "`keep_epochs` must be >= 1.", keep)
+        _require(self.region in ("hot", "cold"), "`region` must be 'hot' or 'cold'.", self.region)
+        _require(
+            self.control is None or self.control in CONTROLS,
+            f"`control` must be None or one of {', '.join(CONTROLS)}.",
+            self.control,
+        )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "thesis": {},
+    "shortcut": {
+        "schedule": "every:3,finish:0.2",
+        "select": "all",
+        "subset": 1.0,
+        "show": 0.5,
+        "threshold": 0.5,
+        "weight": 1.0,
+    },
+}
+"""Named settings: what differs from the defaults of `ProxyConfig`."""
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Json):
+    """A whole training; the defaults are the thesis's recipe.
+
+    Attributes:
+        data: See `DataConfig`.
+        proxy: See `ProxyConfig`; None: plain training.
+        model: A name of `models.names()`.
+        weights: `none`, `imagenet`, or a file of weights.
+        freeze: Only the head is trained.
+        head_epochs: Epochs in which only the head is trained, before all others and not counted
+            in `epochs`, >= 0.
+        epochs: Epochs, >= 1.
+        batch_size: Examples per step, >= 1, or "auto".
+        lr: Learning rate > 0 (the one-cycle peak is twice that), or "auto".
+        weight_decay: AdamW's, >= 0.
+        one_cycle: Whether the learning rate follows one cycle; else it is constant.
+        flip: Chance of a horizontal flip, in [0, 1].
+        rotation: Largest rotation either way, degrees, in [0, 180].
+        precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`.
+        seed: Keys initial weights, dropout, order and augmentation.
+    """
+
+    data: DataConfig
+    proxy: ProxyConfig | None = field(default_factory=ProxyConfig)
+    model: str = "resnet18"
+    weights: str = "none"
+    freeze: bool = False
+    head_epochs: int = 0
+    epochs: int = 20
+    batch_size: int | str = 64
+    lr: float | str = 1e-3
+    weight_decay: float = 1e-5
+    one_cycle: bool = True
+    flip: float = 0.5
+    rotation: float = 10.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "`epochs` must be >= 1.", self.epochs)
+        _require(self.head_epochs >= 0, "`head_epochs` must be >= 0.", self.head_epochs)
+        size, lr = self.batch_size, self.lr
+        size_ok = size == "auto" if isinstance(size, str) else size >= 1
+        _require(size_ok, "`batch_size` must be >= 1, or 'auto'.", size)
+        lr_ok = lr == "auto" if isinstance(lr, str) else lr > 0.0
+        _require(lr_ok, "`lr` must be > 0, or 'auto'.", lr)
+        _require(self.weight_decay >= 0.0, "`weight_decay` must be >= 0.", self.weight_decay)
+        _require(0.0 <= self.flip <= 1.0, "`flip` must be in [0, 1].", self.flip)
+        _require(0.0 <= self.rotation <= 180.0, "`rotation` must be in [0, 180].", self.rotation)
+        _require(
+            self.precision in PRECISIONS,
+            f"`precision` must be one of {', '.join(PRECISIONS)}.",
+            self.precision,
+        )
+        _require(self.seed >= 0, "`seed` must be >= 0.", self.seed)

@@ -1,0 +1,73 @@
+"""Scales, smooths and enlarges heatmaps: the arithmetic that attribution and attenuation share."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+
+def normalise(heatmaps: tf.Tensor) -> tf.Tensor:
+    """Each heatmap scaled to [0, 1] by its own minimum and maximum.
+
+    Args:
+        heatmaps: [B, h, w] float32, any finite values.
+
+    Returns:
+        [B, h, w] float32 in [0, 1]. A constant map (blank) becomes all zeros, never NaN.
+    """
+    low = tf.reduce_min(heatmaps, axis=[1, 2], keepdims=True)
+    high = tf.reduce_max(heatmaps, axis=[1, 2], keepdims=True)
+    # Halving first keeps `high - low` finite when the values span the whole float32 range.
+    span = high / 2 - low / 2
+    return tf.math.divide_no_nan(heatmaps / 2 - low / 2, span)
+
+
+def enlarge(heatmaps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+    """Heatmaps resized bilinearly with half-pixel centres.
+
+    Args:
+        heatmaps: [B, h, w] float32.
+        size: (H, W) in pixels.
+
+    Returns:
+        [B, H, W] float32, within the range of the input.
+    """
+    return tf.image.resize(heatmaps[..., tf.newaxis], size, method="bilinear")[..., 0]
+
+
+def smooth(heatmaps: tf.Tensor, sigma: float) -> tf.Tensor:
+    """Heatmaps blurred by a Gaussian whose standard deviation is given in cells.
+
+    Args:
+        heatmaps: [B, h, w] float32.
+        sigma: Standard deviation in cells, >= 0. At 0 the maps come back as they are.
+
+    Returns:
+        [B, h, w] float32; the border is reflected, so a constant map stays constant.
+
+    Raises:
+        ValueError: `sigma` is negative.
+    """
+    if sigma < 0:
+        raise ValueError(f"`smooth` must be >= 0 (in cells). Received: {sigma}")
+    if sigma == 0:
+        return heatmaps
+    radius = max(1, math.ceil(3 * sigma))
+    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+    kernel = tf.exp(-tf.square(offsets) / (2 * sigma**2))
+    kernel /= tf.reduce_sum(kernel)
+    maps = heatmaps[..., tf.newaxis]
+    maps = _blur_axis(maps, kernel, radius, axis=1)
+    return _blur_axis(maps, kernel, radius, axis=2)[..., 0]
+
+
+def _blur_axis(maps: tf.Tensor, kernel: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
+    """`maps` [B, h, w, 1] convolved along one axis, borders mirrored as often as needed."""
+    length = tf.shape(maps)[axis]
+    # Mirroring by index (0 1 2 -> 2 1 0 0 1 2 2 1 0) works for any radius, unlike tf.pad.
+    index = tf.math.floormod(tf.range(-radius, length + radius), 2 * length)
+    index = tf.minimum(index, 2 * length - 1 - index)
+    maps = tf.gather(maps, index, axis=axis)
+    shape = [-1, 1, 1, 1] if axis == 1 else [1, -1, 1, 1]
+    return tf.nn.conv2d(maps, tf.reshape(kernel, shape), strides=1, padding="VALID")

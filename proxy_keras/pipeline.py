@@ -1,0 +1,332 @@
+"""Subset: a split of the data as tf.data batches; the training one serves proxies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.augment.attenuate import REPLACEMENTS, attenuate
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.store import ProxyStore
+
+Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
+"""Changes read images [B, P, P, 3], given their rows [B]: a pure function of both."""
+
+Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels."""
+
+
+class RowReader(Protocol):
+    """Reads any rows of a data set: arrays or files."""
+
+    image_size: int
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images of the rows [B]: uint8 [B, P, P, 3]. Called from several threads."""
+
+
+@runtime_checkable
+class RowStream(Protocol):
+    """Reads a data set that can only be read from its beginning, in a fixed order."""
+
+    image_size: int
+
+    def stream(self, rows: NDArray[np.int64]) -> tf.data.Dataset:
+        """The given rows, in the order of the stream: (row int64, image uint8 [P, P, 3])."""
+
+
+class Subset:
+    """One split of the data, read in a fixed order.
+
+    Args:
+        reader: Where the images come from.
+        rows: [n] int64, the reader's rows that belong to the split.
+        labels: [n] int32 class ids.
+        example_ids: n ids, unique.
+        name: "train", "val" or "test".
+        seed: Keys everything random.
+        classes: Names of the classes, by class id.
+        finish: Applied to the images as they are read; None: nothing.
+    """
+
+    def __init__(
+        self,
+        reader: RowReader | RowStream,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int32],
+        example_ids: Sequence[str],
+        *,
+        name: str,
+        seed: int,
+        classes: Sequence[str],
+        finish: Finish | None = None,
+    ) -> None:
+        self.rows = np.asarray(rows, np.int64)
+        self.labels = np.asarray(labels, np.int32)
+        self.example_ids = list(example_ids)
+        self.name = name
+        self.seed = seed
+        self.classes = list(classes)
+        self.image_size = reader.image_size
+        self._reader = reader
+        self._finish = finish
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.rows)
+
+    def batches(self, batch_size: int, *, one_hot: bool = False) -> tf.data.Dataset:
+        """The examples in a fixed order, once.
+
+        Args:
+            batch_size: Examples per batch, >= 1; the last batch may be smaller.
+            one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
+
+        Returns:
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels).
+        """
+        return self.originals(batch_size).map(
+            lambda positions, images, labels: (images, self._encode(labels, one_hot))
+        )
+
+    def originals(
+        self, batch_size: int, positions: NDArray[np.int64] | None = None
+    ) -> tf.data.Dataset:
+        """Unchanged examples by position, in ascending order of position where they are chosen.
+
+        Args:
+            batch_size: Examples per batch, >= 1.
+            positions: [m] which of the split's examples, counted from 0; None: all of them.
+
+        Returns:
+            Batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255], labels int32
+            [B]). The order is fixed, but a stream keeps its own.
+        """
+        _check_batch_size(batch_size)
+        chosen = np.arange(len(self)) if positions is None else np.sort(positions)
+        if isinstance(self._reader, RowStream):
+            batches = self._streamed(self._reader, chosen).batch(batch_size)
+        else:
+            batches = tf.data.Dataset.from_tensor_slices(chosen.astype(np.int64)).batch(batch_size)
+            batches = batches.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+        batches = batches.map(
+            lambda places, images: (
+                places,
+                tf.cast(images, tf.float32),
+                tf.gather(tf.constant(self.labels), places),
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return _finished(batches, len(chosen), batch_size)
+
+    def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
+        return tf.one_hot(labels, len(self.classes)) if one_hot else labels
+
+    def _read(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Positions [B] and their images: uint8 [B, P, P, 3]."""
+
+        def read(places: NDArray[np.int64]) -> NDArray[np.uint8]:
+            rows = self.rows[places]
+            return self._completed(self._reader.read(rows), rows)
+
+        # Declared stateless, for it is a pure function of the positions: tf.data may then run
+        # several batches at once, also where deterministic operations are asked for.
+        images = tf.numpy_function(read, [positions], tf.uint8, stateful=False)
+        return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
+
+    def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:
+        """(position int64, image uint8 [P, P, 3]), in the order of the stream."""
+        position_of = np.full([int(self.rows.max()) + 1], -1, np.int64)
+        position_of[self.rows[positions]] = positions
+
+        def complete(row: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            done = tf.numpy_function(
+                lambda image, row: self._completed(image[None], row[None])[0],
+                [image, row],
+                tf.uint8,
+                stateful=False,
+            )
+            return tf.gather(tf.constant(position_of), row), tf.ensure_shape(done, image.shape)
+
+        return reader.stream(self.rows[positions]).map(
+            complete, num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+    def _completed(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return images if self._finish is None else self._finish(images, rows)
+
+
+@dataclass(frozen=True)
+class Attenuation:
+    """How a proxy is made of its original: see `augment.attenuate`."""
+
+    weight: float = 0.1
+    replacement: str = "blended"
+
+
+class TrainSubset(Subset):
+    """The training split: shuffled anew each epoch, proxies in place of their originals.
+
+    Its `store` says which examples have a proxy, and `attenuation` how a proxy is made of them.
+    `ProxyAttention` sets both; datasets read them batch by batch, also datasets built earlier.
+    """
+
+    SHUFFLE_BUFFER = 4096
+    """Examples in the shuffle buffer of a stream. Arrays and files are shuffled completely."""
+
+    def __init__(
+        self,
+        reader: RowReader | RowStream,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int32],
+        example_ids: Sequence[str],
+        *,
+        name: str,
+        seed: int,
+        classes: Sequence[str],
+        finish: Finish | None = None,
+    ) -> None:
+        super().__init__(
+            reader,
+            rows,
+            labels,
+            example_ids,
+            name=name,
+            seed=seed,
+            classes=classes,
+            finish=finish,
+        )
+        self.store = ProxyStore(self.example_ids, seed=seed)
+        self.attenuation = Attenuation()
+
+    def reseed(self, seed: int) -> None:
+        """Keys order, augmentation and draws of proxies by another seed than the split's.
+
+        Removes all proxies. Call it before `batches`: datasets built earlier keep their seed.
+        """
+        self.seed = seed
+        self.store = ProxyStore(self.example_ids, seed=seed)
+
+    def batches(
+        self, batch_size: int, *, one_hot: bool = False, augment: Augment | None = None
+    ) -> tf.data.Dataset:
+        """The examples of an epoch in random order; those with a proxy as their proxy.
+
+        Hand the result to `fit` as it is: without `repeat`, `cache` or `steps_per_epoch`, each
+        epoch opens it anew and sees the proxies of that epoch. `ProxyAttention` stops a training
+        whose arrangement would serve old ones.
+
+        Args:
+            batch_size: Examples per batch, >= 1; the last batch may be smaller.
+            one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
+            augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
+
+        Returns:
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels). Order and augmentation
+            depend on (seed, epoch, batch) alone.
+        """
+        _check_batch_size(batch_size)
+        batches = tf.data.Dataset.range(1).flat_map(lambda _: self._opened()).batch(batch_size)
+        if not isinstance(self._reader, RowStream):
+            batches = batches.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+        # The look-up depends on state and so stays sequential; the costly maps around it do not.
+        batches = batches.enumerate().map(self._look_up)
+        batches = batches.map(
+            lambda images, positions, shown, seed: self._served(
+                images, positions, shown, seed, one_hot, augment
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return _finished(batches, len(self), batch_size)
+
+    def _opened(self) -> tf.data.Dataset:
+        """Positions, or (position, image) of a stream, in the order of the current epoch."""
+        epoch = tf.numpy_function(self.store.open_epoch, [], tf.int64)
+        if isinstance(self._reader, RowStream):
+            # Without this the order would depend on the global seed too. It is set for this
+            # function's graph alone.
+            tf.compat.v1.set_random_seed(1)
+            seeds = tf.random.fold_in(self._seeds(), epoch)
+            seed = tf.random.stateless_uniform([], seeds, None, None, tf.int64)
+            return self._streamed(self._reader, np.arange(len(self))).shuffle(
+                self.SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False
+            )
+        order = tf.numpy_function(
+            lambda e: np.random.default_rng([self.seed, e]).permutation(len(self)),
+            [epoch],
+            tf.int64,
+            stateful=False,
+        )
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [len(self)]))
+
+    def _look_up(
+        self, index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
+        """Images, positions, what is shown as proxies and how, and the seed of the batch."""
+
+        def look_up(places: NDArray[np.int64]) -> tuple[object, ...]:
+            how = self.attenuation
+            code = REPLACEMENTS.index(how.replacement)
+            return *self.store.look_up(places), np.float32(how.weight), np.int32(code)
+
+        positions, images = batch
+        places, heatmaps, thresholds, epoch, weight, code = tf.numpy_function(
+            look_up,
+            [positions],
+            [tf.int32, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32],
+        )
+        shown = (
+            tf.ensure_shape(places, [None]),
+            tf.ensure_shape(heatmaps, [None, None, None]),
+            tf.ensure_shape(thresholds, [None]),
+            tf.ensure_shape(weight, []),
+            tf.ensure_shape(code, []),
+        )
+        seed = tf.random.fold_in(tf.random.fold_in(self._seeds(), epoch), index)
+        return images, positions, shown, seed
+
+    def _served(
+        self,
+        images: tf.Tensor,
+        positions: tf.Tensor,
+        shown: tuple[tf.Tensor, ...],
+        seed: tf.Tensor,
+        one_hot: bool,
+        augment: Augment | None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The finished batch: proxies made, then augmentation."""
+        places, heatmaps, thresholds, weight, code = shown
+        images = tf.cast(images, tf.float32)
+        make = partial(
+            attenuate,
+            tf.gather(images, places) / 255.0,
+            enlarge(heatmaps, (self.image_size, self.image_size)),
+            threshold=thresholds,
+            weight=weight,
+            seed=tf.random.fold_in(seed, 1),
+        )
+        proxies = tf.switch_case(code, [partial(make, replacement=name) for name in REPLACEMENTS])
+        images = tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], proxies * 255.0)
+        labels = self._encode(tf.gather(tf.constant(self.labels), positions), one_hot)
+        if augment is not None:
+            images, labels = augment(images, labels, tf.random.fold_in(seed, 0))
+        return images, labels
+
+    def _seeds(self) -> tf.Tensor:
+        return tf.constant([self.seed, 0], tf.int64)
+
+
+def _finished(batches: tf.data.Dataset, examples: int, batch_size: int) -> tf.data.Dataset:
+    count = -(-examples // batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")

@@ -1,0 +1,242 @@
+"""When proxy steps run: schedules such as "5,p,9,p,4", every n epochs, or on a plateau."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The epochs (counted from 0) of one training at which something happens.
+
+    Attributes:
+        steps: Epochs at whose end a proxy step runs.
+        clears: Epochs before whose beginning all proxies are cleared.
+    """
+
+    steps: frozenset[int]
+    clears: frozenset[int]
+
+
+class Schedule(Protocol):
+    """Says when proxy steps run. `str(schedule)` is the text that `parse` reads back."""
+
+    def plan(self, epochs: int) -> Plan:
+        """The steps and clears of a training of `epochs` epochs; ValueError if they do not fit."""
+
+    def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
+        """Whether a step runs at the end of `epoch`. Called once per epoch, in order."""
+
+    def get_state(self) -> dict[str, float]:
+        """What must be kept so that a resumed training decides as an unbroken one would."""
+
+    def set_state(self, state: dict[str, float]) -> None:
+        """Restores what `get_state` gave."""
+
+
+class _Fixed:
+    """A schedule that is known before training starts, and so has no state."""
+
+    def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
+        return epoch in plan.steps
+
+    def get_state(self) -> dict[str, float]:
+        return {}
+
+    def set_state(self, state: dict[str, float]) -> None:
+        if state:
+            raise ValueError(f"{self} keeps no state. Received: {state}")
+
+
+@dataclass(frozen=True)
+class Segments(_Fixed):
+    """The thesis's schedule: numbers are plain epochs, `p` is an epoch with a step at its end.
+
+    Attributes:
+        parts: Integers >= 1, "p", and "c" (clears all proxies there; takes no epoch).
+    """
+
+    parts: tuple[int | str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("A schedule needs at least one part, such as '5,p,4'.")
+        for part in self.parts:
+            is_count = isinstance(part, int) and not isinstance(part, bool) and part >= 1
+            if not is_count and part not in ("p", "c"):
+                raise ValueError(
+                    "A schedule is made of whole numbers >= 1 (plain epochs), 'p' (an epoch with "
+                    f"a proxy step at its end) and 'c' (clear). Received: {part!r} in "
+                    f"{','.join(map(str, self.parts))!r}"
+                )
+
+    def plan(self, epochs: int) -> Plan:
+        epoch, steps, clears = 0, set(), set()
+        for part in self.parts:
+            if part == "c":
+                clears.add(epoch)
+            else:
+                epoch += part if isinstance(part, int) else 1
+                if part == "p":
+                    steps.add(epoch - 1)
+        if epoch != epochs:
+            raise ValueError(
+                f"The schedule {str(self)!r} has {epoch} epochs ('p' counts as one), but training "
+                f"has {epochs}. Make them equal: epochs={epoch}, or change the schedule."
+            )
+        _warn_of_useless_step(str(self), steps, epochs)
+        return Plan(frozenset(steps), frozenset(clears))
+
+    def __str__(self) -> str:
+        return ",".join(str(part) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Every(_Fixed):
+    """A step at the end of every n-th epoch, and none in a last share of the training.
+
+    Attributes:
+        n: Epochs from one step to the next, >= 1.
+        finish: Share of the epochs at the end that train on originals only, in [0, 1). Proxies
+            are cleared before it.
+    """
+
+    n: int
+    finish: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"`every` needs n >= 1 epochs. Received: {self.n}")
+        if not 0.0 <= self.finish < 1.0:
+            raise ValueError(f"`finish` must be in [0, 1). Received: {self.finish}")
+
+    def plan(self, epochs: int) -> Plan:
+        last = epochs - math.ceil(self.finish * epochs - 1e-9)
+        # A step at the end of the very last epoch would make proxies that nothing trains on.
+        steps = {epoch for epoch in range(self.n - 1, last, self.n) if epoch < last - 1}
+        return Plan(frozenset(steps), frozenset({last} if last < epochs else ()))
+
+    def __str__(self) -> str:
+        return f"every:{self.n}" + (f",finish:{self.finish:g}" if self.finish else "")
+
+
+@dataclass
+class Plateau:
+    """A step whenever a monitored loss has stopped falling.
+
+    Attributes:
+        patience: Epochs without an improvement before a step, >= 1. Counting starts anew after it.
+        min_delta: Smallest fall that counts as an improvement, >= 0.
+        monitor: A key of the epoch's logs that should fall, such as "val_loss".
+    """
+
+    patience: int = 3
+    min_delta: float = 0.0
+    monitor: str = "val_loss"
+    _best: float = field(default=math.inf, repr=False)
+    _waited: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"`patience` must be >= 1. Received: {self.patience}")
+        if self.min_delta < 0:
+            raise ValueError(f"`min_delta` must be >= 0. Received: {self.min_delta}")
+
+    def plan(self, epochs: int) -> Plan:
+        return Plan(frozenset(), frozenset())
+
+    def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
+        if self.monitor not in logs:
+            raise ValueError(
+                f"schedule {str(self)!r} watches {self.monitor!r}, which this training does not "
+                f"log. Logged: {', '.join(sorted(logs))}. Pass validation_data, or another monitor."
+            )
+        value = float(logs[self.monitor])
+        if value < self._best - self.min_delta:
+            self._best, self._waited = value, 0
+            return False
+        self._waited += 1
+        if self._waited < self.patience:
+            return False
+        self._waited = 0
+        return True
+
+    def get_state(self) -> dict[str, float]:
+        return {"best": self._best, "waited": self._waited}
+
+    def set_state(self, state: dict[str, float]) -> None:
+        self._best, self._waited = float(state["best"]), int(state["waited"])
+
+    def __str__(self) -> str:
+        text = f"plateau:{self.patience},min_delta:{self.min_delta:g}"
+        return text + (f",monitor:{self.monitor}" if self.monitor != "val_loss" else "")
+
+
+def every(n: int, *, finish: float = 0.0) -> Every:
+    """A schedule with a step at the end of every n-th epoch; see `Every`."""
+    return Every(n, finish)
+
+
+def plateau(patience: int = 3, min_delta: float = 0.0, *, monitor: str = "val_loss") -> Plateau:
+    """A schedule with a step whenever `monitor` has stopped falling; see `Plateau`."""
+    return Plateau(patience, min_delta, monitor)
+
+
+def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
+    """The schedule that a text, a list or a schedule object stands for.
+
+    Args:
+        schedule: "5,p,9,p,4", [5, "p", 9, "p", 4], "every:3", "every:3,finish:0.2",
+            "plateau:3,min_delta:0.01", a number of plain epochs, or a schedule object.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
+    if isinstance(schedule, int):
+        return Segments((schedule,))
+    if isinstance(schedule, str):
+        return _parse_text(schedule)
+    if isinstance(schedule, Sequence):
+        return Segments(tuple(schedule))
+    return schedule
+
+
+def _parse_text(text: str) -> Schedule:
+    words = [word.strip() for word in text.split(",")]
+    if ":" not in words[0]:
+        return Segments(tuple(int(w) if re.fullmatch(r"\d+", w) else w for w in words))
+    options = {}
+    for word in words:
+        name, _, value = word.partition(":")
+        options[name.strip()] = value.strip()
+    kind = words[0].partition(":")[0]
+    known = {"every": {"finish"}, "plateau": {"min_delta", "monitor"}}
+    if kind not in known or set(options) - {kind} - known[kind]:
+        raise ValueError(
+            "A schedule is a list such as '5,p,9,p,4', 'every:N[,finish:SHARE]' or "
+            f"'plateau:PATIENCE[,min_delta:X][,monitor:NAME]'. Received: {text!r}"
+        )
+    try:
+        if kind == "every":
+            return Every(int(options["every"]), float(options.get("finish", 0.0)))
+        return Plateau(
+            int(options["plateau"]),
+            float(options.get("min_delta", 0.0)),
+            options.get("monitor", "val_loss"),
+        )
+    except ValueError as error:
+        raise ValueError(f"The schedule {text!r} cannot be read: {error}") from error
+
+
+def _warn_of_useless_step(text: str, steps: set[int], epochs: int) -> None:
+    if epochs - 1 in steps:
+        warnings.warn(
+            f"The schedule {text!r} ends with 'p': the proxies made there are never trained on.",
+            UserWarning,
+            stacklevel=3,
+        )

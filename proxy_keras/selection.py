@@ -1,0 +1,78 @@
+"""Which training images get a proxy: candidates by rule, then a share of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+SELECTS: tuple[str, ...] = ("wrong", "loss", "margin", "random", "all")
+
+Share = float | Callable[[int], float]
+"""A share in (0, 1], or a callable from the epoch (counted from 0) to one."""
+
+
+def is_wrong(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which examples are misclassified: [N] bool, from logits [N, K] and class ids [N]."""
+    return np.argmax(logits, axis=1) != labels
+
+
+def choose(
+    select: str,
+    subset: Share,
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    *,
+    seed: int,
+    epoch: int,
+) -> NDArray[np.int64]:
+    """The positions of the examples that get a proxy, in ascending order.
+
+    Args:
+        select: `wrong`: a random draw of the misclassified (the thesis). `loss`: the highest
+            cross-entropy first. `margin`: the smallest difference of the two highest
+            probabilities first. `random`: a random draw of all, as many as `wrong` would
+            take (a control). `all`: a random draw of all.
+        subset: The share of the candidates to take. At least one is taken where there is one.
+        logits: [N, K] float32.
+        labels: [N] class ids.
+        seed: With `epoch`, keys the draw.
+        epoch: Counted from 0.
+
+    Raises:
+        ValueError: `select` is unknown, or the share is not in (0, 1].
+    """
+    share = float(subset(epoch)) if callable(subset) else float(subset)
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"`subset` must be in (0, 1]. Received: {share} at epoch {epoch}")
+    wrong = np.flatnonzero(is_wrong(logits, labels))
+    everyone = np.arange(len(labels))
+    if select in ("loss", "margin"):
+        order = _by_loss(logits, labels) if select == "loss" else _by_margin(logits)
+        return np.sort(order[: _count(share, len(order))])
+    candidates = {"wrong": wrong, "random": everyone, "all": everyone}.get(select)
+    if candidates is None:
+        raise ValueError(f"`select` must be one of {', '.join(SELECTS)}. Received: {select!r}")
+    count = _count(share, len(wrong) if select == "random" else len(candidates))
+    draw = np.random.default_rng([seed, epoch, 2])
+    return np.sort(draw.choice(candidates, count, replace=False)).astype(np.int64)
+
+
+def _count(share: float, candidates: int) -> int:
+    return min(candidates, max(1, round(share * candidates)))
+
+
+def _by_loss(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    losses = -_log_softmax(logits)[np.arange(len(labels)), labels]
+    return np.argsort(-losses, kind="stable")
+
+
+def _by_margin(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    top = np.sort(np.exp(_log_softmax(logits)), axis=1)
+    return np.argsort(top[:, -1] - top[:, -2], kind="stable")
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -1,0 +1,129 @@
+"""The proxy operation against small exact arrays and a NumPy reference."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy_keras.augment import REPLACEMENTS, area_thresholds, attenuate
+from proxy_keras.augment.attenuate import replaced_share
+from proxy_keras.heatmaps import enlarge
+
+IMAGE = np.array([[[[0.2, 1.0], [0.4, 0.0]], [[0.6, 0.5], [0.8, 0.5]]]], np.float32)  # [1, 2, 2, 2]
+HEAT = np.array([[[1.0, 0.5], [0.4, 0.0]]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "first", "second"),
+    [
+        ("blended", [0.2 * 0.25, 1.0 * 0.25], [0.4 * 0.625, 0.0]),  # 1 - 0.75 * heat
+        ("mean", [0.5, 0.5], [0.5, 0.5]),
+        ("max", [0.8, 1.0], [0.8, 1.0]),
+        ("min", [0.2, 0.0], [0.2, 0.0]),
+        ("halfmax", [0.4, 0.5], [0.4, 0.5]),
+        ("black", [0.0, 0.0], [0.0, 0.0]),
+        ("white", [1.0, 1.0], [1.0, 1.0]),
+    ],
+)
+def test_hot_pixels_are_replaced_and_others_kept(replacement, first, second):
+    proxy = attenuate(IMAGE, HEAT, threshold=0.5, weight=0.75, replacement=replacement).numpy()
+    np.testing.assert_allclose(proxy[0, 0], [first, second], atol=1e-6)
+    np.testing.assert_array_equal(proxy[0, 1], IMAGE[0, 1])
+
+
+def _reference(image, heat, threshold, weight):
+    """The thesis's blend, pixel by pixel."""
+    proxy = image.copy()
+    for y, x in np.ndindex(heat.shape):
+        if heat[y, x] >= threshold:
+            proxy[y, x] = (1 - weight * heat[y, x]) * image[y, x]
+    return proxy
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    threshold=st.floats(0, 1, width=32),
+    weight=st.floats(0, 1, width=32),
+)
+def test_blend_matches_a_numpy_reference(seed, threshold, weight):
+    draw = np.random.default_rng(seed)
+    images = draw.random((3, 9, 7, 3), np.float32)
+    heat = draw.random((3, 9, 7), np.float32)
+    proxies = attenuate(images, heat, threshold=threshold, weight=weight).numpy()
+    expected = [
+        _reference(i, h, np.float32(threshold), weight) for i, h in zip(images, heat, strict=True)
+    ]
+    np.testing.assert_allclose(proxies, expected, atol=1 / 255)
+    assert proxies.min() >= 0.0 and proxies.max() <= 1.0
+
+
+def test_weight_zero_is_the_identity():
+    images = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    heat = np.random.default_rng(1).random((2, 8, 8), np.float32)
+    np.testing.assert_array_equal(attenuate(images, heat, threshold=0.0, weight=0.0), images)
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_every_replacement_keeps_cold_pixels_shape_and_range(replacement):
+    images = np.random.default_rng(0).random((2, 40, 24, 3), np.float32)
+    heat = np.zeros((2, 40, 24), np.float32)
+    heat[:, 5:20, 3:9] = 1.0
+    proxies = attenuate(images, heat, threshold=0.5, weight=1.0, replacement=replacement).numpy()
+    np.testing.assert_array_equal(proxies[heat == 0], images[heat == 0])
+    assert not np.array_equal(proxies, images)
+    assert proxies.shape == images.shape and proxies.min() >= 0.0 and proxies.max() <= 1.0
+
+
+def test_blur_takes_detail_away_but_not_the_mean():
+    stripes = np.tile(np.arange(64) % 2, (64, 1))[None, :, :, None].astype(np.float32)
+    blurred = attenuate(stripes, np.ones((1, 64, 64), np.float32), replacement="blur").numpy()
+    np.testing.assert_allclose(blurred, 0.5, atol=1e-6)
+
+
+def test_noise_depends_on_its_seed_alone():
+    images, heat = np.zeros((1, 8, 8, 3), np.float32), np.ones((1, 8, 8), np.float32)
+    first, again, other = (
+        attenuate(images, heat, replacement="noise", seed=(7, k)).numpy() for k in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.1
+
+
+def test_thresholds_may_differ_per_image():
+    images = np.ones((2, 1, 2, 1), np.float32)
+    heat = np.array([[[0.3, 0.9]], [[0.3, 0.9]]], np.float32)
+    proxies = attenuate(images, heat, threshold=tf.constant([0.2, 0.5]), replacement="black")
+    np.testing.assert_array_equal(proxies[..., 0], [[[0, 0]], [[1, 0]]])
+
+
+def test_area_cap_keeps_the_hottest():
+    heat = tf.constant([[[0.1, 0.9], [0.8, 0.7]], [[0.0, 0.2], [0.1, 0.3]]])
+    limit = area_thresholds(heat, threshold=0.5, max_area=0.5)
+    # First map: two pixels may go, so the third hottest (0.7) is just left out. Second: none hot.
+    np.testing.assert_allclose(limit, [0.7, 0.5], atol=1e-6)
+    np.testing.assert_array_equal(replaced_share(heat, limit), [0.5, 0.0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.01, 1.0), st.floats(0, 1, width=32))
+def test_area_cap_is_never_passed(seed, max_area, threshold):
+    cells = np.random.default_rng(seed).integers(0, 5, (4, 3, 3)) / np.float32(4)
+    heat = enlarge(tf.constant(cells), (16, 16))
+    limit = area_thresholds(heat, threshold=threshold, max_area=max_area)
+    assert (replaced_share(heat, limit).numpy() <= max_area + 1e-6).all()
+    assert (limit.numpy() >= np.float32(threshold)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": 1.5}, r"`weight` must be in \[0, 1\]. Received: 1.5"),
+        ({"threshold": -0.1}, r"`threshold` must be in \[0, 1\]. Received: -0.1"),
+        ({"replacement": "red"}, "`replacement` must be one of blended.*Received: 'red'"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        attenuate(IMAGE, HEAT, **options)

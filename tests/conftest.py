@@ -1,0 +1,49 @@
+"""What every test stands on: a quiet, seeded TensorFlow on two CPU devices, and the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["MPLBACKEND"] = "Agg"
+
+import keras
+import pytest
+import tensorflow as tf
+
+# TensorFlow fixes its devices and threads at first use: this cannot wait for the test that needs it.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_inter_op_parallelism_threads(2)
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips the tests marked `gpu` where TensorFlow sees no GPU."""
+    if tf.config.list_physical_devices("GPU"):
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="TensorFlow sees no GPU"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_state() -> Iterator[None]:
+    """Seeds every test alike and takes back the dtype policy that it set."""
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images beside the repository; the test is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of real images (../shared/data) is absent")
+    return SHARED_DATA

@@ -1,0 +1,194 @@
+"""Subset and TrainSubset: order, proxies at read time, and no stale example."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
+from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.pipeline import Attenuation, Subset, TrainSubset
+from proxy_keras.store import dequantise, quantise
+
+N, SIZE = 40, 8
+IMAGES = np.random.default_rng(0).integers(0, 256, (N + 10, SIZE, SIZE, 3), np.uint8)
+LABELS = (np.arange(N) % 4).astype(np.int32)
+
+
+class ArrayRows:
+    image_size = SIZE
+
+    def read(self, rows):
+        return IMAGES[rows]
+
+
+class ArrayStream:
+    image_size = SIZE
+
+    def stream(self, rows):
+        kept = [(int(r), IMAGES[r]) for r in range(len(IMAGES)) if r in set(rows.tolist())]
+        numbers = np.array([r for r, _ in kept])
+        return tf.data.Dataset.from_tensor_slices((numbers, np.stack([i for _, i in kept])))
+
+
+def _train(reader=None, **options):
+    return TrainSubset(
+        reader or ArrayRows(),
+        np.arange(10, 10 + N),
+        LABELS,
+        [f"id-{n}" for n in range(N)],
+        name="train",
+        seed=3,
+        classes=list("abcd"),
+        **options,
+    )
+
+
+def _epoch(data, batch_size=16, **options):
+    """All (image, label) of an epoch."""
+    batches = list(data.batches(batch_size, **options))
+    images = np.concatenate([i for i, _ in batches])
+    return images, np.concatenate([y for _, y in batches])
+
+
+def _positions(images):
+    """Which original each image is; -1 where it is none."""
+    same = (images[:, None] == IMAGES[None, 10:].astype(np.float32)).all(axis=(2, 3, 4))
+    return np.where(same.any(axis=1), same.argmax(axis=1), -1)
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_an_epoch_has_every_example_once_with_its_label(reader):
+    images, labels = _epoch(_train(reader))
+    positions = _positions(images)
+    assert sorted(positions) == list(range(N))
+    np.testing.assert_array_equal(labels, LABELS[positions])
+    assert positions.tolist() != list(range(N))
+    assert images.dtype == np.float32
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_order_depends_on_seed_and_epoch_alone(reader):
+    data = _train(reader)
+    orders = []
+    for epoch in (4, 4, 5):
+        data.store.begin_epoch(epoch)
+        orders.append(_positions(_epoch(data)[0]).tolist())
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_epochs_differ_without_a_driver():
+    data = _train()
+    batches = data.batches(N)
+    first, second = (next(iter(batches))[0].numpy() for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_proxies_stand_in_for_their_originals_from_the_next_epoch_on(reader):
+    data = _train(reader)
+    data.attenuation = Attenuation(weight=1.0, replacement="blended")
+    batches = data.batches(16)  # built before there is any proxy
+    data.store.begin_epoch(0)
+    assert (_positions(np.concatenate([i for i, _ in batches])) >= 0).all()
+    heat = np.zeros((2, 2, 2), np.float32)
+    heat[:, 0, 0] = 1.0
+    data.store.put(["id-3", "id-30"], heat, np.array([0.5, 0.9], np.float32), epoch=0)
+    data.store.begin_epoch(1)
+    parts = list(batches)
+    images, labels = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
+    positions = _positions(images)
+    assert len(images) == N
+    assert sorted(set(range(N)) - set(positions.tolist())) == [3, 30]
+    enlarged = enlarge(tf.constant(dequantise(quantise(heat))), (SIZE, SIZE))
+    expected = 255 * attenuate(
+        IMAGES[[13, 40]] / np.float32(255), enlarged, threshold=tf.constant([0.5, 0.9]), weight=1.0
+    )
+    proxies = images[positions < 0]
+    for which, label in zip(expected.numpy(), LABELS[[3, 30]], strict=True):
+        fits = np.abs(proxies - which).max(axis=(1, 2, 3)) < 1e-3
+        assert fits.sum() == 1 and labels[positions < 0][fits] == [label]
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_replacement_can_change_under_a_built_dataset(replacement):
+    data = _train()
+    batches = data.batches(N)
+    data.store.put(["id-7"], np.ones((1, 2, 2), np.float32), np.array([0.5], np.float32), epoch=0)
+    data.attenuation = Attenuation(weight=0.5, replacement=replacement)
+    images, labels = next(iter(batches))
+    proxy = images.numpy()[_positions(images.numpy()) < 0]
+    assert proxy.shape == (1, SIZE, SIZE, 3)
+    original = IMAGES[17].astype(np.float32)
+    expected = {
+        "blended": original * 0.5,
+        "mean": np.broadcast_to(original.mean(axis=(0, 1)), original.shape),
+        "max": np.broadcast_to(original.max(axis=(0, 1)), original.shape),
+        "min": np.broadcast_to(original.min(axis=(0, 1)), original.shape),
+        "halfmax": np.broadcast_to(original.max(axis=(0, 1)) / 2, original.shape),
+        "black": np.zeros_like(original),
+        "white": np.full_like(original, 255.0),
+    }
+    if replacement in expected:
+        np.testing.assert_allclose(proxy[0], expected[replacement], atol=1e-3)
+
+
+def test_augmentation_comes_after_the_proxies_and_is_keyed():
+    data = _train()
+    augment = FlipAndRotate(flip=1.0, degrees=0.0)
+    data.store.begin_epoch(2)
+    plain = _epoch(data)[0]
+    data.store.begin_epoch(2)
+    np.testing.assert_array_equal(_epoch(data, augment=augment)[0], plain[:, :, ::-1])
+    random = FlipAndRotate(degrees=30.0)
+    runs = []
+    for epoch in (2, 2, 3):
+        data.store.begin_epoch(epoch)
+        runs.append(_epoch(data, augment=random)[0])
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+def test_originals_are_in_order_and_never_proxies():
+    data = _train()
+    data.store.put(["id-2"], np.ones((1, 1, 1), np.float32), np.zeros(1, np.float32), epoch=0)
+    parts = list(data.originals(16).as_numpy_iterator())
+    np.testing.assert_array_equal(np.concatenate([p for p, _, _ in parts]), np.arange(N))
+    np.testing.assert_array_equal(np.concatenate([i for _, i, _ in parts]), IMAGES[10:])
+    np.testing.assert_array_equal(np.concatenate([y for _, _, y in parts]), LABELS)
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_originals_of_chosen_positions(reader):
+    positions, images, labels = next(iter(_train(reader).originals(8, np.array([30, 2, 9]))))
+    np.testing.assert_array_equal(positions, [2, 9, 30])
+    np.testing.assert_array_equal(images, IMAGES[[12, 19, 40]])
+    np.testing.assert_array_equal(labels, LABELS[[2, 9, 30]])
+
+
+def test_cardinality_is_known_and_one_hot_labels_are_given():
+    data = _train()
+    assert data.batches(16).cardinality() == 3
+    _, labels = _epoch(data, one_hot=True)
+    assert labels.shape == (N, 4) and (labels.sum(axis=1) == 1).all()
+    subset = Subset(
+        ArrayRows(), [0, 1], [1, 3], ["a", "b"], name="val", seed=0, classes=list("abcd")
+    )
+    _, labels = next(iter(subset.batches(2, one_hot=True)))
+    np.testing.assert_array_equal(labels, np.eye(4)[[1, 3]])
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_finish_sees_images_and_their_rows(reader):
+    def stamp(images, rows):
+        stamped = images.copy()
+        stamped[:, 0, 0, 0] = rows
+        return stamped
+
+    images, labels = _epoch(_train(reader, finish=stamp))
+    np.testing.assert_array_equal(LABELS[images[:, 0, 0, 0].astype(int) - 10], labels)
+
+
+def test_bad_batch_size_is_refused():
+    with pytest.raises(ValueError, match="`batch_size` must be >= 1"):
+        _train().batches(0)

@@ -1,0 +1,111 @@
+"""Schedules: which epochs have a step, and the errors for those that do not fit."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_keras.schedule import Every, Plan, Plateau, Segments, every, parse, plateau
+
+
+def test_segments_put_a_step_at_the_end_of_each_p_epoch():
+    # epochs 0-4 plain, 5 is p, 6-14 plain, 15 is p, 16-19 plain
+    assert parse("5,p,9,p,4").plan(20) == Plan(frozenset({5, 15}), frozenset())
+
+
+def test_list_and_text_are_the_same_schedule():
+    assert parse([5, "p", 9, "p", 4]) == parse("5,p, 9,p,4") == Segments((5, "p", 9, "p", 4))
+
+
+def test_clear_takes_no_epoch():
+    assert parse("2,p,3,c,2").plan(8) == Plan(frozenset({2}), frozenset({6}))
+
+
+def test_sum_must_equal_the_epochs():
+    with pytest.raises(ValueError, match="has 20 epochs .* but training has 10.*epochs=20"):
+        parse("5,p,9,p,4").plan(10)
+
+
+@pytest.mark.parametrize("text", ["", "5,q,4", "0,p", "-1", "5,,4", "1.5,p", "p:3", "every:x"])
+def test_unreadable_schedules_are_refused(text):
+    with pytest.raises(ValueError, match="[Ss]chedule"):
+        parse(text)
+
+
+def test_step_that_nothing_trains_on_is_warned_of():
+    with pytest.warns(UserWarning, match="never trained on"):
+        parse("3,p").plan(4)
+
+
+def test_every_third_epoch_with_a_finish_on_originals():
+    assert every(3, finish=0.2).plan(15) == Plan(frozenset({2, 5, 8}), frozenset({12}))
+
+
+def test_every_makes_no_step_that_nothing_trains_on():
+    assert every(5).plan(10) == Plan(frozenset({4}), frozenset())
+
+
+@given(
+    st.lists(st.one_of(st.integers(1, 9), st.just("p"), st.just("c")), min_size=1).filter(
+        lambda parts: parts[-1] not in ("p", "c") and any(p != "c" for p in parts)
+    )
+)
+def test_segments_cover_exactly_their_sum(parts):
+    epochs = sum(p if isinstance(p, int) else p == "p" for p in parts)
+    plan = parse(parts).plan(epochs)
+    assert len(plan.steps) == parts.count("p")
+    assert all(0 <= e < epochs - 1 for e in plan.steps)
+    assert parse(str(parse(parts))) == parse(parts)
+    with pytest.raises(ValueError):
+        parse(parts).plan(epochs + 1)
+
+
+@given(st.integers(1, 8), st.floats(0, 0.9), st.integers(1, 60))
+def test_every_step_is_trained_on_before_the_finish(n, finish, epochs):
+    plan = Every(n, finish).plan(epochs)
+    end = min(plan.clears, default=epochs)
+    assert all((step + 1) % n == 0 and step < end - 1 for step in plan.steps)
+    assert math.isclose(end, epochs - math.ceil(finish * epochs - 1e-9))
+
+
+@pytest.mark.parametrize(
+    "text", ["every:3", "every:3,finish:0.2", "plateau:2,min_delta:0.01", "plateau:1,min_delta:0"]
+)
+def test_text_of_a_schedule_reads_back(text):
+    assert str(parse(text)) == text
+    assert parse(str(parse(text))) == parse(text)
+
+
+def _due(schedule, losses):
+    plan = schedule.plan(len(losses))
+    return [e for e, x in enumerate(losses) if schedule.is_due(e, plan, {"val_loss": x})]
+
+
+def test_plateau_fires_after_patience_and_counts_anew():
+    # best 1.0 at epoch 1; epochs 2 and 3 without a fall of 0.1 -> step; 4 and 5 -> step
+    assert _due(plateau(2, 0.1), [2.0, 1.0, 0.95, 0.95, 1.0, 1.0, 0.5, 0.5]) == [3, 5]
+
+
+def test_plateau_goes_on_from_its_state():
+    losses = [2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+    whole = _due(plateau(2), losses)
+    first, second = plateau(2), plateau(2)
+    begun = _due(first, losses[:3])
+    second.set_state(first.get_state())
+    assert whole == begun + [3 + e for e in _due(second, losses[3:])]
+
+
+def test_plateau_names_a_monitor_that_is_missing():
+    schedule = Plateau(1)
+    with pytest.raises(ValueError, match="'val_loss', which this training does not log.*accuracy"):
+        schedule.is_due(0, schedule.plan(1), {"accuracy": 0.5})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: every(0), lambda: every(1, finish=1.0), lambda: plateau(0), lambda: plateau(1, -1)],
+)
+def test_numbers_out_of_range_are_refused(make):
+    with pytest.raises(ValueError, match="Received"):
+        make()
