@@ -14,7 +14,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-# TensorFlow fixes its devices and threads at first use: this cannot wait for the test that needs it.
+# TensorFlow fixes its devices and threads at first use: too late for the test that needs them.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if tf.config.list_physical_devices("GPU"):
         return
     for item in items:
-        if "gpu" in item.keywords:
+        if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="TensorFlow sees no GPU"))
 
 
@@ -39,6 +39,12 @@ def _clean_state() -> Iterator[None]:
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def mirrored() -> tf.distribute.MirroredStrategy:
+    """Two replicas on the CPU; one strategy for all, as a second would mix up collectives."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 @pytest.fixture(scope="session")
