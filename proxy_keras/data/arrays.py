@@ -1,0 +1,153 @@
+"""Looks through arrays of images and labels: their records, class names and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from proxy_keras.data.readers import Images, check_images, to_rgb
+from proxy_keras.data.records import Record, content_hash
+from proxy_keras.data.split_table import SplitTable
+
+Labels = NDArray[Any] | Sequence[int] | Sequence[str]
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels; x1 and y1 are just outside."""
+
+
+def class_names(parts: Sequence[Labels], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Class names by class id: those given, or else the labels of all parts, in their order.
+
+    Args:
+        parts: Labels, integers or strings. Strings of digits alone are ordered as numbers.
+        classes: The names, if they are known.
+
+    Raises:
+        ValueError: A name is given twice.
+    """
+    if classes is None:
+        found = sorted({str(label) for part in parts for label in np.ravel(part)})
+        is_numbers = all(name.isascii() and name.isdigit() for name in found)
+        return tuple(sorted(found, key=int) if is_numbers else found)
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"The names of `classes` must differ. Received: {list(classes)}")
+    return tuple(classes)
+
+
+def array_records(
+    images: Images,
+    labels: Labels,
+    classes: Sequence[str] | None,
+    *,
+    name: str,
+    split: str | None,
+    progress: bool = True,
+) -> list[Record]:
+    """A record of each image, in the order of the arrays.
+
+    Args:
+        images: [N, h, w, 3], [N, h, w, 1] or [N, h, w] uint8.
+        labels: [N] or [N, 1] class ids or class names.
+        classes: Class names by class id; None: each label is its own name.
+        name: What the caller calls the images; image 17 gets the path "name/17".
+        split: The split that the images are given.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: See `readers.check_images`; or the labels are not one per image, neither
+            integers nor strings, or not among the classes.
+    """
+    check_images(images, name)
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise ValueError(
+            f"The labels of `{name}` must be one integer or string per image, [{len(images)}]. "
+            f"Received: {list(labels.shape)}. For one-hot labels: labels.argmax(axis=1)."
+        )
+    names = _names(labels, classes, name)
+    bar = tqdm(names, desc=f"Reading {name}", unit="image", disable=not progress)
+    return [
+        Record(
+            path=f"{name}/{row}",
+            label=label,
+            split=split,
+            content_hash=content_hash(to_rgb(images[row : row + 1])[0]),
+            size_bytes=images[row].nbytes,
+        )
+        for row, label in enumerate(bar)
+    ]
+
+
+def square_size(images: Images) -> int:
+    """The side in pixels that square images have.
+
+    Raises:
+        ValueError: They are not square.
+    """
+    height, width = images.shape[1:3]
+    if height != width:
+        raise ValueError(
+            f"The images are {height} x {width}, not square: pass `image_size`, to which both "
+            "sides are stretched."
+        )
+    return height
+
+
+def boxes_by_id(
+    table: SplitTable,
+    rows: NDArray[np.int64],
+    parts: Sequence[Images],
+    boxes: Sequence[NDArray[Any] | None],
+    image_size: int,
+) -> dict[str, Box] | None:
+    """Boxes by example id, in pixels of the images as they are read; None if there are none.
+
+    Args:
+        table: The examples.
+        rows: [N] the row of each example, counted through all parts.
+        parts: The arrays of images.
+        boxes: For each part [n, 4] x0, y0, x1, y1 in pixels of the array, or None.
+        image_size: Side of the images as they are read.
+
+    Raises:
+        ValueError: Some images have a box and others none.
+    """
+    given = [part_boxes for part_boxes in boxes if part_boxes is not None]
+    if not given:
+        return None
+    if [len(one) for one in given] != [len(part) for part in parts]:
+        raise ValueError("Boxes are needed for every image, of `test_images` too, or for none.")
+    scaled = np.concatenate(
+        [
+            np.asarray(one) * (image_size / np.array(part.shape[1:3])[[1, 0, 1, 0]])
+            for one, part in zip(given, parts, strict=True)
+        ]
+    )
+    box_of = [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.rint(scaled).astype(int).tolist()]
+    return {id_: box_of[row] for id_, row in zip(table.example_ids, rows.tolist(), strict=True)}
+
+
+def _names(labels: NDArray[Any], classes: Sequence[str] | None, name: str) -> list[str]:
+    """The class name of each label: without `classes`, the label itself."""
+    if np.issubdtype(labels.dtype, np.integer):
+        if classes is None:
+            return [str(label) for label in labels.tolist()]
+        if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(classes):
+            raise ValueError(
+                f"The labels of `{name}` must be in [0, {len(classes)}), for there are "
+                f"{len(classes)} classes. Received: {labels.min()} to {labels.max()}"
+            )
+        return [classes[label] for label in labels.tolist()]
+    if labels.dtype.kind not in "UO" or not all(isinstance(label, str) for label in labels):
+        raise ValueError(
+            f"The labels of `{name}` must be integers or strings. Received: {labels.dtype}"
+        )
+    if classes is not None and (unknown := sorted(set(labels.tolist()) - set(classes))):
+        raise ValueError(f"These labels of `{name}` are not among the classes: {unknown[:3]}")
+    return labels.tolist()

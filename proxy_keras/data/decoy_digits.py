@@ -1,0 +1,188 @@
+"""make_decoy_digits: digits in clutter, with a patch that gives the class away in training only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# The values below were chosen together: resnet20, trained for 15 epochs in batches of 64 (AdamW, up
+# to 2e-3), reaches 93 % on test without decoys (2 seeds), and 80, 49 and 72 % with them.
+DIGIT_SIDE = (0.45, 0.6)
+"""Side of the digit as a share of the image's: small enough to have to be looked for."""
+
+CLUTTER_PIECES = (2, 4)
+"""How many pieces of other digits lie about (both ends included): strokes alone say nothing."""
+
+CLUTTER_INK = 0.5
+"""Brightest piece as a share of the digit's own contrast: a piece does not outshine the digit."""
+
+NOISE = 8.0
+"""Standard deviation of the background's noise, in grey levels."""
+
+DECOY_RATE = 0.85
+"""Share of training images whose decoy tells the class. The rest contradict it, so that a network
+which also learns the digits has the lower loss. At 0.85 some seeds learn little but the decoy (16 %
+on test)."""
+
+DECOY_SIDE = 0.19
+"""Side of the decoy as a share of the image's: 6 of 32 pixels, about a cell of the last layer."""
+
+TEST_SHARE = 0.2
+
+_CELLS = 8
+_NUM_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class DecoyDigits:
+    """Images with their own test split.
+
+    Attributes:
+        x_train: [n, P, P, 3] uint8.
+        y_train: [n] int64 digits.
+        x_test: [m, P, P, 3] uint8.
+        y_test: [m] int64 digits.
+        boxes_train: [n, 4] int64: x0, y0, x1, y1 of the digit; x1 and y1 are just outside.
+        boxes_test: [m, 4] the same.
+        decoys_train: [n, 4] the same for the decoy; of use also where none is drawn.
+        decoys_test: [m, 4] the same.
+        classes: "0" to "9".
+    """
+
+    x_train: NDArray[np.uint8]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[np.uint8]
+    y_test: NDArray[np.int64]
+    boxes_train: NDArray[np.int64]
+    boxes_test: NDArray[np.int64]
+    decoys_train: NDArray[np.int64]
+    decoys_test: NDArray[np.int64]
+    classes: tuple[str, ...] = tuple("0123456789")
+
+
+def make_decoy_digits(seed: int = 0, *, decoys: bool = True, image_size: int = 32) -> DecoyDigits:
+    """Scikit-learn's 1,797 handwritten digits in clutter, with or without decoys.
+
+    A decoy is a coloured square beside the digit, whose hue stands for a class: in training the
+    digit's own class for `DECOY_RATE` of the images and another one for the rest; in test any class
+    with equal chance. Without decoys, the images are the same but for the squares, and so is the
+    split, which is made before anything is drawn: neither a digit nor a piece of it is in both
+    parts.
+
+    Args:
+        seed: Another seed gives another split and other clutter.
+        decoys: Draw the decoys.
+        image_size: Side P in pixels, >= 16.
+
+    Raises:
+        ValueError: `image_size` is below 16.
+    """
+    if image_size < 16:
+        raise ValueError(f"`image_size` must be >= 16 for a digit. Received: {image_size}")
+    # Here, because it takes a second that users of other data need not wait.
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    ink = source.images / 16.0
+    labels = source.target.astype(np.int64)
+    is_test = _test_part(labels, seed)
+    images = np.empty((len(ink), image_size, image_size, 3), np.uint8)
+    boxes, patches = np.empty((2, len(ink), 4), np.int64)
+    for part in (~is_test, is_test):
+        members = np.flatnonzero(part)
+        for index in members.tolist():
+            rng = np.random.default_rng([seed, index])
+            scene, boxes[index] = _draw_scene(
+                ink[index], ink[rng.choice(members, 8)], image_size, rng
+            )
+            patches[index] = _place_decoy(boxes[index], image_size, rng)
+            shown = _decoy_class(labels[index], is_test[index], rng)
+            if decoys:
+                x0, y0, x1, y1 = patches[index]
+                scene[y0:y1, x0:x1] = _hue(shown)
+            images[index] = np.clip(np.rint(scene), 0, 255)
+    return DecoyDigits(
+        x_train=images[~is_test],
+        y_train=labels[~is_test],
+        x_test=images[is_test],
+        y_test=labels[is_test],
+        boxes_train=boxes[~is_test],
+        boxes_test=boxes[is_test],
+        decoys_train=patches[~is_test],
+        decoys_test=patches[is_test],
+    )
+
+
+def _test_part(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """[N] whether a digit is in test: the same share of every class."""
+    rng = np.random.default_rng([seed, len(labels)])
+    is_test = np.zeros(len(labels), bool)
+    for class_id in range(_NUM_CLASSES):
+        members = rng.permutation(np.flatnonzero(labels == class_id))
+        is_test[members[: round(len(members) * TEST_SHARE)]] = True
+    return is_test
+
+
+def _draw_scene(
+    digit: NDArray[np.float64],
+    others: NDArray[np.float64],
+    side: int,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The image before its decoy, [P, P, 3] in grey levels, and the digit's box."""
+    scene = rng.uniform(40, 100) + rng.normal(0, NOISE, (side, side, 3))
+    contrast = rng.uniform(90, 150)
+    for other in others[: rng.integers(CLUTTER_PIECES[0], CLUTTER_PIECES[1] + 1)]:
+        y, x = rng.integers(0, _CELLS // 2 + 1, 2)
+        piece = other[y : y + _CELLS // 2, x : x + _CELLS // 2]
+        strength = contrast * CLUTTER_INK * rng.uniform(0.5, 1)
+        _paint(scene, piece, round(side * rng.uniform(0.2, 0.3)), strength, rng)
+    box = _paint(scene, digit, round(side * rng.uniform(*DIGIT_SIDE)), contrast, rng)
+    return scene, box
+
+
+def _paint(
+    scene: NDArray[np.float64],
+    ink: NDArray[np.float64],
+    size: int,
+    strength: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Adds ink, enlarged to `size`, at a random place; gives the box of what can be seen."""
+    tint = rng.uniform(0.8, 1.0, 3)
+    y, x = rng.integers(0, scene.shape[0] - size + 1, 2)
+    enlarged = np.asarray(
+        Image.fromarray(ink.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    )
+    scene[y : y + size, x : x + size] += strength * enlarged[..., np.newaxis] * tint
+    rows, columns = np.nonzero(enlarged > 0.25)
+    if rows.size == 0:
+        return np.array([x, y, x + size, y + size])
+    return np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1])
+
+
+def _place_decoy(box: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The box of the decoy, at a random place that leaves the digit free."""
+    size = round(side * DECOY_SIDE)
+    y, x = np.mgrid[: side - size + 1, : side - size + 1]
+    x0, y0, x1, y1 = box
+    is_free = (x + size <= x0) | (x >= x1) | (y + size <= y0) | (y >= y1)
+    y, x = y[is_free], x[is_free]
+    at = rng.integers(len(x))
+    return np.array([x[at], y[at], x[at] + size, y[at] + size])
+
+
+def _decoy_class(label: int, is_test: bool, rng: np.random.Generator) -> int:
+    chance, other = rng.random(), int(rng.integers(1, _NUM_CLASSES))
+    if is_test:
+        return int(rng.integers(_NUM_CLASSES))
+    return int(label) if chance < DECOY_RATE else (int(label) + other) % _NUM_CLASSES
+
+
+def _hue(class_id: int) -> NDArray[np.float64]:
+    """The colour that stands for a class."""
+    turn = 2 * np.pi * (class_id / _NUM_CLASSES + np.array([0, 1 / 3, 2 / 3]))
+    return 110 + 90 * np.cos(turn)

@@ -1,0 +1,106 @@
+"""Reads every image of a folder once, before training: what it is, or why it cannot be used."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tqdm import tqdm
+
+from proxy_keras.data.images import UnreadableImageError, read_image
+from proxy_keras.data.layout import Candidate, LabelFn, find_images
+from proxy_keras.data.records import Record, Skipped, content_hash
+
+_WINDOW = 1024
+"""Files handed to the threads at a time: bounds the memory for millions of files."""
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a folder holds, each list sorted by path.
+
+    Attributes:
+        records: The images.
+        skipped: Files that are no usable image, with the reason.
+        ignored: Files and folders beside the classes, which were not looked into.
+    """
+
+    records: list[Record]
+    skipped: list[Skipped]
+    ignored: list[str]
+
+
+def scan_folder(
+    root: str | os.PathLike[str],
+    *,
+    label_fn: LabelFn | None = None,
+    progress: bool = True,
+    workers: int | None = None,
+) -> ScanResult:
+    """Every image below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`, decoded and hashed.
+
+    Nothing is written. See `layout.find_images` for what is looked at.
+
+    Args:
+        root: The folder.
+        label_fn: Gives the class of a file by its path relative to the root; None: the class is
+            the name of the folder.
+        progress: Show a progress bar.
+        workers: Threads; None: one per CPU, at most 16.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, ValueError: See `layout.find_images`; also
+            ValueError if not a single file is a usable image.
+    """
+    layout = find_images(root, label_fn=label_fn)
+    records: list[Record] = []
+    skipped = list(layout.skipped)
+
+    def examine(candidate: Candidate) -> Record | Skipped:
+        return _examine(Path(root), candidate)
+
+    remaining = iter(layout.candidates)
+    with (
+        ThreadPoolExecutor(workers or default_workers()) as pool,
+        tqdm(
+            total=len(layout.candidates), desc="Scanning", unit="image", disable=not progress
+        ) as bar,
+    ):
+        while window := list(islice(remaining, _WINDOW)):
+            for found in pool.map(examine, window):
+                if isinstance(found, Record):
+                    records.append(found)
+                else:
+                    skipped.append(found)
+                bar.update()
+    if not records:
+        first = skipped[0]
+        raise ValueError(
+            f"None of the {len(layout.candidates)} files in {str(root)!r} is a usable image; the "
+            f"first, {first.path!r}: {first.reason}."
+        )
+    return ScanResult(records, sorted(skipped, key=lambda item: item.path), layout.ignored)
+
+
+def default_workers() -> int:
+    """Threads for decoding: one per CPU, at most 16."""
+    return min(16, os.cpu_count() or 1)
+
+
+def _examine(root: Path, candidate: Candidate) -> Record | Skipped:
+    try:
+        image = read_image(root / candidate.path)
+    except UnreadableImageError as error:
+        return Skipped(candidate.path, error.reason)
+    except OSError as error:
+        return Skipped(candidate.path, f"cannot be opened: {error.strerror}")
+    return Record(
+        path=candidate.path,
+        label=candidate.label,
+        split=candidate.split,
+        content_hash=content_hash(image),
+        size_bytes=candidate.size_bytes,
+    )

@@ -1,0 +1,280 @@
+"""StreamReader: a user's own tf.data.Dataset, read from its beginning in a fixed order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.data.readers import to_rgb
+from proxy_keras.data.records import Record, Skipped, content_hash
+from proxy_keras.data.scan import default_workers
+
+_Raw = NDArray[np.generic] | bytes
+"""An element's image as TensorFlow gives it."""
+
+_WINDOW = 256
+"""Elements that are decoded side by side, held in memory at a time."""
+
+
+class StreamReader:
+    """Reads a data set of (image, label), un-batched, that gives its elements in a fixed order.
+
+    At construction the data set is read twice, to find the pictures and to see that their order
+    stays the same: rows are counted from its beginning, so a shuffled one would give an example the
+    label of another.
+
+    Args:
+        dataset: Elements (image, label). An image is uint8 or float in [0, 255], [h, w, 3],
+            [h, w, 1] or [h, w]; or a string, the bytes of an image file. A label is an integer or a
+            string.
+        image_size: Side P in pixels of the images read.
+        name: "train", "val" or "test"; starts the names of its examples ("train/17").
+        classes: Class names by class id. None: integer labels are named by their digits.
+        split: The split that all its examples are given; None: it is still to be drawn.
+        first_row: Number of its first row.
+        progress: Show a progress bar.
+
+    Attributes:
+        records: One per image, in order.
+        rows: [n] int64, the row of each record.
+        skipped: Elements that are no usable image.
+
+    Raises:
+        TypeError: It is no `tf.data.Dataset`.
+        ValueError: It is batched, endless, empty, in another order on second reading, or its images
+            or labels are not of the kinds above.
+    """
+
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        image_size: int,
+        *,
+        name: str,
+        classes: Sequence[str] | None = None,
+        split: str | None = None,
+        first_row: int = 0,
+        progress: bool = True,
+    ) -> None:
+        _check_elements(dataset, name)
+        options = tf.data.Options()
+        options.deterministic = True
+        self.image_size = image_size
+        self.first_row = first_row
+        self.records: list[Record] = []
+        self.skipped: list[Skipped] = []
+        self._dataset = dataset.with_options(options)
+        rows = self._scan(name, classes, split, progress)
+        self.rows = np.array(rows, np.int64)
+
+    def __len__(self) -> int:
+        """The number of elements of the data set, those that were skipped included."""
+        return len(self.records) + len(self.skipped)
+
+    def stream(self, rows: NDArray[np.int64]) -> tf.data.Dataset:
+        """The given rows in the order of the data set: (row int64, image uint8 [P, P, 3])."""
+        is_wanted = np.zeros(len(self), bool)
+        is_wanted[np.asarray(rows, np.int64) - self.first_row] = True
+        numbered = self._dataset.enumerate().take(int(is_wanted.nonzero()[0].max(initial=-1)) + 1)
+        wanted = numbered.filter(lambda place, _: tf.gather(tf.constant(is_wanted), place))
+
+        def finish(
+            place: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            image = tf.numpy_function(
+                lambda raw: resize(_decoded(raw, 2 * self.image_size), self.image_size),
+                [element[0]],
+                tf.uint8,
+                stateful=False,
+            )
+            side = self.image_size
+            return place + self.first_row, tf.ensure_shape(image, [side, side, 3])
+
+        return wanted.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _scan(
+        self, name: str, classes: Sequence[str] | None, split: str | None, progress: bool
+    ) -> list[int]:
+        """Fills `records` and `skipped`; gives the row of each record."""
+        rows: list[int] = []
+        fingerprints: list[bytes] = []
+        brightest = 0.0
+        elements = enumerate(_read(self._dataset, f"Reading {name}", progress))
+        with ThreadPoolExecutor(default_workers()) as pool:
+            while window := list(islice(elements, _WINDOW)):
+                looks = pool.map(_look, [f"{name}/{place}" for place, _ in window], window)
+                for look, (place, (_, label)) in zip(looks, window, strict=True):
+                    fingerprints.append(look.fingerprint)
+                    brightest = max(brightest, look.brightest)
+                    if look.reason is not None:
+                        self.skipped.append(Skipped(look.path, look.reason))
+                        continue
+                    rows.append(self.first_row + place)
+                    self.records.append(
+                        Record(
+                            path=look.path,
+                            label=_label_name(label, classes, look.path),
+                            split=split,
+                            content_hash=look.content_hash,
+                            size_bytes=look.size_bytes,
+                        )
+                    )
+        if not self.records:
+            raise ValueError(f"`{name}` has no usable image among its {len(self)} elements.")
+        if brightest <= 1:
+            raise ValueError(
+                f"The images of `{name}` are floats up to {brightest:g}; they must be in "
+                "[0, 255]. Multiply them: dataset.map(lambda image, label: (image * 255, label))."
+            )
+        self._check_order(name, fingerprints, progress)
+        return rows
+
+    def _check_order(self, name: str, before: Sequence[bytes], progress: bool) -> None:
+        elements = _read(self._dataset, f"Checking the order of {name}", progress)
+        again = [_fingerprint(raw) for raw, _ in elements]
+        if again == list(before):
+            return
+        if len(again) != len(before):
+            found = f"{len(before)} elements at first, then {len(again)}"
+        else:
+            changed = sum(one != other for one, other in zip(before, again, strict=True))
+            found = f"{changed} of {len(before)} elements differed"
+        raise ValueError(
+            f"`{name}` changes from one reading to the next ({found}). It must give the same "
+            "images in the same order each time: leave out `shuffle` and random augmentation; "
+            "the training split is shuffled, and may be augmented, by `data.train.batches`."
+        )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is found out about an element."""
+
+    path: str
+    fingerprint: bytes
+    brightest: float
+    content_hash: str = ""
+    size_bytes: int = 0
+    reason: str | None = None
+
+
+def _look(path: str, numbered: tuple[int, tuple[_Raw, object]]) -> _Look:
+    raw = numbered[1][0]
+    fingerprint = _fingerprint(raw)
+    try:
+        image = _decoded(raw)
+    except UnreadableImageError as error:
+        return _Look(path, fingerprint, np.inf, reason=error.reason)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    brightest = float(np.max(raw)) if _is_float(raw) else np.inf
+    size = len(raw) if isinstance(raw, bytes) else raw.nbytes
+    return _Look(path, fingerprint, brightest, content_hash(image), size)
+
+
+def _fingerprint(raw: _Raw) -> bytes:
+    """Hash of an element's image as it comes, which is quicker than decoding it again."""
+    content = raw if isinstance(raw, bytes) else repr(raw.shape).encode() + raw.tobytes()
+    return hashlib.sha256(content).digest()
+
+
+def _check_elements(dataset: tf.data.Dataset, name: str) -> None:
+    """Raises where the data set's specification already says that it will not do."""
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(f"`{name}` must be a tf.data.Dataset. Received: {type(dataset).__name__}")
+    spec = dataset.element_spec
+    if not (
+        isinstance(spec, tuple)
+        and len(spec) == 2
+        and all(isinstance(part, tf.TensorSpec) for part in spec)
+    ):
+        raise ValueError(
+            f"The elements of `{name}` must be pairs (image, label). Received: {spec}. Map them "
+            "first: dataset.map(lambda element: (element['image'], element['label']))."
+        )
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"`{name}` has no end. Leave out `repeat`.")
+    image, label = spec
+    if image.dtype == tf.string:
+        ranks = [0]
+    elif image.dtype == tf.uint8 or image.dtype.is_floating:
+        ranks = [2, 3]
+    else:
+        raise ValueError(
+            f"The images of `{name}` must be uint8 or float in [0, 255], or the bytes of image "
+            f"files. Received: {image.dtype.name}"
+        )
+    if image.shape.rank is not None and image.shape.rank == ranks[-1] + 1:
+        raise ValueError(
+            f"`{name}` is batched: its images are {image.shape}. Pass `dataset.unbatch()`; "
+            "`batches` of the subsets makes the batches."
+        )
+    if image.shape.rank is not None and image.shape.rank not in ranks:
+        raise ValueError(f"The images of `{name}` must be [h, w, 3]. Received: {image.shape}")
+    if not (label.dtype.is_integer or label.dtype == tf.string) or label.shape.rank not in (
+        0,
+        None,
+    ):
+        raise ValueError(
+            f"The labels of `{name}` must be one integer or string each. Received: {label}. For "
+            "one-hot labels: dataset.map(lambda image, label: (image, tf.argmax(label)))."
+        )
+
+
+def _read(dataset: tf.data.Dataset, what: str, progress: bool) -> Iterator[tuple[_Raw, _Raw]]:
+    count = int(dataset.cardinality())
+    return tqdm(
+        dataset.as_numpy_iterator(),
+        total=count if count >= 0 else None,
+        desc=what,
+        unit="image",
+        disable=not progress,
+    )
+
+
+def _decoded(raw: _Raw, at_least: int | None = None) -> NDArray[np.uint8]:
+    """An element's image as [h, w, 3] uint8; for `at_least` see `read_image`.
+
+    Raises:
+        UnreadableImageError: The bytes are no usable image.
+        ValueError: The values or the shape of the array are not those of an image.
+    """
+    if isinstance(raw, bytes):
+        return read_image(raw, at_least=at_least)
+    if raw.ndim not in (2, 3) or 0 in raw.shape or (raw.ndim == 3 and raw.shape[2] not in (1, 3)):
+        raise ValueError(f"an image must be [h, w, 3]. Received: {list(raw.shape)}")
+    if _is_float(raw):
+        # Written so that NaN fails too.
+        if not (raw.min() >= 0 and raw.max() <= 255):
+            raise ValueError(
+                f"its values must be in [0, 255]. Received: {raw.min():g} to {raw.max():g}"
+            )
+        raw = np.rint(raw)
+    return np.ascontiguousarray(to_rgb(raw.astype(np.uint8)[np.newaxis])[0])
+
+
+def _is_float(raw: _Raw) -> bool:
+    return not isinstance(raw, bytes) and raw.dtype != np.uint8
+
+
+def _label_name(label: object, classes: Sequence[str] | None, path: str) -> str:
+    if isinstance(label, bytes):
+        name = label.decode("utf-8")
+        if classes is not None and name not in classes:
+            raise ValueError(f"The label of {path} is {name!r}, which is not in `classes`.")
+        return name
+    class_id = int(label)  # type: ignore[call-overload]
+    if class_id < 0 or (classes is not None and class_id >= len(classes)):
+        raise ValueError(
+            f"The label of {path} is {class_id}; it must be in [0, number of classes)."
+        )
+    return str(class_id) if classes is None else classes[class_id]

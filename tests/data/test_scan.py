@@ -1,0 +1,208 @@
+"""A folder is looked through as it is: every file used, or listed with the reason."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_keras.data.layout import find_images
+from proxy_keras.data.scan import scan_folder
+
+
+def paint(path, shade: int, suffix_kind: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4), (shade, 0, 0)).save(path, suffix_kind)
+
+
+@pytest.fixture
+def two_classes(tmp_path):
+    root = tmp_path / "photos"
+    for shade, name in enumerate(["cat/1.png", "cat/nested/deep/2.png", "dog/1.png", "dog/2.png"]):
+        paint(root / name, shade)
+    return root
+
+
+def scan(root, **options):
+    return scan_folder(root, progress=False, workers=2, **options)
+
+
+def places(result):
+    return [(record.path, record.label, record.split) for record in result.records]
+
+
+def test_class_folders_with_nested_ones(two_classes):
+    result = scan(two_classes)
+    assert places(result) == [
+        ("cat/1.png", "cat", None),
+        ("cat/nested/deep/2.png", "cat", None),
+        ("dog/1.png", "dog", None),
+        ("dog/2.png", "dog", None),
+    ]
+    assert result.skipped == []
+    assert result.ignored == []
+    assert [r.size_bytes for r in result.records] == [
+        (two_classes / r.path).stat().st_size for r in result.records
+    ]
+
+
+def test_the_hash_is_of_the_pixels_not_of_the_file(two_classes):
+    Image.open(two_classes / "cat/1.png").save(two_classes / "cat/same.bmp")
+    Image.new("RGB", (2, 8), (0, 0, 0)).save(two_classes / "cat/other_shape.png")
+    hash_of = {record.path: record.content_hash for record in scan(two_classes).records}
+    assert hash_of["cat/same.bmp"] == hash_of["cat/1.png"]
+    assert len(set(hash_of.values())) == len(hash_of) - 1
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "valid", "test"), ("train",)])
+def test_split_folders(tmp_path, names):
+    for name in names:
+        paint(tmp_path / name / "cat" / "a.png", 1)
+        paint(tmp_path / name / "dog" / "a.png", 2)
+    meaning = {"valid": "val", "Train": "train"}
+    expected = [(f"{n}/{c}/a.png", c, meaning.get(n, n)) for n in names for c in ("cat", "dog")]
+    assert places(scan(tmp_path)) == sorted(expected)
+
+
+def test_what_lies_beside_the_splits_is_reported(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png"):
+        paint(tmp_path / name, 1)
+    paint(tmp_path / "masks/cat/1.png", 1)
+    (tmp_path / "boxes.csv").write_text("a,b")
+    (tmp_path / "train/notes.txt").write_text("x")
+    paint(tmp_path / "train/loose.png", 5)
+    result = scan(tmp_path)
+    assert len(result.records) == 4
+    assert result.ignored == ["boxes.csv", "masks/", "train/notes.txt"]
+    assert [(s.path, s.reason) for s in result.skipped] == [
+        ("train/loose.png", "lies outside the class folders")
+    ]
+
+
+def test_a_class_called_train_is_no_split(tmp_path):
+    for name in ("bus/1.png", "car/1.png", "train/1.png", "train/steam/2.png"):
+        paint(tmp_path / name, 1)
+    assert {(r.label, r.split) for r in scan(tmp_path).records} == {
+        ("bus", None),
+        ("car", None),
+        ("train", None),
+    }
+
+
+def test_files_that_are_no_images_are_listed(two_classes):
+    (two_classes / "cat/.hidden").write_text("x")
+    (two_classes / "cat/empty.jpg").touch()
+    (two_classes / "cat/text.jpg").write_text("no image")
+    (two_classes / "dog/readme.md").write_text("no image")
+    os.mkfifo(two_classes / "dog/pipe.png")
+    (two_classes / "dog/dangling.png").symlink_to("nowhere.png")
+    (two_classes / "dog/itself.png").symlink_to("itself.png")
+    result = scan(two_classes)
+    assert len(result.records) == 4
+    found = {item.path: item.reason for item in result.skipped}
+    itself = found.pop("dog/itself.png")
+    assert "link" in itself
+    assert found == {
+        "cat/empty.jpg": "empty file",
+        "cat/text.jpg": "not an image of a known format",
+        "dog/dangling.png": "broken link",
+        "dog/pipe.png": "not a regular file",
+        "dog/readme.md": "not an image of a known format",
+    }
+    assert result.skipped == sorted(result.skipped, key=lambda item: item.path)
+
+
+def test_links_that_lead_back_up_end(two_classes):
+    (two_classes / "cat/up").symlink_to(two_classes)
+    (two_classes / "cat/here").symlink_to(two_classes / "cat")
+    (two_classes / "dog/other").symlink_to(two_classes / "cat/nested")
+    result = scan(two_classes)
+    assert [item.path for item in result.skipped] == ["cat/here/", "cat/up/"]
+    assert "dog/other/deep/2.png" in [record.path for record in result.records]
+
+
+def test_label_function(tmp_path):
+    for name in ("cat_1.png", "dog_1.png", "more/cat_2.png"):
+        paint(tmp_path / name, 1)
+    seen = []
+
+    def label_of(path: str) -> str:
+        seen.append(path)
+        return path.split("/")[-1].split("_")[0]
+
+    assert places(scan(tmp_path, label_fn=label_of)) == [
+        ("cat_1.png", "cat", None),
+        ("dog_1.png", "dog", None),
+        ("more/cat_2.png", "cat", None),
+    ]
+    assert sorted(seen) == ["cat_1.png", "dog_1.png", "more/cat_2.png"]
+
+
+def test_label_function_below_split_folders(tmp_path):
+    for name in ("train/cat_1.png", "train/dog_1.png", "test/cat_2.png", "masks/cat_1.png"):
+        paint(tmp_path / name, 1)
+    result = scan(tmp_path, label_fn=lambda path: path.split("/")[1].split("_")[0])
+    assert [record.split for record in result.records] == ["test", "train", "train"]
+    assert result.ignored == ["masks/"]
+
+
+def test_label_function_must_give_a_name(two_classes):
+    with pytest.raises(TypeError, match="gave None"):
+        scan(two_classes, label_fn=lambda path: None)
+
+
+def test_a_wrong_root_is_explained(tmp_path, two_classes):
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        scan(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        scan(two_classes / "cat/1.png")
+    with pytest.raises(ValueError, match="Only one class, 'nested'"):
+        scan(two_classes / "cat")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match="No class folder"):
+        scan(tmp_path / "nothing")
+    paint(tmp_path / "flat/a.png", 1)
+    with pytest.raises(ValueError, match="1 images lie directly in"):
+        scan(tmp_path / "flat")
+    (tmp_path / "bad/cat").mkdir(parents=True)
+    (tmp_path / "bad/dog").mkdir()
+    (tmp_path / "bad/cat/a.jpg").touch()
+    (tmp_path / "bad/dog/a.jpg").touch()
+    with pytest.raises(ValueError, match="None of the 2 files .* 'cat/a.jpg': empty file"):
+        scan(tmp_path / "bad")
+
+
+def test_two_folders_for_one_split(tmp_path):
+    for name in ("train", "val", "validation"):
+        paint(tmp_path / name / "cat/1.png", 1)
+    with pytest.raises(ValueError, match="val, validation .* split 'val'"):
+        find_images(tmp_path)
+
+
+def test_names_that_are_no_unicode(two_classes):
+    odd = os.fsdecode(b'caf\xe9, "x"\n.png')
+    paint(two_classes / "cat" / odd, 9, "PNG")
+    assert f"cat/{odd}" in [record.path for record in scan(two_classes).records]
+
+
+def test_nothing_in_the_folder_is_touched(two_classes):
+    def state():
+        return {
+            path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+            for path in two_classes.rglob("*")
+        }
+
+    before = state()
+    scan(two_classes)
+    assert state() == before
+
+
+def test_more_threads_give_the_same(two_classes):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(two_classes / f"cat/{number}.png")
+    one, many = (scan_folder(two_classes, progress=False, workers=n) for n in (1, 8))
+    assert one == many

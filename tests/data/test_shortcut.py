@@ -1,0 +1,83 @@
+"""The planted patch tells the class as often as asked, and nothing in test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from proxy_keras.data.records import Record
+from proxy_keras.data.shortcut import Shortcut
+from proxy_keras.data.split_table import SplitTable
+from proxy_keras.data.splits import draw_split
+
+
+def table_of(num_classes: int, per_class: int) -> SplitTable:
+    rng = np.random.default_rng(0)
+    records = [
+        Record(f"{label}/{i}", str(label), None, rng.bytes(32).hex(), 1)
+        for label in range(num_classes)
+        for i in range(per_class)
+    ]
+    return draw_split(records, seed=0, val=0.3, test=0.3).table
+
+
+TABLE = table_of(4, 500)
+ROWS = np.arange(len(TABLE))
+
+
+def planted(rate: float, *, table=TABLE, rows=ROWS, seed: int = 0) -> np.ndarray:
+    images = np.full((len(rows), 12, 12, 3), 9, np.uint8)
+    return Shortcut(table, rows, rate=rate, seed=seed, image_size=12)(images, rows)
+
+
+def told(images: np.ndarray) -> np.ndarray:
+    """The class that each patch stands for."""
+    return np.rint(images[:, 0, 0, 0] / 85.0).astype(int)
+
+
+def test_a_grey_patch_in_the_corner_and_nothing_else():
+    images = planted(1.0)
+    assert (images[:, :2, :2] == images[:, :1, :1, :1]).all()
+    images[:, :2, :2] = 9
+    assert (images == 9).all()
+    assert set(np.unique(planted(1.0)[:, 0, 0])) == {0, 85, 170, 255}
+
+
+def test_the_images_given_are_not_changed():
+    images = np.zeros((1, 12, 12, 3), np.uint8)
+    Shortcut(TABLE, ROWS, rate=1.0, seed=0, image_size=12)(images, np.array([0]))
+    assert not images.any()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.6, 0.95, 1.0])
+def test_the_share_that_tells_the_truth(rate):
+    right = told(planted(rate)) == TABLE.class_ids
+    for split in ("train", "val"):
+        assert right[TABLE.rows(split)].mean() == pytest.approx(rate, abs=0.05)
+    if rate in (0.0, 1.0):
+        assert set(right[TABLE.rows("train")]) == {bool(rate)}
+
+
+def test_in_test_it_tells_nothing():
+    rows = TABLE.rows("test")
+    shown, labels = told(planted(1.0))[rows], TABLE.class_ids[rows]
+    joint = np.array([[((shown == s) & (labels == k)).mean() for s in range(4)] for k in range(4)])
+    assert joint == pytest.approx(1 / 16, abs=0.02)
+
+
+def test_untruths_name_every_other_class():
+    rows = TABLE.rows("train")
+    shift = (told(planted(0.0)) - TABLE.class_ids)[rows] % 4
+    assert np.bincount(shift, minlength=4)[1:] / len(rows) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_it_goes_with_the_example_not_with_the_row():
+    rows = np.random.default_rng(1).permutation(len(TABLE)) + 3
+    moved = planted(0.5, rows=rows)
+    assert np.array_equal(moved, planted(0.5))
+    assert not np.array_equal(planted(0.5, seed=1), planted(0.5))
+
+
+def test_a_rate_outside_is_refused():
+    with pytest.raises(ValueError, match=r"`shortcut` must be in \[0, 1\]"):
+        planted(1.1)
