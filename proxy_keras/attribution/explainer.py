@@ -1,0 +1,305 @@
+"""Explains batches of images: logits and heatmaps from any Keras classifier, by any method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from proxy_keras import heatmaps as maps_of
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.registry import make
+from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.graph import FlatClone
+
+EXPLAINED = ("predicted", "true", "contrast")
+ENGINES = ("compiled", "tf-keras-vis")
+
+
+class Explainer:
+    """Heatmaps of where a classifier looks, computed in float32 on a copy of it.
+
+    Traced once, at first use, for any batch size. The model itself is not touched, whatever its
+    dtype policy; after it was trained further, `refresh()` brings the copy up to date.
+
+    Args:
+        model: Any built Keras 3 classifier, one image input, one output [B, K]. A softmax or
+            sigmoid at its end is left out, so that logits are explained.
+        method: A name from `attribution.names()`.
+        explain: The class whose score is explained: "predicted", "true" (needs labels), or
+            "contrast": predicted minus true; where the two agree, that class itself.
+        target_layer: Name, or path "backbone/conv5", of the layer at which heatmaps are made.
+            None: the last one that has cells, see `find_target_layer`.
+        engine: "compiled", or "tf-keras-vis" for that library's own implementation.
+        smooth: Standard deviation in cells of a Gaussian blur of the heatmaps, >= 0.
+        **options: Options of the method, e.g. `channels=10`.
+
+    Attributes:
+        target_layer: The target layer's name.
+        num_classes: K.
+        single_pass: Whether logits and heatmaps cost one forward pass together.
+
+    Raises:
+        ValueError: An argument has no meaning, or the model cannot be copied or has no target
+            layer; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        method: str = "grad_cam_plus_plus",
+        *,
+        explain: str = "predicted",
+        target_layer: str | None = None,
+        engine: str = "compiled",
+        smooth: float = 0.0,
+        **options: Any,
+    ) -> None:
+        if explain not in EXPLAINED:
+            raise ValueError(f"`explain` must be one of {EXPLAINED}. Received: {explain!r}")
+        if engine not in ENGINES:
+            raise ValueError(f"`engine` must be one of {ENGINES}. Received: {engine!r}")
+        if smooth < 0:
+            raise ValueError(f"`smooth` must be >= 0 (in cells). Received: {smooth}")
+        self.method = method
+        self.explain = explain
+        self.engine = engine
+        self.smooth = smooth
+        self._method = make(method, options)
+        self._flat = FlatClone(model)
+        self.target_layer, target = expose_target(self._flat, target_layer)
+        self.num_classes = int(self._flat.output.shape[1])
+        self.single_pass = engine == "compiled" and self._method.single_pass
+        self._image_shape = tuple(self._flat.model.inputs[0].shape[1:])
+        self._target_shape = tuple(target.shape[1:3])
+        self._network = Network(*self._flat.split(target))
+        self._attribute = self._attribute_compiled
+        if engine == "tf-keras-vis":
+            # Only here, for the library is slow to import and warns while doing so.
+            from proxy_keras.attribution.tf_keras_vis import ReferenceEngine
+
+            self._reference = ReferenceEngine(self._network, method, options)
+            self._attribute = self._attribute_by_reference
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """(h, w) of the heatmaps.
+
+        Raises:
+            ValueError: The model takes images of any size, so that the images decide it.
+        """
+        if None in self._target_shape:
+            raise ValueError(
+                "The model takes images of any size, so its heatmaps have no fixed shape. Build "
+                "it with keras.Input((height, width, channels))."
+            )
+        return self._target_shape
+
+    def refresh(self) -> None:
+        """Copies the model's weights again; to be called after it was trained further."""
+        self._flat.refresh()
+
+    def logits(self, images: Any) -> np.ndarray:
+        """The model's answers before any softmax, [B, K] float32.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+        """
+        images = self._checked_images(images)
+        if images.shape[0] == 0:
+            return np.zeros([0, self.num_classes], np.float32)
+        logits = self._traced_logits(images).numpy()
+        self._check_finite("logits", logits)
+        return logits
+
+    def heatmaps(self, images: Any, labels: Any = None) -> np.ndarray:
+        """Heatmaps [B, h, w] float32 in [0, 1], each scaled by its own minimum and maximum.
+
+        Takes and raises what `logits_and_heatmaps` does.
+        """
+        return self.logits_and_heatmaps(images, labels)[1]
+
+    def logits_and_heatmaps(self, images: Any, labels: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Logits [B, K] and heatmaps [B, h, w] in [0, 1], float32.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+            labels: [B] integers in [0, K); needed to explain "true" or "contrast".
+
+        Returns:
+            A heatmap that is the same everywhere (blank) is all zeros.
+
+        Raises:
+            ValueError: Images or labels have the wrong shape, or labels are missing or no classes.
+            FloatingPointError: The model computes values that are not finite, as after a diverged
+                training.
+        """
+        images = self._checked_images(images)
+        labels = self._checked_labels(labels, images.shape[0])
+        if images.shape[0] == 0:
+            empty = np.zeros([0, self.num_classes], np.float32)
+            return empty, np.zeros([0, *(size or 0 for size in self._target_shape)], np.float32)
+        logits, heatmaps = (result.numpy() for result in self._attribute(images, labels))
+        self._check_finite("logits", logits)
+        self._check_finite("heatmaps", heatmaps)
+        return logits, heatmaps
+
+    def _check_finite(self, what: str, values: np.ndarray) -> None:
+        broken = int((~np.isfinite(values.reshape(len(values), -1))).any(axis=1).sum())
+        if broken:
+            raise FloatingPointError(
+                f"{broken} of {len(values)} {what} are not finite. Look for NaN in the weights up "
+                f"to layer '{self.target_layer}' and after it, and in the images."
+            )
+
+    @cached_property
+    def _image_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *self._image_shape], tf.float32)
+
+    # Concrete functions never trace again. A tf.function would warn of retracing when many
+    # explainers are made, for it tells them apart by their place in the source only.
+    @cached_property
+    def _traced_logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        return tf.function(self._network.logits).get_concrete_function(self._image_spec)
+
+    @cached_property
+    def _traced_attribution(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
+        def attribute(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            def score_weights(logits: tf.Tensor) -> tf.Tensor:
+                return class_weights(logits, labels, self.explain)
+
+            logits, raw = self._method(self._network, images, score_weights)
+            return logits, self._finish(raw)
+
+        label_spec = tf.TensorSpec([None], tf.int32)
+        return tf.function(attribute).get_concrete_function(self._image_spec, label_spec)
+
+    def _attribute_compiled(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
+        return self._traced_attribution(images, labels)
+
+    def _attribute_by_reference(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
+        logits = self._traced_logits(images)
+        weights = class_weights(logits, labels, self.explain)
+        return logits, self._finish(self._reference.raw_heatmaps(images, weights))
+
+    def _finish(self, raw: tf.Tensor) -> tf.Tensor:
+        """Heatmaps in [0, 1] of raw ones, blurred in between if so wished."""
+        scaled = maps_of.normalise(raw)
+        return maps_of.normalise(maps_of.smooth(scaled, self.smooth)) if self.smooth else scaled
+
+    def _checked_images(self, images: Any) -> tf.Tensor:
+        images = tf.cast(tf.convert_to_tensor(images), tf.float32)
+        if images.shape.rank == len(self._image_shape):
+            raise ValueError(
+                f"Images come in batches, [B, H, W, C]. Received: shape {tuple(images.shape)}. "
+                "For a single image pass images[None]."
+            )
+        if not images.shape[1:].is_compatible_with(self._image_shape):
+            raise ValueError(
+                f"The model takes images {self._image_shape}. Received: batch of shape "
+                f"{tuple(images.shape)}. Resize them first."
+            )
+        return images
+
+    def _checked_labels(self, labels: Any, count: int) -> tf.Tensor:
+        if self.explain == "predicted":
+            return tf.zeros([count], tf.int32)
+        if labels is None:
+            raise ValueError(f"explain='{self.explain}' needs `labels`, [B] integers.")
+        labels = np.asarray(labels)
+        if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"`labels` must be {count} integers, one per image. Received: shape "
+                f"{labels.shape}, dtype {labels.dtype}. For one-hot labels pass their argmax."
+            )
+        if count and not (labels.min() >= 0 and labels.max() < self.num_classes):
+            raise ValueError(
+                f"`labels` must be in [0, {self.num_classes}). Received: {labels.min()} to "
+                f"{labels.max()}"
+            )
+        return tf.constant(labels, tf.int32)
+
+
+def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tensor:
+    """Weights w of the score sum(w * logits) that is explained, one-hot or a difference of two.
+
+    Args:
+        logits: [B, K] float32.
+        labels: [B] int32, the true classes.
+        explain: One of `EXPLAINED`.
+
+    Returns:
+        [B, K] float32. A contrast of a class with itself would explain nothing; it is that class.
+    """
+    classes = tf.shape(logits)[1]
+    predicted = tf.one_hot(tf.argmax(logits, axis=1), classes)
+    true = tf.one_hot(labels, classes)
+    if explain == "predicted":
+        return predicted
+    if explain == "true":
+        return true
+    is_wrong = tf.reduce_any(predicted != true, axis=1, keepdims=True)
+    return predicted - true * tf.cast(is_wrong, tf.float32)
+
+
+def explain(
+    model: keras.Model,
+    images: Any,
+    method: str = "grad_cam_plus_plus",
+    *,
+    class_ids: Any = None,
+    target_layer: str | None = None,
+    engine: str = "compiled",
+    size: tuple[int, int] | Literal["image"] | None = None,
+    batch_size: int = 32,
+    **options: Any,
+) -> np.ndarray:
+    """Heatmaps [B, h, w] float32 in [0, 1] of where the model looks in these images.
+
+    Copies and traces the model at each call; for many calls make one `Explainer`.
+
+    Args:
+        model: Any built Keras 3 classifier.
+        images: [B, H, W, C], any real dtype, in the range that the model takes.
+        method: A name from `attribution.names()`.
+        class_ids: [B] integers, or one for all: the class to explain. None: the predicted one.
+        target_layer: See `Explainer`.
+        engine: See `Explainer`.
+        size: None: the target layer's resolution. "image": the images'. (H, W): that. Enlarged
+            bilinearly with half-pixel centres.
+        batch_size: Images at a time, >= 1.
+        **options: `smooth` and the method's own options.
+
+    Returns:
+        [B, h, w] float32 in [0, 1]; a blank heatmap is all zeros.
+
+    Raises:
+        ValueError: As `Explainer`, or `size` or `batch_size` has no meaning.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
+    images = np.asarray(images)
+    explainer = Explainer(
+        model,
+        method,
+        explain="predicted" if class_ids is None else "true",
+        target_layer=target_layer,
+        engine=engine,
+        **options,
+    )
+    if size is not None and size != "image" and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"`size` must be None, 'image' or (height, width). Received: {size!r}")
+    labels = None if class_ids is None else np.broadcast_to(class_ids, images.shape[:1])
+    parts = []
+    for start in range(0, max(len(images), 1), batch_size):
+        batch = slice(start, start + batch_size)
+        heat = explainer.heatmaps(images[batch], None if labels is None else labels[batch])
+        if size is not None:
+            target = images.shape[1:3] if size == "image" else size
+            heat = maps_of.enlarge(heat, target).numpy()
+        parts.append(heat)
+    return np.concatenate(parts)

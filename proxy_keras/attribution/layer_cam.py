@@ -1,0 +1,21 @@
+"""LayerCAM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.method import GradientMethod, unit_scale
+
+
+class LayerCAM(GradientMethod):
+    """Every activation weighted by its own positive gradient.
+
+    Source: Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization
+    (IEEE Transactions on Image Processing, 2021).
+    """
+
+    def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+        """ReLU of the sum of weighted activations, [B, h, w]; see `GradientMethod`."""
+        activations, _ = unit_scale(activations)
+        gradients, _ = unit_scale(gradients)
+        return tf.nn.relu(tf.reduce_sum(activations * tf.nn.relu(gradients), axis=-1))

@@ -1,0 +1,17 @@
+"""The flat float32 copy of a Keras model, and questions about its graph."""
+
+from proxy_keras.graph.containers import is_attention
+from proxy_keras.graph.flat_clone import FlatClone
+from proxy_keras.graph.float32_copy import quiet_construction
+from proxy_keras.graph.nodes import frontier, inputs_of, nodes_to, operation_of, original_of
+
+__all__ = [
+    "FlatClone",
+    "frontier",
+    "inputs_of",
+    "is_attention",
+    "nodes_to",
+    "operation_of",
+    "original_of",
+    "quiet_construction",
+]

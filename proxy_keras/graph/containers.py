@@ -1,0 +1,144 @@
+"""Tells which layers hold a graph of layers, and yields that graph."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+# Keras exports no name for this class; `keras.Model(inputs, outputs)` returns one.
+from keras.src.models.functional import Functional
+
+# What the code of a user's `call` can raise when it meets a symbolic tensor.
+_CALL_ERRORS = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    LookupError,
+)
+
+
+def has_graph(layer: Any) -> bool:
+    """Whether the layer is a functional model, or a sequential one that is built."""
+    if isinstance(layer, keras.Sequential):
+        return type(layer).call is keras.Sequential.call and hasattr(layer, "inputs")
+    # A class that overrides `call` may not do what its recorded graph says.
+    return isinstance(layer, Functional) and type(layer).call is Functional.call
+
+
+def is_container(operation: keras.Operation) -> bool:
+    return isinstance(operation, keras.Model) or _is_block_stack(operation)
+
+
+def _is_block_stack(operation: keras.Operation) -> bool:
+    """Whether this is a layer that holds transformer blocks (and not itself a block)."""
+    if not isinstance(operation, keras.layers.Layer):
+        return False
+    return any(
+        not is_attention(child) and any(is_attention(inner) for inner in _descendants(child))
+        for child in operation._flatten_layers(recursive=False, include_self=False)
+    )
+
+
+def is_attention(operation: keras.Operation) -> bool:
+    """Whether the class of the layer or operation is named after attention."""
+    return "attention" in type(operation).__name__.lower()
+
+
+def _descendants(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    return list(layer._flatten_layers(include_self=False))
+
+
+def image_spec(model: keras.Model) -> tuple[int | None, ...]:
+    """The shape [B, ...] that the model was built for."""
+    if has_graph(model):
+        return tuple(model.inputs[0].shape)
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, (list, tuple)) or not all(
+        size is None or isinstance(size, int) for size in shape
+    ):
+        raise ValueError(
+            f"Model '{model.name}' ({type(model).__name__}) does not say which one input shape it "
+            "was built for. Call it on one batch of images before explaining it."
+        )
+    return tuple(shape)
+
+
+def match_inputs(container: Any, args: Any, kwargs: Any) -> dict[int, Any]:
+    """id of each input tensor of a functional model -> the clone's tensor passed for it."""
+    rest = {k: v for k, v in kwargs.items() if k not in ("inputs", "training") and v is not None}
+    if len(args) > 1 or rest:
+        raise ValueError(
+            f"Model '{container.name}' is called with {list(rest) or 'several arguments'} besides "
+            "its inputs, which cannot be inlined. Call it with its inputs only."
+        )
+    given = args[0] if args else kwargs["inputs"]
+    if isinstance(given, dict):
+        given = [given[tensor.name] for tensor in container.inputs]
+    known = {}
+    for tensor, value in zip(container.inputs, tree.flatten(given), strict=True):
+        is_float = keras.backend.is_float_dtype(tensor.dtype)
+        known[id(tensor)] = value if is_float else keras.ops.cast(value, tensor.dtype)
+    return known
+
+
+@contextmanager
+def traced(container: Any, args: Any, kwargs: Any) -> Iterator[tuple[dict[int, Any], Any]]:
+    """The graph of `container.call`, recorded on its own layers and wiped off them at the end."""
+    layers = list(container._flatten_layers())
+    marks = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    known: dict[int, Any] = {}
+    stand_ins = []
+
+    def stand_in(value: Any) -> Any:
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        tensor = keras.KerasTensor(value.shape, value.dtype)
+        stand_ins.append(tensor)
+        known[id(tensor)] = value
+        return tensor
+
+    args, kwargs = tree.map_structure(stand_in, (args, kwargs))
+    if "training" in inspect.signature(container.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    try:
+        try:
+            outputs = container.call(*args, **kwargs)
+        except _CALL_ERRORS as error:
+            raise ValueError(
+                f"`{type(container).__name__}.call` cannot be followed with symbolic tensors: "
+                f"{error} Use keras.layers and keras.ops in it, with -1 for the batch size, or "
+                "build the model with the functional API."
+            ) from error
+        yield known, outputs
+    finally:
+        for layer, inbound, outbound in marks:
+            del layer._inbound_nodes[inbound:]
+            del layer._outbound_nodes[outbound:]
+
+
+def check_all_weights_traced(container: Any, nodes: list[Any]) -> None:
+    """Refuses a trace in which a weight was read at once and frozen into a constant."""
+    reached: set[int] = set()
+    has_constants = False
+    for node in nodes:
+        if isinstance(node.operation, keras.layers.Layer):
+            reached.update(id(weight) for weight in node.operation.weights)
+        for value in tree.flatten((node.arguments.args, node.arguments.kwargs)):
+            if isinstance(value, keras.Variable):
+                reached.add(id(value))
+            has_constants |= tf.is_tensor(value)
+    missed = [weight.path for weight in container.weights if id(weight) not in reached]
+    if missed and has_constants:
+        raise ValueError(
+            f"`{type(container).__name__}.call` computes with weights {missed} apart from its "
+            "input, so a copy could not follow their training. Move that computation into a "
+            "keras.layers.Layer that takes the input."
+        )

@@ -1,0 +1,280 @@
+"""Makes a flat float32 copy of any Keras classifier, and cuts it at any tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras import tree
+
+from proxy_keras.graph.containers import (
+    check_all_weights_traced,
+    has_graph,
+    image_spec,
+    is_container,
+    match_inputs,
+    traced,
+)
+from proxy_keras.graph.float32_copy import copy_operation, quiet_construction, weight_pairs
+from proxy_keras.graph.nodes import (
+    downstream,
+    frontier,
+    inputs_of,
+    nodes_to,
+    operation_of,
+    replay,
+)
+
+_OUTPUT_ACTIVATIONS = (
+    keras.activations.softmax,
+    keras.activations.sigmoid,
+    keras.activations.log_softmax,
+)
+_OUTPUT_OPERATIONS = ("Softmax", "Sigmoid", "LogSoftmax", "LogSigmoid")
+
+
+class FlatClone:
+    """A flat functional float32 copy of a classifier that answers logits.
+
+    Nested models, subclassed models and stacks of transformer blocks are inlined, so that every
+    tensor between image and logits can be named, read and cut at. A softmax or sigmoid at the end
+    is left out. The model itself gets no new node, weight or attribute.
+
+    Args:
+        model: Any built Keras 3 model with one input [B, ...] and one output [B, K], K >= 2.
+
+    Attributes:
+        model: The flat `keras.Model`, float32 in, logits [B, K] float32 out.
+        names: Names of its tensors in computing order, nested ones as paths, "backbone/conv5".
+
+    Raises:
+        ValueError: The model has several inputs or outputs, fewer than two classes, is not built,
+            or holds code that cannot be copied or traced; the message says which and what to do.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._pairs: list[tuple[keras.Variable, keras.Variable]] = []
+        self._paired: set[int] = set()
+        self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
+        self._variables: dict[int, keras.Variable] = {}
+        self._operation_names: set[str] = set()
+        self._tensors: dict[str, keras.KerasTensor] = {}
+        self._check_single(model)
+        with quiet_construction():
+            image = image_spec(model)
+            inputs = keras.Input(batch_shape=(None, *image[1:]), dtype="float32", name="image")
+            self._operation_names.add("image")
+            output = self._call_container(model, (inputs,), {}, path="")
+            outputs = tree.flatten(output)
+            if len(outputs) != 1:
+                raise ValueError(
+                    f"One output [B, K] is explained. Received: model '{model.name}' with "
+                    f"{len(outputs)} outputs. Pass keras.Model(model.inputs, model.outputs[0])."
+                )
+            self._set_output(inputs, _logits(outputs[0]))
+            self.refresh()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tensors, in the order in which they are computed."""
+        return tuple(self._tensors)
+
+    @property
+    def output(self) -> keras.KerasTensor:
+        """The logits, [B, K]."""
+        return self.model.outputs[0]
+
+    def refresh(self) -> None:
+        """Copies the weights again from the model, e.g. after it was trained further."""
+        for source, copy in self._pairs:
+            copy.assign(source)
+        for _, layer in self._copies.values():
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
+
+    def tensor(self, name: str) -> keras.KerasTensor:
+        """The output of the layer with this name or path; of a shared layer, its last output.
+
+        Args:
+            name: "backbone/conv5", or "conv5" where no other layer is called so.
+
+        Raises:
+            ValueError: No layer, or more than one, has that name.
+        """
+        if name in self._tensors:
+            return self._tensors[name]
+        paths = [path for path in self._tensors if path.rsplit("/", 1)[-1] == name]
+        if len(paths) == 1:
+            return self._tensors[paths[0]]
+        if paths:
+            raise ValueError(f"Several layers are named '{name}'. Pass one of: {paths}")
+        raise ValueError(f"No layer is named '{name}'. The model's layers: {list(self._tensors)}")
+
+    def name_of(self, tensor: keras.KerasTensor) -> str:
+        """The shortest name that `tensor()` understands for this tensor."""
+        path = next(name for name, known in self._tensors.items() if known is tensor)
+        plain = path.rsplit("/", 1)[-1]
+        is_unique = [name.rsplit("/", 1)[-1] for name in self._tensors].count(plain) == 1
+        return plain if is_unique else path
+
+    def split(self, target: keras.KerasTensor) -> tuple[keras.Model, keras.Model]:
+        """The model in two halves: image -> [target, *frontier] and [target, *frontier] -> logits.
+
+        Args:
+            target: A tensor of this clone.
+
+        Returns:
+            `features` and `head`, which share the clone's layers.
+        """
+        cut = [target, *frontier(target, self.output)]
+        with quiet_construction():
+            features = keras.Model(self.model.inputs[0], cut, name="features")
+            entries = [
+                keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"cut_{i}")
+                for i, tensor in enumerate(cut)
+            ]
+            values = {id(tensor): entry for tensor, entry in zip(cut, entries, strict=True)}
+            replay(nodes_to(self.output, stop=values), values)
+            return features, keras.Model(entries, values[id(self.output)], name="head")
+
+    def rewire(
+        self,
+        old: keras.KerasTensor,
+        new: keras.KerasTensor,
+        named: dict[str, keras.KerasTensor],
+    ) -> None:
+        """Lets everything that used `old` use `new`, a tensor computed from it.
+
+        Args:
+            old: A tensor of this clone.
+            new: What takes its place, same shape.
+            named: Tensors on the way from `old` to `new` that `tensor()` is to know.
+        """
+        values = {id(old): new}
+        with quiet_construction():
+            replay(downstream(old, self.output), values)
+            self._set_output(self.model.inputs[0], values[id(self.output)])
+        self._tensors = {
+            path: tensor if tensor is old else values.get(id(tensor), tensor)
+            for path, tensor in self._tensors.items()
+        }
+        self._tensors.update(named)
+
+    def _set_output(self, inputs: keras.KerasTensor, output: keras.KerasTensor) -> None:
+        if len(output.shape) != 2 or output.shape[1] is None or output.shape[1] < 2:
+            raise ValueError(
+                "Attribution needs one logit per class, output [B, K] with K >= 2. Received: "
+                f"output {list(output.shape)}. Give a binary model two logits."
+            )
+        self.model = keras.Model(inputs, output, name="flat_clone")
+
+    @staticmethod
+    def _check_single(model: keras.Model) -> None:
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"`model` must be a keras.Model. Received: {type(model).__name__}")
+        if not model.built or (isinstance(model, keras.Sequential) and not has_graph(model)):
+            raise ValueError(
+                f"Model '{model.name}' is not built yet. Call it on one batch first, or start it "
+                "with keras.Input(shape)."
+            )
+        if has_graph(model) and len(model.inputs) != 1:
+            raise ValueError(
+                f"One input, the images, is explained. Received: model '{model.name}' with inputs "
+                f"{[tensor.name for tensor in model.inputs]}."
+            )
+
+    def _call(self, operation: keras.Operation, args: Any, kwargs: Any, path: str) -> Any:
+        """What a copy of `operation` returns for tensors of the clone; containers are inlined."""
+        own = path + operation.name
+        if is_container(operation):
+            results = self._call_container(operation, args, kwargs, path=own + "/")
+        else:
+            copy = self._copy(operation, own)
+            results = copy(*args, **kwargs)
+            self._pair(operation, copy)
+        tensors = tree.flatten(results)
+        if len(tensors) == 1:
+            # Re-inserted, so that the order stays that of the last call.
+            self._tensors.pop(own, None)
+            self._tensors[own] = tensors[0]
+        return results
+
+    def _call_container(self, container: Any, args: Any, kwargs: Any, path: str) -> Any:
+        if has_graph(container):
+            known = match_inputs(container, args, kwargs)
+            outputs = container.outputs[0] if len(container.outputs) == 1 else container.output
+            self._inline(nodes_to(outputs, stop=known), known, path)
+            return tree.map_structure(lambda tensor: known[id(tensor)], outputs)
+        with traced(container, args, kwargs) as (known, outputs):
+            nodes = nodes_to(outputs, stop=known)
+            check_all_weights_traced(container, nodes)
+            self._inline(nodes, known, path)
+            return tree.map_structure(lambda tensor: known[id(tensor)], outputs)
+
+    def _inline(self, nodes: Iterable[Any], known: dict[int, Any], path: str) -> None:
+        for node in nodes:
+            arguments = node.arguments.fill_in(known)
+            args, kwargs = tree.map_structure(self._own, arguments)
+            results = self._call(node.operation, args, kwargs, path)
+            for old, new in zip(node.outputs, tree.flatten(results), strict=True):
+                known[id(old)] = new
+
+    def _own(self, value: Any) -> Any:
+        """The clone's copy, where an argument of a call is a weight of a subclassed model."""
+        if not isinstance(value, keras.Variable):
+            return value
+        if id(value) not in self._variables:
+            is_float = keras.backend.is_float_dtype(value.dtype)
+            copy = keras.Variable(
+                "zeros", shape=value.shape, dtype="float32" if is_float else value.dtype
+            )
+            self._variables[id(value)] = copy
+            self._pairs.append((value, copy))
+        return self._variables[id(value)]
+
+    def _copy(self, operation: keras.Operation, path: str) -> keras.Operation:
+        if id(operation) not in self._copies:
+            # Keras allows no "/" in a layer's name; the path is kept in `_tensors`.
+            base = operation.name if operation.name not in self._operation_names else path
+            base = name = base.replace("/", ".")
+            count = 1
+            while name in self._operation_names:
+                count += 1
+                name = f"{base}_{count}"
+            self._operation_names.add(name)
+            # The original is held too, lest another object should get its id.
+            self._copies[id(operation)] = operation, copy_operation(operation, name)
+        return self._copies[id(operation)][1]
+
+    def _pair(self, operation: keras.Operation, copy: keras.Operation) -> None:
+        # Only once the copy is called, and so built; a shared layer comes by more than once.
+        if id(operation) not in self._paired:
+            self._paired.add(id(operation))
+            self._pairs.extend(weight_pairs(operation, copy))
+
+
+def _logits(output: keras.KerasTensor) -> keras.KerasTensor:
+    """The tensor before the softmax or sigmoid at the end, if there is one."""
+    tensor = output
+    while True:
+        operation = operation_of(tensor)
+        activation = getattr(operation, "activation", None)
+        if (
+            isinstance(operation, keras.layers.Softmax)
+            or type(operation).__name__ in _OUTPUT_OPERATIONS
+            or (
+                isinstance(operation, keras.layers.Activation) and activation in _OUTPUT_ACTIVATIONS
+            )
+        ):
+            return inputs_of(tensor)[0]
+        if activation in _OUTPUT_ACTIVATIONS:
+            operation.activation = keras.activations.linear
+            return output
+        is_linear = isinstance(operation, keras.layers.Activation) and (
+            activation is keras.activations.linear
+        )
+        is_passed = isinstance(operation, keras.layers.Identity) or is_linear
+        if not is_passed and type(operation).__name__ != "Cast":
+            return output
+        tensor = inputs_of(tensor)[0]
