@@ -1,0 +1,36 @@
+"""Freezes a classifier's backbone, for transfer learning and the warm-up of a new head."""
+
+from __future__ import annotations
+
+import keras
+
+HEAD = "logits"
+
+
+def freeze_backbone(model: keras.Model, *, head: str = HEAD) -> None:
+    """Leaves only the head trainable.
+
+    Frozen BatchNormalization runs on its stored statistics, also in training. Compile the model
+    again afterwards: Keras reads what is trainable then.
+
+    Args:
+        model: A functional classifier. Changed in place.
+        head: Name of the layer that stays trainable.
+    Raises:
+        ValueError: The model has no layer of that name.
+    """
+    known = [layer.name for layer in model.layers]
+    if head not in known:
+        raise ValueError(
+            f"The model has no layer '{head}' to leave trainable; its last layers are"
+            f" {known[-3:]}. Pass head='{known[-1]}', say."
+        )
+    for layer in model.layers:
+        layer.trainable = layer.name == head
+
+
+def unfreeze(model: keras.Model) -> None:
+    """Makes every layer trainable again. Compile the model again afterwards."""
+    model.trainable = True
+    for layer in model.layers:
+        layer.trainable = True

@@ -1,0 +1,56 @@
+"""Trains a model for a few steps and leaves it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@contextmanager
+def left_as_it_was(model: keras.Model) -> Iterator[None]:
+    """Restores every variable on leaving: weights, moving averages and random states.
+
+    The model is worked on in place: a copy would cost its memory again, and not every model has
+    one.
+    """
+    before = [variable.numpy() for variable in model.variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+
+
+def make_step(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+) -> Callable[[Any, Any], tf.Tensor]:
+    """Returns a compiled function of (images, labels) that trains one step and returns the loss.
+
+    It does not touch what the model was compiled with. It is traced once for all batch sizes.
+
+    Args:
+        model: Takes [B, H, W, C] images.
+        optimizer: Used for this alone. Wrapped for loss scaling under `mixed_float16`.
+        loss: Of (labels [B] int32, model's output).
+    """
+    if model.dtype_policy.name == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    images_spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+
+    @tf.function(input_signature=[images_spec, tf.TensorSpec((None,), tf.int32)])
+    def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            value = loss(labels, model(images, training=True))
+            scaled = optimizer.scale_loss(value)
+        gradients = tape.gradient(scaled, [v.value for v in model.trainable_variables])
+        optimizer.apply(gradients, model.trainable_variables)
+        return value
+
+    return step
