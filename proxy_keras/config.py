@@ -6,10 +6,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
-CONTROLS: tuple[str, ...] = ("random_mask", "proxies_off")
+CONTROLS: tuple[str, ...] = ("random_mask", "erasing", "proxies_off")
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -85,6 +86,7 @@ class DataConfig(_Json):
 
     def __post_init__(self) -> None:
         size = self.image_size
+        _require(self.seed >= 0, "`seed` of the split must be >= 0.", self.seed)
         _require(size is None or size >= 8, "`image_size` must be >= 8 pixels.", size)
         for name in ("val", "test"):
             share = getattr(self, name)
@@ -124,7 +126,9 @@ class ProxyConfig(_Json):
             (0, 1].
         engine: `compiled`, or `tf-keras-vis`, the slower reference.
         target_layer: Layer whose activations are explained; None: found by itself.
-        control: None, `random_mask` or `proxies_off`.
+        control: None, or a control of a comparison: `random_mask` (the same maps, exchanged among
+            the images and shifted at random), `erasing` (in each image a square of the same mean
+            area at random), `proxies_off` (all the work, but the originals are served).
     """
 
     schedule: str = "every:5"
@@ -154,7 +158,7 @@ class ProxyConfig(_Json):
             _require(0.0 < value <= 1.0, f"`{name}` must be in (0, 1].", value)
         area, keep = self.max_area, self.keep_epochs
         _require(area is None or 0.0 < area <= 1.0, "`max_area` must be in (0, 1].", area)
-        _require(self.smooth >= 0.0, "`smooth` must be >= 0 (cells).", self.smooth)
+        _require(0.0 <= self.smooth < inf, "`smooth` must be >= 0 (cells).", self.smooth)
         _require(keep is None or keep >= 1, "`keep_epochs` must be >= 1.", keep)
         _require(self.region in ("hot", "cold"), "`region` must be 'hot' or 'cold'.", self.region)
         _require(
@@ -173,6 +177,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "show": 0.5,
         "threshold": 0.5,
         "weight": 1.0,
+        # `blended` leaves the hue of a dimmed patch, which a network can still read.
+        "replacement": "black",
     },
 }
 """Named settings: what differs from the defaults of `ProxyConfig`."""
@@ -223,9 +229,9 @@ class TrainConfig(_Json):
         size, lr = self.batch_size, self.lr
         size_ok = size == "auto" if isinstance(size, str) else size >= 1
         _require(size_ok, "`batch_size` must be >= 1, or 'auto'.", size)
-        lr_ok = lr == "auto" if isinstance(lr, str) else lr > 0.0
+        lr_ok = lr == "auto" if isinstance(lr, str) else 0.0 < lr < inf
         _require(lr_ok, "`lr` must be > 0, or 'auto'.", lr)
-        _require(self.weight_decay >= 0.0, "`weight_decay` must be >= 0.", self.weight_decay)
+        _require(0.0 <= self.weight_decay < inf, "`weight_decay` must be >= 0.", self.weight_decay)
         _require(0.0 <= self.flip <= 1.0, "`flip` must be in [0, 1].", self.flip)
         _require(0.0 <= self.rotation <= 180.0, "`rotation` must be in [0, 180].", self.rotation)
         _require(

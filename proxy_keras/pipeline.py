@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -110,11 +110,12 @@ class Subset:
         """
         _check_batch_size(batch_size)
         chosen = np.arange(len(self)) if positions is None else np.sort(positions)
-        if isinstance(self._reader, RowStream):
-            batches = self._streamed(self._reader, chosen).batch(batch_size)
+        reader = self._reader
+        if isinstance(reader, RowStream):
+            batches = self._streamed(reader, chosen).batch(batch_size)
         else:
             batches = tf.data.Dataset.from_tensor_slices(chosen.astype(np.int64)).batch(batch_size)
-            batches = batches.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
+            batches = batches.map(partial(self._read, reader), num_parallel_calls=tf.data.AUTOTUNE)
         batches = batches.map(
             lambda places, images: (
                 places,
@@ -128,16 +129,14 @@ class Subset:
     def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
         return tf.one_hot(labels, len(self.classes)) if one_hot else labels
 
-    def _read(self, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _read(self, reader: RowReader, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Positions [B] and their images: uint8 [B, P, P, 3]."""
 
         def read(places: NDArray[np.int64]) -> NDArray[np.uint8]:
             rows = self.rows[places]
-            return self._completed(self._reader.read(rows), rows)
+            return self._completed(reader.read(rows), rows)
 
-        # Declared stateless, for it is a pure function of the positions: tf.data may then run
-        # several batches at once, also where deterministic operations are asked for.
-        images = tf.numpy_function(read, [positions], tf.uint8, stateful=False)
+        images = _in_python(read, [positions], tf.uint8)
         return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
 
     def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:
@@ -146,11 +145,10 @@ class Subset:
         position_of[self.rows[positions]] = positions
 
         def complete(row: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            done = tf.numpy_function(
+            done = _in_python(
                 lambda image, row: self._completed(image[None], row[None])[0],
                 [image, row],
                 tf.uint8,
-                stateful=False,
             )
             return tf.gather(tf.constant(position_of), row), tf.ensure_shape(done, image.shape)
 
@@ -208,7 +206,7 @@ class TrainSubset(Subset):
     def reseed(self, seed: int) -> None:
         """Keys order, augmentation and draws of proxies by another seed than the split's.
 
-        Removes all proxies. Call it before `batches`: datasets built earlier keep their seed.
+        Removes all proxies. Datasets built earlier must not be read any more.
         """
         self.seed = seed
         self.store = ProxyStore(self.example_ids, seed=seed)
@@ -232,22 +230,25 @@ class TrainSubset(Subset):
             depend on (seed, epoch, batch) alone.
         """
         _check_batch_size(batch_size)
-        batches = tf.data.Dataset.range(1).flat_map(lambda _: self._opened()).batch(batch_size)
-        if not isinstance(self._reader, RowStream):
-            batches = batches.map(self._read, num_parallel_calls=tf.data.AUTOTUNE)
-        # The look-up depends on state and so stays sequential; the costly maps around it do not.
+        batches = tf.data.Dataset.range(1).flat_map(self._opened).batch(batch_size)
         batches = batches.enumerate().map(self._look_up)
+        reader = self._reader
+        if not isinstance(reader, RowStream):
+            batches = batches.map(
+                lambda positions, shown, seed: (*self._read(reader, positions), shown, seed),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
         batches = batches.map(
-            lambda images, positions, shown, seed: self._served(
-                images, positions, shown, seed, one_hot, augment
+            lambda positions, images, shown, seed: self._served(
+                positions, images, shown, seed, one_hot, augment
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return _finished(batches, len(self), batch_size)
 
-    def _opened(self) -> tf.data.Dataset:
+    def _opened(self, once: tf.Tensor) -> tf.data.Dataset:
         """Positions, or (position, image) of a stream, in the order of the current epoch."""
-        epoch = tf.numpy_function(self.store.open_epoch, [], tf.int64)
+        epoch = _in_python(lambda _: self.store.open_epoch(), [once], tf.int64)
         if isinstance(self._reader, RowStream):
             # Without this the order would depend on the global seed too. It is set for this
             # function's graph alone.
@@ -257,28 +258,27 @@ class TrainSubset(Subset):
             return self._streamed(self._reader, np.arange(len(self))).shuffle(
                 self.SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False
             )
-        order = tf.numpy_function(
+        order = _in_python(
             lambda e: np.random.default_rng([self.seed, e]).permutation(len(self)),
             [epoch],
             tf.int64,
-            stateful=False,
         )
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [len(self)]))
 
     def _look_up(
-        self, index: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...], tf.Tensor]:
-        """Images, positions, what is shown as proxies and how, and the seed of the batch."""
+        self, index: tf.Tensor, batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], ...]:
+        """The batch (positions, or positions and images), its proxies, and its seed."""
 
         def look_up(places: NDArray[np.int64]) -> tuple[object, ...]:
             how = self.attenuation
             code = REPLACEMENTS.index(how.replacement)
             return *self.store.look_up(places), np.float32(how.weight), np.int32(code)
 
-        positions, images = batch
-        places, heatmaps, thresholds, epoch, weight, code = tf.numpy_function(
+        batch = batch if isinstance(batch, tuple) else (batch,)
+        places, heatmaps, thresholds, epoch, weight, code = _in_python(
             look_up,
-            [positions],
+            [batch[0]],
             [tf.int32, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32],
         )
         shown = (
@@ -289,12 +289,12 @@ class TrainSubset(Subset):
             tf.ensure_shape(code, []),
         )
         seed = tf.random.fold_in(tf.random.fold_in(self._seeds(), epoch), index)
-        return images, positions, shown, seed
+        return *batch, shown, seed
 
     def _served(
         self,
-        images: tf.Tensor,
         positions: tf.Tensor,
+        images: tf.Tensor,
         shown: tuple[tf.Tensor, ...],
         seed: tf.Tensor,
         one_hot: bool,
@@ -305,14 +305,15 @@ class TrainSubset(Subset):
         images = tf.cast(images, tf.float32)
         make = partial(
             attenuate,
-            tf.gather(images, places) / 255.0,
+            tf.gather(images, places),
             enlarge(heatmaps, (self.image_size, self.image_size)),
             threshold=thresholds,
             weight=weight,
             seed=tf.random.fold_in(seed, 1),
+            peak=255.0,
         )
         proxies = tf.switch_case(code, [partial(make, replacement=name) for name in REPLACEMENTS])
-        images = tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], proxies * 255.0)
+        images = tf.tensor_scatter_nd_update(images, places[:, tf.newaxis], proxies)
         labels = self._encode(tf.gather(tf.constant(self.labels), positions), one_hot)
         if augment is not None:
             images, labels = augment(images, labels, tf.random.fold_in(seed, 0))
@@ -322,9 +323,25 @@ class TrainSubset(Subset):
         return tf.constant([self.seed, 0], tf.int64)
 
 
+def _in_python(
+    function: Callable[..., Any], inputs: list[tf.Tensor], dtypes: tf.DType | list[tf.DType]
+) -> Any:
+    """What a NumPy function returns, as tensors.
+
+    Declared stateless: within an epoch, whose pipeline is opened once, all that is called here
+    depends on its inputs alone. Were it declared stateful, deterministic operations would turn
+    the whole pipeline sequential, without reading ahead.
+    """
+    return tf.numpy_function(function, inputs, dtypes, stateful=False)
+
+
 def _finished(batches: tf.data.Dataset, examples: int, batch_size: int) -> tf.data.Dataset:
+    """The dataset with its length known and its order fixed."""
+    options = tf.data.Options()
+    options.deterministic = True
     count = -(-examples // batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(tf.data.AUTOTUNE)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 
@@ -38,6 +38,9 @@ class Schedule(Protocol):
     def set_state(self, state: dict[str, float]) -> None:
         """Restores what `get_state` gave."""
 
+    def reset(self) -> None:
+        """Forgets what earlier trainings were like."""
+
 
 class _Fixed:
     """A schedule that is known before training starts, and so has no state."""
@@ -51,6 +54,9 @@ class _Fixed:
     def set_state(self, state: dict[str, float]) -> None:
         if state:
             raise ValueError(f"{self} keeps no state. Received: {state}")
+
+    def reset(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,11 @@ class Segments(_Fixed):
                 f"The schedule {str(self)!r} has {epoch} epochs ('p' counts as one), but training "
                 f"has {epochs}. Make them equal: epochs={epoch}, or change the schedule."
             )
-        _warn_of_useless_step(str(self), steps, epochs)
+        for step in steps:
+            if step + 1 == epochs or step + 1 in clears:
+                _warn(
+                    f"The proxies that {str(self)!r} makes after epoch {step + 1} are never used."
+                )
         return Plan(frozenset(steps), frozenset(clears))
 
     def __str__(self) -> str:
@@ -119,10 +129,12 @@ class Every(_Fixed):
         last = epochs - math.ceil(self.finish * epochs - 1e-9)
         # A step at the end of the very last epoch would make proxies that nothing trains on.
         steps = {epoch for epoch in range(self.n - 1, last, self.n) if epoch < last - 1}
+        if not steps:
+            _warn(f"The schedule {str(self)!r} makes no proxies in {epochs} epochs.")
         return Plan(frozenset(steps), frozenset({last} if last < epochs else ()))
 
     def __str__(self) -> str:
-        return f"every:{self.n}" + (f",finish:{self.finish:g}" if self.finish else "")
+        return f"every:{self.n}" + (f",finish:{self.finish!r}" if self.finish else "")
 
 
 @dataclass
@@ -138,8 +150,8 @@ class Plateau:
     patience: int = 3
     min_delta: float = 0.0
     monitor: str = "val_loss"
-    _best: float = field(default=math.inf, repr=False)
-    _waited: int = field(default=0, repr=False)
+    _best: float = field(default=math.inf, init=False, repr=False, compare=False)
+    _waited: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.patience < 1:
@@ -172,8 +184,11 @@ class Plateau:
     def set_state(self, state: dict[str, float]) -> None:
         self._best, self._waited = float(state["best"]), int(state["waited"])
 
+    def reset(self) -> None:
+        self._best, self._waited = math.inf, 0
+
     def __str__(self) -> str:
-        text = f"plateau:{self.patience},min_delta:{self.min_delta:g}"
+        text = f"plateau:{self.patience},min_delta:{self.min_delta!r}"
         return text + (f",monitor:{self.monitor}" if self.monitor != "val_loss" else "")
 
 
@@ -203,7 +218,10 @@ def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
         return _parse_text(schedule)
     if isinstance(schedule, Sequence):
         return Segments(tuple(schedule))
-    return schedule
+    if isinstance(schedule, (Segments, Every, Plateau)):
+        # A copy, because a schedule that is shared would share its state.
+        return replace(schedule)
+    raise ValueError(f"A schedule is a text, a list or a schedule object. Received: {schedule!r}")
 
 
 def _parse_text(text: str) -> Schedule:
@@ -233,10 +251,5 @@ def _parse_text(text: str) -> Schedule:
         raise ValueError(f"The schedule {text!r} cannot be read: {error}") from error
 
 
-def _warn_of_useless_step(text: str, steps: set[int], epochs: int) -> None:
-    if epochs - 1 in steps:
-        warnings.warn(
-            f"The schedule {text!r} ends with 'p': the proxies made there are never trained on.",
-            UserWarning,
-            stacklevel=3,
-        )
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -64,8 +64,10 @@ class ProxyStore:
             )
         self._ids = list(example_ids)
         self._seed = seed
-        self._opened_epoch: int | None = None
+        self._last_opened: int | None = None
         self._is_begun = False
+        self._openings = 0
+        self._batch_size = 0
         self._lock = threading.Lock()
         n = len(example_ids)
         self._state = _Proxies(
@@ -88,9 +90,14 @@ class ProxyStore:
         return [self._ids[position] for position in self._state.positions]
 
     @property
-    def opened_epoch(self) -> int | None:
-        """The epoch for which a pipeline was last opened; None before the first time."""
-        return self._opened_epoch
+    def openings(self) -> int:
+        """How often a pipeline was opened since `begin_epoch`."""
+        return self._openings
+
+    @property
+    def batch_size(self) -> int:
+        """The largest number of examples looked up at once since `begin_epoch`; 0: none yet."""
+        return self._batch_size
 
     def positions_of(self, example_ids: Sequence[str]) -> NDArray[np.int32]:
         """The positions of ids among the training ids: [n] int32.
@@ -178,22 +185,26 @@ class ProxyStore:
         with self._lock:
             self._state = replace(self._state, epoch=epoch, is_visible=draw < show)
             self._is_begun = True
+            self._openings = 0
+            self._batch_size = 0
 
     def open_epoch(self) -> np.int64:
-        """The epoch of a pipeline that is being opened, remembered in `opened_epoch`.
+        """The epoch of a pipeline that is being opened.
 
         It is the one that `begin_epoch` set; opened again without a new `begin_epoch` (a training
         without a callback that drives the store), it is one more each time.
         """
         with self._lock:
-            if not self._is_begun and self._opened_epoch is not None:
-                self._state = replace(self._state, epoch=self._opened_epoch + 1)
+            if not self._is_begun and self._last_opened is not None:
+                self._state = replace(self._state, epoch=self._last_opened + 1)
             self._is_begun = False
-            self._opened_epoch = self._state.epoch
+            self._openings += 1
+            self._last_opened = self._state.epoch
             return np.int64(self._state.epoch)
 
     def look_up(self, positions: NDArray[np.int64]) -> Shown:
         """The proxies to be shown in a batch of positions [B]."""
+        self._batch_size = max(self._batch_size, len(positions))
         state = self._state
         slots = np.where(state.is_visible[positions], state.slot[positions], -1)
         places = np.flatnonzero(slots >= 0).astype(np.int32)
@@ -215,7 +226,7 @@ class ProxyStore:
             "born": state.born,
         }
 
-    def set_state(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Restores what `get_state` gave.
 
         Raises:

@@ -1,10 +1,11 @@
-"""The random-mask control: the same maps, on other images, elsewhere."""
+"""The controls: the same maps on other images, elsewhere; squares of a given area."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras.controls import displaced
+from proxy_keras.controls import displaced, squares
 
 
 @settings(deadline=None)
@@ -12,9 +13,10 @@ from proxy_keras.controls import displaced
 def test_every_map_goes_to_another_image_with_its_values(n, seed):
     # Map k holds the values 100 k to 100 k + 5, so that donors can be told.
     maps = (100 * np.arange(n)[:, None, None] + np.arange(6).reshape(1, 2, 3)).astype(np.float32)
-    moved = displaced(maps, seed=seed, epoch=0)
+    moved, told = displaced(maps, seed=seed, epoch=0)
     donors = (moved // 100)[:, 0, 0].astype(int)
     assert sorted(donors) == list(range(n))
+    np.testing.assert_array_equal(donors, told)
     assert (donors != np.arange(n)).all()
     for image, donor in enumerate(donors):
         assert sorted(moved[image].ravel()) == sorted(maps[donor].ravel())
@@ -23,20 +25,41 @@ def test_every_map_goes_to_another_image_with_its_values(n, seed):
 def test_shifts_reach_every_cell():
     maps = np.zeros((200, 3, 4), np.float32)
     maps[:, 0, 0] = 1.0
-    moved = displaced(maps, seed=0, epoch=0)
+    moved, _ = displaced(maps, seed=0, epoch=0)
     assert (moved.sum(axis=(1, 2)) == 1).all()
     assert (moved.sum(axis=0) > 5).all()
 
 
 def test_same_key_same_masks():
     maps = np.random.default_rng(0).random((5, 4, 4), np.float32)
-    np.testing.assert_array_equal(
-        displaced(maps, seed=1, epoch=2), displaced(maps, seed=1, epoch=2)
-    )
-    assert not np.array_equal(displaced(maps, seed=1, epoch=2), displaced(maps, seed=1, epoch=3))
+    first, again, other = (displaced(maps, seed=1, epoch=epoch)[0] for epoch in (2, 2, 3))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_no_maps_and_one_map():
-    assert displaced(np.zeros((0, 2, 2), np.float32), seed=0, epoch=0).shape == (0, 2, 2)
+    assert displaced(np.zeros((0, 2, 2), np.float32), seed=0, epoch=0)[0].shape == (0, 2, 2)
     one = np.array([[[1.0, 2.0], [3.0, 4.0]]], np.float32)
-    assert sorted(displaced(one, seed=0, epoch=0).ravel()) == [1, 2, 3, 4]
+    assert sorted(displaced(one, seed=0, epoch=0)[0].ravel()) == [1, 2, 3, 4]
+
+
+@given(st.integers(0, 20), st.floats(0.0, 1.0), st.integers(0, 100))
+def test_squares_are_squares_inside_the_image(n, area, seed):
+    masks = squares(n, area=area, seed=seed, epoch=0)
+    assert masks.shape == (n, 32, 32)
+    for mask in masks:
+        rows, columns = mask.any(axis=1).sum(), mask.any(axis=0).sum()
+        assert rows == columns and (mask == 255).sum() == rows**2
+        assert (rows - 1) ** 2 < 1024 * area + 1e-6 or rows == 0
+        assert 1024 * area - 1e-6 < (rows + 1) ** 2
+
+
+@pytest.mark.parametrize("area", [0.0, 0.0004, 0.03, 0.25, 0.9, 1.0])
+def test_squares_have_the_mean_area_asked_for(area):
+    masks = squares(8000, area=area, seed=0, epoch=0)
+    assert (masks == 255).mean() == pytest.approx(area, rel=0.05)
+
+
+def test_squares_reach_every_corner():
+    reached = squares(2000, area=0.25, seed=0, epoch=0).any(axis=0)
+    assert reached[0, 0] and reached[0, -1] and reached[-1, 0] and reached[-1, -1]

@@ -1,6 +1,7 @@
 """Schedules: which epochs have a step, and the errors for those that do not fit."""
 
 import math
+import warnings
 
 import pytest
 from hypothesis import given
@@ -34,8 +35,12 @@ def test_unreadable_schedules_are_refused(text):
 
 
 def test_step_that_nothing_trains_on_is_warned_of():
-    with pytest.warns(UserWarning, match="never trained on"):
+    with pytest.warns(UserWarning, match="after epoch 4 are never used"):
         parse("3,p").plan(4)
+    with pytest.warns(UserWarning, match="after epoch 1 are never used"):
+        parse("p,c,3").plan(4)
+    with pytest.warns(UserWarning, match="'every:5' makes no proxies in 5 epochs"):
+        parse("every:5").plan(5)
 
 
 def test_every_third_epoch_with_a_finish_on_originals():
@@ -48,7 +53,9 @@ def test_every_makes_no_step_that_nothing_trains_on():
 
 @given(
     st.lists(st.one_of(st.integers(1, 9), st.just("p"), st.just("c")), min_size=1).filter(
-        lambda parts: parts[-1] not in ("p", "c") and any(p != "c" for p in parts)
+        lambda parts: (
+            parts[-1] not in ("p", "c") and ("p", "c") not in zip(parts, parts[1:], strict=False)
+        )
     )
 )
 def test_segments_cover_exactly_their_sum(parts):
@@ -63,14 +70,17 @@ def test_segments_cover_exactly_their_sum(parts):
 
 @given(st.integers(1, 8), st.floats(0, 0.9), st.integers(1, 60))
 def test_every_step_is_trained_on_before_the_finish(n, finish, epochs):
-    plan = Every(n, finish).plan(epochs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where there is no step at all
+        plan = Every(n, finish).plan(epochs)
+        assert parse(str(Every(n, finish))).plan(epochs) == plan
     end = min(plan.clears, default=epochs)
     assert all((step + 1) % n == 0 and step < end - 1 for step in plan.steps)
     assert math.isclose(end, epochs - math.ceil(finish * epochs - 1e-9))
 
 
 @pytest.mark.parametrize(
-    "text", ["every:3", "every:3,finish:0.2", "plateau:2,min_delta:0.01", "plateau:1,min_delta:0"]
+    "text", ["every:3", "every:3,finish:0.2", "plateau:2,min_delta:0.01", "plateau:1,min_delta:0.0"]
 )
 def test_text_of_a_schedule_reads_back(text):
     assert str(parse(text)) == text
@@ -94,6 +104,20 @@ def test_plateau_goes_on_from_its_state():
     begun = _due(first, losses[:3])
     second.set_state(first.get_state())
     assert whole == begun + [3 + e for e in _due(second, losses[3:])]
+
+
+def test_plateau_forgets_and_is_not_shared():
+    schedule = plateau(2)
+    copy = parse(schedule)
+    assert _due(schedule, [1.0, 1.0]) == [] and _due(copy, [3.0, 3.0, 2.9]) == []
+    schedule.reset()
+    assert _due(schedule, [2.0, 2.0]) == []
+
+
+@pytest.mark.parametrize("schedule", [None, 5.0, {"p": 1}])
+def test_what_is_no_schedule_is_refused(schedule):
+    with pytest.raises(ValueError, match="A schedule is a text, a list or a schedule object"):
+        parse(schedule)
 
 
 def test_plateau_names_a_monitor_that_is_missing():

@@ -112,11 +112,14 @@ def test_show_draws_anew_each_epoch_and_keeps_the_proxies():
 
 def test_opening_without_a_driver_goes_on_to_the_next_epoch():
     store = ProxyStore(IDS, seed=0)
-    assert store.opened_epoch is None
     assert [int(store.open_epoch()) for _ in range(3)] == [0, 1, 2]
     store.begin_epoch(7)
+    assert store.openings == store.batch_size == 0
     assert [int(store.open_epoch()) for _ in range(2)] == [7, 8]
-    assert store.opened_epoch == 8
+    assert store.openings == 2
+    for positions in ([0, 1, 2], [3]):
+        store.look_up(np.array(positions))
+    assert store.batch_size == 3
 
 
 def test_state_reads_back():

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+
+Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
+"""(images [B, H, W, C], peak, seed [2]) -> what may stand in their place, of a shape that fits."""
 
 
-def _blended(
-    images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    return (1.0 - weight * heatmaps[..., tf.newaxis]) * images
-
-
-def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Callable[..., tf.Tensor]:
-    def fill(
-        images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
+def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Fill:
+    def fill(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
         return factor * reduce(images, axis=[1, 2], keepdims=True)
 
     return fill
 
 
-def _constant(value: float) -> Callable[..., tf.Tensor]:
-    def fill(
-        images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
-        return tf.constant(value, images.dtype)
-
-    return fill
+def _white(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.constant(peak, images.dtype)
 
 
-def _blur(images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _blur(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
     # Averaging over 16ths of the side and enlarging again removes the same detail as a wide
     # Gaussian at a fraction of its cost.
     size = tf.shape(images)[1:3]
@@ -41,22 +31,20 @@ def _blur(images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Te
     return tf.image.resize(coarse, size, method="bilinear")
 
 
-def _noise(images: tf.Tensor, heatmaps: tf.Tensor, weight: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_uniform(tf.shape(images), seed=seed, dtype=images.dtype)
+def _noise(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform(tf.shape(images), seed=seed, maxval=peak, dtype=images.dtype)
 
 
-_FILLS: dict[str, Callable[..., tf.Tensor]] = {
-    "blended": _blended,
+_FILLS: dict[str, Fill] = {
     "mean": _statistic(tf.reduce_mean),
     "max": _statistic(tf.reduce_max),
     "min": _statistic(tf.reduce_min),
     "halfmax": _statistic(tf.reduce_max, 0.5),
-    "black": _constant(0.0),
-    "white": _constant(1.0),
+    "white": _white,
     "blur": _blur,
     "noise": _noise,
 }
-REPLACEMENTS: tuple[str, ...] = tuple(_FILLS)
+REPLACEMENTS: tuple[str, ...] = ("blended", "black", *_FILLS)
 
 
 def attenuate(
@@ -67,11 +55,12 @@ def attenuate(
     weight: float | tf.Tensor = 0.1,
     replacement: str = "blended",
     seed: tf.Tensor | tuple[int, int] = (0, 0),
+    peak: float = 1.0,
 ) -> tf.Tensor:
     """Each image attenuated where its heatmap is hot.
 
     Args:
-        images: [B, H, W, C] float32 in [0, 1]. Not modified.
+        images: [B, H, W, C] float32 in [0, peak]. Not modified.
         heatmaps: [B, H, W] float32 in [0, 1].
         threshold: Heat at or above this is hot. A number in [0, 1], or a [B] float32 tensor with
             one threshold per image (as `area_thresholds` gives).
@@ -80,48 +69,59 @@ def attenuate(
         replacement: What stands in the region: `blended` is `(1 - weight * heat) * image`;
             `mean`, `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image
             itself, per channel; `black`, `white`; `blur` (detail finer than a 16th of the side
-            removed); `noise` (uniform in [0, 1]).
+            removed); `noise` (uniform in [0, peak]).
         seed: Two integers; `noise` depends on them alone.
+        peak: What white is: 1, or 255.
 
     Returns:
-        [B, H, W, C] float32 in [0, 1].
+        [B, H, W, C] float32 in [0, peak].
 
     Raises:
         ValueError: A number is outside its range, or a name is unknown.
 
     Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023); `blur` and `noise` are ours.
     """
-    if replacement not in _FILLS:
+    if replacement not in REPLACEMENTS:
         raise ValueError(
             f"`replacement` must be one of {', '.join(REPLACEMENTS)}. Received: {replacement!r}"
         )
     weight = _checked("weight", weight)
-    fill = _FILLS[replacement](images, heatmaps, weight, tf.convert_to_tensor(seed))
-    return tf.where(_is_hot(heatmaps, threshold)[..., tf.newaxis], fill, images)
+    is_hot = _is_hot(heatmaps, threshold)
+    if replacement in ("blended", "black"):
+        # A factor of one channel spares passes over the images, which are what costs time.
+        factor = 1.0 - weight * heatmaps if replacement == "blended" else 0.0
+        return images * tf.where(is_hot, factor, 1.0)[..., tf.newaxis]
+    fill = _FILLS[replacement](images, peak, tf.convert_to_tensor(seed))
+    return tf.where(is_hot[..., tf.newaxis], fill, images)
 
 
-def area_thresholds(heatmaps: tf.Tensor, *, threshold: float, max_area: float | None) -> tf.Tensor:
+def area_thresholds(
+    heatmaps: tf.Tensor, *, threshold: float, max_area: float | NDArray[np.floating] | None
+) -> tf.Tensor:
     """The threshold of each image at which at most `max_area` of its pixels are replaced.
 
     Args:
         heatmaps: [B, H, W] float32 in [0, 1], of known shape, already at the size of the image.
         threshold: The lowest threshold, in [0, 1].
-        max_area: Largest share of pixels to replace, in (0, 1]; the hottest are kept, and pixels
-            that tie at the limit are all left out. None: no cap.
+        max_area: Largest share of pixels to replace, in [0, 1], one for all or [B]; the hottest are
+            kept, and pixels that tie at the limit are all left out. None: no cap.
 
     Returns:
         [B] float32, each at least `threshold`; slightly above 1 where no pixel may be replaced.
     """
     batch, height, width = heatmaps.shape
     lowest = tf.fill([batch], tf.constant(threshold, tf.float32))
-    allowed = math.floor(height * width * (1.0 if max_area is None else max_area))
-    if allowed == height * width:
+    if max_area is None:
         return lowest
-    hottest_first = tf.sort(tf.reshape(heatmaps, [batch, -1]), axis=1, direction="DESCENDING")
-    just_above = tf.math.nextafter(hottest_first[:, allowed], tf.constant(2.0, tf.float32))
+    pixels = height * width
+    # A share that was computed from a count of pixels must give that count again.
+    allowed = np.floor(np.broadcast_to(max_area, [batch]) * pixels + 1e-3).astype(np.int32)
+    hottest_first = tf.sort(tf.reshape(heatmaps, [batch, pixels]), axis=1, direction="DESCENDING")
+    first_left_out = tf.gather(hottest_first, np.minimum(allowed, pixels - 1), batch_dims=1)
+    just_above = tf.math.nextafter(first_left_out, tf.constant(2.0, tf.float32))
     # What follows 0 is subnormal, which some processors treat as 0 again.
     just_above = tf.maximum(just_above, np.finfo(np.float32).tiny)
-    return tf.maximum(lowest, just_above)
+    return tf.where(allowed < pixels, tf.maximum(lowest, just_above), lowest)
 
 
 def replaced_share(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:

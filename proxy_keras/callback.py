@@ -1,0 +1,402 @@
+"""ProxyAttention: the callback that makes proxies of training images while a model trains."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from proxy_keras import controls, selection
+from proxy_keras.attribution import Explainer
+from proxy_keras.attribution.explainer import ENGINES, EXPLAINED
+from proxy_keras.attribution.registry import make as make_method
+from proxy_keras.augment.attenuate import REPLACEMENTS, area_thresholds, replaced_share
+from proxy_keras.config import ProxyConfig
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.pipeline import Attenuation, TrainSubset
+from proxy_keras.schedule import Plan, Schedule, parse
+from proxy_keras.step_log import Masks, StepLog, StepSummary
+from proxy_keras.store import dequantise, quantise
+
+
+class ProxyAttention(keras.callbacks.Callback):
+    """Replaces training images by attenuated copies, where the model looked, as it trains.
+
+    At the end of the scheduled epochs the model classifies the training images as they are, the
+    selected ones (by default a fifth of those that it gets wrong) are explained by a heatmap, and
+    from the next epoch on the data pipeline serves them with the hot pixels attenuated. Originals
+    are never changed, a proxy replaces its original 1:1, and no validation or test image is
+    touched. Nothing about the model changes in a step: it computes on a float32 copy.
+
+    ```python
+    data = proxy_keras.ImageData.from_folder("photos", image_size=224, seed=0)
+    proxy = proxy_keras.ProxyAttention(data.train, schedule="5,p,9,p,4")
+    model.fit(data.train.batches(64), validation_data=data.val.batches(64), epochs=20,
+              callbacks=[proxy])
+    ```
+
+    Args:
+        data: The training split whose `batches` are given to `fit`.
+        schedule: "5,p,9,p,4", a list of the same parts, "every:3,finish:0.2", "plateau:3", or what
+            `every` and `plateau` return.
+        method: Attribution method: a name of `attribution.names()`.
+        subset: Share in (0, 1], or a callable from the epoch (counted from 0) to one.
+        threshold, weight, replacement, select, explain, region, max_area, smooth,
+        clear_every_step, keep_epochs, show, engine, target_layer, control: See `ProxyConfig`.
+        method_options: Further options of the attribution method.
+        batch_size: Images per batch in the proxy step.
+        log_dir: Where scalars and a picture of proxies go for TensorBoard; None: nowhere.
+        sheet_dir: Where the same picture goes as a PNG per step; None: nowhere.
+        verbose: 1: a progress bar and a line per step; 0: silent.
+
+    Raises:
+        ValueError: A setting breaks its rule (now), the schedule does not fit `epochs`, the model
+            has no layer to explain (when training begins), or the data given to `fit` would
+            serve stale proxies (at the first batch of the epoch in question).
+
+    Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023).
+    """
+
+    def __init__(
+        self,
+        data: TrainSubset,
+        schedule: str | Sequence[int | str] | Schedule = ProxyConfig.schedule,
+        method: str = ProxyConfig.method,
+        *,
+        threshold: float = ProxyConfig.threshold,
+        weight: float = ProxyConfig.weight,
+        subset: selection.Share = ProxyConfig.subset,
+        replacement: str = ProxyConfig.replacement,
+        select: str = ProxyConfig.select,
+        explain: str = ProxyConfig.explain,
+        region: str = ProxyConfig.region,
+        max_area: float | None = ProxyConfig.max_area,
+        smooth: float = ProxyConfig.smooth,
+        clear_every_step: bool = ProxyConfig.clear_every_step,
+        keep_epochs: int | None = ProxyConfig.keep_epochs,
+        show: float = ProxyConfig.show,
+        engine: str = ProxyConfig.engine,
+        target_layer: str | None = ProxyConfig.target_layer,
+        control: str | None = ProxyConfig.control,
+        method_options: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        log_dir: str | Path | None = None,
+        sheet_dir: str | Path | None = None,
+        verbose: int = 1,
+    ) -> None:
+        super().__init__()
+        if not isinstance(data, TrainSubset):
+            raise ValueError(
+                "ProxyAttention needs the training split of an ImageData. Received: "
+                f"{type(data).__name__}. Pass `data.train`, and `data.train.batches(...)` to fit."
+            )
+        for name, value, known in (
+            ("replacement", replacement, REPLACEMENTS),
+            ("select", select, selection.SELECTS),
+            ("explain", explain, EXPLAINED),
+            ("engine", engine, ENGINES),
+        ):
+            if value not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
+        make_method(method, dict(method_options or {}))
+        self._schedule = parse(schedule)
+        self.config = ProxyConfig(
+            schedule=str(self._schedule),
+            method=method,
+            threshold=threshold,
+            weight=weight,
+            subset=1.0 if callable(subset) else subset,
+            replacement=replacement,
+            select=select,
+            explain=explain,
+            region=region,
+            max_area=max_area,
+            smooth=smooth,
+            clear_every_step=clear_every_step,
+            keep_epochs=keep_epochs,
+            show=show,
+            engine=engine,
+            target_layer=target_layer,
+            control=control,
+        )
+        self.data = data
+        self.steps: list[StepSummary] = []
+        self._subset = subset
+        self._method_options = dict(method_options or {})
+        self._batch_size = batch_size
+        self._log = StepLog(
+            None if log_dir is None else Path(log_dir),
+            None if sheet_dir is None else Path(sheet_dir),
+        )
+        self._verbose = verbose
+        self._plan = Plan(frozenset(), frozenset())
+        self._explainer: Explainer | None = None
+        self._explained: keras.Model | None = None
+        self._epoch = 0
+        self._must_check = True
+        self._is_restored = False
+        self._is_first = True
+
+    @classmethod
+    def from_settings(cls, data: TrainSubset, config: ProxyConfig, **options: Any) -> Self:
+        """The callback with the hyper-parameters of `config`; `options` are the other arguments."""
+        return cls(data, **config.to_dict(), **options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument but the data, as plain values."""
+        subset = self._subset
+        return {
+            **self.config.to_dict(),
+            "subset": keras.saving.serialize_keras_object(subset) if callable(subset) else subset,
+            "method_options": dict(self._method_options),
+            "batch_size": self._batch_size,
+            "log_dir": None if self._log.log_dir is None else str(self._log.log_dir),
+            "sheet_dir": None if self._log.sheet_dir is None else str(self._log.sheet_dir),
+            "verbose": self._verbose,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, data: TrainSubset) -> Self:
+        """The callback that `get_config` described, for a training split."""
+        values = dict(config)
+        if isinstance(values["subset"], Mapping):
+            values["subset"] = keras.saving.deserialize_keras_object(values["subset"])
+        return cls(data, **values)
+
+    def get_state(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
+        """The proxies as arrays, and the rest as JSON values: for a checkpoint between epochs."""
+        rest = {
+            "schedule": self._schedule.get_state(),
+            "steps": [asdict(step) for step in self.steps],
+        }
+        return self.data.store.get_state(), rest
+
+    def set_state(
+        self, proxies: Mapping[str, NDArray[np.generic]], rest: Mapping[str, Any]
+    ) -> None:
+        """Restores what `get_state` gave."""
+        self.data.store.set_state(proxies)
+        self._schedule.set_state(rest["schedule"])
+        self._is_restored = True
+        self.steps = [StepSummary(**step) for step in rest["steps"]]
+
+    def prepare(self, model: keras.Model, epochs: int) -> None:
+        """Checks that the schedule fits `epochs` and that the model can be explained.
+
+        `fit` does this when it begins; a call before it finds mistakes before anything is trained.
+
+        Raises:
+            ValueError: It does not fit, or the model has no layer to explain.
+        """
+        self._plan = self._schedule.plan(epochs)
+        if self._explainer is not None and self._explained is model:
+            return
+        self._explained = model
+        self._explainer = Explainer(
+            model,
+            self.config.method,
+            explain=self.config.explain,
+            target_layer=self.config.target_layer,
+            engine=self.config.engine,
+            smooth=self.config.smooth,
+            **self._method_options,
+        )
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Prepares for the model and the number of epochs that `fit` was given."""
+        self.prepare(self.model, self.params["epochs"])
+        self.data.attenuation = Attenuation(self.config.weight, self.config.replacement)
+        self._is_first = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Clears and expires proxies that are due, and draws which of them are shown."""
+        store = self.data.store
+        if epoch == 0:
+            self.steps = []
+            self._schedule.reset()
+        if epoch == 0 or epoch in self._plan.clears:
+            store.clear()
+        missed = [step for step in self._plan.steps if step < epoch]
+        if self._is_first and missed and not self.steps and not self._is_restored:
+            warnings.warn(
+                f"Training goes on at epoch {epoch + 1} without the proxies of the {len(missed)} "
+                "steps before it. Keep `get_state()` with your checkpoint, and give it to "
+                "`set_state()` before `fit`.",
+                UserWarning,
+                stacklevel=2,
+            )
+        self._is_first = False
+        if self.config.keep_epochs is not None:
+            store.expire(born_before=epoch - self.config.keep_epochs)
+        show = 0.0 if self.config.control == "proxies_off" else self.config.show
+        store.begin_epoch(epoch, show=show)
+        self._epoch = epoch
+        self._must_check = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops a training whose data would not show the proxies of this epoch."""
+        if self._must_check:
+            self._must_check = False
+            self._check_that_data_are_fresh()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Runs a proxy step where the schedule says so, and logs it."""
+        self._check_that_data_are_fresh()
+        logs = {} if logs is None else logs
+        step = None
+        if self._schedule.is_due(epoch, self._plan, logs):
+            step = self.run_step(epoch)
+            self.steps.append(step)
+            if self._verbose:
+                tqdm.write(str(step))
+        # The same keys in every epoch, because CSVLogger and others fix their columns at the first.
+        logs["proxies"] = len(self.data.store)
+        for name in ("wrong", "chosen", "blank", "replaced"):
+            logs[f"proxy_{name}"] = 0 if step is None else getattr(step, name)
+
+    def _check_that_data_are_fresh(self) -> None:
+        """Raises where `fit` reads batches that were, or will be, made before their epoch began.
+
+        A pipeline must be opened once in each epoch, and be read to its end in it: what is left
+        over would be served in the next epoch, and what is read ahead has been made in this one.
+        """
+        store, steps = self.data.store, self.params["steps"]
+        remedy = (
+            "Give `fit` the result of `data.train.batches(...)` of the split that ProxyAttention "
+            "has, without `repeat`, `cache`, `take` or a `steps_per_epoch` below the number of "
+            "batches."
+        )
+        if store.openings != 1:
+            raise ValueError(
+                f"The training data were opened {store.openings} times in epoch {self._epoch + 1}, "
+                f"not once, so it would show stale proxies or none. {remedy}"
+            )
+        batches = -(-len(self.data) // max(1, store.batch_size))
+        if steps is not None and steps != batches:
+            raise ValueError(
+                f"An epoch of {steps} steps does not read the training data, which have {batches} "
+                f"batches, to their end: the rest would be served stale. {remedy}"
+            )
+
+    def run_step(self, epoch: int) -> StepSummary:
+        """Makes proxies now: classify, select, explain, store. `fit` calls it when it is due.
+
+        Args:
+            epoch: The epoch that has just ended, counted from 0; keys the draw.
+
+        Returns:
+            What was done.
+        """
+        start = time.perf_counter()
+        explainer, data, config = self._explainer, self.data, self.config
+        if explainer is None:
+            raise RuntimeError("A proxy step runs inside `fit`, which calls on_train_begin first.")
+        explainer.refresh()
+        logits, everyones = self._scores(explainer)
+        chosen = selection.choose(
+            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
+        )
+        if everyones is None:
+            heatmaps = self._heatmaps(explainer, chosen)
+        else:
+            heatmaps = everyones[chosen]
+        is_blank = heatmaps.max(axis=(1, 2), initial=0) == 0
+        masks = self._masks(chosen[~is_blank], heatmaps[~is_blank], epoch)
+        if config.clear_every_step:
+            data.store.clear()
+        ids = [data.example_ids[position] for position in masks.positions]
+        data.store.put(ids, dequantise(masks.heatmaps), masks.thresholds, epoch=epoch)
+        step = StepSummary(
+            epoch=epoch,
+            wrong=int(selection.is_wrong(logits, data.labels).sum()),
+            chosen=len(chosen),
+            blank=int(is_blank.sum()),
+            made=len(masks.positions),
+            replaced=float(masks.replaced.mean()) if len(masks.replaced) else 0.0,
+            seconds=time.perf_counter() - start,
+        )
+        self._log.write(step, data, masks, np.argmax(logits, axis=1))
+        return step
+
+    def _scores(self, explainer: Explainer) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+        """Logits [N, K] of all originals; and their heatmaps where one pass yields both."""
+        logits = np.empty([len(self.data), explainer.num_classes], np.float32)
+        heatmaps = None
+        if explainer.single_pass:
+            heatmaps = np.empty([len(self.data), *explainer.map_shape], np.uint8)
+        for positions, images, labels in self._batches("classify", None):
+            if heatmaps is None:
+                logits[positions] = explainer.logits(images)
+            else:
+                logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
+                heatmaps[positions] = quantise(maps)
+        return logits, heatmaps
+
+    def _heatmaps(self, explainer: Explainer, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Heatmaps [n, h, w] of the originals at ascending positions [n]."""
+        heatmaps = np.empty([len(positions), *explainer.map_shape], np.uint8)
+        if len(positions) == 0:
+            return heatmaps
+        for places, images, labels in self._batches("explain", positions):
+            heatmaps[np.searchsorted(positions, places)] = quantise(
+                explainer.heatmaps(images, labels)
+            )
+        return heatmaps
+
+    def _batches(self, what: str, positions: NDArray[np.int64] | None) -> tqdm:
+        return tqdm(
+            self.data.originals(self._batch_size, positions).as_numpy_iterator(),
+            total=-(-len(self.data if positions is None else positions) // self._batch_size),
+            desc=f"proxy step, {what}",
+            leave=False,
+            disable=not self._verbose,
+        )
+
+    def _masks(
+        self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int
+    ) -> Masks:
+        """What to replace in the images at `positions`, by their heatmaps or by the control."""
+        config, seed = self.config, self.data.seed
+        if config.region == "cold":
+            heatmaps = 255 - heatmaps
+        thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
+        if config.control == "random_mask":
+            heatmaps, donors = controls.displaced(heatmaps, seed=seed, epoch=epoch)
+            # A map that was moved to a border covers another area there; it is held to its own.
+            thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
+        if config.control == "erasing" and len(positions):
+            area = float(replaced.mean())
+            heatmaps = controls.squares(len(positions), area=area, seed=seed, epoch=epoch)
+            thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
+        return Masks(positions, heatmaps, thresholds, replaced)
+
+    def _thresholds(
+        self,
+        heatmaps: NDArray[np.uint8],
+        threshold: float,
+        max_area: float | NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The threshold [n] of each map, and the share [n] of pixels that it replaces."""
+        size = (self.data.image_size, self.data.image_size)
+        thresholds = np.empty([len(heatmaps)], np.float32)
+        shares = np.empty([len(heatmaps)], np.float32)
+        # On the CPU, where the pipeline will compare the same values again.
+        with tf.device("CPU:0"):
+            for start in range(0, len(heatmaps), self._batch_size):
+                part = slice(start, start + self._batch_size)
+                cap = max_area[part] if isinstance(max_area, np.ndarray) else max_area
+                enlarged = enlarge(tf.constant(dequantise(heatmaps[part])), size)
+                thresholds[part] = area_thresholds(enlarged, threshold=threshold, max_area=cap)
+                shares[part] = replaced_share(enlarged, tf.constant(thresholds[part]))
+        return thresholds, shares

@@ -1,0 +1,129 @@
+"""Pictures of a training: proxies beside their originals, confusion matrix, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+__all__ = ["Figure", "confusion_matrix", "curves", "proxy_sheet", "to_array"]
+
+
+def proxy_sheet(
+    originals: NDArray[np.float32],
+    heatmaps: NDArray[np.float32],
+    proxies: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    predicted: NDArray[np.int64],
+    classes: Sequence[str],
+) -> Figure:
+    """A sheet with one column per image: original, heatmap over it, proxy.
+
+    Args:
+        originals: [n, P, P, 3] in [0, 255].
+        heatmaps: [n, P, P] in [0, 1].
+        proxies: [n, P, P, 3] in [0, 255].
+        labels: [n] class ids.
+        predicted: [n] class ids that the model answered for the originals.
+        classes: Names of the classes.
+    """
+    n = len(originals)
+    figure = Figure(figsize=(1.5 * n + 0.4, 5.2), dpi=100, layout="constrained")
+    axes = figure.subplots(3, n, squeeze=False)
+    for column in range(n):
+        is_right = labels[column] == predicted[column]
+        axes[0, column].set_title(
+            f"{_short(classes[labels[column]])}\nsaid {_short(classes[predicted[column]])}",
+            fontsize=8,
+            color="black" if is_right else "firebrick",
+        )
+        axes[0, column].imshow(_pixels(originals[column]))
+        axes[1, column].imshow(_pixels(originals[column]))
+        axes[1, column].imshow(heatmaps[column], cmap="inferno", alpha=0.6, vmin=0.0, vmax=1.0)
+        axes[2, column].imshow(_pixels(proxies[column]))
+    for row, name in enumerate(("original", "heatmap", "proxy")):
+        axes[row, 0].set_ylabel(name, fontsize=9)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return figure
+
+
+def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], *, title: str) -> Figure:
+    """Counts [K, K] (row: the true class, column: the predicted one) as a picture."""
+    k = len(classes)
+    side = min(14.0, 2.5 + 0.42 * k)
+    figure = Figure(figsize=(side + 0.8, side), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
+    step = max(1, k // 40)
+    axis.set_xticks(range(0, k, step), [_short(c) for c in classes[::step]], rotation=90)
+    axis.set_yticks(range(0, k, step), [_short(c) for c in classes[::step]])
+    axis.tick_params(labelsize=8)
+    axis.set(xlabel="predicted", ylabel="true", title=_plain(title))
+    if k <= 20:
+        for row, column in np.argwhere(counts > 0):
+            axis.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
+    return figure
+
+
+def curves(
+    xs: Sequence[float],
+    lines: dict[str, Sequence[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str,
+    log_x: bool = False,
+    marks: Sequence[float] = (),
+) -> Figure:
+    """Lines over a common axis, linear ones in whole numbers; `marks` are dashed vertical lines."""
+    figure = Figure(figsize=(6.4, 4.0), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    for name, ys in lines.items():
+        axis.plot(xs, ys, label=name)
+    for mark in marks:
+        axis.axvline(mark, color="grey", linestyle="--", linewidth=0.8)
+    if log_x:
+        axis.set_xscale("log")
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=_plain(title))
+    axis.grid(alpha=0.3)
+    if len(lines) > 1:
+        axis.legend()
+    return figure
+
+
+def to_array(figure: Figure) -> NDArray[np.uint8]:
+    """The figure as pixels: [H, W, 3] uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _short(name: str, length: int = 14) -> str:
+    return _plain(name if len(name) <= length else name[: length - 1] + "…")
+
+
+def _plain(text: str) -> str:
+    """The text with its dollar signs as such, which would otherwise enclose formulas."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,123 @@
+"""What a proxy step did: its numbers and a picture of proxies, for TensorBoard and as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras import figures
+from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.store import dequantise
+
+SHOWN = 8
+"""Proxies in a picture."""
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What one proxy step did.
+
+    Attributes:
+        epoch: The epoch at whose end it ran, counted from 0.
+        wrong: Training images that the model misclassified.
+        chosen: Images selected for a proxy.
+        blank: Of these, images whose heatmap is blank; they stay as they are.
+        made: Proxies made: `chosen - blank`.
+        replaced: Mean share of pixels replaced in the proxies made, in [0, 1].
+        seconds: Wall-clock time of the step.
+    """
+
+    epoch: int
+    wrong: int
+    chosen: int
+    blank: int
+    made: int
+    replaced: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"proxy step after epoch {self.epoch + 1}: {self.wrong} wrong, {self.chosen} chosen, "
+            f"{self.blank} blank, {self.made} proxies made, {self.replaced:.1%} of their pixels "
+            f"replaced, {self.seconds:.1f} s"
+        )
+
+
+class Masks(NamedTuple):
+    """What a step replaces, and where.
+
+    Attributes:
+        positions: [n] int64, ascending: the examples of the training split.
+        heatmaps: [n, h, w] uint8, 255 stands for 1.0.
+        thresholds: [n] float32.
+        replaced: [n] float32, share of each image's pixels that is replaced.
+    """
+
+    positions: NDArray[np.int64]
+    heatmaps: NDArray[np.uint8]
+    thresholds: NDArray[np.float32]
+    replaced: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """Writes the scalars and the picture of each step.
+
+    Attributes:
+        log_dir: Where TensorBoard reads; None: nothing is written for it.
+        sheet_dir: Where the pictures go as PNG files; None: none is.
+    """
+
+    log_dir: Path | None
+    sheet_dir: Path | None
+
+    def write(
+        self, step: StepSummary, data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]
+    ) -> None:
+        """Writes what is asked for.
+
+        Args:
+            step: The numbers.
+            data: The training split, whose `attenuation` makes the proxies.
+            masks: What was replaced.
+            predicted: [N] the class that the model answered for every training image.
+        """
+        if self.log_dir is None and self.sheet_dir is None:
+            return
+        sheet = _draw(data, masks, predicted) if len(masks.positions) else None
+        if self.sheet_dir is not None and sheet is not None:
+            self.sheet_dir.mkdir(parents=True, exist_ok=True)
+            sheet.savefig(self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png")
+        if self.log_dir is not None:
+            with tf.summary.create_file_writer(str(self.log_dir)).as_default(step.epoch):
+                for name in ("wrong", "chosen", "blank", "made", "replaced", "seconds"):
+                    tf.summary.scalar(f"proxy/{name}", getattr(step, name))
+                if sheet is not None:
+                    tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
+
+
+def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> figures.Figure:
+    """Some of the new proxies, spread evenly: original, heatmap, proxy."""
+    rows = np.unique(np.linspace(0, len(masks.positions) - 1, SHOWN).astype(int))
+    examples = data.originals(len(rows), masks.positions[rows])
+    places, images, labels = next(examples.as_numpy_iterator())
+    rows = np.searchsorted(masks.positions, places)
+    enlarged = enlarge(tf.constant(dequantise(masks.heatmaps[rows])), images.shape[1:3])
+    proxies = attenuate(
+        tf.constant(images),
+        enlarged,
+        threshold=tf.constant(masks.thresholds[rows]),
+        weight=data.attenuation.weight,
+        replacement=data.attenuation.replacement,
+        peak=255.0,
+    )
+    return figures.proxy_sheet(
+        images, enlarged.numpy(), proxies.numpy(), labels, predicted[places], data.classes
+    )
