@@ -1,0 +1,219 @@
+"""Checkpoints from which a training goes on to the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from proxy_keras.callback import ProxyAttention
+from proxy_keras.files import UNFINISHED, remove, write_atomically, write_text_atomically
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The whole state of a training between two epochs.
+
+    Attributes:
+        epoch: Epochs completed.
+        weights: The model's variables in order: weights, statistics, states of seed generators.
+        optimizer: The optimizer's variables in order; loss scale included.
+        proxies: The arrays of `ProxyAttention.get_state`; empty for plain training.
+        rest: JSON values: the callback's state, the history, the best value so far, seconds.
+    """
+
+    epoch: int
+    weights: list[NDArray[np.generic]]
+    optimizer: list[NDArray[np.generic]]
+    proxies: dict[str, NDArray[np.generic]]
+    rest: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint as a folder that did not exist before."""
+        folder.mkdir()
+        _save_arrays(folder / "weights.npz", _numbered(self.weights))
+        _save_arrays(folder / "optimizer.npz", _numbered(self.optimizer))
+        _save_arrays(folder / "proxies.npz", self.proxies)
+        state = {"epoch": self.epoch, **self.rest}
+        (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Checkpoint:
+        """Reads what `save` wrote."""
+        rest = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return cls(
+            rest.pop("epoch"),
+            list(_load_arrays(folder / "weights.npz").values()),
+            list(_load_arrays(folder / "optimizer.npz").values()),
+            _load_arrays(folder / "proxies.npz"),
+            rest,
+        )
+
+    def restore(self, model: keras.Model, proxy: ProxyAttention | None) -> None:
+        """Gives a compiled model, its optimizer and the callback the saved state.
+
+        Raises:
+            ValueError: The model is not the one that was saved.
+        """
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        _assign("model", model.variables, self.weights)
+        _assign("optimizer", model.optimizer.variables, self.optimizer)
+        if proxy is not None:
+            proxy.set_state(self.proxies, self.rest["proxy"])
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: `checkpoints/epoch_0007`, each written aside and renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of(cls, run: Path) -> CheckpointFolder:
+        """The checkpoints in a run folder."""
+        return cls(run / "checkpoints")
+
+    def latest(self) -> Checkpoint | None:
+        """The newest complete checkpoint, or None."""
+        complete = self._complete()
+        return Checkpoint.load(complete[-1]) if complete else None
+
+    def add(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint, then removes the one before and what a crash left unfinished."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"epoch_{checkpoint.epoch:04d}"
+        if not path.exists():
+            write_atomically(path, checkpoint.save)
+        for old in self._complete()[:-1]:
+            # Renamed first, so that a crash while it is removed leaves no half of a checkpoint.
+            aside = old.with_name(old.name + UNFINISHED)
+            remove(aside)
+            old.rename(aside)
+        for aside in self._folder.glob(f"*{UNFINISHED}"):
+            remove(aside)
+
+    def _complete(self) -> list[Path]:
+        folders = self._folder.glob("epoch_*")
+        return sorted(path for path in folders if re.fullmatch(r"epoch_\d+", path.name))
+
+
+class RunCheckpoint(keras.callbacks.Callback):
+    """Writes history, best model and checkpoint at the end of each epoch. Comes last in the list.
+
+    Args:
+        run: The run folder: `history.csv`, `timing.csv`, `best.keras` and `checkpoints/`.
+        proxy: The callback whose state belongs to the checkpoint; None: plain training.
+        monitor: The log that should rise, for `best.keras`.
+    """
+
+    def __init__(
+        self, run: Path, proxy: ProxyAttention | None, *, monitor: str = "val_accuracy"
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._proxy = proxy
+        self._monitor = monitor
+        self._checkpoints = CheckpointFolder.of(run)
+        self._best = -math.inf
+        self._history: list[dict[str, float]] = []
+        self._seconds: list[float] = []
+        self._began = 0.0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return self._checkpoints.latest() is not None
+
+    @property
+    def seconds(self) -> list[float]:
+        """Wall-clock seconds of each epoch, proxy steps and validation included."""
+        return list(self._seconds)
+
+    def resume(self, model: keras.Model) -> int:
+        """Restores the newest checkpoint, and returns the number of epochs already completed."""
+        checkpoint = self._checkpoints.latest()
+        if checkpoint is None:
+            return 0
+        checkpoint.restore(model, self._proxy)
+        self._best = checkpoint.rest["best"]
+        self._history = checkpoint.rest["history"]
+        self._seconds = checkpoint.rest["seconds"]
+        return checkpoint.epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock of the epoch."""
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes everything that a resumed training needs."""
+        logs = {} if logs is None else logs
+        self._history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
+        self._seconds.append(time.perf_counter() - self._began)
+        _write_csv(self._run / "history.csv", self._history)
+        rows = [{"epoch": i + 1, "seconds": s} for i, s in enumerate(self._seconds)]
+        _write_csv(self._run / "timing.csv", rows)
+        if logs[self._monitor] > self._best:
+            self._best = float(logs[self._monitor])
+            write_atomically(self._run / "best.keras", self.model.save)
+        proxies, proxy = ({}, {}) if self._proxy is None else self._proxy.get_state()
+        self._checkpoints.add(
+            Checkpoint(
+                epoch + 1,
+                [_array(v) for v in self.model.variables],
+                [_array(v) for v in self.model.optimizer.variables],
+                proxies,
+                {
+                    "proxy": proxy,
+                    "best": self._best,
+                    "history": self._history,
+                    "seconds": self._seconds,
+                },
+            )
+        )
+
+
+def _array(variable: keras.Variable) -> NDArray[np.generic]:
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
+def _assign(what: str, variables: list[keras.Variable], arrays: list[NDArray[np.generic]]) -> None:
+    shapes = [tuple(v.shape) for v in variables]
+    saved = [a.shape for a in arrays]
+    if shapes != saved:
+        raise ValueError(
+            f"The checkpoint belongs to another {what}: it has {len(saved)} variables, this one "
+            f"{len(shapes)}, or their shapes differ. Resume with the settings and versions that "
+            "the run was started with."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def _numbered(arrays: list[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    return {f"{number:05d}": array for number, array in enumerate(arrays)}
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+    # 17 digits give back every float64 exactly, so that histories can be compared bit for bit.
+    write_text_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.17g"))

@@ -1,0 +1,87 @@
+"""Classification scores of a model on a split, by scikit-learn's definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from proxy_keras.pipeline import Subset
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well logits fit labels.
+
+    Attributes:
+        examples: Number of images.
+        accuracy: Share classified right, in [0, 1].
+        top5: Share whose class is among the five highest logits (of fewer classes: all).
+        loss: Mean cross-entropy, nats.
+        macro_f1: Unweighted mean of the classes' F1, in [0, 1].
+        per_class: For each class its name, precision, recall, F1 and number of images.
+        confusion: [K, K] counts: row the true class, column the predicted one.
+    """
+
+    examples: int
+    accuracy: float
+    top5: float
+    loss: float
+    macro_f1: float
+    per_class: list[dict[str, Any]]
+    confusion: NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as JSON values."""
+        return {
+            "examples": self.examples,
+            "accuracy": self.accuracy,
+            "top5": self.top5,
+            "loss": self.loss,
+            "macro_f1": self.macro_f1,
+            "per_class": self.per_class,
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def predict_logits(model: keras.Model, subset: Subset, batch_size: int) -> NDArray[np.float32]:
+    """Logits [N, K] float32 of a split's images, in the order of its ids."""
+    logits = np.empty([len(subset), len(subset.classes)], np.float32)
+    for positions, images, _ in subset.originals(batch_size):
+        logits[positions.numpy()] = model.predict_on_batch(images)
+    return logits
+
+
+def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Sequence[str]) -> Scores:
+    """Scores of logits [N, K] against class ids [N]."""
+    ids = range(len(classes))
+    predicted = np.argmax(logits, axis=1)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=ids, zero_division=0.0
+    )
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    return Scores(
+        examples=len(labels),
+        accuracy=float(np.mean(predicted == labels)),
+        top5=float(np.mean((top == labels[:, np.newaxis]).any(axis=1))),
+        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        macro_f1=float(f1.mean()),
+        per_class=[
+            {
+                "class": classes[k],
+                "precision": float(precision[k]),
+                "recall": float(recall[k]),
+                "f1": float(f1[k]),
+                "images": int(support[k]),
+            }
+            for k in ids
+        ],
+        confusion=metrics.confusion_matrix(labels, predicted, labels=ids),
+    )

@@ -1,0 +1,54 @@
+"""Small data sets for whole journeys, and a way to run the real commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a command: the project importable, TensorFlow quiet."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+@pytest.fixture(scope="session")
+def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python WORDS...` and returns its code and output."""
+
+    def run(*words: object, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *map(str, words)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An npz file of 240 + 60 images of 16 px: a bright square in one of three corners."""
+    draw = np.random.default_rng(0)
+    arrays = {}
+    for name, n in (("train", 240), ("test", 60)):
+        images = draw.integers(0, 120, (n, 16, 16, 3))
+        labels = np.arange(n) % 3
+        for image, label in zip(images, labels, strict=True):
+            y, x = ((0, 0), (0, 10), (10, 0))[label]
+            image[y : y + 6, x : x + 6] += 90
+        arrays[f"x_{name}"] = images.astype(np.uint8)
+        arrays[f"y_{name}"] = labels
+    path = tmp_path_factory.mktemp("data") / "squares.npz"
+    np.savez(path, classes=np.array(["nw", "ne", "sw"]), **arrays)
+    return path

@@ -1,0 +1,125 @@
+"""kill -9 at any moment, then `--resume`: the very same end as an unbroken run."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.end_to_end.conftest import environment
+
+SEED = 20
+EPOCHS = 8
+
+# Runs the command with one function that kills the process the given time it is called.
+KILL_INSIDE = """
+import os, signal, sys
+import proxy_keras.{module} as module
+from proxy_keras.train import main
+original, calls = module.{owner}.{name}, []
+def deadly(self, *args, **kwargs):
+    calls.append(1)
+    if len(calls) == {call}:
+        {before}
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, *args, **kwargs)
+module.{owner}.{name} = deadly
+sys.exit(main(sys.argv[1:]))
+"""
+IN_CHECKPOINT_WRITES = [
+    KILL_INSIDE.format(
+        module="checkpoint",
+        owner="Checkpoint",
+        name="save",
+        call=call,
+        before="args[0].mkdir(); (args[0] / 'weights.npz').write_bytes(b'half of it')",
+    )
+    for call in (1, 2)
+]
+IN_PROXY_STEP = KILL_INSIDE.format(
+    module="callback", owner="Explainer", name="logits_and_heatmaps", call=4, before="pass"
+)
+
+
+def _words(squares, out):
+    return [
+        *("--data", f"npz:{squares}", "--out", str(out), "--model", "resnet20"),
+        *("--epochs", str(EPOCHS), "--schedule", "1,p,1,p,1,p,2", "--batch-size", "48"),
+        *("--select", "all", "--subset", "0.5", "--show", "0.5", "--threshold", "0.4"),
+        *("--weight", "1", "--precision", "float32", "--seed", "5", "--head-epochs", "1"),
+        *("--quiet", "--resume"),
+    ]
+
+
+def _start(words, code=None):
+    how = ["-m", "proxy_keras.train"] if code is None else ["-c", code]
+    return subprocess.Popen(
+        [sys.executable, *how, *words],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(words):
+    process = _start(words)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def _state(out):
+    """Everything that must be identical: arrays by name, and values by name."""
+    last = out / "checkpoints" / f"epoch_{EPOCHS:04d}"
+    arrays = {}
+    for name in ("weights", "optimizer", "proxies"):
+        with np.load(last / f"{name}.npz") as file:
+            arrays.update({f"{name}/{key}": file[key] for key in file.files})
+    values = json.loads((last / "state.json").read_text())
+    metrics = json.loads((out / "metrics.json").read_text())
+    del values["seconds"], metrics["seconds"]
+    for step in [*values["proxy"]["steps"], *metrics["proxy_steps"]]:
+        del step["seconds"]
+    return arrays, values, metrics, (out / "history.csv").read_text()
+
+
+def _kill_after_an_epoch(words, out, delay_s):
+    """Starts the command, and kills it the given time after it has completed an epoch."""
+    history = out / "history.csv"
+    before = history.stat().st_mtime_ns
+    process = _start(words)
+    while history.stat().st_mtime_ns == before and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(delay_s)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+
+
+@pytest.mark.slow
+def test_kills_end_like_an_unbroken_run(squares, tmp_path):
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    _finish(_words(squares, unbroken))
+    words = _words(squares, broken)
+
+    for code in (*IN_CHECKPOINT_WRITES, IN_PROXY_STEP):
+        process = _start(words, code)
+        process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL
+    draw = random.Random(SEED)
+    for _ in range(3):
+        _kill_after_an_epoch(words, broken, draw.uniform(0.0, 0.5))
+    _finish(words)
+
+    arrays, values, metrics, history = _state(unbroken)
+    arrays_2, values_2, metrics_2, history_2 = _state(broken)
+    assert arrays.keys() == arrays_2.keys() and len(arrays["proxies/positions"]) > 10
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, arrays_2[name], err_msg=name)
+    assert values == values_2 and metrics == metrics_2 and history == history_2
+    assert len(pd.read_csv(unbroken / "history.csv")) == EPOCHS

@@ -1,0 +1,38 @@
+"""Scores equal scikit-learn's, and are exact on a case small enough to count."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, classification_report, log_loss
+
+from proxy_keras.evaluation import score
+
+
+def test_counted_by_hand():
+    logits = np.array([[2, 0, 0], [0, 2, 0], [2, 0, 0], [0, 0, 2]], np.float32)
+    scores = score(logits, np.array([0, 1, 1, 2]), ["a", "b", "c"])
+    assert scores.accuracy == 0.75 and scores.examples == 4 and scores.top5 == 1.0
+    np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
+    assert scores.per_class[1] == {
+        "class": "b",
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "images": 2,
+    }
+
+
+def test_equal_to_scikit_learn():
+    draw = np.random.default_rng(0)
+    logits = draw.normal(size=(200, 7)).astype(np.float32)
+    labels = draw.integers(6, size=200)  # class 6 never occurs
+    scores = score(logits, labels, list("abcdefg"))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    report = classification_report(
+        labels, logits.argmax(1), labels=range(7), output_dict=True, zero_division=0.0
+    )
+    assert scores.accuracy == accuracy_score(labels, logits.argmax(1))
+    assert scores.loss == pytest.approx(log_loss(labels, probabilities, labels=range(7)), rel=1e-5)
+    assert scores.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
+    highest = np.argsort(-logits, axis=1)[:, :5]
+    expected = np.mean([label in row for row, label in zip(highest, labels, strict=True)])
+    assert scores.top5 == expected

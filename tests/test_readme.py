@@ -1,0 +1,55 @@
+"""The README's code runs, and its command lines and option tables are those of the commands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_keras.train import build_parser
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.slow
+# Keras warns that it does not shuffle a tf.data.Dataset, which a reader will see too.
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+def test_python_blocks_run_one_after_another(tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(25):
+            pixels = draw.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    blocks = _blocks("python")
+    assert len(blocks) == 3
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["heatmaps"].shape[0] == 4 and names["enlarged"].shape == (4, 64, 64)
+    assert 0.0 <= names["heatmaps"].min() and names["heatmaps"].max() <= 1.0
+
+
+def _commands():
+    lines = [line for block in _blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("python -m proxy_keras.train")]
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_command_lines_are_understood(line):
+    given = build_parser().parse_args(shlex.split(line)[3:])
+    assert given.out.parts[0] == "runs"
+
+
+def test_option_tables_are_complete():
+    documented = set(re.findall(r"`?(--[a-z][a-z-]+)", README))
+    known = {o for action in build_parser()._actions for o in action.option_strings}
+    known -= {"-h", "--help"}
+    assert known == documented & known and documented <= known
