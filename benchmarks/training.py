@@ -1,0 +1,187 @@
+"""What proxies cost a training: the proxy step, a whole schedule, and the data pipeline.
+
+python benchmarks/training.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from _timing import environment, interleaved, table
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from proxy_keras import ImageData, ProxyAttention, build_model
+from proxy_keras.pipeline import Attenuation
+
+HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "asked"]
+
+
+def _compiled(name: str, size: int, classes: int = 10) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = build_model(name, num_classes=classes, image_size=size)
+    model.compile(
+        keras.optimizers.AdamW(1e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _random_data(n: int, size: int) -> ImageData:
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+    return ImageData.from_arrays(images, np.arange(n) % 10, progress=False)
+
+
+def proxy_step(name: str, size: int, n: int, rounds: int) -> str:
+    """The proxy step against a plain training epoch."""
+    data, model = _random_data(n, size), _compiled(name, size)
+    batches = data.train.batches(32)
+    functions = {"plain training epoch": lambda: model.fit(batches, verbose=0, shuffle=False)}
+    settings = {
+        "step, thesis (wrong, a fifth)": {},
+        "step, all images": {"select": "all", "subset": 1.0},
+    }
+    model.fit(batches, verbose=0, shuffle=False)
+    for what, options in settings.items():
+        proxy = ProxyAttention(data.train, "1", batch_size=32, verbose=0, **options)
+        proxy.prepare(model, 1)
+        functions[what] = lambda proxy=proxy: proxy.run_step(0)
+    times = interleaved(functions, rounds=rounds)
+    plain = times["plain training epoch"]
+    rows = [
+        [
+            what,
+            f"{t.wall_s:.2f} s",
+            f"{t.cpu_s:.2f} s",
+            f"{t.wall_s / plain.wall_s:.2f}",
+            f"{t.cpu_s / plain.cpu_s:.2f}",
+            "" if t is plain else "<= 0.35",
+        ]
+        for what, t in times.items()
+    ]
+    return table(f"Proxy step: {name}, {size} px, {len(data.train)} images", rows, HEADER)
+
+
+def schedule(n: int, size: int, rounds: int) -> str:
+    """Trainings of 40 epochs with four proxy steps against 40 plain ones, in turn."""
+    data, model = _random_data(n, size), _compiled("resnet20", size)
+    batches = data.train.batches(32)
+
+    def train(proxy: ProxyAttention) -> object:
+        return model.fit(batches, epochs=40, verbose=0, shuffle=False, callbacks=[proxy])
+
+    proxies = {
+        text: ProxyAttention(data.train, text, batch_size=32, verbose=0)
+        for text in ("40", "5,p,9,p,9,p,9,p,4")
+    }
+    model.fit(batches, verbose=0, shuffle=False)
+    times = interleaved(
+        {text: lambda proxy=proxy: train(proxy) for text, proxy in proxies.items()},
+        rounds=rounds,
+        warm_up=0,
+    )
+    plain = times["40"]
+    rows = [
+        [
+            f'"{text}"',
+            f"{t.wall_s:.1f} s",
+            f"{t.cpu_s:.1f} s",
+            f"{t.wall_s / plain.wall_s:.3f}",
+            f"{t.cpu_s / plain.cpu_s:.3f}",
+            "" if t is plain else "<= 1.05",
+        ]
+        for text, t in times.items()
+    ]
+    return table(f"Schedule: resnet20, {size} px, {len(data.train)} images", rows, HEADER)
+
+
+def _write_photos(folder: Path, n: int) -> None:
+    """n JPEG files of 224 px cut from scikit-learn's two photographs."""
+    draw = np.random.default_rng(0)
+    photos = load_sample_images().images
+    for number in range(n):
+        photo = photos[number % 2]
+        y = draw.integers(photo.shape[0] - 224)
+        x = draw.integers(photo.shape[1] - 224)
+        target = folder / "ab"[number % 2] / f"{number:05d}.jpg"
+        target.parent.mkdir(exist_ok=True)
+        Image.fromarray(photo[y : y + 224, x : x + 224]).save(target, quality=90)
+
+
+def _textbook(folder: Path) -> tf.data.Dataset:
+    """The usual pipeline, as tutorials have it: decode, resize, batch."""
+
+    def read(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, (224, 224))
+
+    files = tf.data.Dataset.list_files(str(folder / "*" / "*.jpg"), seed=0)
+    return files.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
+
+
+def pipeline(n: int, rounds: int) -> str:
+    """Reading 224 px JPEG files with and without proxies."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_photos(folder, n)
+        plain, some, full = (ImageData.from_folder(folder, progress=False) for _ in range(3))
+        for data, share in ((some, 0.2), (full, 1.0)):
+            ids = data.train.example_ids[: int(share * len(data.train))]
+            maps = np.random.default_rng(0).random((len(ids), 7, 7), np.float32)
+            data.train.store.put(ids, maps, np.full(len(ids), 0.5, np.float32), epoch=0)
+            data.train.attenuation = Attenuation(weight=1.0, replacement="blended")
+
+        def through(batches: tf.data.Dataset) -> object:
+            return lambda: sum(1 for _ in batches)
+
+        times = interleaved(
+            {
+                "plain": through(plain.train.batches(32)),
+                "a fifth are proxies": through(some.train.batches(32)),
+                "all are proxies": through(full.train.batches(32)),
+                "tf.io.decode_jpeg": through(_textbook(folder)),
+            },
+            rounds=rounds,
+        )
+        images = {name: len(plain.train) for name in times}
+        images["tf.io.decode_jpeg"] = n
+    base = images["plain"] / times["plain"].wall_s, images["plain"] / times["plain"].cpu_s
+    rows = [
+        [
+            what,
+            f"{images[what] / t.wall_s:.0f}/s",
+            f"{images[what] / t.cpu_s:.0f}/s",
+            f"{images[what] / t.wall_s / base[0]:.2f}",
+            f"{images[what] / t.cpu_s / base[1]:.2f}",
+            ">= 0.80" if "prox" in what else "",
+        ]
+        for what, t in times.items()
+    ]
+    return table(f"Pipeline: {n} JPEG files of 224 px, images per second", rows, HEADER)
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
+    quick = parser.parse_args().quick
+    print(environment())
+    print(pipeline(*((200, 3) if quick else (1000, 7))))
+    print(proxy_step("resnet20", 32, *((400, 2) if quick else (1500, 5))))
+    if not quick:
+        print(proxy_step("resnet50", 224, 100, 3))
+    print(schedule(*((100, 32, 1) if quick else (300, 32, 3))))
+
+
+if __name__ == "__main__":
+    main()
