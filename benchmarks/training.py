@@ -180,7 +180,7 @@ def main() -> None:
     print(proxy_step("resnet20", 32, *((400, 2) if quick else (1500, 5))))
     if not quick:
         print(proxy_step("resnet50", 224, 100, 3))
-    print(schedule(*((100, 32, 1) if quick else (300, 32, 3))))
+    print(schedule(*((100, 32, 1) if quick else (800, 32, 3))))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -178,30 +178,12 @@ class TrainSubset(Subset):
     SHUFFLE_BUFFER = 4096
     """Examples in the shuffle buffer of a stream. Arrays and files are shuffled completely."""
 
-    def __init__(
-        self,
-        reader: RowReader | RowStream,
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int32],
-        example_ids: Sequence[str],
-        *,
-        name: str,
-        seed: int,
-        classes: Sequence[str],
-        finish: Finish | None = None,
-    ) -> None:
-        super().__init__(
-            reader,
-            rows,
-            labels,
-            example_ids,
-            name=name,
-            seed=seed,
-            classes=classes,
-            finish=finish,
-        )
-        self.store = ProxyStore(self.example_ids, seed=seed)
-        self.attenuation = Attenuation()
+    attenuation = Attenuation()
+
+    @cached_property
+    def store(self) -> ProxyStore:
+        """Which examples have a proxy, and the heatmap of each."""
+        return ProxyStore(self.example_ids, seed=self.seed)
 
     def reseed(self, seed: int) -> None:
         """Keys order, augmentation and draws of proxies by another seed than the split's.
@@ -248,7 +230,8 @@ class TrainSubset(Subset):
 
     def _opened(self, once: tf.Tensor) -> tf.data.Dataset:
         """Positions, or (position, image) of a stream, in the order of the current epoch."""
-        epoch = _in_python(lambda _: self.store.open_epoch(), [once], tf.int64)
+        store = self.store  # made while tracing, not in a thread of tf.data
+        epoch = _in_python(lambda _: store.open_epoch(), [once], tf.int64)
         if isinstance(self._reader, RowStream):
             # Without this the order would depend on the global seed too. It is set for this
             # function's graph alone.

@@ -64,10 +64,17 @@ def test_npz(tmp_path):
     assert load(f"npz:{tmp_path / 'data.npz'}", image_size=16).image_size == 16
 
 
+def test_npz_without_test_split_and_names(tmp_path):
+    np.savez(tmp_path / "data.npz", x_train=ARRAYS["x_train"], y_train=ARRAYS["y_train"])
+    data = load(f"npz:{tmp_path / 'data.npz'}")
+    assert data.classes == ["0", "1"]
+    assert len(data.test) > 0 and len(data.train) + len(data.val) + len(data.test) == 40
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_train": None}, "lacks y_train; it has classes, x_train, x_test, y_test"),
+        ({"y_train": None}, "lacks y_train; it has x_train, x_test, y_test, classes"),
         ({"y_test": None}, "`test_images` and `test_labels` go together"),
         ({"x_train": ARRAYS["x_train"] / 255}, r"`images` must be uint8.*\* 255"),
         ({"x_test": ARRAYS["x_test"][0]}, "`test_images` must have|labels of `test_images`"),
@@ -76,13 +83,6 @@ def test_npz(tmp_path):
         ({"classes": np.array(["shoe", {}], object)}, "allow_pickle"),
     ],
 )
-def test_npz_without_test_split_and_names(tmp_path):
-    np.savez(tmp_path / "data.npz", x_train=ARRAYS["x_train"], y_train=ARRAYS["y_train"])
-    data = load(f"npz:{tmp_path / 'data.npz'}")
-    assert data.classes == ["0", "1"]
-    assert len(data.test) > 0 and len(data.train) + len(data.val) + len(data.test) == 40
-
-
 def test_npz_with_other_content_is_refused(tmp_path, change, message):
     arrays = {key: value for key, value in (ARRAYS | change).items() if value is not None}
     np.savez(tmp_path / "data.npz", **arrays)

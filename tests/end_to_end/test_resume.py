@@ -14,7 +14,7 @@ import pytest
 from tests.end_to_end.conftest import environment
 
 SEED = 20
-EPOCHS = 8
+EPOCHS = 14
 
 # Runs the command with one function that kills the process the given time it is called.
 KILL_INSIDE = """
@@ -49,7 +49,7 @@ IN_PROXY_STEP = KILL_INSIDE.format(
 def _words(squares, out):
     return [
         *("--data", f"npz:{squares}", "--out", str(out), "--model", "resnet20"),
-        *("--epochs", str(EPOCHS), "--schedule", "1,p,1,p,1,p,2", "--batch-size", "48"),
+        *("--epochs", str(EPOCHS), "--schedule", "1,p,1,p,1,p,8", "--batch-size", "48"),
         *("--select", "all", "--subset", "0.5", "--show", "0.5", "--threshold", "0.4"),
         *("--weight", "1", "--precision", "float32", "--seed", "5", "--head-epochs", "1"),
         *("--quiet", "--resume"),
@@ -112,8 +112,8 @@ def test_kills_end_like_an_unbroken_run(squares, tmp_path):
         process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL
     draw = random.Random(SEED)
-    for _ in range(3):
-        _kill_after_an_epoch(words, broken, draw.uniform(0.0, 0.5))
+    for _ in range(5):
+        _kill_after_an_epoch(words, broken, draw.uniform(0.0, 0.4))
     _finish(words)
 
     arrays, values, metrics, history = _state(unbroken)
