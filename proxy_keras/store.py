@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 
 class Shown(NamedTuple):
-    """The proxies in one batch.
+    """How the examples of one batch are shown.
 
     Attributes:
-        places: [k] int32, where in the batch they stand.
-        heatmaps: [k, h, w] float32 in [0, 1].
-        thresholds: [k] float32.
+        is_proxy: [B] bool.
+        heatmaps: [B, h, w] float32 in [0, 1]; zeros where an original is shown.
+        thresholds: [B] float32, heat at or above which pixels are replaced; infinite where an
+            original is shown.
         epoch: The epoch that the batch belongs to.
     """
 
-    places: NDArray[np.int32]
+    is_proxy: NDArray[np.bool_]
     heatmaps: NDArray[np.float32]
     thresholds: NDArray[np.float32]
     epoch: np.int64
@@ -203,18 +204,16 @@ class ProxyStore:
             return np.int64(self._state.epoch)
 
     def look_up(self, positions: NDArray[np.int64]) -> Shown:
-        """The proxies to be shown in a batch of positions [B]."""
+        """How the examples at positions [B] are to be shown."""
         self._batch_size = max(self._batch_size, len(positions))
         state = self._state
         slots = np.where(state.is_visible[positions], state.slot[positions], -1)
-        places = np.flatnonzero(slots >= 0).astype(np.int32)
-        rows = slots[places]
-        return Shown(
-            places,
-            dequantise(state.heatmaps[rows]),
-            state.thresholds[rows],
-            np.int64(state.epoch),
-        )
+        is_proxy = slots >= 0
+        heatmaps = np.zeros([len(positions), *state.heatmaps.shape[1:]], np.float32)
+        heatmaps[is_proxy] = dequantise(state.heatmaps[slots[is_proxy]])
+        thresholds = np.full([len(positions)], np.inf, np.float32)
+        thresholds[is_proxy] = state.thresholds[slots[is_proxy]]
+        return Shown(is_proxy, heatmaps, thresholds, np.int64(state.epoch))
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """The proxies as arrays, for a checkpoint."""

@@ -30,6 +30,28 @@ def test_enlarge_has_half_pixel_centres():
     np.testing.assert_allclose(enlarged, [[[0.0, 0.25, 0.75, 1.0]]], atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("cells", "size"), [((7, 7), (224, 224)), ((1, 3), (5, 9)), ((8, 8), (8, 8)), ((9, 4), (3, 6))]
+)
+def test_enlarge_is_tensorflows_resize(cells, size):
+    maps = np.random.default_rng(0).random((5, *cells), np.float32)
+    expected = tf.image.resize(maps[..., np.newaxis], size)[..., 0]
+    np.testing.assert_allclose(enlarge(tf.constant(maps), size), expected, atol=1e-6)
+
+
+def test_enlarge_gives_a_map_the_same_pixels_whatever_the_batch():
+    # Thresholds computed from some maps in one batch are compared with others in another.
+    maps = tf.constant(np.random.default_rng(0).random((33, 7, 7), np.float32))
+    all_at_once = enlarge(maps, (224, 224)).numpy()
+    traced = tf.function(lambda part: enlarge(part, (224, 224)))
+    for start, stop in ((0, 1), (3, 6), (16, 33)):
+        np.testing.assert_array_equal(traced(maps[start:stop]), all_at_once[start:stop])
+
+
+def test_enlarge_keeps_full_heat_full():
+    np.testing.assert_array_equal(enlarge(tf.ones([1, 7, 5]), (101, 224)), np.ones([1, 101, 224]))
+
+
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
 def test_smooth_is_scipys_gaussian(sigma):
     maps = np.random.default_rng(0).random((2, 7, 5), np.float32)

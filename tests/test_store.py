@@ -22,7 +22,9 @@ def _values(store, positions=range(6)):
     """{position: value of its map} of what is shown."""
     shown = store.look_up(np.array(list(positions)))
     return {
-        int(p): round(float(m[0, 0]), 2) for p, m in zip(shown.places, shown.heatmaps, strict=True)
+        p: round(float(m[0, 0]), 2)
+        for p, is_proxy, m in zip(positions, shown.is_proxy, shown.heatmaps, strict=True)
+        if is_proxy
     }
 
 
@@ -35,9 +37,10 @@ def test_a_proxy_is_found_at_its_place_in_the_batch():
         epoch=0,
     )
     shown = store.look_up(np.array([5, 4, 0, 1]))
-    np.testing.assert_array_equal(shown.places, [1, 3])
-    np.testing.assert_array_equal(shown.heatmaps, [np.eye(2), np.ones((2, 2))])
-    np.testing.assert_allclose(shown.thresholds, [0.4, 0.1])
+    np.testing.assert_array_equal(shown.is_proxy, [False, True, False, True])
+    original = np.zeros((2, 2))
+    np.testing.assert_array_equal(shown.heatmaps, [original, np.eye(2), original, np.ones((2, 2))])
+    np.testing.assert_allclose(shown.thresholds, [np.inf, 0.4, np.inf, 0.1])
 
 
 def test_a_later_map_replaces_the_earlier_one():
@@ -104,10 +107,10 @@ def test_show_draws_anew_each_epoch_and_keeps_the_proxies():
     shown = []
     for epoch in (1, 2, 1):
         store.begin_epoch(epoch, show=0.5)
-        shown.append(set(store.look_up(np.arange(1000)).places.tolist()))
+        shown.append(set(np.flatnonzero(store.look_up(np.arange(1000)).is_proxy).tolist()))
     assert 430 < len(shown[0]) < 570 and shown[0] == shown[2] != shown[1]
     store.begin_epoch(3, show=0.0)
-    assert len(store.look_up(np.arange(1000)).places) == 0 and len(store) == 1000
+    assert not store.look_up(np.arange(1000)).is_proxy.any() and len(store) == 1000
 
 
 def test_opening_without_a_driver_goes_on_to_the_next_epoch():

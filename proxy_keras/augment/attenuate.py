@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.heatmaps import enlarge
+
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
 """(images [B, H, W, C], peak, seed [2]) -> what may stand in their place, of a shape that fits."""
 
@@ -24,11 +26,23 @@ def _white(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _blur(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
-    # Averaging over 16ths of the side and enlarging again removes the same detail as a wide
+    # Averaging over cells of 16 pixels and enlarging again removes the same detail as a wide
     # Gaussian at a fraction of its cost.
-    size = tf.shape(images)[1:3]
-    coarse = tf.image.resize(images, tf.maximum(size // 16, 2), method="area")
-    return tf.image.resize(coarse, size, method="bilinear")
+    batch, height, width, channels = tf.unstack(tf.shape(images))
+    planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height, width])
+    coarse = _averaging(height) @ tf.matmul(planes, _averaging(width), transpose_b=True)
+    planes = tf.reshape(enlarge(coarse, (height, width)), [batch, channels, height, width])
+    return tf.transpose(planes, [0, 2, 3, 1])
+
+
+def _averaging(length: tf.Tensor) -> tf.Tensor:
+    """[cells, length] float32: rows that average `length` pixels over cells of about 16 pixels."""
+    cells = tf.maximum(length // 16, 2)
+    step = tf.cast(length, tf.float32) / tf.cast(cells, tf.float32)
+    starts = step * tf.range(tf.cast(cells, tf.float32))[:, tf.newaxis]
+    pixels = tf.range(tf.cast(length, tf.float32))
+    overlap = tf.minimum(starts + step, pixels + 1.0) - tf.maximum(starts, pixels)
+    return tf.nn.relu(overlap) / step
 
 
 def _noise(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
@@ -68,7 +82,7 @@ def attenuate(
             scalar tensor.
         replacement: What stands in the region: `blended` is `(1 - weight * heat) * image`;
             `mean`, `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image
-            itself, per channel; `black`, `white`; `blur` (detail finer than a 16th of the side
+            itself, per channel; `black`, `white`; `blur` (detail finer than about 16 pixels
             removed); `noise` (uniform in [0, peak]).
         seed: Two integers; `noise` depends on them alone.
         peak: What white is: 1, or 255.
