@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 
 from proxy_keras import controls, selection
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.explainer import ENGINES, EXPLAINED
+from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.attribution.registry import make as make_method
+from proxy_keras.attribution.target import EXPLAINED
 from proxy_keras.augment.attenuate import REPLACEMENTS, area_thresholds, replaced_share
 from proxy_keras.config import ProxyConfig
 from proxy_keras.heatmaps import enlarge

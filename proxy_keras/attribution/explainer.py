@@ -9,14 +9,16 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from tqdm.auto import tqdm
 
 from proxy_keras import heatmaps as maps_of
+from proxy_keras.attribution.method import SignedMethod
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.registry import make
+from proxy_keras.attribution.target import ScoreFunction, check_explain, make_target
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.graph import FlatClone
 
-EXPLAINED = ("predicted", "true", "contrast")
 ENGINES = ("compiled", "tf-keras-vis")
 
 
@@ -31,15 +33,18 @@ class Explainer:
             sigmoid at its end is left out, so that logits are explained.
         method: A name from `attribution.names()`.
         explain: The class whose score is explained: "predicted", "true" (needs labels), or
-            "contrast": predicted minus true; where the two agree, that class itself.
+            "contrast": predicted minus true; where the two agree, that class itself. Or any
+            differentiable callable from logits [N, K] to scores [N] that treats every row by
+            itself (some methods perturb images), such as a `tf_keras_vis.utils.scores.Score`.
         target_layer: Name, or path "backbone/conv5", of the layer at which heatmaps are made.
             None: the last one that has cells, see `find_target_layer`.
         engine: "compiled", or "tf-keras-vis" for that library's own implementation.
         smooth: Standard deviation in cells of a Gaussian blur of the heatmaps, >= 0.
+        progress: Shows a bar, where the method is one that takes long.
         **options: Options of the method, e.g. `channels=10`.
 
     Attributes:
-        target_layer: The target layer's name.
+        target_layer: The target layer's name; None where the method looks at none.
         num_classes: K.
         single_pass: Whether logits and heatmaps cost one forward pass together.
 
@@ -53,14 +58,14 @@ class Explainer:
         model: keras.Model,
         method: str = "grad_cam_plus_plus",
         *,
-        explain: str = "predicted",
+        explain: str | ScoreFunction = "predicted",
         target_layer: str | None = None,
         engine: str = "compiled",
         smooth: float = 0.0,
+        progress: bool = False,
         **options: Any,
     ) -> None:
-        if explain not in EXPLAINED:
-            raise ValueError(f"`explain` must be one of {EXPLAINED}. Received: {explain!r}")
+        check_explain(explain)
         if engine not in ENGINES:
             raise ValueError(f"`engine` must be one of {ENGINES}. Received: {engine!r}")
         if smooth < 0:
@@ -70,13 +75,20 @@ class Explainer:
         self.engine = engine
         self.smooth = smooth
         self._method = make(method, options)
+        self._method.progress = progress
         self._flat = FlatClone(model)
-        self.target_layer, target = expose_target(self._flat, target_layer)
+        self._image_shape = tuple(self._flat.model.inputs[0].shape[1:])
+        self._map_shape = self._image_shape[:2]
+        self.target_layer, layer = None, None
+        if self._method.needs_layer:
+            self.target_layer, layer = expose_target(self._flat, target_layer)
+            if not self._method.has_image_size:
+                self._map_shape = tuple(layer.shape[1:3])
+        elif target_layer is not None:
+            raise ValueError(f"Method '{method}' looks at no layer. Leave `target_layer` out.")
         self.num_classes = int(self._flat.output.shape[1])
         self.single_pass = engine == "compiled" and self._method.single_pass
-        self._image_shape = tuple(self._flat.model.inputs[0].shape[1:])
-        self._target_shape = tuple(target.shape[1:3])
-        self._network = Network(*self._flat.split(target))
+        self._network = Network(self._flat, layer)
         self._attribute = self._attribute_compiled
         if engine == "tf-keras-vis":
             # Only here, for the library is slow to import and warns while doing so.
@@ -92,12 +104,12 @@ class Explainer:
         Raises:
             ValueError: The model takes images of any size, so that the images decide it.
         """
-        if None in self._target_shape:
+        if None in self._map_shape:
             raise ValueError(
                 "The model takes images of any size, so its heatmaps have no fixed shape. Build "
                 "it with keras.Input((height, width, channels))."
             )
-        return self._target_shape
+        return self._map_shape
 
     def refresh(self) -> None:
         """Copies the model's weights again; to be called after it was trained further."""
@@ -112,7 +124,7 @@ class Explainer:
         images = self._checked_images(images)
         if images.shape[0] == 0:
             return np.zeros([0, self.num_classes], np.float32)
-        logits = self._traced_logits(images).numpy()
+        logits = self._network.compiled.logits(images).numpy()
         self._check_finite("logits", logits)
         return logits
 
@@ -142,49 +154,76 @@ class Explainer:
         labels = self._checked_labels(labels, images.shape[0])
         if images.shape[0] == 0:
             empty = np.zeros([0, self.num_classes], np.float32)
-            return empty, np.zeros([0, *(size or 0 for size in self._target_shape)], np.float32)
+            return empty, np.zeros([0, *(size or 0 for size in self._map_shape)], np.float32)
         logits, heatmaps = (result.numpy() for result in self._attribute(images, labels))
         self._check_finite("logits", logits)
         self._check_finite("heatmaps", heatmaps)
         return logits, heatmaps
 
+    def attributions(self, images: Any, labels: Any = None) -> np.ndarray:
+        """Signed attributions [B, h, w, D] float32, not scaled: what adds to the score or takes.
+
+        D is that of the target layer, or of the image for methods that explain its values. Takes
+        and raises what `logits_and_heatmaps` does.
+
+        Raises:
+            ValueError: The method knows no signs, or the engine is not "compiled".
+        """
+        attribute = self._traced_attributions
+        images = self._checked_images(images)
+        labels = self._checked_labels(labels, images.shape[0])
+        if images.shape[0] == 0:
+            raise ValueError("Attributions need at least one image. Received: none.")
+        attributions = attribute(images, labels)[1].numpy()
+        self._check_finite("attributions", attributions)
+        return attributions
+
     def _check_finite(self, what: str, values: np.ndarray) -> None:
         broken = int((~np.isfinite(values.reshape(len(values), -1))).any(axis=1).sum())
         if broken:
+            near = "" if self.target_layer is None else f" up to layer '{self.target_layer}' and on"
             raise FloatingPointError(
-                f"{broken} of {len(values)} {what} are not finite. Look for NaN in the weights up "
-                f"to layer '{self.target_layer}' and after it, and in the images."
+                f"{broken} of {len(values)} {what} are not finite. Look for NaN in the weights"
+                f"{near}, and in the images."
             )
 
     @cached_property
-    def _image_spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *self._image_shape], tf.float32)
-
-    # Concrete functions never trace again. A tf.function would warn of retracing when many
-    # explainers are made, for it tells them apart by their place in the source only.
-    @cached_property
-    def _traced_logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        return tf.function(self._network.logits).get_concrete_function(self._image_spec)
+    def _traced_heatmaps(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
+        return self._compiled(self._method)
 
     @cached_property
-    def _traced_attribution(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
-        def attribute(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            def score_weights(logits: tf.Tensor) -> tf.Tensor:
-                return class_weights(logits, labels, self.explain)
+    def _traced_attributions(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
+        if not isinstance(self._method, SignedMethod) or self.engine != "compiled":
+            raise ValueError(
+                f"Method '{self.method}' with engine='{self.engine}' gives heatmaps, but no signed "
+                "attributions. Use integrated_gradients, for example, with engine='compiled'."
+            )
+        return self._compiled(self._method.attribute)
 
-            logits, raw = self._method(self._network, images, score_weights)
-            return logits, self._finish(raw)
+    def _compiled(
+        self, attribute: Callable[..., tuple[tf.Tensor, tf.Tensor]]
+    ) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
+        """(images, labels) -> what `attribute` gives; compiled as far as the method allows."""
+        if not self._method.is_traced:
+            return lambda images, labels: attribute(
+                self._network.compiled, images, make_target(self.explain, labels)
+            )
 
-        label_spec = tf.TensorSpec([None], tf.int32)
-        return tf.function(attribute).get_concrete_function(self._image_spec, label_spec)
+        def traced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return attribute(self._network, images, make_target(self.explain, labels))
+
+        return tf.function(traced).get_concrete_function(
+            tf.TensorSpec([None, *self._image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+        )
 
     def _attribute_compiled(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
-        return self._traced_attribution(images, labels)
+        logits, raw = self._traced_heatmaps(images, labels)
+        return logits, self._finish(raw)
 
     def _attribute_by_reference(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
-        logits = self._traced_logits(images)
-        weights = class_weights(logits, labels, self.explain)
-        return logits, self._finish(self._reference.raw_heatmaps(images, weights))
+        logits = self._network.compiled.logits(images)
+        score = make_target(self.explain, labels)(logits)
+        return logits, self._finish(self._reference.raw_heatmaps(images, score))
 
     def _finish(self, raw: tf.Tensor) -> tf.Tensor:
         """Heatmaps in [0, 1] of raw ones, blurred in between if so wished."""
@@ -206,7 +245,7 @@ class Explainer:
         return images
 
     def _checked_labels(self, labels: Any, count: int) -> tf.Tensor:
-        if self.explain == "predicted":
+        if self.explain == "predicted" or callable(self.explain):
             return tf.zeros([count], tf.int32)
         if labels is None:
             raise ValueError(f"explain='{self.explain}' needs `labels`, [B] integers.")
@@ -224,28 +263,6 @@ class Explainer:
         return tf.constant(labels, tf.int32)
 
 
-def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tensor:
-    """Weights w of the score sum(w * logits) that is explained, one-hot or a difference of two.
-
-    Args:
-        logits: [B, K] float32.
-        labels: [B] int32, the true classes.
-        explain: One of `EXPLAINED`.
-
-    Returns:
-        [B, K] float32. A contrast of a class with itself would explain nothing; it is that class.
-    """
-    classes = tf.shape(logits)[1]
-    predicted = tf.one_hot(tf.argmax(logits, axis=1), classes)
-    true = tf.one_hot(labels, classes)
-    if explain == "predicted":
-        return predicted
-    if explain == "true":
-        return true
-    is_wrong = tf.reduce_any(predicted != true, axis=1, keepdims=True)
-    return predicted - true * tf.cast(is_wrong, tf.float32)
-
-
 def explain(
     model: keras.Model,
     images: Any,
@@ -253,9 +270,11 @@ def explain(
     *,
     class_ids: Any = None,
     target_layer: str | None = None,
+    explain: str | ScoreFunction | None = None,
     engine: str = "compiled",
     size: tuple[int, int] | Literal["image"] | None = None,
     batch_size: int = 32,
+    progress: bool = False,
     **options: Any,
 ) -> np.ndarray:
     """Heatmaps [B, h, w] float32 in [0, 1] of where the model looks in these images.
@@ -268,10 +287,14 @@ def explain(
         method: A name from `attribution.names()`.
         class_ids: [B] integers, or one for all: the class to explain. None: the predicted one.
         target_layer: See `Explainer`.
+        explain: "contrast" explains what speaks for the predicted class and against `class_ids`;
+            a callable or `Score`, its own score of the logits; see `Explainer`. None: what
+            `class_ids` says.
         engine: See `Explainer`.
-        size: None: the target layer's resolution. "image": the images'. (H, W): that. Enlarged
+        size: None: the method's own resolution. "image": the images'. (H, W): that. Enlarged
             bilinearly with half-pixel centres.
         batch_size: Images at a time, >= 1.
+        progress: Shows a bar.
         **options: `smooth` and the method's own options.
 
     Returns:
@@ -283,19 +306,27 @@ def explain(
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
     images = np.asarray(images)
+    indices = getattr(explain, "indices", None)
+    if indices is not None:
+        # A CategoricalScore of tf-keras-vis names a class per image, and images come in batches.
+        explain, class_ids = "true", indices
+    if explain is None:
+        explain = "predicted" if class_ids is None else "true"
     explainer = Explainer(
         model,
         method,
-        explain="predicted" if class_ids is None else "true",
+        explain=explain,
         target_layer=target_layer,
         engine=engine,
+        progress=progress,
         **options,
     )
     if size is not None and size != "image" and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"`size` must be None, 'image' or (height, width). Received: {size!r}")
     labels = None if class_ids is None else np.broadcast_to(class_ids, images.shape[:1])
     parts = []
-    for start in range(0, max(len(images), 1), batch_size):
+    starts = range(0, max(len(images), 1), batch_size)
+    for start in tqdm(starts, desc=method, leave=False, disable=not progress):
         batch = slice(start, start + batch_size)
         heat = explainer.heatmaps(images[batch], None if labels is None else labels[batch])
         if size is not None:

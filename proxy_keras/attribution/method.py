@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import ClassVar
 
 import tensorflow as tf
+from tqdm.auto import tqdm
 
 from proxy_keras.attribution.network import Network
-
-# From logits [B, K] to the weights [B, K] of the score to explain, sum(weights * logits).
-ScoreWeights = Callable[[tf.Tensor], tf.Tensor]
+from proxy_keras.attribution.target import Target
 
 
 class Method(ABC):
@@ -19,20 +18,29 @@ class Method(ABC):
 
     Attributes:
         single_pass: Whether the heatmaps come out of the forward pass that gives the logits.
+        is_traced: Whether a call is traced into one TensorFlow graph. A method that loops for long
+            is not, so that it can show its progress; its network is compiled then.
+        has_image_size: Whether heatmaps have the size of the images, not of the target layer.
+        needs_layer: Whether the method looks at the target layer.
+        progress: Whether a method that is not traced shows a bar.
     """
 
     single_pass: ClassVar[bool] = False
+    is_traced: ClassVar[bool] = True
+    has_image_size: ClassVar[bool] = False
+    needs_layer: ClassVar[bool] = True
+    progress: bool = False
 
     @abstractmethod
     def __call__(
-        self, network: Network, images: tf.Tensor, score_weights: ScoreWeights
+        self, network: Network, images: tf.Tensor, target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits and raw heatmaps; called inside a `tf.function`, with an open batch size.
+        """Logits and raw heatmaps.
 
         Args:
             network: The classifier.
-            images: [B, H, W, C] float32, B >= 1.
-            score_weights: Says what to explain, once the logits are known.
+            images: [B, H, W, C] float32, B >= 1; of open batch size where the call is traced.
+            target: Gives the score to explain, once the logits are known.
 
         Returns:
             Logits [B, K] and heatmaps [B, h, w] float32, >= 0 and not scaled.
@@ -57,18 +65,72 @@ class GradientMethod(Method):
         """
 
     def __call__(
-        self, network: Network, images: tf.Tensor, score_weights: ScoreWeights
+        self, network: Network, images: tf.Tensor, target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and raw heatmaps from one forward pass; see `Method`."""
         activations, rest = network.cut(images)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(activations)
             logits = network.answer(activations, rest)
-            score = tf.reduce_sum(score_weights(logits) * logits)
+            score = tf.reduce_sum(target(logits)(logits))
         gradients = tape.gradient(
             score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         return logits, self.combine(activations, gradients)
+
+
+class SignedMethod(Method):
+    """A method that says how much each value adds to the score, and how much it takes from it.
+
+    Its heatmap shows what speaks for the score: the positive part of the sum over channels.
+    """
+
+    @abstractmethod
+    def attribute(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits [B, K] and signed attributions.
+
+        Takes what a call takes.
+
+        Returns:
+            The attributions are [B, h, w, D] float32, of the target layer's activations or, where
+            `has_image_size`, of the image's values; not scaled.
+        """
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps; see `Method`."""
+        logits, attributions = self.attribute(network, images, target)
+        attributions, _ = unit_scale(attributions)
+        return logits, tf.nn.relu(tf.reduce_sum(attributions, axis=-1))
+
+
+class ChunkedMethod(Method):
+    """A method that runs the network on many perturbed copies, a chunk at a time.
+
+    Args:
+        chunk_size: Copies per forward pass, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: `chunk_size` is below 1.
+    """
+
+    is_traced: ClassVar[bool] = False
+
+    def __init__(self, *, chunk_size: int = 32) -> None:
+        if chunk_size < 1:
+            raise ValueError(f"`chunk_size` must be >= 1. Received: {chunk_size}")
+        self.chunk_size = chunk_size
+
+    def chunks(self, total: int, what: str) -> Iterator[tf.Tensor]:
+        """The numbers 0 to total - 1 in chunks, [n] int32, with a progress bar if wished."""
+        with tqdm(total=total, desc=what, leave=False, disable=not self.progress) as bar:
+            for start in range(0, total, self.chunk_size):
+                stop = min(start + self.chunk_size, total)
+                yield tf.range(start, stop)
+                bar.update(stop - start)
 
 
 def unit_scale(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

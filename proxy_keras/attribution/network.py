@@ -1,25 +1,37 @@
-"""A classifier cut in two at its target layer, which is all that a method needs to know of it."""
+"""A classifier cut in two at its target layer, which is what most methods need to know of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from proxy_keras.graph import FlatClone
 
-@dataclass(frozen=True)
+
 class Network:
-    """The two halves of a classifier.
+    """A flat float32 classifier, cut at its target layer if it has one.
+
+    Args:
+        flat: The classifier.
+        target: The target layer's output [B, h, w, D], a tensor of `flat`. None: only `logits` is
+            available.
 
     Attributes:
-        features: Images [B, H, W, C] float32 -> [activations, *rest], where activations is the
-            target layer's output [B, h, w, D] and `rest` what the head needs besides it.
-        head: [activations, *rest] -> logits [B, K] float32.
+        flat: As given, for methods that look at single layers.
+        target: As given.
+        features: Images -> [activations, *rest]; `rest` is what the head needs besides them.
+        head: [activations, *rest] -> logits [B, K].
     """
 
-    features: keras.Model
-    head: keras.Model
+    def __init__(self, flat: FlatClone, target: keras.KerasTensor | None) -> None:
+        self.flat = flat
+        self.target = target
+        if target is not None:
+            self.features, self.head = flat.split(target)
 
     def cut(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The activations [B, h, w, D] and the list of what else the head needs."""
@@ -32,4 +44,49 @@ class Network:
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """The logits [B, K] of images [B, H, W, C]."""
-        return self.answer(*self.cut(images))
+        return self.flat.model(images, training=False)
+
+    @cached_property
+    def compiled(self) -> CompiledNetwork:
+        """The same network with each of its functions compiled, for calls outside a graph."""
+        return CompiledNetwork(self.flat, self.target)
+
+
+class CompiledNetwork(Network):
+    """A network whose functions are traced once, for any batch size."""
+
+    def cut(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        activations, *rest = self._cut(images)
+        return activations, rest
+
+    def answer(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
+        return self._answer(activations, *rest)
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        return self._logits(images)
+
+    # Concrete functions never trace again. A tf.function would warn of retracing when many
+    # networks are made, for it tells them apart by their place in the source only.
+    @cached_property
+    def _cut(self) -> Callable[..., Any]:
+        def cut(images: tf.Tensor) -> list[tf.Tensor]:
+            activations, rest = super(CompiledNetwork, self).cut(images)
+            return [activations, *rest]
+
+        return _traced(cut, self.flat.model.inputs)
+
+    @cached_property
+    def _answer(self) -> Callable[..., Any]:
+        def answer(activations: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
+            return super(CompiledNetwork, self).answer(activations, list(rest))
+
+        return _traced(answer, self.head.inputs)
+
+    @cached_property
+    def _logits(self) -> Callable[..., Any]:
+        return _traced(super().logits, self.flat.model.inputs)
+
+
+def _traced(function: Callable[..., Any], inputs: list[keras.KerasTensor]) -> Callable[..., Any]:
+    specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in inputs]
+    return tf.function(function).get_concrete_function(*specs)

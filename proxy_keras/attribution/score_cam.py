@@ -5,11 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras import heatmaps
-from proxy_keras.attribution.method import Method, ScoreWeights, unit_scale
+from proxy_keras.attribution.method import ChunkedMethod, unit_scale
 from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Score, Target
 
 
-class ScoreCAM(Method):
+class ScoreCAM(ChunkedMethod):
     """Channels weighted by the class probability of the image that they mask.
 
     Each channel of the target layer, enlarged and scaled to [0, 1], masks the image as the model
@@ -26,19 +27,14 @@ class ScoreCAM(Method):
     Networks (CVPR Workshops 2020).
     """
 
-    def __init__(self, *, chunk_size: int = 32) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"`chunk_size` must be >= 1. Received: {chunk_size}")
-        self.chunk_size = chunk_size
-
     def __call__(
-        self, network: Network, images: tf.Tensor, score_weights: ScoreWeights
+        self, network: Network, images: tf.Tensor, target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and raw heatmaps; see `Method`."""
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)
         channels = self.select(activations)
-        scores = self._scores(network, images, channels, score_weights(logits))
+        scores = self._scores(network, images, channels, target(logits))
         channels, _ = unit_scale(channels)
         return logits, tf.nn.relu(tf.einsum("bhwd,bd->bhw", channels, scores))
 
@@ -47,32 +43,16 @@ class ScoreCAM(Method):
         return activations
 
     def _scores(
-        self, network: Network, images: tf.Tensor, channels: tf.Tensor, weights: tf.Tensor
+        self, network: Network, images: tf.Tensor, channels: tf.Tensor, score: Score
     ) -> tf.Tensor:
         """[B, d] scores of the images masked by each of their channels."""
-        shape = tf.shape(channels)
-        size = tf.shape(images)[1:3]
+        batch, height, width, count = channels.shape
         # [B * d, h, w]: one row per masked image, in the order of the result.
-        masks = tf.reshape(tf.transpose(channels, [0, 3, 1, 2]), [-1, shape[1], shape[2]])
-        total = tf.shape(masks)[0]
-        chunks = (total + self.chunk_size - 1) // self.chunk_size
-        results = tf.TensorArray(tf.float32, size=chunks, infer_shape=False, element_shape=[None])
-
-        def score_chunk(
-            chunk: tf.Tensor, results: tf.TensorArray
-        ) -> tuple[tf.Tensor, tf.TensorArray]:
-            start = chunk * self.chunk_size
-            rows = tf.range(start, tf.minimum(start + self.chunk_size, total))
-            enlarged = heatmaps.normalise(heatmaps.enlarge(tf.gather(masks, rows), size))
-            owners = rows // shape[3]
-            masked = tf.gather(images, owners) * enlarged[..., tf.newaxis]
-            masked = tf.ensure_shape(masked, images.shape)
-            probabilities = tf.nn.softmax(network.logits(masked))
-            scores = tf.reduce_sum(probabilities * tf.gather(weights, owners), axis=-1)
-            return chunk + 1, results.write(chunk, scores)
-
-        # One chunk after the other, or the memory would not be bounded.
-        _, results = tf.while_loop(
-            lambda chunk, _: chunk < chunks, score_chunk, [0, results], parallel_iterations=1
-        )
-        return tf.reshape(results.concat(), [shape[0], shape[3]])
+        masks = tf.reshape(tf.transpose(channels, [0, 3, 1, 2]), [-1, height, width])
+        parts = []
+        for rows in self.chunks(batch * count, "masked images"):
+            enlarged = heatmaps.enlarge(tf.gather(masks, rows), images.shape[1:3])
+            owners = rows // count
+            masked = tf.gather(images, owners) * heatmaps.normalise(enlarged)[..., tf.newaxis]
+            parts.append(score.probability(network.logits(masked), owners))
+        return tf.reshape(tf.concat(parts, axis=0), [batch, count])

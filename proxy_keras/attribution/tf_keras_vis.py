@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Score
 from proxy_keras.graph import quiet_construction
 
 with warnings.catch_warnings():
@@ -18,6 +21,7 @@ with warnings.catch_warnings():
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
     from tf_keras_vis.layercam import Layercam
+    from tf_keras_vis.saliency import Saliency
     from tf_keras_vis.scorecam import Scorecam
 
 _GRADIENT_METHODS = {
@@ -26,6 +30,8 @@ _GRADIENT_METHODS = {
     "layer_cam": Layercam,
 }
 _SCORE_METHODS = ("score_cam", "faster_score_cam")
+_SALIENCY_METHODS = ("saliency", "smooth_grad")
+REFERENCE_METHODS = (*_GRADIENT_METHODS, *_SCORE_METHODS, *_SALIENCY_METHODS)
 
 
 class _SilentModel(keras.Model):
@@ -41,22 +47,32 @@ class ReferenceEngine:
     Grad-CAM and LayerCAM give the maps of the compiled engine. Grad-CAM++ differs: tf-keras-vis
     divides each channel's alphas by their sum, and computes exp(logit), which overflows beyond a
     logit of 88. Score-CAM enlarges its masks with aligned corners, and Faster Score-CAM likewise.
+    Saliency gives the maps of the compiled engine; SmoothGrad draws its noise from NumPy's global
+    state and averages magnitudes.
 
     Args:
         network: The classifier.
-        method: Name of one of the five methods that tf-keras-vis has.
-        options: The method's options: `chunk_size`, `channels`.
+        method: Name of one of the methods that tf-keras-vis has.
+        options: The method's options: `chunk_size`, `channels`, `samples`, `noise`.
 
     Raises:
         ValueError: tf-keras-vis has no such method.
     """
 
     def __init__(self, network: Network, method: str, options: dict[str, Any]) -> None:
-        if method not in _GRADIENT_METHODS and method not in _SCORE_METHODS:
+        if method not in REFERENCE_METHODS:
             raise ValueError(
                 f"engine='tf-keras-vis' has no method '{method}', only "
-                f"{', '.join([*_GRADIENT_METHODS, *_SCORE_METHODS])}. Use engine='compiled'."
+                f"{', '.join(REFERENCE_METHODS)}. Use engine='compiled'."
             )
+        self._method = method
+        if method in _SALIENCY_METHODS:
+            self._visualise = Saliency(network.flat.model)
+            self._samples: dict[str, Any] = {}
+            if method == "smooth_grad":
+                self._samples["smooth_samples"] = options.get("samples", 25)
+                self._samples["smooth_noise"] = options.get("noise", 0.15)
+            return
         with quiet_construction():
             inputs = keras.Input(batch_shape=network.features.inputs[0].shape, name="images")
             target, *rest = tf.nest.flatten(network.features(inputs))
@@ -64,29 +80,32 @@ class ReferenceEngine:
             self._layer = keras.layers.Identity(name="target")
             logits = network.head([self._layer(target), *rest])
             model = _SilentModel([inputs], logits, name="reference")
-        self._method = method
         self._batch_size = options.get("chunk_size", 32)
         self._channels = options.get("channels", 10) if method == "faster_score_cam" else None
         self._most_channels = int(target.shape[-1])
         self._visualise = _GRADIENT_METHODS.get(method, Scorecam)(model)
 
-    def raw_heatmaps(self, images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """Heatmaps [B, h, w] float32 at the target layer's resolution, not scaled.
+    def raw_heatmaps(self, images: tf.Tensor, score: Score) -> tf.Tensor:
+        """Heatmaps [B, h, w] float32 at the method's own resolution, not scaled.
 
         Args:
             images: [B, H, W, C] float32.
-            weights: [B, K] float32; the score is sum(weights * logits).
+            score: What to explain in them.
 
         Raises:
             RuntimeError: tf-keras-vis's Grad-CAM++ overflowed.
         """
-        if self._method in _GRADIENT_METHODS:
-            heatmaps = self._call(images, weights)
+        if self._method not in _SCORE_METHODS:
+            heatmaps = self._call(images, score)
         else:
             # All channels of all images at once would need gigabytes, and the channels of
             # Faster Score-CAM would be chosen for the whole batch.
-            pairs = zip(tf.split(images, len(images)), tf.split(weights, len(images)), strict=True)
-            heatmaps = np.concatenate([self._call(*pair) for pair in pairs])
+            heatmaps = np.concatenate(
+                [
+                    self._call(image, partial(score, owners=[place]))
+                    for place, image in enumerate(tf.split(images, len(images)))
+                ]
+            )
         if self._method == "grad_cam_plus_plus" and not np.isfinite(heatmaps).all():
             raise RuntimeError(
                 "tf-keras-vis's Grad-CAM++ computes exp(logit), which overflowed for "
@@ -95,15 +114,17 @@ class ReferenceEngine:
             )
         return tf.convert_to_tensor(heatmaps, tf.float32)
 
-    def _call(self, images: tf.Tensor, weights: tf.Tensor) -> np.ndarray:
+    def _call(self, images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
         arguments: dict[str, Any] = {}
+        if self._method in _SALIENCY_METHODS:
+            return np.asarray(self._visualise(score, images, normalize_map=False, **self._samples))
         if self._method in _SCORE_METHODS:
             arguments["batch_size"] = self._batch_size
             if self._channels is not None:
                 arguments["max_N"] = min(self._channels, self._most_channels)
         return np.asarray(
             self._visualise(
-                lambda logits: tf.reduce_sum(weights * logits, axis=-1),
+                score,
                 images,
                 penultimate_layer=self._layer,
                 seek_penultimate_conv_layer=False,

@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from proxy_keras import attribution, heatmaps
 from proxy_keras.attribution import Explainer, explain, names
-from proxy_keras.attribution.explainer import class_weights
+from proxy_keras.attribution.target import class_weights
 
 GRADIENT_METHODS = ["grad_cam", "grad_cam_plus_plus", "layer_cam"]
 POLICIES = ["float32", "mixed_float16", "mixed_bfloat16"]
@@ -102,7 +102,8 @@ def test_a_batch_gives_what_single_images_give_and_nothing_is_traced_again(
     whole = explainer.heatmaps(images)
     single = np.concatenate([explainer.heatmaps(images[i : i + 1]) for i in range(7)])
     np.testing.assert_allclose(single, whole, atol=1e-5)
-    assert traces == [method]
+    if attribution.get(method).is_traced:
+        assert traces == [method]
     assert explainer.heatmaps(images[:0]).shape == (0, 8, 8)
 
 

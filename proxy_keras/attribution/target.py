@@ -1,0 +1,138 @@
+"""What is explained: the score of an image, apart from how it is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+EXPLAINED = ("predicted", "true", "contrast")
+
+ScoreFunction = Callable[[tf.Tensor], Any]
+"""Logits [N, K] -> scores [N], each row by itself: perturbed copies come in any number."""
+
+
+class Score:
+    """The scores of a batch and of perturbed copies of its images.
+
+    Args:
+        definition: The weights [B, K] float32 of a sum of logits, fixed for each image by its own
+            logits; or a function of the user's.
+    """
+
+    def __init__(self, definition: tf.Tensor | ScoreFunction) -> None:
+        self._weights = None if callable(definition) else definition
+        self._function = definition
+
+    def __call__(self, logits: tf.Tensor, owners: tf.Tensor | None = None) -> tf.Tensor:
+        """The scores of logits.
+
+        Args:
+            logits: [N, K] float32.
+            owners: [N] integers, the image of the batch that each row is a copy of; None: the rows
+                are the batch.
+
+        Returns:
+            [N] float32.
+        """
+        if self._weights is None:
+            return self._of_function(logits)
+        weights = self._weights if owners is None else tf.gather(self._weights, owners)
+        return tf.reduce_sum(weights * logits, axis=-1)
+
+    def probability(self, logits: tf.Tensor, owners: tf.Tensor | None = None) -> tf.Tensor:
+        """The same of the softmax probabilities, which methods that perturb images measure.
+
+        Takes and returns what a call does. A function of the user's gets the logits here too.
+        """
+        return self(logits if self._weights is None else tf.nn.softmax(logits), owners)
+
+    def gradient(self, logits: tf.Tensor) -> tf.Tensor:
+        """The derivative of each score of the batch by its logits [B, K]: [B, K] float32."""
+        if self._weights is not None:
+            return self._weights
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            score = tf.reduce_sum(self._of_function(logits))
+        return tape.gradient(score, logits, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    def _of_function(self, logits: tf.Tensor) -> tf.Tensor:
+        scores = self._function(logits)
+        if isinstance(scores, (list, tuple)):
+            scores = tf.stack(scores)
+        scores = tf.cast(scores, tf.float32)
+        if scores.shape.rank != 1:
+            raise ValueError(
+                "A score to explain must give one number per row of logits [N, K]. Received: shape "
+                f"{scores.shape}. Reduce it, e.g. lambda logits: logits[:, 3]."
+            )
+        return scores
+
+
+Target = Callable[[tf.Tensor], Score]
+"""From the logits [B, K] of a batch to the score to explain."""
+
+
+def make_target(explain: str | ScoreFunction, labels: tf.Tensor) -> Target:
+    """The target that a user asked for.
+
+    Args:
+        explain: "predicted", "true", "contrast" (predicted minus true), any callable from logits
+            [N, K] to [N], or a `tf_keras_vis.utils.scores.Score`.
+        labels: [B] int32; read for "true" and "contrast".
+    """
+    if callable(explain):
+        return lambda logits: _user_score(explain, logits)
+    return lambda logits: Score(class_weights(logits, labels, explain))
+
+
+def check_explain(explain: Any) -> None:
+    """Returns if this is something that can be explained.
+
+    Raises:
+        ValueError: It is neither a name of `EXPLAINED` nor callable.
+    """
+    if not callable(explain) and explain not in EXPLAINED:
+        raise ValueError(
+            f"`explain` must be one of {EXPLAINED}, or a callable from logits [N, K] to [N]. "
+            f"Received: {explain!r}"
+        )
+
+
+def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tensor:
+    """Weights w of the score sum(w * logits) that is explained, one-hot or a difference of two.
+
+    Args:
+        logits: [B, K] float32.
+        labels: [B] int32, the true classes.
+        explain: One of `EXPLAINED`.
+
+    Returns:
+        [B, K] float32. A contrast of a class with itself would explain nothing; it is that class.
+    """
+    classes = tf.shape(logits)[1]
+    predicted = tf.one_hot(tf.argmax(logits, axis=1), classes)
+    true = tf.one_hot(labels, classes)
+    if explain == "predicted":
+        return predicted
+    if explain == "true":
+        return true
+    is_wrong = tf.reduce_any(predicted != true, axis=1, keepdims=True)
+    return predicted - true * tf.cast(is_wrong, tf.float32)
+
+
+def _user_score(function: ScoreFunction, logits: tf.Tensor) -> Score:
+    indices = getattr(function, "indices", None)
+    if indices is None:
+        return Score(function)
+    # A CategoricalScore of tf-keras-vis, which picks row i's class by i and could not score copies.
+    classes = np.asarray(indices)
+    if classes.ndim != 1 or not np.issubdtype(classes.dtype, np.integer):
+        raise ValueError(f"A CategoricalScore names one class per image. Received: {indices!r}")
+    count, known = tf.shape(logits)[0], int(logits.shape[1])
+    if not (classes.min() >= 0 and classes.max() < known):
+        raise ValueError(f"Class ids must be in [0, {known}). Received: {indices!r}")
+    ids = tf.broadcast_to(tf.constant(classes, tf.int32), [count])
+    return Score(tf.one_hot(ids, known))
