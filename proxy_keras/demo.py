@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 COMMON = (
-    "--data decoy_digits --model resnet20 --epochs 20 --flip 0 --rotation 0 --precision float32"
+    "--data decoy_digits --model resnet20 --epochs 20 --batch-size 32 --flip 0 --rotation 0 "
+    "--precision float32"
 )
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains the three arms, and prints a table of them and where the pictures are."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_keras.demo",
-        description="Digits in clutter, with a patch that gives the class away in training only: "
+        description="Digits in clutter, with a patch that tells of the class in training only: "
         "trained plainly, with proxies, and with random masks.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR")
@@ -67,8 +68,9 @@ def table(out: Path) -> str:
     sheets = sorted((out / "proxy" / "sheets").glob("*.png"))
     lines += [
         "",
-        "In training and validation images the colour of a patch gives the class away, in test",
-        "images it does not: the test column is what a network knows of the digits themselves.",
+        "In training and validation images the colour of a patch tells which of two classes it",
+        "may be, in test images it tells nothing: the test column is what a network knows of the",
+        "digits themselves.",
         "One seed proves nothing, and seeds differ a lot here: compare several.",
         "",
         f"picture of the proxies: {sheets[-1] if sheets else 'no proxies were made'}",
