@@ -12,11 +12,13 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from proxy_keras import heatmaps as maps_of
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.linear_head import find_linear_head
+from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.registry import make
 from proxy_keras.attribution.target import ScoreFunction, check_explain, make_target
 from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.attribution.training_tap import TrainingTap
 from proxy_keras.graph import FlatClone
 
 ENGINES = ("compiled", "tf-keras-vis")
@@ -76,6 +78,7 @@ class Explainer:
         self.smooth = smooth
         self._method = make(method, options)
         self._method.progress = progress
+        self._model = model
         self._flat = FlatClone(model)
         self._image_shape = tuple(self._flat.model.inputs[0].shape[1:])
         self._map_shape = self._image_shape[:2]
@@ -110,6 +113,52 @@ class Explainer:
                 "it with keras.Input((height, width, channels))."
             )
         return self._map_shape
+
+    def prepare(self) -> None:
+        """Compiles the method now, which the first use would do.
+
+        Raises:
+            ValueError: The method cannot explain this network; the message says what it needs.
+        """
+        if self.engine == "compiled":
+            _ = self._traced_heatmaps
+
+    def training_tap(self) -> TrainingTap:
+        """What gives logits and heatmaps out of the model's own training steps.
+
+        Raises:
+            ValueError: The method is not one that combines activations and gradients of the target
+                layer, or more than global average pooling and one dense layer follow it.
+        """
+        if not isinstance(self._method, GradientMethod) or self.engine != "compiled":
+            raise ValueError(
+                f"Method '{self.method}' with engine='{self.engine}' gives no heatmaps in a "
+                "training step. Use grad_cam, for example, with engine='compiled'; or "
+                "wrong_from='evaluation'."
+            )
+        target = self._network.target
+        head = None if target is None else find_linear_head(self._flat, target)
+        if target is None or head is None:
+            raise ValueError(
+                "Heatmaps in a training step need a head of global average pooling and one dense "
+                f"layer. Layer '{self.target_layer}' is followed by something else. Use "
+                "wrong_from='evaluation'."
+            )
+        return TrainingTap(
+            self._model,
+            self._flat.source_of(target._keras_history.operation),
+            self._flat.source_of(head.layer),
+            self._method,
+            num_classes=self.num_classes,
+            explain=self.explain,
+            finish=self._finish,
+            map_shape=self.map_shape,
+        )
+
+    @property
+    def clone(self) -> FlatClone:
+        """The copy that is explained. Weights set in it hold until `refresh()`."""
+        return self._flat
 
     def refresh(self) -> None:
         """Copies the model's weights again; to be called after it was trained further."""
@@ -212,7 +261,8 @@ class Explainer:
         def traced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return attribute(self._network, images, make_target(self.explain, labels))
 
-        return tf.function(traced).get_concrete_function(
+        # Like Keras' own steps, without AutoGraph, which would wrap a method's error in a trace.
+        return tf.function(traced, autograph=False).get_concrete_function(
             tf.TensorSpec([None, *self._image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
         )
 

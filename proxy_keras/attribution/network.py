@@ -89,4 +89,4 @@ class CompiledNetwork(Network):
 
 def _traced(function: Callable[..., Any], inputs: list[keras.KerasTensor]) -> Callable[..., Any]:
     specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in inputs]
-    return tf.function(function).get_concrete_function(*specs)
+    return tf.function(function, autograph=False).get_concrete_function(*specs)

@@ -49,10 +49,14 @@ class ScoreCAM(ChunkedMethod):
         batch, height, width, count = channels.shape
         # [B * d, h, w]: one row per masked image, in the order of the result.
         masks = tf.reshape(tf.transpose(channels, [0, 3, 1, 2]), [-1, height, width])
-        parts = []
-        for rows in self.chunks(batch * count, "masked images"):
+        # A channel of zeros adds nothing to the map, whatever its weight.
+        live = tf.where(tf.reduce_any(masks != 0.0, axis=[1, 2]))
+        parts = [tf.zeros([0])]
+        for numbers in self.chunks(live.shape[0], "masked images"):
+            rows = tf.gather(live[:, 0], numbers)
             enlarged = heatmaps.enlarge(tf.gather(masks, rows), images.shape[1:3])
             owners = rows // count
             masked = tf.gather(images, owners) * heatmaps.normalise(enlarged)[..., tf.newaxis]
             parts.append(score.probability(network.logits(masked), owners))
-        return tf.reshape(tf.concat(parts, axis=0), [batch, count])
+        scores = tf.scatter_nd(live, tf.concat(parts, axis=0), [batch * count])
+        return tf.reshape(scores, [batch, count])

@@ -96,8 +96,8 @@ def check_explain(explain: Any) -> None:
     """
     if not callable(explain) and explain not in EXPLAINED:
         raise ValueError(
-            f"`explain` must be one of {EXPLAINED}, or a callable from logits [N, K] to [N]. "
-            f"Received: {explain!r}"
+            f"`explain` must be one of {', '.join(EXPLAINED)}, or a callable from logits [N, K] to "
+            f"[N]. Received: {explain!r}"
         )
 
 

@@ -67,7 +67,9 @@ class ReferenceEngine:
             )
         self._method = method
         if method in _SALIENCY_METHODS:
-            self._visualise = Saliency(network.flat.model)
+            flat = network.flat.model
+            # It calls its model with a list of inputs.
+            self._visualise = Saliency(keras.Model([flat.inputs[0]], flat.outputs[0]))
             self._samples: dict[str, Any] = {}
             if method == "smooth_grad":
                 self._samples["smooth_samples"] = options.get("samples", 25)

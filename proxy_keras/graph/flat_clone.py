@@ -118,6 +118,17 @@ class FlatClone:
         is_unique = [name.rsplit("/", 1)[-1] for name in self._tensors].count(plain) == 1
         return plain if is_unique else path
 
+    def source_of(self, operation: keras.Operation) -> keras.Operation:
+        """The layer or operation of the user's model of which `operation` is this clone's copy.
+
+        Raises:
+            ValueError: It is none of the clone's.
+        """
+        for original, copy in self._copies.values():
+            if copy is operation:
+                return original
+        raise ValueError(f"'{operation.name}' is no copy of a layer of the model.")
+
     def split(self, target: keras.KerasTensor) -> tuple[keras.Model, keras.Model]:
         """The model in two halves: image -> [target, *frontier] and [target, *frontier] -> logits.
 

@@ -52,3 +52,76 @@ def build_vit():
         return ViTImageClassifier(backbone=backbone, num_classes=4, pooling=pooling)
 
     return build
+
+
+@pytest.fixture
+def odd_one_out():
+    """A function that draws 25 jittered items, one of which is odd, in a square of 160 px.
+
+    Of `kind` "colour", "orientation" or "size", at `place` (row, column) of 5 x 5.
+    """
+
+    def draw(kind, place, seed=0, size=160):
+        rng = np.random.default_rng(seed)
+        image = np.full((size, size, 3), 110, np.float32)
+        step = size / 5
+        rows, columns = np.mgrid[:size, :size]
+        for row, column in np.ndindex(5, 5):
+            is_odd = (row, column) == place
+            down, right = (rng.uniform(0.4, 0.6, 2) + (row, column)) * step
+            dy, dx = abs(rows - down), abs(columns - right)
+            colour = (220, 220, 220)
+            if kind == "orientation":
+                high, wide = (0.09, 0.3) if is_odd else (0.3, 0.09)
+                mask = (dy < high * step) & (dx < wide * step)
+            elif kind == "size":
+                mask = np.hypot(dy, dx) < (0.42 if is_odd else 0.17) * step
+            else:
+                mask = np.hypot(dy, dx) < 0.28 * step
+                colour = (230, 60, 60) if is_odd else (60, 200, 60)
+            image[mask] = colour
+        return image
+
+    return draw
+
+
+@pytest.fixture
+def check_image_saliency(odd_one_out):
+    """A function that checks what every image-only method must do, by its name."""
+    from proxy_keras.attribution import Explainer
+
+    def network(height, width, channels):
+        image = keras.Input((height, width, channels))
+        pooled = layers.GlobalAveragePooling2D()(image)
+        return keras.Model(image, layers.Dense(2, kernel_initializer="ones")(pooled))
+
+    def check(method):
+        explainer = Explainer(network(160, 160, 3), method)
+        places = [(1, 2), (3, 3), (0, 4), (2, 1), (4, 0), (2, 2)]
+        for kind in ("colour", "orientation", "size"):
+            images = np.stack([odd_one_out(kind, p, seed=i) for i, p in enumerate(places)])
+            logits, heat = explainer.logits_and_heatmaps(images)
+            assert heat.shape == (6, 160, 160)
+            np.testing.assert_allclose(logits[:, 0], images.mean(axis=(1, 2)).sum(1), rtol=1e-4)
+            hottest = [np.unravel_index(one.argmax(), one.shape) for one in heat]
+            assert [(row // 32, column // 32) for row, column in hottest] == places, kind
+        # Neither the batch, nor the range of the values, nor the class make a difference.
+        np.testing.assert_allclose(explainer.heatmaps(images[2:3]), heat[2:3], atol=1e-4)
+        np.testing.assert_allclose(explainer.heatmaps(images * 1e4 + 7e5), heat, atol=0.02)
+        grey = np.stack([np.full((160, 160, 3), v, np.float32) for v in (0, 77.7, 255, 1e6)])
+        assert not explainer.heatmaps(grey).any()
+        for shape in ((8, 11, 1), (9, 8, 3), (40, 16, 5)):
+            explainer = Explainer(network(*shape), method)
+            images = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype(np.float32)
+            images[1] = np.mean(images[1])
+            heat = explainer.heatmaps(images)
+            assert heat.shape == (2, *shape[:2])
+            assert np.isfinite(heat).all()
+            assert heat[0].max() == 1
+            assert not heat[1].any()
+        of_any_size = Explainer(network(None, None, 1), method)
+        images = odd_one_out("size", (3, 1))[None, :, :, :1]
+        for part in (images, images[:, 32:, :128]):
+            assert of_any_size.heatmaps(part).shape == part.shape[:3]
+
+    return check

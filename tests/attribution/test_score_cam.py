@@ -7,6 +7,7 @@ from keras import layers, ops
 
 from proxy_keras import heatmaps
 from proxy_keras.attribution import Explainer
+from proxy_keras.attribution.network import CompiledNetwork
 
 
 def scaled(maps, axis=(1, 2)):
@@ -77,6 +78,25 @@ def test_agrees_with_tf_keras_vis_where_no_mask_is_enlarged(build_cnn, images, m
         np.testing.assert_allclose(
             ours.heatmaps(images, labels), theirs.heatmaps(images, labels), atol=1e-4
         )
+
+
+def test_channels_of_zeros_are_not_scored(build_cnn, images, monkeypatch):
+    model = build_cnn()
+    bn = model.get_layer("bn")
+    bn.gamma.assign(np.where(np.arange(12) % 3 == 0, 1.0, 0.0))
+    predicted = np.asarray(model(images, training=False)).argmax(axis=1)
+    expected = score_cam_in_numpy(model, images, one_hot(predicted))
+    scored = []
+    plain = CompiledNetwork.logits
+
+    def counted(self, masked):
+        scored.append(masked.shape[0])
+        return plain(self, masked)
+
+    monkeypatch.setattr(CompiledNetwork, "logits", counted)
+    got = Explainer(model, "score_cam").heatmaps(images)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert sum(scored) == 7 * 4
 
 
 def test_softmax_is_applied_once(build_cnn, images):

@@ -1,0 +1,48 @@
+"""CAM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.linear_head import find_linear_head
+from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Target
+
+
+class CAM(Method):
+    """Channels weighted by the dense layer's weights for what is explained.
+
+    The weights are the kernel of the dense layer after global average pooling, times the
+    derivative of the score by the logits: for a class, its row of the kernel. Nothing is
+    differentiated through the network. What speaks against the score is cut off, so that the map
+    is Grad-CAM's.
+
+    Source: Zhou et al., Learning Deep Features for Discriminative Localization (CVPR 2016).
+    """
+
+    single_pass = True
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps; see `Method`.
+
+        Raises:
+            ValueError: The head is not global average pooling and one dense layer.
+        """
+        head = find_linear_head(network.flat, network.target)
+        if head is None:
+            raise ValueError(
+                "CAM needs a head of global average pooling over the target layer and one Dense "
+                "layer, with at most dropout in between. Received: target layer "
+                f"'{network.flat.name_of(network.target)}', whose head is of another kind. Use "
+                "method='grad_cam', which takes any head."
+            )
+        activations, rest = network.cut(images)
+        logits = network.answer(activations, rest)
+        activations, _ = unit_scale(activations)
+        slopes = target(logits).gradient(logits)
+        weights = tf.matmul(slopes, head.kernel, transpose_b=True)
+        weights, _ = unit_scale(weights[:, tf.newaxis, tf.newaxis])
+        return logits, tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))

@@ -1,0 +1,45 @@
+"""Conductance: integrated gradients through the units of a layer."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.image_gradient import merge_copies
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.path_integral import Evaluation, PathMethod
+from proxy_keras.attribution.target import Target
+
+
+class Conductance(PathMethod):
+    """How much of the score's rise from a baseline image flows through each unit of a layer.
+
+    The attributions of an image sum to its score minus the score of its baseline, if all that the
+    network sees passes through the layer. Only the layers behind it are differentiated: what
+    reaches a unit on a step of the way is its change. Options: see `PathMethod`.
+
+    Source: Dhamdhere et al., How Important Is a Neuron? (2018).
+    """
+
+    def attribute(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and attributions [B, h, w, D] from `steps` + 2 passes; see `SignedMethod`."""
+        activations, rest = network.cut(images)
+        logits = network.answer(activations, rest)
+        score = target(logits)
+
+        def evaluate(copies: tf.Tensor) -> Evaluation:
+            merged, owners = merge_copies(copies)
+            units, others = network.cut(merged)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(units)
+                scores = score(network.answer(units, others), owners)
+            gradients = tape.gradient(
+                scores, units, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return tuple(
+                tf.reshape(values, tf.concat([tf.shape(copies)[:2], tf.shape(values)[1:]], axis=0))
+                for values in (units, scores, gradients)
+            )
+
+        return logits, self.integrate(images, activations, evaluate)

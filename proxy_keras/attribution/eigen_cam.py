@@ -1,0 +1,32 @@
+"""Eigen-CAM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.principal_component import first_component
+from proxy_keras.attribution.target import Target
+
+
+class EigenCAM(Method):
+    """The first principal component of the target layer's activations, of no class.
+
+    Its sign is the one that is positive where the activations are large.
+
+    Source: Muhammad and Yeasin, Eigen-CAM: Class Activation Map using Principal Components
+    (IJCNN 2020).
+    """
+
+    single_pass = True
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps, which do not depend on the target; see `Method`."""
+        activations, rest = network.cut(images)
+        logits = network.answer(activations, rest)
+        scaled, _ = unit_scale(activations)
+        energy = tf.reduce_sum(tf.square(scaled), axis=-1)
+        return logits, tf.nn.relu(first_component(activations, energy))

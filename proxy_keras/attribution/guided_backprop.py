@@ -1,0 +1,23 @@
+"""Guided backpropagation."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.op_walk import plain_gradients
+from proxy_keras.attribution.rectified_backprop import RectifiedBackprop
+
+
+class GuidedBackprop(RectifiedBackprop):
+    """The largest magnitude over channels of what guided backpropagation hands back.
+
+    A ReLU hands back positive values only, and only where its input was positive; a leaky one
+    with its slope where it was not.
+
+    Source: Springenberg et al., Striving for Simplicity: The All Convolutional Net (2014).
+    """
+
+    @staticmethod
+    def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
+        """The true gradient of the positive part; see `RectifiedBackprop`."""
+        return plain_gradients(operation, tf.nn.relu(gradient))

@@ -1,0 +1,46 @@
+"""Guided Grad-CAM: guided backpropagation where Grad-CAM is hot."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras import heatmaps
+from proxy_keras.attribution.grad_cam import GradCAM
+from proxy_keras.attribution.guided_backprop import GuidedBackprop
+from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.target import Target
+
+
+class GuidedGradCAM(Method):
+    """Guided backpropagation times the enlarged Grad-CAM of the target layer.
+
+    Source: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization (ICCV 2017).
+    """
+
+    has_image_size = True
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps [B, H, W] from one pass; see `Method`.
+
+        Raises:
+            ValueError: The network has no ReLU.
+        """
+        images = tf.identity(images)
+        activations, rest = network.cut(images)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(activations)
+            logits = network.answer(activations, rest)
+            score = target(logits)
+            total = tf.reduce_sum(score(logits))
+        gradients = tape.gradient(
+            total, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        coarse = heatmaps.enlarge(GradCAM().combine(activations, gradients), tf.shape(images)[1:3])
+        guided = GuidedBackprop().hand_back(images, logits, score.gradient(logits))
+        guided, _ = unit_scale(guided)
+        return logits, largest_magnitude(guided) * coarse

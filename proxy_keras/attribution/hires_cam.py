@@ -1,0 +1,21 @@
+"""HiResCAM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.method import GradientMethod, unit_scale
+
+
+class HiResCAM(GradientMethod):
+    """Every activation weighted by its own gradient, whatever its sign.
+
+    Source: Draelos and Carin, Use HiResCAM instead of Grad-CAM for Faithful Explanations of
+    Convolutional Neural Networks (arXiv 2011.08891, 2020).
+    """
+
+    def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+        """ReLU of the sum of weighted activations, [B, h, w]; see `GradientMethod`."""
+        activations, _ = unit_scale(activations)
+        gradients, _ = unit_scale(gradients)
+        return tf.nn.relu(tf.reduce_sum(activations * gradients, axis=-1))

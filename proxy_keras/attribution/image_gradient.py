@@ -1,0 +1,102 @@
+"""Differentiates the score by the image, at the images themselves or at copies of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Score, Target
+
+
+def image_gradients(
+    network: Network, images: tf.Tensor, target: Target
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits [B, K] and the gradients of the score [B, H, W, C], from one pass and back.
+
+    Args:
+        network: The classifier.
+        images: [B, H, W, C] float32.
+        target: Gives the score, once the logits are known.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = network.logits(images)
+        score = tf.reduce_sum(target(logits)(logits))
+    return logits, _gradient(tape, score, images)
+
+
+def copy_gradients(
+    network: Network, copies: tf.Tensor, score: Score
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The scores of changed copies of the images [n, B], and their gradients [n, B, H, W, C].
+
+    Args:
+        network: The classifier.
+        copies: [n, B, H, W, C] float32, n copies of each image of the batch.
+        score: Of the batch.
+    """
+    images, owners = merge_copies(copies)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        scores = score(network.logits(images), owners)
+    gradients = _gradient(tape, scores, images)
+    return tf.reshape(scores, tf.shape(copies)[:2]), tf.reshape(gradients, tf.shape(copies))
+
+
+def merge_copies(copies: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Copies [n, B, ...] as one batch [n * B, ...], and the image of each row, [n * B] int32."""
+    count, batch = tf.shape(copies)[0], tf.shape(copies)[1]
+    shape = tf.concat([[count * batch], tf.shape(copies)[2:]], axis=0)
+    merged = tf.ensure_shape(tf.reshape(copies, shape), [None, *copies.shape[2:]])
+    return merged, tf.tile(tf.range(batch), [count])
+
+
+def fold(
+    total: int,
+    per_pass: tf.Tensor,
+    state: tuple[tf.Tensor, ...],
+    update: Callable[..., tuple[tf.Tensor, ...]],
+) -> tuple[tf.Tensor, ...]:
+    """The state after all numbers 0 to total - 1 went through `update`, a few at a time.
+
+    A loop inside the graph, so that neither graph nor memory grow with `total`.
+
+    Args:
+        total: How many numbers there are, >= 1.
+        per_pass: How many are taken together, scalar int32 >= 1.
+        state: Tensors to start from.
+        update: (numbers [n] int32, *state) -> the next state, of the same shapes.
+    """
+
+    def step(start: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        numbers = tf.range(start, tf.minimum(start + per_pass, total))
+        after = update(numbers, *state)
+        kept = [tf.ensure_shape(new, old.shape) for new, old in zip(after, state, strict=True)]
+        return (start + per_pass, *kept)
+
+    _, *result = tf.while_loop(
+        lambda start, *_: start < total, step, (0, *state), parallel_iterations=1
+    )
+    return tuple(result)
+
+
+def copies_per_pass(images: tf.Tensor, chunk_size: int) -> tf.Tensor:
+    """How many copies of a whole batch make up about `chunk_size` images, scalar int32 >= 1."""
+    return tf.maximum(chunk_size // tf.shape(images)[0], 1)
+
+
+def check_counts(**counts: int) -> None:
+    """Returns if each of these options is at least 1.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"`{name}` must be >= 1. Received: {count}")
+
+
+def _gradient(tape: tf.GradientTape, score: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    return tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)

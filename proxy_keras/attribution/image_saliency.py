@@ -1,0 +1,108 @@
+"""What the saliency maps that look at the image alone have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import tensorflow as tf
+
+from proxy_keras import heatmaps
+from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Target
+
+
+class ImageSaliency(Method):
+    """A method that finds what stands out in the image, whatever the network makes of it.
+
+    Args:
+        side: Longer side in pixels to which larger images are reduced first, >= 8.
+        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    has_image_size: ClassVar[bool] = True
+    needs_layer: ClassVar[bool] = False
+
+    def __init__(self, *, side: int, blur: float) -> None:
+        if side < 8:
+            raise ValueError(f"`side` must be >= 8 (in pixels). Received: {side}")
+        if blur < 0:
+            raise ValueError(f"`blur` must be >= 0 (a share of the side). Received: {blur}")
+        self.side = side
+        self.blur = blur
+
+    @abstractmethod
+    def find(self, images: tf.Tensor) -> tf.Tensor:
+        """Saliency [B, h', w'] float32, >= 0, at any resolution.
+
+        Args:
+            images: [B, h, w, D] float32 in [-1, 1], reduced; see `opponents` for the channels. An
+                image that is the same everywhere is all zeros.
+        """
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps; see `Method`."""
+        # From here on a constant image is exactly 0, which no transform turns into noise.
+        changes = images - images[:, :1, :1, :]
+        changes = tf.math.divide_no_nan(
+            changes, tf.reduce_max(tf.abs(changes), axis=[1, 2, 3], keepdims=True)
+        )
+        maps = self.find(opponents(reduce(changes, self.side)))
+        longer = max(maps.shape[1] or self.side, maps.shape[2] or self.side)
+        maps = heatmaps.smooth(maps, self.blur * longer)
+        return network.logits(images), heatmaps.enlarge(maps, tf.shape(images)[1:3])
+
+
+def opponents(images: tf.Tensor) -> tf.Tensor:
+    """RGB as intensity, red against green and blue against yellow; other images as they are.
+
+    Args:
+        images: [B, h, w, C] float32.
+
+    Returns:
+        [B, h, w, C] float32, within the range of the input.
+    """
+    if images.shape[-1] != 3:
+        return images
+    red, green, blue = tf.unstack(images, axis=-1)
+    return tf.stack(
+        [(red + green + blue) / 3, (red - green) / 2, blue / 2 - (red + green) / 4], axis=-1
+    )
+
+
+def reduce(images: tf.Tensor, side: int) -> tf.Tensor:
+    """Images whose longer side has at most `side` pixels; smaller ones as they are.
+
+    Args:
+        images: [B, H, W, C] float32.
+        side: In pixels.
+
+    Returns:
+        [B, h, w, C] float32, of the same proportions.
+    """
+    height, width = images.shape[1:3]
+    if height is not None and width is not None:
+        if max(height, width) <= side:
+            return images
+        factor = side / max(height, width)
+        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+    else:
+        lengths = tf.cast(tf.shape(images)[1:3], tf.float32)
+        factor = tf.minimum(1.0, side / tf.reduce_max(lengths))
+        size = tf.maximum(1, tf.cast(tf.round(lengths * factor), tf.int32))
+    return tf.image.resize(images, size, antialias=True)
+
+
+def mirror(images: tf.Tensor, margin: int) -> tf.Tensor:
+    """Images [B, h + 2 m, w + 2 m, D], mirrored at their borders as often as the margin needs."""
+    for axis in (1, 2):
+        length = tf.shape(images)[axis]
+        places = tf.math.floormod(tf.range(-margin, length + margin), 2 * length)
+        images = tf.gather(images, tf.minimum(places, 2 * length - 1 - places), axis=axis)
+    return images

@@ -1,0 +1,35 @@
+"""Integrated gradients: the score's rise on the way from a baseline, shared among the pixels."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.image_gradient import copy_gradients
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.path_integral import Evaluation, PathMethod
+from proxy_keras.attribution.target import Target
+
+
+class IntegratedGradients(PathMethod):
+    """The mean gradient on the straight way from a baseline image, times the way.
+
+    The attributions of an image sum to its score minus the score of its baseline. Options, and
+    how the mean is taken: see `PathMethod`.
+
+    Source: Sundararajan et al., Axiomatic Attribution for Deep Networks (ICML 2017).
+    """
+
+    has_image_size = True
+    needs_layer = False
+
+    def attribute(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and attributions [B, H, W, C] from `steps` + 2 passes; see `SignedMethod`."""
+        logits = network.logits(images)
+        score = target(logits)
+
+        def evaluate(copies: tf.Tensor) -> Evaluation:
+            return copies, *copy_gradients(network, copies, score)
+
+        return logits, self.integrate(images, images, evaluate)

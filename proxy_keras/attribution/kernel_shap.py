@@ -1,0 +1,103 @@
+"""Kernel SHAP."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.superpixels import SuperpixelMethod
+
+
+class KernelSHAP(SuperpixelMethod):
+    """The superpixels' Shapley values, by weighted least squares over coalitions of them.
+
+    The values of an image's superpixels add up to the class probability of the image less that of
+    the baseline. They are exact where `samples` is enough for all 2^n - 2 coalitions. The `shap`
+    package draws the coalitions and solves.
+
+    Args:
+        superpixels: About how many per image, >= 1.
+        samples: Coalitions per image, >= 2 * superpixels.
+        segmentation: "slic", which follows colours, or "grid", equal cells.
+        baseline: What shows in place of absent superpixels, see `MaskingMethod`.
+        value_range: (lowest, highest) value of the images that the model takes.
+        seed: Of the draw of coalitions.
+        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017).
+    """
+
+    def __init__(
+        self,
+        *,
+        superpixels: int = 50,
+        samples: int = 1000,
+        segmentation: str = "slic",
+        baseline: str = "mean",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int = 0,
+        chunk_size: int = 32,
+    ) -> None:
+        super().__init__(
+            superpixels=superpixels,
+            samples=samples,
+            segmentation=segmentation,
+            baseline=baseline,
+            value_range=value_range,
+            seed=seed,
+            chunk_size=chunk_size,
+        )
+        if samples < 2 * superpixels:
+            raise ValueError(
+                "`samples` must be >= 2 * superpixels, else the values are not determined. "
+                f"Received: samples={samples}, superpixels={superpixels}"
+            )
+
+    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The Shapley values; see `SuperpixelMethod`."""
+        explainer = _kernel_explainer()
+        counts = labels.max(axis=(1, 2)) + 1
+        weights = np.zeros([len(counts), counts.max()], np.float32)
+        for place, count in enumerate(counts):
+
+            def value(coalitions: NDArray[np.float64], place: int = place) -> NDArray[np.float64]:
+                owners = np.full(len(coalitions), place)
+                changes = self.coalition_changes(subject, labels, owners, coalitions > 0)
+                return changes.astype(np.float64)
+
+            with _numpy_seeded(self.seed):
+                weights[place, :count] = explainer(value, np.zeros([1, count])).shap_values(
+                    np.ones(count), nsamples=self.samples, l1_reg=False, silent=True
+                )
+        return weights
+
+
+@contextmanager
+def _numpy_seeded(seed: int) -> Iterator[None]:
+    """A context with NumPy's global state seeded, which shap draws from; put back at the end."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def _kernel_explainer() -> Any:
+    """`shap.KernelExplainer`, imported here because shap is slow to import and draws on plots."""
+    with warnings.catch_warnings():
+        # Its colour maps are made by methods that Matplotlib is about to deprecate.
+        warnings.filterwarnings(
+            "ignore", message="The set_(bad|over|under)", category=PendingDeprecationWarning
+        )
+        from shap import KernelExplainer
+    return KernelExplainer

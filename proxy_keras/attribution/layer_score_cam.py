@@ -1,0 +1,48 @@
+"""Layer-Score-CAM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras import heatmaps
+from proxy_keras.attribution.channel_weights import ChannelWeightMethod
+from proxy_keras.attribution.linear_head import LinearHead
+from proxy_keras.attribution.target import Score
+
+
+class LayerScoreCAM(ChannelWeightMethod):
+    """Score-CAM whose masks are laid over the target layer instead of the image.
+
+    Each channel, scaled to [0, 1], masks the activations of all channels; its weight is the
+    softmax probability of the explained class that the head gives to the rest. So all channels
+    together cost about one forward pass, where Score-CAM needs one each.
+
+    Args:
+        chunk_size: Masked activations [h, w, D] per pass of the head, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: `chunk_size` is below 1.
+
+    Source: this project, after Wang et al., Score-CAM (CVPR Workshops 2020).
+    """
+
+    def change(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+        """The activations masked by one of their channels; see `ChannelWeightMethod`."""
+        masks = heatmaps.normalise(tf.gather(activations, channels, axis=-1, batch_dims=1))
+        return activations * masks[..., tf.newaxis]
+
+    def linear_answers(
+        self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
+    ) -> tf.Tensor:
+        """The masked means of every cell's own logits; see `ChannelWeightMethod`."""
+        count, height, width, channels = activations.shape
+        cells = tf.reshape(activations, [count, height * width, channels])
+        masks = heatmaps.normalise(cells[:, :, tf.newaxis])[:, :, 0]
+        of_cells = tf.matmul(cells / (height * width), head.kernel)
+        return tf.matmul(masks, of_cells, transpose_a=True) + head.bias
+
+    def weigh(
+        self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
+    ) -> tf.Tensor:
+        """The probability that is left; see `ChannelWeightMethod`."""
+        return score.probability(changed, owners)

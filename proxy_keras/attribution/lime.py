@@ -1,0 +1,106 @@
+"""LIME."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.superpixels import SuperpixelMethod
+
+
+class LIME(SuperpixelMethod):
+    """The superpixels' weights in a linear model of the class probability near the image.
+
+    The model is fitted by the `lime` package (ridge regression, the nearer the masked image the
+    more it counts); what differs from its image explainer is that images are masked in batches.
+
+    Args:
+        kernel_width: Width of the neighbourhood in cosine distance, > 0.
+        superpixels: About how many per image, >= 1.
+        samples: Masked images per image, >= 2; the first of them is the image itself.
+        segmentation: "slic", which follows colours, or "grid", equal cells.
+        baseline: What shows in place of hidden superpixels, see `MaskingMethod`.
+        value_range: (lowest, highest) value of the images that the model takes.
+        seed: Of the draw of superpixels.
+        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?": Explaining the Predictions of
+    Any Classifier (KDD 2016).
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel_width: float = 0.25,
+        superpixels: int = 50,
+        samples: int = 1000,
+        segmentation: str = "slic",
+        baseline: str = "mean",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int = 0,
+        chunk_size: int = 32,
+    ) -> None:
+        super().__init__(
+            superpixels=superpixels,
+            samples=samples,
+            segmentation=segmentation,
+            baseline=baseline,
+            value_range=value_range,
+            seed=seed,
+            chunk_size=chunk_size,
+        )
+        if kernel_width <= 0:
+            raise ValueError(f"`kernel_width` must be > 0. Received: {kernel_width}")
+        self.kernel_width = kernel_width
+
+    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The linear models' coefficients; see `SuperpixelMethod`."""
+        counts = labels.max(axis=(1, 2)) + 1
+        batch = len(counts)
+        shown = np.zeros([batch, self.samples, counts.max()], bool)
+        for place, count in enumerate(counts):
+            shown[place, :, :count] = self._draw(count)
+        owners = np.repeat(np.arange(batch), self.samples)
+        coalitions = shown.reshape(len(owners), -1)
+        changes = self.coalition_changes(subject, labels, owners, coalitions)
+        weights = np.zeros([batch, counts.max()], np.float32)
+        for place, count in enumerate(counts):
+            answers = changes.reshape(batch, self.samples)[place]
+            weights[place, :count] = self._fit(shown[place, :, :count], answers)
+        return weights
+
+    def _draw(self, count: int) -> NDArray[np.bool_]:
+        """[samples, count] coalitions, the same for each image with as many superpixels."""
+        random = np.random.RandomState(self.seed)
+        drawn = random.randint(0, 2, self.samples * count).reshape(self.samples, count) == 1
+        drawn[0] = True
+        return drawn
+
+    def _fit(self, shown: NDArray[np.bool_], changes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """[n] coefficients of coalitions [samples, n] in a model of the changes [samples]."""
+        # Only here, for both are slow to import.
+        from lime.lime_base import LimeBase
+        from sklearn.metrics import pairwise_distances
+
+        data = shown.astype(np.float64)
+        distances = pairwise_distances(data, data[:1], metric="cosine").ravel()
+        base = LimeBase(self._nearness, random_state=self.seed)
+        _, coefficients, _, _ = base.explain_instance_with_data(
+            data,
+            changes[:, np.newaxis].astype(np.float64),
+            distances,
+            label=0,
+            num_features=data.shape[1],
+            feature_selection="none",
+        )
+        result = np.zeros(data.shape[1])
+        for superpixel, coefficient in coefficients:
+            result[superpixel] = coefficient
+        return result
+
+    def _nearness(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.exp(-np.square(distances / self.kernel_width) / 2)

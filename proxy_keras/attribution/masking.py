@@ -1,0 +1,136 @@
+"""Measures how the score changes when parts of an image are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from proxy_keras.attribution.baselines import Baseline
+from proxy_keras.attribution.method import ChunkedMethod
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Score, Target
+
+# A few units in the last place of float32: so far apart are equal logits of different batches.
+_ROUNDING = 5e-7
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Images, and what is explained in them.
+
+    Attributes:
+        network: The classifier, compiled.
+        images: [B, H, W, C] float32.
+        logits: [B, K] float32, of the images.
+        score: What is explained.
+    """
+
+    network: Network
+    images: tf.Tensor
+    logits: tf.Tensor
+    score: Score
+
+    @classmethod
+    def of(cls, network: Network, images: tf.Tensor, target: Target) -> Subject:
+        """The subject of a method's call; one forward pass."""
+        logits = network.logits(images)
+        return cls(network, images, logits, target(logits))
+
+
+class MaskingMethod(ChunkedMethod):
+    """A method that hides parts of an image behind a baseline, and looks at the logits only.
+
+    Args:
+        baseline: What hidden parts are replaced by: "black", "white", "mean" (the image's own
+            mean colour), "blur" or "uniform"; see `Baseline`.
+        value_range: (lowest, highest) value of the images that the model takes.
+        seed: Of all that is drawn. The draw is the same for each image.
+        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    has_image_size = True
+    needs_layer = False
+
+    def __init__(
+        self,
+        *,
+        baseline: str = "mean",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int = 0,
+        chunk_size: int = 32,
+    ) -> None:
+        super().__init__(chunk_size=chunk_size)
+        # What NumPy takes, from whose generators some methods draw.
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2^32). Received: {seed}")
+        self.seed = seed
+        self.baseline = Baseline(baseline, value_range, seed)
+
+    def changes(
+        self,
+        subject: Subject,
+        owners: tf.Tensor,
+        kept: Callable[[tf.Tensor], tf.Tensor],
+    ) -> tf.Tensor:
+        """What masking adds to the score's probability, below 0 where it takes from it.
+
+        Args:
+            subject: What is explained.
+            owners: [N] int32, the image that each masked copy is made of.
+            kept: From numbers of copies [n] to their masks [n, H, W] in [0, 1], 1 where the image
+                stays as it is.
+
+        Returns:
+            [N] float32; exactly 0 where float32 cannot tell the difference from rounding, which
+            scaling the map would blow up.
+        """
+        before, noise = _scored(subject.score, subject.logits, None)
+        parts = []
+        for rows in self.chunks(owners.shape[0], "masked images"):
+            mine = tf.gather(owners, rows)
+            whole = tf.gather(subject.images, mine)
+            masks = kept(rows)[..., tf.newaxis]
+            masked = masks * whole + (1.0 - masks) * self.baseline(whole)
+            after, rounding = _scored(subject.score, subject.network.logits(masked), mine)
+            change = after - tf.gather(before, mine)
+            is_noise = tf.abs(change) <= tf.maximum(rounding, tf.gather(noise, mine))
+            parts.append(tf.where(is_noise, 0.0, change))
+        return tf.concat(parts, axis=0)
+
+    def changes_of_all(
+        self,
+        subject: Subject,
+        count: int,
+        kept: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    ) -> tf.Tensor:
+        """The changes [B, count] where each image is masked `count` times.
+
+        Args:
+            subject: What is explained.
+            count: Masks per image.
+            kept: From images [n] and numbers of masks [n] to masks [n, H, W].
+        """
+        batch = subject.images.shape[0]
+        changes = self.changes(
+            subject,
+            tf.repeat(tf.range(batch), count),
+            lambda rows: kept(rows // count, rows % count),
+        )
+        return tf.reshape(changes, [batch, count])
+
+
+def _scored(
+    score: Score, logits: tf.Tensor, owners: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The scores [n] of logits [n, K], and how much of them may be rounding [n]."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(logits)
+        scores = score.probability(logits, owners)
+    slopes = tape.gradient(scores, logits, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    error = tf.reduce_sum(tf.abs(slopes), axis=1) * tf.reduce_max(tf.abs(logits), axis=1)
+    return scores, _ROUNDING * (error + tf.abs(scores))

@@ -1,0 +1,44 @@
+"""Learns filters that give sparse answers to patches of natural images."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+PATCH = 8
+_FILTERS = 48
+_PATCHES_PER_PHOTO = 5000
+
+
+@lru_cache(maxsize=1)
+def natural_filters() -> np.ndarray:
+    """[8, 8, 1, 48] float32 filters of sum 0: independent components of patches of two photos.
+
+    The photos come with scikit-learn. The draw is seeded, so that the filters are always the same;
+    learning them takes a second, once per process.
+    """
+    # Only here, for it is slow to import.
+    from sklearn.datasets import load_sample_images
+    from sklearn.decomposition import FastICA
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(0)
+    patches = []
+    for photo in load_sample_images().images:
+        grey = photo[: len(photo) // 2 * 2].mean(axis=-1) / 255
+        # Half the size, for at full size neighbours in a photo hardly differ.
+        grey = grey.reshape(grey.shape[0] // 2, 2, grey.shape[1] // 2, 2).mean(axis=(1, 3))
+        windows = np.lib.stride_tricks.sliding_window_view(grey, (PATCH, PATCH))
+        rows = rng.integers(0, windows.shape[0], _PATCHES_PER_PHOTO)
+        columns = rng.integers(0, windows.shape[1], _PATCHES_PER_PHOTO)
+        patches.append(windows[rows, columns].reshape(_PATCHES_PER_PHOTO, -1))
+    samples = np.concatenate(patches)
+    samples -= samples.mean(axis=1, keepdims=True)
+    # A looser tolerance is met by the first guess, before anything is learned.
+    analysis = FastICA(_FILTERS, whiten="unit-variance", tol=1e-3, max_iter=1000, random_state=0)
+    # Products this small take longer on several threads, and would add up in another order.
+    with threadpool_limits(1):
+        analysis.fit(samples)
+    filters = analysis.components_.reshape(_FILTERS, PATCH, PATCH, 1)
+    return np.transpose(filters, [1, 2, 3, 0]).astype(np.float32)

@@ -1,0 +1,89 @@
+"""Statistics of the score's gradients over noisy copies of the image."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import tensorflow as tf
+
+from proxy_keras.attribution.draws import normal
+from proxy_keras.attribution.image_gradient import (
+    check_counts,
+    copies_per_pass,
+    copy_gradients,
+    fold,
+)
+from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.target import Target
+
+
+class NoiseTunnel(Method):
+    """A method that looks at the gradients at many copies of the image with Gaussian noise.
+
+    The class that is explained is that of the image itself. All images get the same draws, each
+    scaled to its own range, so that a heatmap does not depend on the batch.
+
+    Args:
+        samples: Noisy copies per image, >= 1.
+        noise: Standard deviation as a share of the range of the image's values, >= 0.
+        seed: Of the noise.
+        chunk_size: Noisy images per pass, >= 1, where the batch is not larger; it bounds the
+            memory.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    has_image_size = True
+    needs_layer = False
+
+    def __init__(
+        self, *, samples: int = 25, noise: float = 0.15, seed: int = 0, chunk_size: int = 32
+    ) -> None:
+        check_counts(samples=samples, chunk_size=chunk_size)
+        if not 0.0 <= noise < float("inf"):
+            raise ValueError(f"`noise` must be >= 0 and finite. Received: {noise}")
+        self.samples = samples
+        self.noise = noise
+        self.seed = seed
+        self.chunk_size = chunk_size
+
+    @abstractmethod
+    def combine(self, mean: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:
+        """What is shown of the gradients, [B, H, W, C] float64.
+
+        Args:
+            mean: [B, H, W, C] float64, of the gradients over the copies.
+            mean_square: [B, H, W, C] float64, of their squares.
+        """
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps [B, H, W] from `samples` + 1 passes; see `Method`."""
+        logits = network.logits(images)
+        score = target(logits)
+        axes = [1, 2, 3]
+        high = tf.reduce_max(images, axis=axes, keepdims=True)
+        deviations = self.noise * (high - tf.reduce_min(images, axis=axes, keepdims=True))
+
+        def draw(number: tf.Tensor) -> tf.Tensor:
+            return normal(tf.shape(images)[1:], self.seed, number)
+
+        def update(
+            numbers: tf.Tensor, total: tf.Tensor, squares: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            draws = tf.map_fn(draw, numbers, fn_output_signature=tf.float32)
+            copies = images + deviations * draws[:, tf.newaxis]
+            # Squares leave float32 where gradients are large, and lose digits of a variance.
+            _, gradients = copy_gradients(network, copies, score)
+            gradients = tf.cast(gradients, tf.float64)
+            total += tf.reduce_sum(gradients, axis=0)
+            return total, squares + tf.reduce_sum(tf.square(gradients), axis=0)
+
+        zeros = tf.zeros_like(images, tf.float64)
+        sums = fold(self.samples, copies_per_pass(images, self.chunk_size), (zeros, zeros), update)
+        shown, _ = unit_scale(self.combine(*(values / self.samples for values in sums)))
+        return logits, largest_magnitude(tf.cast(shown, tf.float32))

@@ -1,0 +1,81 @@
+"""Backpropagation to the image that treats rectifiers in a way of its own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import tensorflow as tf
+
+from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.op_walk import (
+    Rule,
+    kinds_of,
+    operations_between,
+    plain_gradients,
+    walk_back,
+)
+from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.target import Target
+
+# What layers.ReLU, activation="relu" and keras.ops.relu come down to, and leaky ones.
+RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu"})
+
+
+class RectifiedBackprop(Method):
+    """A method that hands the score's gradient back through rectifiers by its own rule.
+
+    All other operations hand back their true gradient. Rectifiers are ReLUs in any spelling,
+    with a largest value or a negative slope too; a hard sigmoid is made of one.
+    """
+
+    has_image_size = True
+    needs_layer = False
+
+    @staticmethod
+    @abstractmethod
+    def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
+        """The gradient of a rectifier's only input, given that of its output."""
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`.
+
+        Raises:
+            ValueError: The network has no rectifier.
+        """
+        images = tf.identity(images)
+        logits = network.logits(images)
+        gradients = self.hand_back(images, logits, target(logits).gradient(logits))
+        return logits, largest_magnitude(gradients)
+
+    def hand_back(self, images: tf.Tensor, logits: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+        """What arrives at the images, [B, H, W, C].
+
+        Args:
+            images: [B, H, W, C] float32, in a graph under construction.
+            logits: [B, K] float32, computed from them there.
+            gradient: [B, K] float32, of the score by the logits.
+
+        Raises:
+            ValueError: The network has no rectifier, or hides one in a compiled function.
+        """
+        operations = operations_between(images, logits)
+        if not any(operation.type in RECTIFIERS for operation in operations):
+            raise ValueError(
+                f"{type(self).__name__} changes how gradients pass a ReLU. Received: a network "
+                f"without any, of operations {sorted({o.type for o in operations})}. Use "
+                "method='saliency' or 'integrated_gradients'."
+            )
+        return walk_back(images, logits, gradient, operations, self._rule_of)
+
+    def _rule_of(self, operation: tf.Operation) -> Rule:
+        if operation.type in RECTIFIERS:
+            return self.rectifier_rule
+        if not kinds_of(operation).isdisjoint(RECTIFIERS):
+            raise ValueError(
+                f"Operation '{operation.name}' is a compiled function with a ReLU inside, whose "
+                "gradient cannot be changed. Take the tf.function off that layer's code."
+            )
+        return plain_gradients

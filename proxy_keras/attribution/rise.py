@@ -1,0 +1,102 @@
+"""RISE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from proxy_keras import heatmaps
+from proxy_keras.attribution.draws import uniform
+from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Target
+
+
+class RISE(MaskingMethod):
+    """The mean of random masks, weighted by the class probability of what they let through.
+
+    Masks are coarse random grids, enlarged bilinearly and shifted by up to one cell. Probabilities
+    are counted from their mean over the masks. That changes the expected map by a constant only,
+    which scaling removes, and spares it the noise of a finite number of masks: an image whose
+    probability no mask changes gets a blank map.
+
+    Args:
+        cells: Cells of a grid along each side, >= 1.
+        probability: Chance that a cell lets the image through, in (0, 1).
+        masks: How many masks, >= 2.
+        baseline: What shows where a mask lets nothing through, see `MaskingMethod`. The paper's
+            0 is the mean colour, as its images are centred.
+        value_range: (lowest, highest) value of the images that the model takes.
+        seed: Of the masks, which are the same for each image.
+        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Petsiuk, Das and Saenko, RISE: Randomized Input Sampling for Explanation of Black-box
+    Models (BMVC 2018), equation 6.
+    """
+
+    def __init__(
+        self,
+        *,
+        cells: int = 7,
+        probability: float = 0.5,
+        masks: int = 1000,
+        baseline: str = "mean",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        seed: int = 0,
+        chunk_size: int = 32,
+    ) -> None:
+        super().__init__(
+            baseline=baseline, value_range=value_range, seed=seed, chunk_size=chunk_size
+        )
+        if cells < 1:
+            raise ValueError(f"`cells` must be >= 1. Received: {cells}")
+        if not 0.0 < probability < 1.0:
+            raise ValueError(f"`probability` must be in (0, 1). Received: {probability}")
+        if masks < 2:
+            raise ValueError(f"`masks` must be >= 2. Received: {masks}")
+        self.cells = cells
+        self.probability = probability
+        self.masks = masks
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps [B, H, W], whose minimum is 0; see `Method`."""
+        subject = Subject.of(network, images, target)
+        masks_of = self.draw(images.shape[1], images.shape[2])
+        changes = self.changes_of_all(subject, self.masks, lambda _, numbers: masks_of(numbers))
+        changes -= tf.reduce_mean(changes, axis=1, keepdims=True)
+        heat = tf.zeros(images.shape[:3])
+        for start in range(0, self.masks, self.chunk_size):
+            numbers = tf.range(start, min(start + self.chunk_size, self.masks))
+            part = tf.gather(changes, numbers, axis=1)
+            heat += tf.tensordot(part, masks_of(numbers), axes=1)
+        heat /= self.masks * self.probability
+        return subject.logits, heat - tf.reduce_min(heat, axis=[1, 2], keepdims=True)
+
+    def draw(self, height: int, width: int) -> Callable[[tf.Tensor], tf.Tensor]:
+        """A function from numbers of masks [n] to those masks [n, height, width] in [0, 1].
+
+        Only the grids are kept, so that memory does not grow with the image.
+        """
+        shape = [self.masks, self.cells, self.cells]
+        draws = uniform(shape, self.seed, 0, (0.0, 1.0))
+        grids = tf.cast(draws < self.probability, tf.float32)
+        sides = [-(-side // self.cells) for side in (height, width)]
+        shifts = [
+            tf.cast(uniform([self.masks], self.seed, number, (0.0, float(side))), tf.int32)
+            for number, side in enumerate(sides, start=1)
+        ]
+        size = [(self.cells + 1) * side for side in sides]
+
+        def masks_of(numbers: tf.Tensor) -> tf.Tensor:
+            large = heatmaps.enlarge(tf.gather(grids, numbers), size)
+            down, right = (tf.gather(shift, numbers)[:, tf.newaxis] for shift in shifts)
+            large = tf.gather(large, down + tf.range(height), axis=1, batch_dims=1)
+            return tf.gather(large, right + tf.range(width), axis=2, batch_dims=1)
+
+        return masks_of

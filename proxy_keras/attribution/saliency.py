@@ -1,0 +1,33 @@
+"""Saliency: the magnitude of the score's gradient."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from proxy_keras.attribution.image_gradient import image_gradients
+from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Target
+
+
+class Saliency(Method):
+    """How much the score changes with each pixel: the largest magnitude over its channels.
+
+    Source: Simonyan et al., Deep Inside Convolutional Networks: Visualising Image Classification
+    Models and Saliency Maps (2013).
+    """
+
+    has_image_size = True
+    needs_layer = False
+
+    def __call__(
+        self, network: Network, images: tf.Tensor, target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`."""
+        logits, gradients = image_gradients(network, images, target)
+        return logits, largest_magnitude(gradients)
+
+
+def largest_magnitude(values: tf.Tensor) -> tf.Tensor:
+    """The largest magnitude over the channels, [B, H, W] of [B, H, W, C]."""
+    return tf.reduce_max(tf.abs(values), axis=-1)

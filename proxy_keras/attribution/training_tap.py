@@ -1,0 +1,147 @@
+"""TrainingTap: logits and heatmaps out of the forward pass that a training step makes anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.attribution.method import GradientMethod
+from proxy_keras.attribution.target import ScoreFunction, make_target
+
+
+class TrainingTap:
+    """Records what a model saw in its last training step, without a pass of its own.
+
+    Where global average pooling and one Dense layer follow the target layer, logits and gradients
+    follow from its activations in closed form. They are those of the training mode: with dropout
+    below the target layer, with the statistics of the batch, and of the images as they were served.
+
+    Args:
+        model: The model that `fit` trains.
+        layer: Its layer or operation at which heatmaps are made.
+        dense: Its last layer (`Dense`, or `Conv2D` with a 1x1 kernel), which gets the mean of that
+            layer's activations.
+        method: How activations and gradients are combined.
+        num_classes: K.
+        explain: What is explained, see `Explainer`.
+        finish: Scales raw heatmaps [B, h, w] to [0, 1].
+        map_shape: (h, w) of the heatmaps.
+
+    Raises:
+        ValueError: The model trains several steps per call, or on several devices.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layer: keras.Operation,
+        dense: keras.layers.Layer,
+        method: GradientMethod,
+        *,
+        num_classes: int,
+        explain: str | ScoreFunction,
+        finish: Callable[[tf.Tensor], tf.Tensor],
+        map_shape: tuple[int, int],
+    ) -> None:
+        self._model = model
+        self._layer = layer
+        self._dense = dense
+        self._method = method
+        self._num_classes = num_classes
+        self._explain = explain
+        self._finish = finish
+        self._map_shape = map_shape
+        self._size = 0
+
+    def attach(self, batch_size: int) -> None:
+        """Lets the model's next `fit` record its steps; before `fit` builds its training function.
+
+        Args:
+            batch_size: The largest batch that is to come.
+        """
+        model = self._model
+        if model.steps_per_execution != 1:
+            raise ValueError(
+                "Heatmaps from training steps need compile(steps_per_execution=1). Received: "
+                f"{model.steps_per_execution}. Set it so, or wrong_from='evaluation'."
+            )
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Heatmaps from training steps are recorded on one device. Received: "
+                f"{model.distribute_strategy.num_replicas_in_sync} replicas. Use "
+                "wrong_from='evaluation'."
+            )
+        # Of fixed size, which compilation by XLA asks of variables.
+        self._size = batch_size
+        self._logits = tf.Variable(tf.zeros([batch_size, self._num_classes]), trainable=False)
+        maps = tf.zeros([batch_size, *self._map_shape], tf.uint8)
+        self._heatmaps = tf.Variable(maps, trainable=False)
+        model.train_step = self._train_step
+        model.train_function = None
+
+    def detach(self) -> None:
+        """Gives the model its own training step back."""
+        if "train_step" in vars(self._model):
+            del self._model.train_step
+            self._model.train_function = None
+
+    def read(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Logits [B, K] and heatmaps [B, h, w] (255 stands for 1.0) of the last step's B images."""
+        return self._logits.numpy()[:count], self._heatmaps.numpy()[:count]
+
+    def _train_step(self, data: Any) -> Any:
+        # Read before the step changes them.
+        kernel = tf.cast(tf.identity(self._dense.kernel.value), tf.float32)
+        kernel = tf.reshape(kernel, [-1, self._num_classes])
+        bias = 0.0 if self._dense.bias is None else tf.identity(self._dense.bias.value)
+        with self._listening() as heard:
+            results = type(self._model).train_step(self._model, data)
+        if not heard:
+            raise ValueError(
+                f"The training step never called layer '{self._layer.name}'. Use "
+                "wrong_from='evaluation'."
+            )
+        activations = tf.cast(tf.stop_gradient(heard[-1]), tf.float32)
+        _, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self._record(activations, kernel, tf.cast(bias, tf.float32), labels)
+        return results
+
+    @contextmanager
+    def _listening(self) -> Iterator[list[tf.Tensor]]:
+        """A context that collects what the target layer gives."""
+        heard: list[tf.Tensor] = []
+        call = self._layer.call
+
+        def listened(*args: Any, **kwargs: Any) -> Any:
+            outputs = call(*args, **kwargs)
+            heard.append(outputs)
+            return outputs
+
+        self._layer.call = listened
+        try:
+            yield heard
+        finally:
+            del self._layer.call
+
+    def _record(
+        self, activations: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
+    ) -> None:
+        logits = tf.reduce_mean(activations, axis=[1, 2]) @ kernel + bias
+        is_one_hot = labels.shape.rank == 2 and labels.shape[1] == logits.shape[1]
+        ids = tf.argmax(labels, axis=1) if is_one_hot else tf.reshape(labels, [-1])
+        score = make_target(self._explain, tf.cast(ids, tf.int32))(logits)
+        # The mean passes the same gradient to each of its cells.
+        cells = tf.cast(tf.reduce_prod(tf.shape(activations)[1:3]), tf.float32)
+        gradients = tf.matmul(score.gradient(logits) / cells, kernel, transpose_b=True)
+        gradients = tf.broadcast_to(gradients[:, tf.newaxis, tf.newaxis], tf.shape(activations))
+        raw = self._method.combine(activations, gradients)
+        heatmaps = tf.cast(tf.round(self._finish(raw) * 255.0), tf.uint8)
+        missing = self._size - tf.shape(logits)[0]
+        self._logits.assign(tf.pad(logits, [[0, missing], [0, 0]]))
+        self._heatmaps.assign(tf.pad(heatmaps, [[0, missing], [0, 0], [0, 0]]))

@@ -1,0 +1,117 @@
+"""Adaptive whitening saliency (AWS)."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from proxy_keras.attribution.image_saliency import ImageSaliency, mirror
+
+# Ratio of each log-Gabor wavelength to the one before, and the bandwidth that fits it.
+_RATIO = 1.7
+_BANDWIDTH = 0.55
+_SHORTEST_WAVELENGTH = 4.0
+_ORIENTATIONS = 4
+_MARGIN = 12
+# Directions of less variance, as a share of the largest, are rounding and are not blown up.
+_RIDGE = 1e-4
+
+
+class Whitening(ImageSaliency):
+    """How far each place is, statistically, from the rest of its own image.
+
+    Colours are whitened: rotated to their principal components and scaled to the same variance.
+    Log-Gabor filters give each component's local energy at several scales and four orientations;
+    the scales of each orientation are whitened too, so that the squared length of the result is
+    Hotelling's T^2 of that place. The maps of all components and orientations, which have the same
+    mean, are added. Network and class make no difference.
+
+    Args:
+        scales: Wavelengths per orientation, >= 2: 4 px of the reduced image, and times 1.7 on.
+        side: Longer side in pixels to which larger images are reduced, >= 8.
+        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Garcia-Diaz et al., Saliency from Hierarchical Adaptation through Decorrelation and
+    Variance Normalization (Image and Vision Computing 2012).
+    """
+
+    def __init__(self, *, scales: int = 4, side: int = 128, blur: float = 0.03) -> None:
+        if scales < 2:
+            raise ValueError(f"`scales` must be >= 2. Received: {scales}")
+        super().__init__(side=side, blur=blur)
+        self.scales = scales
+
+    def find(self, images: tf.Tensor) -> tf.Tensor:
+        """Saliency at the images' resolution; see `ImageSaliency`."""
+        size = tf.shape(images)[1:3]
+        filters = log_gabor_filters(size + 2 * _MARGIN, self.scales)
+
+        def distances(image: tf.Tensor) -> tf.Tensor:
+            colours = whiten(tf.reshape(image, [-1, image.shape[-1]]))
+            planes = mirror(tf.reshape(colours, tf.shape(image))[tf.newaxis], _MARGIN)[0]
+            spectra = tf.signal.fft2d(tf.cast(tf.transpose(planes, [2, 0, 1]), tf.complex64))
+            waves = tf.signal.ifft2d(spectra[:, tf.newaxis, tf.newaxis] * filters)
+            energy = tf.abs(waves)[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+            # [C, O, places, S]
+            energy = tf.transpose(energy, [0, 1, 3, 4, 2])
+            energy = tf.reshape(energy, [image.shape[-1], _ORIENTATIONS, -1, self.scales])
+            squares = tf.square(whiten(energy))
+            return tf.reshape(tf.reduce_sum(squares, axis=[0, 1, 3]), size)
+
+        # One image at a time: all its filtered versions are held together.
+        return tf.map_fn(distances, images, parallel_iterations=1)
+
+
+def whiten(samples: tf.Tensor) -> tf.Tensor:
+    """Samples along their principal components, less their mean, with a variance of 1.
+
+    Args:
+        samples: [..., N, D] float32.
+
+    Returns:
+        [..., N, D] float32. Components without variance are zeros.
+    """
+    centred = samples - tf.reduce_mean(samples, axis=-2, keepdims=True)
+    count = tf.cast(tf.shape(samples)[-2], tf.float32)
+    covariance = tf.matmul(centred, centred, transpose_a=True) / count
+    variances, axes = tf.linalg.eigh(covariance)
+    ridge = _RIDGE * tf.reduce_max(tf.abs(variances), axis=-1, keepdims=True)
+    deviations = tf.sqrt(tf.nn.relu(variances) + ridge)
+    return tf.math.divide_no_nan(tf.matmul(centred, axes), deviations[..., tf.newaxis, :])
+
+
+def log_gabor_filters(size: tf.Tensor, scales: int) -> tf.Tensor:
+    """Spectra [4, S, h, w] complex64 of filters whose responses' magnitude is local energy.
+
+    Args:
+        size: [2] int32, h and w.
+        scales: S.
+    """
+    rows, columns = (_frequencies(size[0]), _frequencies(size[1]))
+    rows = rows[:, tf.newaxis] + 0 * columns
+    columns = columns + 0 * rows
+    radius = tf.sqrt(tf.square(rows) + tf.square(columns))
+    angle = tf.atan2(rows, columns)
+    filters = []
+    for orientation in range(_ORIENTATIONS):
+        turn = angle - orientation * math.pi / _ORIENTATIONS
+        # One half of the plane only, so that the inverse transform is an analytic signal.
+        turn = tf.atan2(tf.sin(turn), tf.cos(turn))
+        spread = tf.exp(-tf.square(turn) / (2 * (0.75 * math.pi / _ORIENTATIONS) ** 2))
+        for scale in range(scales):
+            octaves = tf.math.log(radius * (_SHORTEST_WAVELENGTH * _RATIO**scale) + 1e-12)
+            band = tf.exp(-tf.square(octaves) / (2 * math.log(_BANDWIDTH) ** 2))
+            filters.append(spread * band)
+    shape = [_ORIENTATIONS, scales, size[0], size[1]]
+    return tf.cast(tf.reshape(tf.stack(filters), shape), tf.complex64)
+
+
+def _frequencies(length: tf.Tensor) -> tf.Tensor:
+    """[n] float32: cycles per pixel of each bin of a Fourier transform of that length."""
+    bins = tf.range(length)
+    half = (length + 1) // 2
+    return tf.cast(tf.where(bins < half, bins, bins - length) / length, tf.float32)

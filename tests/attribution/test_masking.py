@@ -1,0 +1,127 @@
+"""What the methods that mask images share: chunks, progress, and what counts as a change."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from proxy_keras.attribution import Explainer
+from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.network import CompiledNetwork, Network
+from proxy_keras.attribution.rise import RISE
+from proxy_keras.attribution.target import Score
+from proxy_keras.graph import FlatClone
+
+OPTIONS = {
+    "occlusion": {},
+    "rise": {"masks": 50},
+    "lime": {"superpixels": 9, "samples": 50},
+    "sp_lime": {"superpixels": 9, "samples": 50},
+    "kernel_shap": {"superpixels": 9, "samples": 50},
+    "score_cam": {},
+    "layer_score_cam": {},
+    "ablation_cam": {},
+}
+
+
+@pytest.fixture
+def model():
+    """A model whose head is not linear, so that every method has to ask it."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(12, 3, strides=2, activation="relu")(layers.Rescaling(1 / 64)(image))
+    x = layers.Dense(5, activation="tanh")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, layers.Dense(4)(x))
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+def test_no_pass_takes_more_copies_than_a_chunk(model, images, method, monkeypatch):
+    rows = {"logits": [], "answer": []}
+
+    def counted(name):
+        plain = getattr(CompiledNetwork, name)
+
+        def call(self, values, *rest):
+            rows[name].append(values.shape[0])
+            return plain(self, values, *rest)
+
+        return call
+
+    for name in rows:
+        monkeypatch.setattr(CompiledNetwork, name, counted(name))
+    Explainer(model, method, chunk_size=9, **OPTIONS[method]).heatmaps(images)
+    # Other than the batch of 7 itself, which is answered first.
+    asked = rows["answer" if method in ("layer_score_cam", "ablation_cam") else "logits"]
+    assert max(asked) == 9
+    # Chunks go across images, so that all but the last are full; shap asks image by image: about
+    # nothing, everything, and then the coalitions.
+    assert sum(size not in (7, 9) for size in asked) <= (3 * 7 if method == "kernel_shap" else 1)
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+def test_progress_is_shown_where_it_is_wished(model, images, method, capsys):
+    for progress in (False, True):
+        explainer = Explainer(model, method, progress=progress, **OPTIONS[method])
+        explainer.heatmaps(images[:1])
+        assert ("it/s]" in capsys.readouterr().err) == progress
+
+
+@pytest.mark.parametrize("method", ["occlusion", "rise", "lime", "sp_lime", "kernel_shap"])
+def test_heatmaps_repeat_bit_for_bit(model, images, method):
+    explainers = [Explainer(model, method, **OPTIONS[method]) for _ in range(2)]
+    first = explainers[0].heatmaps(images)
+    np.testing.assert_array_equal(explainers[0].heatmaps(images), first)
+    np.testing.assert_array_equal(explainers[1].heatmaps(images), first)
+
+
+class TestChanges:
+    def changes(self, model, images, function=None):
+        """[N] changes of the mean image of each, by a score of all classes."""
+        network = Network(FlatClone(model), None).compiled
+        score = Score(function or tf.one_hot([0] * len(images), 4))
+        subject = Subject.of(network, tf.constant(images), lambda _: score)
+        blank = RISE(chunk_size=3).changes(
+            subject, tf.range(len(images)), lambda rows: tf.zeros([len(rows), 16, 16])
+        )
+        return blank.numpy()
+
+    def test_they_are_of_the_probability(self, model, images):
+        means = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+        before, after = (
+            np.asarray(ops.softmax(model(batch, training=False)))[:, 0] for batch in (images, means)
+        )
+        np.testing.assert_allclose(self.changes(model, images), after - before, atol=1e-6)
+
+    @pytest.mark.parametrize("explain", ["class", "contrast"])
+    def test_what_may_be_rounding_of_the_logits_is_no_change(self, explain):
+        start = np.array([[300.0, 300.0, 0.0]], np.float32)
+        # A unit in the last place, which moves the probability by 8e-6, and a true change.
+        answers = np.repeat(start, 3, axis=0)
+        answers[1, 0] = np.nextafter(np.float32(300), np.float32(301))
+        answers[2, 0] += 0.01
+        weights = [1.0, 0.0, 0.0] if explain == "class" else [1.0, -1.0, 0.0]
+        network = SimpleNamespace(logits=lambda masked: tf.constant(answers[: masked.shape[0]]))
+        subject = Subject(
+            network, tf.zeros([1, 2, 2, 1]), tf.constant(start), Score(tf.constant([weights]))
+        )
+        got = RISE().changes(subject, tf.zeros([3], tf.int32), lambda rows: tf.ones([3, 2, 2]))
+        slope = 0.25 if explain == "class" else 0.5
+        np.testing.assert_allclose(got, [0, 0, 0.01 * slope], rtol=0.02)
+        assert not got[:2].numpy().any()
+
+    def test_a_function_without_a_gradient_will_do(self, model, images):
+        def ranks(logits):
+            return tf.constant(np.argmax(logits.numpy(), axis=1), tf.float32)
+
+        means = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+        before, after = (np.asarray(model(batch)).argmax(axis=1) for batch in (images, means))
+        np.testing.assert_array_equal(self.changes(model, images, ranks), after - before)
+
+    def test_a_function_whose_gradient_is_not_finite_will_do(self, model, images):
+        def root(logits):
+            return tf.sqrt(tf.nn.relu(logits[:, 0] * 0.0)) + logits[:, 1]
+
+        assert np.isfinite(self.changes(model, images, root)).all()
+        assert self.changes(model, images, root).any()
