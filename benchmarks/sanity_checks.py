@@ -1,0 +1,200 @@
+"""Which attribution methods pass the sanity checks, on a network that is really trained.
+
+python benchmarks/sanity_checks.py [--quick] [--methods grad_cam,saliency] [--out FILE.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from _timing import environment, table
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from proxy_keras import build_model, metrics
+from proxy_keras.attribution import names
+from proxy_keras.data.decoy_digits import make_decoy_digits
+
+# Methods that perturb images get few copies: the checks ask for some twenty maps of every image.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rise": {"masks": 200},
+    "lime": {"samples": 200},
+    "sp_lime": {"samples": 200},
+    "kernel_shap": {"samples": 200},
+    "smooth_grad": {"samples": 10},
+    "smooth_grad_squared": {"samples": 10},
+    "var_grad": {"samples": 10},
+    "gradient_shap": {"samples": 10},
+    "integrated_gradients": {"steps": 20},
+    "conductance": {"steps": 20},
+}
+
+IMAGE_SIZE = 32
+TRAINING_IMAGES = 704
+EPOCHS = 15
+BATCH = 32
+
+# Rank correlation from which on maps count as unchanged, and below which as changed.
+UNCHANGED, CHANGED = 0.5, 0.9
+
+CHECKS = {
+    "top layer random": "the logits' layer is drawn anew",
+    "all layers random": "every layer is drawn anew, from the logits down",
+    "one layer random": "one layer alone is drawn anew, the mean over four of them",
+    "labels random": "a twin trained on permuted labels",
+    "another image": "the same class explained in another image",
+    "shift taken back": "images shifted by 64, which a first layer takes back",
+    "noise": "uniform noise of 2 % of the range",
+    "perturbed": "the worst of a few perturbations by at most 8 that keep the class",
+}
+# Under the first ones there is something else to explain: maps must change. Else they must not.
+MUST_CHANGE = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network, its layers from the top, its twin trained on permuted labels, and images."""
+
+    layers: tuple[str, ...]
+    model: keras.Model
+    twin: keras.Model
+    images: NDArray[np.float32]
+    summary: str
+
+
+def train(count: int) -> Trained:
+    """The two networks, trained alike, and `count` test images that the first gets right."""
+    data = make_decoy_digits(0, decoys=False, image_size=IMAGE_SIZE)
+    images = data.x_train[:TRAINING_IMAGES].astype(np.float32)
+    labels = data.y_train[:TRAINING_IMAGES]
+    steps = EPOCHS * -(-TRAINING_IMAGES // BATCH)
+
+    def build() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        model = build_model("resnet20", num_classes=10, image_size=IMAGE_SIZE)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, steps, warmup_target=3e-3, warmup_steps=steps // 5
+        )
+        model.compile(
+            keras.optimizers.AdamW(rate, weight_decay=1e-4),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        return model
+
+    start, cpu_start = time.perf_counter(), time.process_time()
+    fit = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0}
+    model = build()
+    model.fit(images, labels, **fit)
+    twin = metrics.train_on_permuted_labels(build, images, labels, seed=0, **fit)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+
+    test = data.x_test.astype(np.float32)
+    is_right = model.predict(test, verbose=0).argmax(axis=1) == data.y_test
+    learned = twin.history.history["accuracy"][-1]
+    summary = (
+        f"ResNet-20 on {TRAINING_IMAGES} cluttered digits of {IMAGE_SIZE} px, {EPOCHS} epochs: "
+        f"{is_right.mean():.0%} right on test. Its twin has learned {learned:.0%} of its permuted "
+        f"labels. Both trained in {seconds:.0f} s ({cpu_seconds:.0f} CPU s)."
+    )
+    return Trained(metrics.weight_layers(model), model, twin, test[is_right][:count], summary)
+
+
+def check(method: str, trained: Trained, *, quick: bool) -> list[str]:
+    """The row of one method: mean rank correlations, and the CPU seconds that they took."""
+    start = time.process_time()
+    model, images, layers = trained.model, trained.images, trained.layers
+    spread = [layers[i] for i in np.linspace(0, len(layers) - 1, 4).round().astype(int)]
+    explainer = metrics.ClassExplainer(model, method, OPTIONS.get(method))
+    cascade = metrics.parameter_randomisation(
+        model, images, explainer, layers=[layers[0], layers[-1]]
+    ).spearman.mean(axis=1)
+    alone = metrics.parameter_randomisation(
+        model, images, explainer, mode="independent", layers=spread
+    ).spearman
+    labels = metrics.label_randomisation(model, trained.twin, images, explainer).spearman
+    ids = explainer.class_ids(images, None)
+    others = metrics.spearman(
+        explainer.heatmaps(images, ids), explainer.heatmaps(np.roll(images, 1, axis=0), ids)
+    )
+    shifted = metrics.input_invariance(model, images, explainer).spearman
+    noisy = metrics.stability(model, images, explainer, samples=2 if quick else 4).spearman
+    worst = metrics.fragility(model, images, explainer, steps=4 if quick else 8).spearman
+    values = [*cascade, *(float(v.mean()) for v in (alone, labels, others, shifted, noisy, worst))]
+    return [f"`{method}`", *_marked(values), f"{time.process_time() - start:.0f}"]
+
+
+def _marked(values: list[float]) -> list[str]:
+    """The values, those that speak against the method in bold."""
+    fails = [
+        value >= UNCHANGED if index < MUST_CHANGE else value < CHANGED
+        for index, value in enumerate(values)
+    ]
+    return [
+        f"**{value:.2f}**" if fail else f"{value:.2f}"
+        for value, fail in zip(values, fails, strict=True)
+    ]
+
+
+def _reason(error: Exception) -> str:
+    """The message in one line, without the trace that TensorFlow puts around those of a graph."""
+    return str(error).rpartition("ValueError: ")[2].strip().splitlines()[0]
+
+
+def report(trained: Trained, methods: list[str], *, quick: bool) -> str:
+    """The table over methods, with what it means."""
+    rows, reasons = [], []
+    for method in tqdm(methods, desc="methods"):
+        try:
+            rows.append(check(method, trained, quick=quick))
+        except (ValueError, FloatingPointError) as error:
+            rows.append([f"`{method}`", *["n/a"] * len(CHECKS), ""])
+            reasons.append(f"- `{method}` is n/a: {_reason(error)}")
+    title = f"Mean rank correlation of heatmaps, {len(trained.images)} test images"
+    parts = [
+        table(title, rows, ["method", *CHECKS, "CPU s"]),
+        "",
+        trained.summary,
+        "",
+        f"Bold speaks against a method: in the first {MUST_CHANGE} columns, where something else "
+        f"is to be explained, maps that stay ({UNCHANGED} or more); in the others, where the "
+        f"network answers the same, maps that do not (below {CHANGED}).",
+        "",
+        *(f"- {name}: {what}." for name, what in CHECKS.items()),
+        *reasons,
+    ]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Prints the table, and writes it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer images and perturbations")
+    parser.add_argument("--methods", help="names, separated by commas (default: all)")
+    parser.add_argument("--out", type=Path, help="a file to write the table to as well")
+    arguments = parser.parse_args()
+    chosen = arguments.methods.split(",") if arguments.methods else names()
+    unknown = [name for name in chosen if name not in names()]
+    if unknown:
+        parser.error(f"unknown methods: {', '.join(unknown)}. Known: {', '.join(names())}")
+    # Many functions are made on purpose here, one set per method and network.
+    warnings.filterwarnings("ignore", message=".*retracing.*")
+    trained = train(4 if arguments.quick else 16)
+    text = f"{environment()}\n{report(trained, chosen, quick=arguments.quick)}"
+    print(text)
+    if arguments.out is not None:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
