@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,22 +10,21 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras import controls, selection
+from proxy_keras import selection
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.attribution.registry import make as make_method
-from proxy_keras.attribution.target import EXPLAINED
-from proxy_keras.augment.attenuate import REPLACEMENTS, area_thresholds, replaced_share
-from proxy_keras.config import ProxyConfig
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.attribution.target import ScoreFunction, check_explain
+from proxy_keras.augment.attenuate import REPLACEMENTS
+from proxy_keras.config import WRONG_FROM, ProxyConfig
+from proxy_keras.epoch_record import EpochRecord
 from proxy_keras.pipeline import Attenuation, TrainSubset
+from proxy_keras.proxy_step import ProxyStep
 from proxy_keras.schedule import Plan, Schedule, parse
-from proxy_keras.step_log import Masks, StepLog, StepSummary
-from proxy_keras.store import dequantise, quantise
+from proxy_keras.step_log import StepLog, StepSummary
 
 
 class ProxyAttention(keras.callbacks.Callback):
@@ -51,9 +49,10 @@ class ProxyAttention(keras.callbacks.Callback):
             `every` and `plateau` return.
         method: Attribution method: a name of `attribution.names()`.
         subset: Share in (0, 1], or a callable from the epoch (counted from 0) to one.
-        threshold, weight, replacement, select, explain, region, max_area, smooth,
-        clear_every_step, keep_epochs, show, engine, target_layer, control: See `ProxyConfig`.
-        method_options: Further options of the attribution method.
+        explain: "predicted", "true" or "contrast", or a callable from logits [N, K] to scores [N].
+        threshold, weight, replacement, select, wrong_from, region, max_area, smooth,
+        clear_every_step, keep_epochs, show, engine, target_layer, control, method_options: See
+        `ProxyConfig`.
         batch_size: Images per batch in the proxy step.
         log_dir: Where scalars and a picture of proxies go for TensorBoard; None: nowhere.
         sheet_dir: Where the same picture goes as a PNG per step; None: nowhere.
@@ -78,7 +77,8 @@ class ProxyAttention(keras.callbacks.Callback):
         subset: selection.Share = ProxyConfig.subset,
         replacement: str = ProxyConfig.replacement,
         select: str = ProxyConfig.select,
-        explain: str = ProxyConfig.explain,
+        explain: str | ScoreFunction = ProxyConfig.explain,
+        wrong_from: str = ProxyConfig.wrong_from,
         region: str = ProxyConfig.region,
         max_area: float | None = ProxyConfig.max_area,
         smooth: float = ProxyConfig.smooth,
@@ -103,13 +103,14 @@ class ProxyAttention(keras.callbacks.Callback):
         for name, value, known in (
             ("replacement", replacement, REPLACEMENTS),
             ("select", select, selection.SELECTS),
-            ("explain", explain, EXPLAINED),
             ("engine", engine, ENGINES),
+            ("wrong_from", wrong_from, WRONG_FROM),
         ):
             if value not in known:
                 raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
+        check_explain(explain)
         make_method(method, dict(method_options or {}))
         self._schedule = parse(schedule)
         self.config = ProxyConfig(
@@ -120,7 +121,8 @@ class ProxyAttention(keras.callbacks.Callback):
             subset=1.0 if callable(subset) else subset,
             replacement=replacement,
             select=select,
-            explain=explain,
+            explain="custom" if callable(explain) else explain,
+            wrong_from=wrong_from,
             region=region,
             max_area=max_area,
             smooth=smooth,
@@ -130,11 +132,12 @@ class ProxyAttention(keras.callbacks.Callback):
             engine=engine,
             target_layer=target_layer,
             control=control,
+            method_options=dict(method_options or {}),
         )
         self.data = data
         self.steps: list[StepSummary] = []
         self._subset = subset
-        self._method_options = dict(method_options or {})
+        self._explain = explain
         self._batch_size = batch_size
         self._log = StepLog(
             None if log_dir is None else Path(log_dir),
@@ -142,7 +145,8 @@ class ProxyAttention(keras.callbacks.Callback):
         )
         self._verbose = verbose
         self._plan = Plan(frozenset(), frozenset())
-        self._explainer: Explainer | None = None
+        self._step: ProxyStep | None = None
+        self._record: EpochRecord | None = None
         self._explained: keras.Model | None = None
         self._epoch = 0
         self._must_check = True
@@ -156,11 +160,14 @@ class ProxyAttention(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument but the data, as plain values."""
-        subset = self._subset
+        functions = {"subset": self._subset, "explain": self._explain}
         return {
             **self.config.to_dict(),
-            "subset": keras.saving.serialize_keras_object(subset) if callable(subset) else subset,
-            "method_options": dict(self._method_options),
+            **{
+                name: keras.saving.serialize_keras_object(value)
+                for name, value in functions.items()
+                if callable(value)
+            },
             "batch_size": self._batch_size,
             "log_dir": None if self._log.log_dir is None else str(self._log.log_dir),
             "sheet_dir": None if self._log.sheet_dir is None else str(self._log.sheet_dir),
@@ -171,8 +178,9 @@ class ProxyAttention(keras.callbacks.Callback):
     def from_config(cls, config: Mapping[str, Any], *, data: TrainSubset) -> Self:
         """The callback that `get_config` described, for a training split."""
         values = dict(config)
-        if isinstance(values["subset"], Mapping):
-            values["subset"] = keras.saving.deserialize_keras_object(values["subset"])
+        for name in ("subset", "explain"):
+            if isinstance(values[name], Mapping):
+                values[name] = keras.saving.deserialize_keras_object(values[name])
         return cls(data, **values)
 
     def get_state(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
@@ -201,18 +209,44 @@ class ProxyAttention(keras.callbacks.Callback):
             ValueError: It does not fit, or the model has no layer to explain.
         """
         self._plan = self._schedule.plan(epochs)
-        if self._explainer is not None and self._explained is model:
+        self._prepare_for(model)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model that `fit` trains, and has its steps recorded where that is asked for."""
+        super().set_model(model)
+        self._prepare_for(model)
+        if self._record is not None:
+            self._record.attach()
+
+    def _prepare_for(self, model: keras.Model) -> None:
+        if self._explained is model:
             return
-        self._explained = model
-        self._explainer = Explainer(
+        config = self.config
+        explainer = Explainer(
             model,
-            self.config.method,
-            explain=self.config.explain,
-            target_layer=self.config.target_layer,
-            engine=self.config.engine,
-            smooth=self.config.smooth,
-            **self._method_options,
+            config.method,
+            explain=self._explain,
+            target_layer=config.target_layer,
+            engine=config.engine,
+            smooth=config.smooth,
+            **config.method_options,
         )
+        self._record = None
+        if config.wrong_from == "train":
+            self._record = EpochRecord(self.data, explainer)
+        else:
+            # Now, lest a method that does not suit the model be found out after hours of training.
+            explainer.prepare()
+        self._step = ProxyStep(
+            self.data,
+            config,
+            self._subset,
+            explainer,
+            batch_size=self._batch_size,
+            log=self._log,
+            verbose=self._verbose,
+        )
+        self._explained = model
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Prepares for the model and the number of epochs that `fit` was given."""
@@ -244,12 +278,21 @@ class ProxyAttention(keras.callbacks.Callback):
         store.begin_epoch(epoch, show=show)
         self._epoch = epoch
         self._must_check = True
+        if self._record is not None:
+            self._record.begin(self._schedule.may_be_due(epoch, self._plan))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stops a training whose data would not show the proxies of this epoch."""
         if self._must_check:
             self._must_check = False
             self._check_that_data_are_fresh()
+        if self._record is not None:
+            self._record.add()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Gives the model its own training step back, if its steps were recorded."""
+        if self._record is not None:
+            self._record.detach()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Runs a proxy step where the schedule says so, and logs it."""
@@ -283,7 +326,8 @@ class ProxyAttention(keras.callbacks.Callback):
                 f"The training data were opened {store.openings} times in epoch {self._epoch + 1}, "
                 f"not once, so it would show stale proxies or none. {remedy}"
             )
-        batches = -(-len(self.data) // max(1, store.batch_size))
+        largest = max((len(positions) for positions in store.looked_up.values()), default=1)
+        batches = -(-len(self.data) // largest)
         if steps is not None and steps != batches:
             raise ValueError(
                 f"An epoch of {steps} steps does not read the training data, which have {batches} "
@@ -299,105 +343,6 @@ class ProxyAttention(keras.callbacks.Callback):
         Returns:
             What was done.
         """
-        start = time.perf_counter()
-        explainer, data, config = self._explainer, self.data, self.config
-        if explainer is None:
+        if self._step is None:
             raise RuntimeError("A proxy step runs inside `fit`, which calls on_train_begin first.")
-        explainer.refresh()
-        logits, everyones = self._scores(explainer)
-        chosen = selection.choose(
-            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
-        )
-        if everyones is None:
-            heatmaps = self._heatmaps(explainer, chosen)
-        else:
-            heatmaps = everyones[chosen]
-        is_blank = heatmaps.max(axis=(1, 2), initial=0) == 0
-        masks = self._masks(chosen[~is_blank], heatmaps[~is_blank], epoch)
-        if config.clear_every_step:
-            data.store.clear()
-        ids = [data.example_ids[position] for position in masks.positions]
-        data.store.put(ids, dequantise(masks.heatmaps), masks.thresholds, epoch=epoch)
-        step = StepSummary(
-            epoch=epoch,
-            wrong=int(selection.is_wrong(logits, data.labels).sum()),
-            chosen=len(chosen),
-            blank=int(is_blank.sum()),
-            made=len(masks.positions),
-            replaced=float(masks.replaced.mean()) if len(masks.replaced) else 0.0,
-            seconds=time.perf_counter() - start,
-        )
-        self._log.write(step, data, masks, np.argmax(logits, axis=1))
-        return step
-
-    def _scores(self, explainer: Explainer) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-        """Logits [N, K] of all originals; and their heatmaps where one pass yields both."""
-        logits = np.empty([len(self.data), explainer.num_classes], np.float32)
-        heatmaps = None
-        if explainer.single_pass:
-            heatmaps = np.empty([len(self.data), *explainer.map_shape], np.uint8)
-        for positions, images, labels in self._batches("classify", None):
-            if heatmaps is None:
-                logits[positions] = explainer.logits(images)
-            else:
-                logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
-                heatmaps[positions] = quantise(maps)
-        return logits, heatmaps
-
-    def _heatmaps(self, explainer: Explainer, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Heatmaps [n, h, w] of the originals at ascending positions [n]."""
-        heatmaps = np.empty([len(positions), *explainer.map_shape], np.uint8)
-        if len(positions) == 0:
-            return heatmaps
-        for places, images, labels in self._batches("explain", positions):
-            heatmaps[np.searchsorted(positions, places)] = quantise(
-                explainer.heatmaps(images, labels)
-            )
-        return heatmaps
-
-    def _batches(self, what: str, positions: NDArray[np.int64] | None) -> tqdm:
-        return tqdm(
-            self.data.originals(self._batch_size, positions).as_numpy_iterator(),
-            total=-(-len(self.data if positions is None else positions) // self._batch_size),
-            desc=f"proxy step, {what}",
-            leave=False,
-            disable=not self._verbose,
-        )
-
-    def _masks(
-        self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int
-    ) -> Masks:
-        """What to replace in the images at `positions`, by their heatmaps or by the control."""
-        config, seed = self.config, self.data.seed
-        if config.region == "cold":
-            heatmaps = 255 - heatmaps
-        thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
-        if config.control == "random_mask":
-            heatmaps, donors = controls.displaced(heatmaps, seed=seed, epoch=epoch)
-            # A map that was moved to a border covers another area there; it is held to its own.
-            thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
-        if config.control == "erasing" and len(positions):
-            area = float(replaced.mean())
-            heatmaps = controls.squares(len(positions), area=area, seed=seed, epoch=epoch)
-            thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
-        return Masks(positions, heatmaps, thresholds, replaced)
-
-    def _thresholds(
-        self,
-        heatmaps: NDArray[np.uint8],
-        threshold: float,
-        max_area: float | NDArray[np.float32] | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The threshold [n] of each map, and the share [n] of pixels that it replaces."""
-        size = (self.data.image_size, self.data.image_size)
-        thresholds = np.empty([len(heatmaps)], np.float32)
-        shares = np.empty([len(heatmaps)], np.float32)
-        # On the CPU, where the pipeline will compare the same values again.
-        with tf.device("CPU:0"):
-            for start in range(0, len(heatmaps), self._batch_size):
-                part = slice(start, start + self._batch_size)
-                cap = max_area[part] if isinstance(max_area, np.ndarray) else max_area
-                enlarged = enlarge(tf.constant(dequantise(heatmaps[part])), size)
-                thresholds[part] = area_thresholds(enlarged, threshold=threshold, max_area=cap)
-                shares[part] = replaced_share(enlarged, tf.constant(thresholds[part]))
-        return thresholds, shares
+        return self._step.run(epoch, None if self._record is None else self._record.answers())

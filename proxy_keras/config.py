@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 CONTROLS: tuple[str, ...] = ("random_mask", "erasing", "proxies_off")
+WRONG_FROM: tuple[str, ...] = ("evaluation", "train")
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -115,6 +116,10 @@ class ProxyConfig(_Json):
         replacement: `blended`, `mean`, `max`, `min`, `halfmax`, `black`, `white`, `blur`, `noise`.
         select: `wrong`, `loss`, `margin`, `random` or `all`.
         explain: Which class the heatmap explains: `predicted`, `true` or `contrast`.
+        wrong_from: `evaluation`: a pass over the originals at the end of the epoch. `train`: what
+            the model said, and where it looked, in the training steps of that epoch, without a
+            pass of its own: in training mode, on the images as they were served, and with the
+            weights of each step. For heads of global average pooling and one Dense layer.
         region: `hot`, or `cold`: the background is attenuated instead, where
             `heat <= 1 - threshold`, as if `1 - heat` were the heatmap.
         max_area: Largest share of an image's pixels to replace, in (0, 1]; None: no cap.
@@ -129,6 +134,7 @@ class ProxyConfig(_Json):
         control: None, or a control of a comparison: `random_mask` (the same maps, exchanged among
             the images and shifted at random), `erasing` (in each image a square of the same mean
             area at random), `proxies_off` (all the work, but the originals are served).
+        method_options: Options of the attribution method, by name.
     """
 
     schedule: str = "every:5"
@@ -139,6 +145,7 @@ class ProxyConfig(_Json):
     replacement: str = "blended"
     select: str = "wrong"
     explain: str = "predicted"
+    wrong_from: str = "evaluation"
     region: str = "hot"
     max_area: float | None = None
     smooth: float = 0.0
@@ -148,6 +155,7 @@ class ProxyConfig(_Json):
     engine: str = "compiled"
     target_layer: str | None = None
     control: str | None = None
+    method_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("threshold", "weight"):
@@ -160,6 +168,11 @@ class ProxyConfig(_Json):
         _require(area is None or 0.0 < area <= 1.0, "`max_area` must be in (0, 1].", area)
         _require(0.0 <= self.smooth < inf, "`smooth` must be >= 0 (cells).", self.smooth)
         _require(keep is None or keep >= 1, "`keep_epochs` must be >= 1.", keep)
+        _require(
+            self.wrong_from in WRONG_FROM,
+            f"`wrong_from` must be one of {', '.join(WRONG_FROM)}.",
+            self.wrong_from,
+        )
         _require(self.region in ("hot", "cold"), "`region` must be 'hot' or 'cold'.", self.region)
         _require(
             self.control is None or self.control in CONTROLS,

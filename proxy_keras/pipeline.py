@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,14 @@ class RowReader(Protocol):
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Images of the rows [B]: uint8 [B, P, P, 3]. Called from several threads."""
+
+
+@runtime_checkable
+class Undoable(Protocol):
+    """An augmentation whose geometry can be undone, such as `augment.FlipAndRotate`."""
+
+    def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Heatmaps [B, h, w] of the images that it made with this seed, as of its inputs."""
 
 
 @runtime_checkable
@@ -168,6 +176,13 @@ class Attenuation:
     replacement: str = "blended"
 
 
+class Served(NamedTuple):
+    """How the training batches were made that were asked for last."""
+
+    batch_size: int
+    augment: Augment | None
+
+
 class TrainSubset(Subset):
     """The training split: shuffled anew each epoch, proxies in place of their originals.
 
@@ -179,6 +194,7 @@ class TrainSubset(Subset):
     """Examples in the shuffle buffer of a stream. Arrays and files are shuffled completely."""
 
     attenuation = Attenuation()
+    served: Served | None = None
 
     @cached_property
     def store(self) -> ProxyStore:
@@ -212,6 +228,7 @@ class TrainSubset(Subset):
             depend on (seed, epoch, batch) alone.
         """
         _check_batch_size(batch_size)
+        self.served = Served(batch_size, augment)
         batches = tf.data.Dataset.range(1).flat_map(self._opened).batch(batch_size)
         batches = batches.enumerate().map(self._look_up)
         reader = self._reader
@@ -227,6 +244,29 @@ class TrainSubset(Subset):
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return _finished(batches, len(self), batch_size)
+
+    def restored(self, heatmaps: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
+        """Heatmaps of the images as they were served, in the geometry of the originals.
+
+        Args:
+            heatmaps: [B, h, w] uint8 of a batch of the current epoch.
+            batch: Its number in the epoch, from 0.
+
+        Returns:
+            [B, h, w] uint8; the same where there is no augmentation that can be undone.
+        """
+        augment: object = None if self.served is None else self.served.augment
+        if not isinstance(augment, Undoable):
+            return heatmaps
+        with tf.device("CPU:0"):
+            seed = tf.random.fold_in(self._batch_seed(self.store.epoch, batch), 0)
+            restored = augment.undo(tf.cast(heatmaps, tf.float32), seed)
+        return np.rint(restored.numpy()).astype(np.uint8)
+
+    def _batch_seed(self, epoch: int | tf.Tensor, batch: int | tf.Tensor) -> tf.Tensor:
+        # An int32 would give another seed than the same number as int64.
+        epoch, batch = tf.cast(epoch, tf.int64), tf.cast(batch, tf.int64)
+        return tf.random.fold_in(tf.random.fold_in(self._seeds(), epoch), batch)
 
     def _opened(self, once: tf.Tensor) -> tf.data.Dataset:
         """Positions, or (position, image) of a stream, in the order of the current epoch."""
@@ -253,15 +293,15 @@ class TrainSubset(Subset):
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], ...]:
         """The batch (positions, or positions and images), its proxies, and its seed."""
 
-        def look_up(places: NDArray[np.int64]) -> tuple[object, ...]:
+        def look_up(places: NDArray[np.int64], index: np.int64) -> tuple[object, ...]:
             how = self.attenuation
             code = REPLACEMENTS.index(how.replacement)
-            return *self.store.look_up(places), np.float32(how.weight), np.int32(code)
+            return *self.store.look_up(places, int(index)), np.float32(how.weight), np.int32(code)
 
         batch = batch if isinstance(batch, tuple) else (batch,)
         is_proxy, heatmaps, thresholds, epoch, weight, code = _in_python(
             look_up,
-            [batch[0]],
+            [batch[0], index],
             [tf.bool, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32],
         )
         shown = (
@@ -271,8 +311,7 @@ class TrainSubset(Subset):
             tf.ensure_shape(weight, []),
             tf.ensure_shape(code, []),
         )
-        seed = tf.random.fold_in(tf.random.fold_in(self._seeds(), epoch), index)
-        return *batch, shown, seed
+        return *batch, shown, self._batch_seed(epoch, index)
 
     def _served(
         self,

@@ -32,6 +32,9 @@ class Schedule(Protocol):
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
         """Whether a step runs at the end of `epoch`. Called once per epoch, in order."""
 
+    def may_be_due(self, epoch: int, plan: Plan) -> bool:
+        """Whether, as far as is known before `epoch`, a step may run at its end."""
+
     def get_state(self) -> dict[str, float]:
         """What must be kept so that a resumed training decides as an unbroken one would."""
 
@@ -46,6 +49,9 @@ class _Fixed:
     """A schedule that is known before training starts, and so has no state."""
 
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
+        return epoch in plan.steps
+
+    def may_be_due(self, epoch: int, plan: Plan) -> bool:
         return epoch in plan.steps
 
     def get_state(self) -> dict[str, float]:
@@ -177,6 +183,9 @@ class Plateau:
             return False
         self._waited = 0
         return True
+
+    def may_be_due(self, epoch: int, plan: Plan) -> bool:
+        return self._waited + 1 >= self.patience
 
     def get_state(self) -> dict[str, float]:
         return {"best": self._best, "waited": self._waited}

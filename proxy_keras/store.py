@@ -68,7 +68,7 @@ class ProxyStore:
         self._last_opened: int | None = None
         self._is_begun = False
         self._openings = 0
-        self._batch_size = 0
+        self._looked_up: dict[int, NDArray[np.int64]] = {}
         self._lock = threading.Lock()
         n = len(example_ids)
         self._state = _Proxies(
@@ -91,14 +91,19 @@ class ProxyStore:
         return [self._ids[position] for position in self._state.positions]
 
     @property
+    def epoch(self) -> int:
+        """The current epoch, counted from 0."""
+        return self._state.epoch
+
+    @property
     def openings(self) -> int:
         """How often a pipeline was opened since `begin_epoch`."""
         return self._openings
 
     @property
-    def batch_size(self) -> int:
-        """The largest number of examples looked up at once since `begin_epoch`; 0: none yet."""
-        return self._batch_size
+    def looked_up(self) -> dict[int, NDArray[np.int64]]:
+        """The positions of each batch looked up since `begin_epoch`, by the batch's number."""
+        return self._looked_up
 
     def positions_of(self, example_ids: Sequence[str]) -> NDArray[np.int32]:
         """The positions of ids among the training ids: [n] int32.
@@ -187,7 +192,7 @@ class ProxyStore:
             self._state = replace(self._state, epoch=epoch, is_visible=draw < show)
             self._is_begun = True
             self._openings = 0
-            self._batch_size = 0
+            self._looked_up = {}
 
     def open_epoch(self) -> np.int64:
         """The epoch of a pipeline that is being opened.
@@ -203,9 +208,9 @@ class ProxyStore:
             self._last_opened = self._state.epoch
             return np.int64(self._state.epoch)
 
-    def look_up(self, positions: NDArray[np.int64]) -> Shown:
-        """How the examples at positions [B] are to be shown."""
-        self._batch_size = max(self._batch_size, len(positions))
+    def look_up(self, positions: NDArray[np.int64], batch: int = 0) -> Shown:
+        """How the examples at positions [B], the epoch's batch of this number, are to be shown."""
+        self._looked_up[int(batch)] = positions.copy()
         state = self._state
         slots = np.where(state.is_visible[positions], state.slot[positions], -1)
         is_proxy = slots >= 0

@@ -12,10 +12,12 @@ from typing import Any
 from proxy_keras import attribution, models
 from proxy_keras import run as runs
 from proxy_keras.augment import REPLACEMENTS
+from proxy_keras.command_line import add_method_option
 from proxy_keras.config import (
     CONTROLS,
     PRECISIONS,
     PRESETS,
+    WRONG_FROM,
     DataConfig,
     ProxyConfig,
     TrainConfig,
@@ -123,12 +125,19 @@ def _add_proxy_options(group: argparse._ArgumentGroup) -> None:
         "or 'plateau:PATIENCE[,min_delta:X]'",
     )
     _add(group, "--method", choices=attribution.names())
+    add_method_option(group)
     _add(group, "--threshold", type=float, metavar="X", help="heat at or above which pixels change")
     _add(group, "--weight", type=float, metavar="X", help="share of light removed where heat is 1")
     _add(group, "--subset", type=float, metavar="SHARE", help="share of the selected images")
     _add(group, "--replacement", choices=REPLACEMENTS)
     _add(group, "--select", choices=SELECTS)
     _add(group, "--explain", choices=("predicted", "true", "contrast"))
+    _add(
+        group,
+        "--wrong-from",
+        choices=WRONG_FROM,
+        help="a pass over the originals, or the training steps themselves",
+    )
     _add(group, "--region", choices=("hot", "cold"))
     _add(group, "--max-area", type=float, metavar="X", help="largest share of pixels to replace")
     _add(group, "--smooth", type=float, metavar="X", help="Gaussian on the map, in cells")

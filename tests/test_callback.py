@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from proxy_keras import ProxyAttention, every
+from proxy_keras import ProxyAttention, every, explain
 from proxy_keras.config import ProxyConfig
 from proxy_keras.data import ImageData
 from proxy_keras.heatmaps import enlarge
@@ -386,6 +386,42 @@ def test_schedule_that_does_not_fit_stops_before_training(data):
 def test_bad_settings_are_refused_at_once(data, options, message):
     with pytest.raises(ValueError, match=message):
         ProxyAttention(data.train, **options)
+
+
+@keras.saving.register_keras_serializable("tests")
+def _second_logit(logits):
+    return logits[:, 1]
+
+
+def test_any_score_can_be_explained(data):
+    inner = _model()
+    inner.get_layer(index=3).trainable = False  # the statistics of BatchNorm would go on changing
+    model = _compiled(inner)
+    model.optimizer.learning_rate = 0.0
+    settings = {"select": "all", "subset": 1.0, "method": "grad_cam", "verbose": 0}
+    proxy = ProxyAttention(data.train, "p,1", explain=_second_logit, **settings)
+    _fit(proxy, data, 2, model=model)
+    made = data.train.store.get_state()
+    _, images, _ = next(data.train.originals(len(data.train)).as_numpy_iterator())
+    expected = explain(model, images, "grad_cam", class_ids=1)[made["positions"]]
+    np.testing.assert_allclose(dequantise(made["heatmaps"]), expected, atol=1.01 / 255)
+    assert proxy.config.explain == "custom"
+    again = ProxyAttention.from_config(proxy.get_config(), data=data.train)
+    assert again.get_config() == proxy.get_config()
+
+
+def test_a_method_that_does_not_suit_the_model_is_refused_before_training(data):
+    proxy = ProxyAttention(data.train, "2,p,1", "cam", verbose=0)
+    with pytest.raises(ValueError, match="^CAM needs a head of global average pooling"):
+        proxy.prepare(_model(), 4)
+
+
+@pytest.mark.parametrize("method", ["saliency", "occlusion", "spectral_residual"])
+def test_methods_of_every_kind_make_proxies(data, method):
+    proxy = ProxyAttention(data.train, "p,1", method, subset=1.0, threshold=0.5, verbose=0)
+    _fit(proxy, data, 2)
+    step = proxy.steps[0]
+    assert step.made > 0 and 0.0 < step.replaced < 1.0
 
 
 def test_each_callback_attenuates_by_its_own_settings(data):

@@ -117,12 +117,16 @@ def test_opening_without_a_driver_goes_on_to_the_next_epoch():
     store = ProxyStore(IDS, seed=0)
     assert [int(store.open_epoch()) for _ in range(3)] == [0, 1, 2]
     store.begin_epoch(7)
-    assert store.openings == store.batch_size == 0
+    assert store.openings == 0 and store.looked_up == {}
     assert [int(store.open_epoch()) for _ in range(2)] == [7, 8]
     assert store.openings == 2
-    for positions in ([0, 1, 2], [3]):
-        store.look_up(np.array(positions))
-    assert store.batch_size == 3
+    # Batches may be looked up side by side, in any order.
+    for batch, positions in ((1, [3]), (0, [4, 1, 2])):
+        store.look_up(np.array(positions), batch)
+    assert {batch: found.tolist() for batch, found in store.looked_up.items()} == {
+        0: [4, 1, 2],
+        1: [3],
+    }
 
 
 def test_state_reads_back():

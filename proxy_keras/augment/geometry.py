@@ -43,19 +43,35 @@ class FlipAndRotate:
         if self.flip > 0:
             images = self._flipped(images, tf.random.fold_in(seed, 0))
         if self.degrees > 0:
-            images = self._rotated(images, tf.random.fold_in(seed, 1))
+            angles = self._angles(tf.shape(images)[0], tf.random.fold_in(seed, 1))
+            images = rotate(images, angles)
         return images, labels
+
+    def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Heatmaps of a flipped and rotated batch, turned back.
+
+        Args:
+            heatmaps: [B, h, w] float32 of the images that a call with this seed gave.
+            seed: [2] int64.
+
+        Returns:
+            [B, h, w] float32, of the images that went in: exact for flips, to the interpolation for
+            rotations.
+        """
+        maps = heatmaps[..., tf.newaxis]
+        if self.degrees > 0:
+            maps = rotate(maps, -self._angles(tf.shape(maps)[0], tf.random.fold_in(seed, 1)))
+        if self.flip > 0:
+            maps = self._flipped(maps, tf.random.fold_in(seed, 0))
+        return maps[..., 0]
 
     def _flipped(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         draw = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed=seed)
         return tf.where(draw < self.flip, tf.reverse(images, axis=[2]), images)
 
-    def _rotated(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _angles(self, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         limit = math.radians(self.degrees)
-        angles = tf.random.stateless_uniform(
-            [tf.shape(images)[0]], seed=seed, minval=-limit, maxval=limit
-        )
-        return rotate(images, angles)
+        return tf.random.stateless_uniform([count], seed=seed, minval=-limit, maxval=limit)
 
 
 def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:

@@ -53,3 +53,24 @@ def test_batch_depends_on_the_seed_alone():
 def test_bad_settings_are_refused(options):
     with pytest.raises(ValueError, match="must be in"):
         FlipAndRotate(**options)
+
+
+def test_heatmaps_of_flipped_images_are_flipped_back():
+    augment = FlipAndRotate(flip=0.5, degrees=0.0)
+    maps = _images()[..., 0]
+    served, _ = augment(maps[..., tf.newaxis], tf.zeros([16]), SEED)
+    assert not np.array_equal(served[..., 0], maps)
+    np.testing.assert_array_equal(augment.undo(served[..., 0], SEED), maps)
+
+
+def test_heatmaps_of_rotated_images_are_turned_back():
+    augment = FlipAndRotate(flip=0.5, degrees=30.0)
+    # A smooth blob off the centre, which no rotation brings to the border.
+    y, x = np.mgrid[:21, :21]
+    blob = np.exp(-((x - 8.0) ** 2 + (y - 11.0) ** 2 / 2) / 8).astype(np.float32)
+    maps = tf.constant(np.repeat(blob[np.newaxis], 16, axis=0))
+    served, _ = augment(maps[..., tf.newaxis], tf.zeros([16]), SEED)
+    moved = np.abs(served[..., 0] - maps).max(axis=(1, 2))
+    back = np.abs(augment.undo(served[..., 0], SEED) - maps).max(axis=(1, 2))
+    assert np.median(moved) > 0.2
+    assert back.max() < 0.12

@@ -1,0 +1,85 @@
+"""EpochRecord: what a model said of its training images while it was trained on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from proxy_keras.attribution import Explainer
+from proxy_keras.pipeline import TrainSubset, Undoable
+from proxy_keras.proxy_step import Answers
+
+
+class EpochRecord:
+    """Collects an epoch's answers, step by step, from the training steps themselves.
+
+    Args:
+        data: The training split whose batches are trained on.
+        explainer: Says how to explain; its model is the one that is trained.
+
+    Raises:
+        ValueError: The method, or the model's head, does not allow it; the message says why.
+    """
+
+    def __init__(self, data: TrainSubset, explainer: Explainer) -> None:
+        self._data = data
+        self._tap = explainer.training_tap()
+        self._map_shape = explainer.map_shape
+        self._num_classes = explainer.num_classes
+        self._is_wanted = True
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def attach(self) -> None:
+        """Lets the model's next `fit` record its steps.
+
+        Raises:
+            ValueError: `fit` was not given batches of the training split, or their augmentation
+                cannot be undone.
+        """
+        served = self._data.served
+        if served is None:
+            raise ValueError(
+                "wrong_from='train' needs the batches of the split that ProxyAttention has. Give "
+                "`fit` the result of `data.train.batches(...)`."
+            )
+        if served.augment is not None and not isinstance(served.augment, Undoable):
+            raise ValueError(
+                f"The geometry of {served.augment!r} cannot be undone: it has no method "
+                "undo(heatmaps, seed). Use augment.FlipAndRotate, or wrong_from='evaluation'."
+            )
+        self._tap.attach(min(served.batch_size, len(self._data)))
+
+    def detach(self) -> None:
+        """Gives the model its own training step back."""
+        self._tap.detach()
+
+    def begin(self, is_wanted: bool) -> None:
+        """Forgets the epoch before; the new one is recorded if it `is_wanted`."""
+        self._parts = []
+        self._is_wanted = is_wanted
+
+    def add(self) -> None:
+        """Takes down the step that has just ended."""
+        if self._is_wanted:
+            positions = self._data.store.looked_up[len(self._parts)]
+            self._parts.append(self._tap.read(len(positions)))
+
+    def answers(self) -> Answers:
+        """The answers to all training images; heatmaps in the geometry of the originals.
+
+        Raises:
+            RuntimeError: The epoch was not recorded to its end.
+        """
+        data = self._data
+        recorded = sum(len(logits) for logits, _ in self._parts)
+        if recorded != len(data):
+            raise RuntimeError(
+                f"With wrong_from='train' a step needs a whole epoch of training. Recorded: "
+                f"{recorded} of {len(data)} images."
+            )
+        logits = np.empty([len(data), self._num_classes], np.float32)
+        heatmaps = np.empty([len(data), *self._map_shape], np.uint8)
+        for batch, (said, maps) in enumerate(self._parts):
+            positions = data.store.looked_up[batch]
+            logits[positions] = said
+            heatmaps[positions] = data.restored(maps, batch)
+        return Answers(logits, heatmaps)

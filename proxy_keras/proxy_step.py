@@ -1,0 +1,180 @@
+"""ProxyStep: classifies the training images, selects some, explains them, and stores the maps."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from proxy_keras import controls, selection
+from proxy_keras.attribution import Explainer
+from proxy_keras.augment.attenuate import area_thresholds, replaced_share
+from proxy_keras.config import ProxyConfig
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.step_log import Masks, StepLog, StepSummary
+from proxy_keras.store import dequantise, quantise
+
+
+class Answers(NamedTuple):
+    """What the model says of every training image.
+
+    Attributes:
+        logits: [N, K] float32.
+        heatmaps: [N, h, w] uint8, 255 stands for 1.0; None where only the logits are known.
+    """
+
+    logits: NDArray[np.float32]
+    heatmaps: NDArray[np.uint8] | None
+
+
+class ProxyStep:
+    """Makes the proxies of a training split by one explainer.
+
+    Args:
+        data: The training split.
+        config: The hyper-parameters.
+        subset: Share in (0, 1] of the selected images, or a callable from the epoch to one.
+        explainer: Explains the model, of which it holds a copy.
+        batch_size: Images per batch.
+        log: Where the step is written down.
+        verbose: 1: progress bars; 0: none.
+    """
+
+    def __init__(
+        self,
+        data: TrainSubset,
+        config: ProxyConfig,
+        subset: selection.Share,
+        explainer: Explainer,
+        *,
+        batch_size: int,
+        log: StepLog,
+        verbose: int,
+    ) -> None:
+        self._data = data
+        self._config = config
+        self._subset = subset
+        self._explainer = explainer
+        self._batch_size = batch_size
+        self._log = log
+        self._verbose = verbose
+
+    def run(self, epoch: int, answers: Answers | None = None) -> StepSummary:
+        """Makes proxies of what the model gets wrong.
+
+        Args:
+            epoch: The epoch that has just ended, counted from 0; keys the draw.
+            answers: What the model said of the training images in that epoch; None: it is asked
+                now, with the images as they are.
+
+        Returns:
+            What was done.
+        """
+        start = time.perf_counter()
+        data, config = self._data, self._config
+        if answers is None:
+            self._explainer.refresh()
+            answers = self._ask()
+        logits = answers.logits
+        chosen = selection.choose(
+            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
+        )
+        if answers.heatmaps is None:
+            heatmaps = self._heatmaps(chosen)
+        else:
+            heatmaps = answers.heatmaps[chosen]
+        is_blank = heatmaps.max(axis=(1, 2), initial=0) == 0
+        masks = self._masks(chosen[~is_blank], heatmaps[~is_blank], epoch)
+        if config.clear_every_step:
+            data.store.clear()
+        ids = [data.example_ids[position] for position in masks.positions]
+        data.store.put(ids, dequantise(masks.heatmaps), masks.thresholds, epoch=epoch)
+        step = StepSummary(
+            epoch=epoch,
+            wrong=int(selection.is_wrong(logits, data.labels).sum()),
+            chosen=len(chosen),
+            blank=int(is_blank.sum()),
+            made=len(masks.positions),
+            replaced=float(masks.replaced.mean()) if len(masks.replaced) else 0.0,
+            seconds=time.perf_counter() - start,
+        )
+        self._log.write(step, data, masks, np.argmax(logits, axis=1))
+        return step
+
+    def _ask(self) -> Answers:
+        """The answers to all originals; with heatmaps where one pass yields both."""
+        explainer, data = self._explainer, self._data
+        logits = np.empty([len(data), explainer.num_classes], np.float32)
+        heatmaps = None
+        if explainer.single_pass:
+            heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
+        for positions, images, labels in self._batches("classify", None):
+            if heatmaps is None:
+                logits[positions] = explainer.logits(images)
+            else:
+                logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
+                heatmaps[positions] = quantise(maps)
+        return Answers(logits, heatmaps)
+
+    def _heatmaps(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Heatmaps [n, h, w] of the originals at ascending positions [n]."""
+        heatmaps = np.empty([len(positions), *self._explainer.map_shape], np.uint8)
+        if len(positions) == 0:
+            return heatmaps
+        for places, images, labels in self._batches("explain", positions):
+            heatmaps[np.searchsorted(positions, places)] = quantise(
+                self._explainer.heatmaps(images, labels)
+            )
+        return heatmaps
+
+    def _batches(self, what: str, positions: NDArray[np.int64] | None) -> tqdm:
+        return tqdm(
+            self._data.originals(self._batch_size, positions).as_numpy_iterator(),
+            total=-(-len(self._data if positions is None else positions) // self._batch_size),
+            desc=f"proxy step, {what}",
+            leave=False,
+            disable=not self._verbose,
+        )
+
+    def _masks(
+        self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int
+    ) -> Masks:
+        """What to replace in the images at `positions`, by their heatmaps or by the control."""
+        config, seed = self._config, self._data.seed
+        if config.region == "cold":
+            heatmaps = 255 - heatmaps
+        thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
+        if config.control == "random_mask":
+            heatmaps, donors = controls.displaced(heatmaps, seed=seed, epoch=epoch)
+            # A map that was moved to a border covers another area there; it is held to its own.
+            thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
+        if config.control == "erasing" and len(positions):
+            area = float(replaced.mean())
+            heatmaps = controls.squares(len(positions), area=area, seed=seed, epoch=epoch)
+            thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
+        return Masks(positions, heatmaps, thresholds, replaced)
+
+    def _thresholds(
+        self,
+        heatmaps: NDArray[np.uint8],
+        threshold: float,
+        max_area: float | NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The threshold [n] of each map, and the share [n] of pixels that it replaces."""
+        size = (self._data.image_size, self._data.image_size)
+        thresholds = np.empty([len(heatmaps)], np.float32)
+        shares = np.empty([len(heatmaps)], np.float32)
+        # On the CPU, where the pipeline will compare the same values again.
+        with tf.device("CPU:0"):
+            for start in range(0, len(heatmaps), self._batch_size):
+                part = slice(start, start + self._batch_size)
+                cap = max_area[part] if isinstance(max_area, np.ndarray) else max_area
+                enlarged = enlarge(tf.constant(dequantise(heatmaps[part])), size)
+                thresholds[part] = area_thresholds(enlarged, threshold=threshold, max_area=cap)
+                shares[part] = replaced_share(enlarged, tf.constant(thresholds[part]))
+        return thresholds, shares

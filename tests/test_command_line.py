@@ -1,0 +1,34 @@
+"""Options of attribution methods on the command line."""
+
+import argparse
+
+import pytest
+
+from proxy_keras.command_line import add_method_option
+
+
+def _parsed(*words):
+    parser = argparse.ArgumentParser()
+    add_method_option(parser)
+    return parser.parse_args(words).method_options
+
+
+def test_values_are_read_as_python_writes_them():
+    words = ["samples=50", "noise=0.1", "baseline=blur", "value_range=(-1, 1)", "name=a=b"]
+    options = _parsed(*(part for word in words for part in ("--method-option", word)))
+    assert options == {
+        "samples": 50,
+        "noise": 0.1,
+        "baseline": "blur",
+        "value_range": [-1, 1],
+        "name": "a=b",
+    }
+    assert _parsed() is None
+
+
+@pytest.mark.parametrize("word", ["samples", "=3", "two words=3"])
+def test_anything_else_is_refused(word, capsys):
+    with pytest.raises(SystemExit) as error:
+        _parsed("--method-option", word)
+    assert error.value.code == 2
+    assert "--method-option takes KEY=VALUE" in capsys.readouterr().err
