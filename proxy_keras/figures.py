@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-__all__ = ["Figure", "confusion_matrix", "curves", "proxy_sheet", "to_array"]
+__all__ = [
+    "Figure",
+    "confusion_matrix",
+    "curves",
+    "method_sheet",
+    "overlay",
+    "proxy_sheet",
+    "to_array",
+]
+
+HEAT_COLOURS = "inferno"
 
 
 def proxy_sheet(
@@ -43,13 +54,58 @@ def proxy_sheet(
         )
         axes[0, column].imshow(_pixels(originals[column]))
         axes[1, column].imshow(_pixels(originals[column]))
-        axes[1, column].imshow(heatmaps[column], cmap="inferno", alpha=0.6, vmin=0.0, vmax=1.0)
+        axes[1, column].imshow(heatmaps[column], cmap=HEAT_COLOURS, alpha=0.6, vmin=0.0, vmax=1.0)
         axes[2, column].imshow(_pixels(proxies[column]))
     for row, name in enumerate(("original", "heatmap", "proxy")):
         axes[row, 0].set_ylabel(name, fontsize=9)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
+    return figure
+
+
+def overlay(
+    image: NDArray[np.uint8], heatmap: NDArray[np.float32], *, alpha: float = 0.6
+) -> NDArray[np.uint8]:
+    """The heatmap in colours over the image, pixel by pixel.
+
+    Args:
+        image: [H, W, 3] uint8.
+        heatmap: [H, W] in [0, 1].
+        alpha: Opacity of the colours, in [0, 1].
+
+    Returns:
+        [H, W, 3] uint8.
+    """
+    colours = colormaps[HEAT_COLOURS](heatmap)[..., :3] * 255.0
+    return _pixels(((1.0 - alpha) * image + alpha * colours).astype(np.float32))
+
+
+def method_sheet(
+    images: Sequence[NDArray[np.uint8]],
+    overlays: Sequence[Sequence[NDArray[np.uint8]]],
+    titles: Sequence[str],
+    methods: Sequence[str],
+) -> Figure:
+    """A sheet with one row per image: the image, then its heatmap by each method.
+
+    Args:
+        images: n images [H, W, 3] uint8, each of its own size.
+        overlays: For each image one picture of its size per method.
+        titles: n lines that say what each image is and what was answered.
+        methods: Names of the methods.
+    """
+    rows, columns = len(images), 1 + len(methods)
+    figure = Figure(figsize=(1.9 * columns + 0.2, 2.15 * rows + 0.3), dpi=100, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row, (image, pictures) in enumerate(zip(images, overlays, strict=True)):
+        for axis, picture in zip(axes[row], [image, *pictures], strict=True):
+            axis.imshow(picture)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        axes[row, 0].set_xlabel(_plain(titles[row]), fontsize=7)
+    for axis, name in zip(axes[0], ["image", *methods], strict=True):
+        axis.set_title(name.replace("_", " "), fontsize=8)
     return figure
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_keras.train import build_parser
+from proxy_keras import explain_files, train
+from proxy_keras.attribution import names
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -37,19 +38,35 @@ def test_python_blocks_run_one_after_another(tmp_path, monkeypatch):
     assert 0.0 <= names["heatmaps"].min() and names["heatmaps"].max() <= 1.0
 
 
+PARSERS = {"train": train.build_parser, "explain": explain_files.build_parser}
+
+
 def _commands():
     lines = [line for block in _blocks("bash") for line in block.splitlines()]
-    return [line for line in lines if line.startswith("python -m proxy_keras.train")]
+    return [line for line in lines if line.startswith("python -m proxy_keras.")]
 
 
 @pytest.mark.parametrize("line", _commands())
 def test_command_lines_are_understood(line):
-    given = build_parser().parse_args(shlex.split(line)[3:])
-    assert given.out.parts[0] == "runs"
+    words = shlex.split(line)
+    given = PARSERS[words[2].removeprefix("proxy_keras.")]().parse_args(words[3:])
+    assert given.out.parts[0] in ("runs", "explained")
 
 
 def test_option_tables_are_complete():
-    documented = set(re.findall(r"`?(--[a-z][a-z-]+)", README))
-    known = {o for action in build_parser()._actions for o in action.option_strings}
-    known -= {"-h", "--help"}
-    assert known == documented & known and documented <= known
+    command_line, explaining = README.split("## Explain images")
+    documented = {
+        "train": set(re.findall(r"`?(--[a-z][a-z-]+)", command_line)),
+        "explain": set(re.findall(r"`?(--[a-z][a-z-]+)", explaining)),
+    }
+    for name, build in PARSERS.items():
+        known = {o for action in build()._actions for o in action.option_strings}
+        assert documented[name] == known - {"-h", "--help"}
+
+
+def test_every_method_is_in_the_documentation():
+    page = (Path(train.__file__).parents[1] / "docs" / "explanations.md").read_text("utf-8")
+    for name in names():
+        assert f"`{name}`" in page.split("## The methods")[1].split("## Checks")[0], name
+    numbers = {34: "Thirty-four"}
+    assert f"{numbers[len(names())]} methods" in README

@@ -98,20 +98,21 @@ def read_image(
         return _read(file, f"{os.fspath(source)!r}", max_pixels, at_least)
 
 
-def resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The image stretched or shrunk to a square: bilinear, antialiased when shrunk.
+def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.uint8]:
+    """The image stretched or shrunk: bilinear, antialiased when shrunk.
 
     Args:
         image: [H, W, 3] uint8.
-        size: Side of the result in pixels, >= 1. The aspect ratio is not kept.
+        size: Side of a square, or (height, width), in pixels, >= 1. The aspect ratio is not kept.
 
     Returns:
-        [size, size, 3] uint8. An image that has this size already comes back as it is.
+        [height, width, 3] uint8. An image that has this size already comes back as it is.
     """
-    if image.shape[:2] == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.shape[:2] == (height, width):
         return image
     picture = Image.fromarray(image)
-    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
+    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:

@@ -1,0 +1,171 @@
+"""`python -m proxy_keras.explain` as a user calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+from proxy_keras import figures
+from proxy_keras.attribution import explain
+from proxy_keras.data.images import read_image, resize
+from proxy_keras.explain_files import main
+from proxy_keras.heatmaps import enlarge
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A saved classifier of three classes for 16 px images, and its class names beside it."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = layers.Rescaling(1 / 64)(image)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(3)(x))
+    run = tmp_path / "run"
+    run.mkdir()
+    model.save(run / "model.keras")
+    (run / "labels.json").write_text(json.dumps({"0": "cat", "1": "dog", "2": "owl"}))
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two readable pictures, one of them in a folder of its own, and a file that is none."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for path, shape in (("a.png", (40, 60, 3)), ("more/a.jpg", (64, 48, 3))):
+        Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8)).save(folder / path)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def _explain(*words):
+    return main([*map(str, words), "--quiet"])
+
+
+def test_overlays_sheets_and_answers_are_written(model, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert _explain(model, photos, "--method", "grad_cam,saliency", "--out", out) == 0
+    said = capsys.readouterr()
+    assert "notes.txt: not an image" in said.err
+    answers = json.loads((out / "answers.json").read_text())
+    assert [Path(answer["image"]).name for answer in answers] == ["a.png", "a.jpg"]
+    assert answers[1]["overlays"] == {
+        "grad_cam": "a_2_grad_cam.png",
+        "saliency": "a_2_saliency.png",
+    }
+    assert answers[0]["class"] in ("cat", "dog", "owl")
+    assert f"a.png: {answers[0]['class']} {answers[0]['probability']:.1%}" in said.out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a_2_grad_cam.png",
+        "a_2_saliency.png",
+        "a_grad_cam.png",
+        "a_saliency.png",
+        "answers.json",
+        "sheet_0001.png",
+    ]
+
+
+def test_an_overlay_is_the_heatmap_over_the_whole_picture(model, photos, tmp_path):
+    out = tmp_path / "out"
+    assert _explain(model, photos / "a.png", "--method", "layer_cam", "--out", out) == 0
+    picture = read_image(photos / "a.png")
+    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    loaded = keras.saving.load_model(model / "model.keras")
+    heat = enlarge(explain(loaded, inputs, "layer_cam"), picture.shape[:2]).numpy()[0]
+    expected = figures.overlay(picture, heat)
+    np.testing.assert_array_equal(read_image(out / "a_layer_cam.png"), expected)
+    assert expected.shape == (40, 60, 3)
+
+
+def test_a_class_may_be_named_or_numbered(model, photos, tmp_path):
+    maps = []
+    loaded = keras.saving.load_model(model / "model.keras")
+    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    for number, options in enumerate((["--class", "owl"], ["--class", "2"], ["--against", "owl"])):
+        out = tmp_path / str(number)
+        words = ["--method", "grad_cam", "--save-maps", "--out", out]
+        assert _explain(model, photos / "a.png", *words, *options) == 0
+        maps.append(np.load(out / "heatmaps.npz")["grad_cam"])
+    expected = explain(loaded, inputs, "grad_cam", class_ids=2)
+    np.testing.assert_allclose(maps[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(maps[1], maps[0])
+    contrast = explain(loaded, inputs, "grad_cam", explain="contrast", class_ids=2)
+    np.testing.assert_allclose(maps[2], contrast, atol=1e-6)
+
+
+def test_options_go_to_the_methods_that_have_them(model, photos, tmp_path):
+    out = tmp_path / "out"
+    words = ["--method", "grad_cam,integrated_gradients", "--save-maps", "--out", out]
+    options = ["--method-option", "steps=3", "--method-option", "baseline=white"]
+    assert _explain(model, photos / "a.png", *words, *options) == 0
+    loaded = keras.saving.load_model(model / "model.keras")
+    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    expected = explain(loaded, inputs, "integrated_gradients", steps=3, baseline="white")
+    found = np.load(out / "heatmaps.npz")["integrated_gradients"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_images_are_mapped_to_the_range_of_the_model(photos, tmp_path):
+    image = keras.Input((None, None, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+    model = keras.Model(image, layers.Dense(2)(x))
+    model.save(tmp_path / "open.keras")
+    out = tmp_path / "out"
+    words = ["--method", "grad_cam", "--save-maps", "--out", out]
+    ranges = ["--value-range", "-1", "1", "--image-size", "20"]
+    assert _explain(tmp_path / "open.keras", photos / "a.png", *words, *ranges) == 0
+    inputs = resize(read_image(photos / "a.png", at_least=40), 20)[np.newaxis] / 127.5 - 1.0
+    expected = explain(model, inputs, "grad_cam")
+    np.testing.assert_allclose(np.load(out / "heatmaps.npz")["grad_cam"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "magic"], "Unknown attribution method 'magic'. Known: cam"),
+        (["--method-option", "steps=3"], "None of the methods grad_cam_plus_plus has an option"),
+        (["--class", "fox"], "The model knows no class 'fox'. Its classes: cat, dog, owl"),
+        (["--class", "cat", "--against", "dog"], "`--class` or `--against`, not both"),
+        (["--strict"], "1 files are no usable images"),
+        (["--image-size", "32"], "takes images of 16 x 16 pixels"),
+        (["--alpha", "2"], r"`--alpha` must be in [0, 1]"),
+        (["--batch-size", "0"], "`--batch-size` must be >= 1"),
+        (["--value-range", "1", "0"], "`--value-range` must rise"),
+    ],
+)
+def test_bad_arguments_say_what_to_do(model, photos, tmp_path, capsys, words, message):
+    assert _explain(model, photos, "--out", tmp_path / "out", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_in_a_folder_that_holds_something_is_overwritten(model, photos, tmp_path, capsys):
+    assert _explain(model, photos, "--out", model) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_is_named(photos, tmp_path, capsys):
+    assert _explain(tmp_path, photos, "--out", tmp_path / "out") == 2
+    assert "model.keras does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_runs_and_is_no_module_to_import(model, photos, tmp_path):
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "proxy_keras.explain", model, photos, "--out", out]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"overlays, sheets and answers: {out}" in done.stdout
+    with pytest.raises(ImportError, match="is a command"):
+        import proxy_keras.explain  # noqa: F401
+    from proxy_keras import explain as function
+
+    assert callable(function)
