@@ -88,7 +88,7 @@ def compare(name: str, size: int, count: int, batch: int, epochs: int, rounds: i
                 f"{cpu:.2f} s",
                 f"{wall / statistics.median(plain.walls):.3f}",
                 f"{cpu / statistics.median(plain.cpus):.3f}",
-                "<= 1.03" if "train" in what.split("(")[-1] else "",
+                "<= 1.03" if "'train'" in what else "",
                 f"{statistics.median(step):.2f} s" if step else "",
             ]
         )

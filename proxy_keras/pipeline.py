@@ -1,11 +1,11 @@
-"""Subset: a split of the data as tf.data batches; the training one serves proxies."""
+"""TrainSubset: the training split as tf.data batches that serve proxies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -14,21 +14,10 @@ from numpy.typing import NDArray
 from proxy_keras.augment.attenuate import REPLACEMENTS, attenuate
 from proxy_keras.heatmaps import enlarge
 from proxy_keras.store import ProxyStore
-
-Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
-"""Changes read images [B, P, P, 3], given their rows [B]: a pure function of both."""
+from proxy_keras.subset import RowStream, Subset, check_batch_size, finished, in_python
 
 Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels."""
-
-
-class RowReader(Protocol):
-    """Reads any rows of a data set: arrays or files."""
-
-    image_size: int
-
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the rows [B]: uint8 [B, P, P, 3]. Called from several threads."""
 
 
 @runtime_checkable
@@ -37,135 +26,6 @@ class Undoable(Protocol):
 
     def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Heatmaps [B, h, w] of the images that it made with this seed, as of its inputs."""
-
-
-@runtime_checkable
-class RowStream(Protocol):
-    """Reads a data set that can only be read from its beginning, in a fixed order."""
-
-    image_size: int
-
-    def stream(self, rows: NDArray[np.int64]) -> tf.data.Dataset:
-        """The given rows, in the order of the stream: (row int64, image uint8 [P, P, 3])."""
-
-
-class Subset:
-    """One split of the data, read in a fixed order.
-
-    Args:
-        reader: Where the images come from.
-        rows: [n] int64, the reader's rows that belong to the split.
-        labels: [n] int32 class ids.
-        example_ids: n ids, unique.
-        name: "train", "val" or "test".
-        seed: Keys everything random.
-        classes: Names of the classes, by class id.
-        finish: Applied to the images as they are read; None: nothing.
-    """
-
-    def __init__(
-        self,
-        reader: RowReader | RowStream,
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int32],
-        example_ids: Sequence[str],
-        *,
-        name: str,
-        seed: int,
-        classes: Sequence[str],
-        finish: Finish | None = None,
-    ) -> None:
-        self.rows = np.asarray(rows, np.int64)
-        self.labels = np.asarray(labels, np.int32)
-        self.example_ids = list(example_ids)
-        self.name = name
-        self.seed = seed
-        self.classes = list(classes)
-        self.image_size = reader.image_size
-        self._reader = reader
-        self._finish = finish
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        return len(self.rows)
-
-    def batches(self, batch_size: int, *, one_hot: bool = False) -> tf.data.Dataset:
-        """The examples in a fixed order, once.
-
-        Args:
-            batch_size: Examples per batch, >= 1; the last batch may be smaller.
-            one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
-
-        Returns:
-            Batches of (images float32 [B, P, P, 3] in [0, 255], labels).
-        """
-        return self.originals(batch_size).map(
-            lambda positions, images, labels: (images, self._encode(labels, one_hot))
-        )
-
-    def originals(
-        self, batch_size: int, positions: NDArray[np.int64] | None = None
-    ) -> tf.data.Dataset:
-        """Unchanged examples by position, in ascending order of position where they are chosen.
-
-        Args:
-            batch_size: Examples per batch, >= 1.
-            positions: [m] which of the split's examples, counted from 0; None: all of them.
-
-        Returns:
-            Batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255], labels int32
-            [B]). The order is fixed, but a stream keeps its own.
-        """
-        _check_batch_size(batch_size)
-        chosen = np.arange(len(self)) if positions is None else np.sort(positions)
-        reader = self._reader
-        if isinstance(reader, RowStream):
-            batches = self._streamed(reader, chosen).batch(batch_size)
-        else:
-            batches = tf.data.Dataset.from_tensor_slices(chosen.astype(np.int64)).batch(batch_size)
-            batches = batches.map(partial(self._read, reader), num_parallel_calls=tf.data.AUTOTUNE)
-        batches = batches.map(
-            lambda places, images: (
-                places,
-                tf.cast(images, tf.float32),
-                tf.gather(tf.constant(self.labels), places),
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return _finished(batches, len(chosen), batch_size)
-
-    def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
-        return tf.one_hot(labels, len(self.classes)) if one_hot else labels
-
-    def _read(self, reader: RowReader, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Positions [B] and their images: uint8 [B, P, P, 3]."""
-
-        def read(places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            rows = self.rows[places]
-            return self._completed(reader.read(rows), rows)
-
-        images = _in_python(read, [positions], tf.uint8)
-        return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
-
-    def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:
-        """(position int64, image uint8 [P, P, 3]), in the order of the stream."""
-        position_of = np.full([int(self.rows.max()) + 1], -1, np.int64)
-        position_of[self.rows[positions]] = positions
-
-        def complete(row: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            done = _in_python(
-                lambda image, row: self._completed(image[None], row[None])[0],
-                [image, row],
-                tf.uint8,
-            )
-            return tf.gather(tf.constant(position_of), row), tf.ensure_shape(done, image.shape)
-
-        return reader.stream(self.rows[positions]).map(
-            complete, num_parallel_calls=tf.data.AUTOTUNE
-        )
-
-    def _completed(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return images if self._finish is None else self._finish(images, rows)
 
 
 @dataclass(frozen=True)
@@ -227,7 +87,7 @@ class TrainSubset(Subset):
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels). Order and augmentation
             depend on (seed, epoch, batch) alone.
         """
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         self.served = Served(batch_size, augment)
         batches = tf.data.Dataset.range(1).flat_map(self._opened).batch(batch_size)
         batches = batches.enumerate().map(self._look_up)
@@ -243,7 +103,7 @@ class TrainSubset(Subset):
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return _finished(batches, len(self), batch_size)
+        return finished(batches, len(self), batch_size)
 
     def restored(self, heatmaps: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
         """Heatmaps of the images as they were served, in the geometry of the originals.
@@ -271,7 +131,7 @@ class TrainSubset(Subset):
     def _opened(self, once: tf.Tensor) -> tf.data.Dataset:
         """Positions, or (position, image) of a stream, in the order of the current epoch."""
         store = self.store  # made while tracing, not in a thread of tf.data
-        epoch = _in_python(lambda _: store.open_epoch(), [once], tf.int64)
+        epoch = in_python(lambda _: store.open_epoch(), [once], tf.int64)
         if isinstance(self._reader, RowStream):
             # Without this the order would depend on the global seed too. It is set for this
             # function's graph alone.
@@ -281,7 +141,7 @@ class TrainSubset(Subset):
             return self._streamed(self._reader, np.arange(len(self))).shuffle(
                 self.SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False
             )
-        order = _in_python(
+        order = in_python(
             lambda e: np.random.default_rng([self.seed, e]).permutation(len(self)),
             [epoch],
             tf.int64,
@@ -299,7 +159,7 @@ class TrainSubset(Subset):
             return *self.store.look_up(places, int(index)), np.float32(how.weight), np.int32(code)
 
         batch = batch if isinstance(batch, tuple) else (batch,)
-        is_proxy, heatmaps, thresholds, epoch, weight, code = _in_python(
+        is_proxy, heatmaps, thresholds, epoch, weight, code = in_python(
             look_up,
             [batch[0], index],
             [tf.bool, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32],
@@ -362,29 +222,3 @@ def _attenuated(
         seed=seed,
         peak=255.0,
     )
-
-
-def _in_python(
-    function: Callable[..., Any], inputs: list[tf.Tensor], dtypes: tf.DType | list[tf.DType]
-) -> Any:
-    """What a NumPy function returns, as tensors.
-
-    Declared stateless: within an epoch, whose pipeline is opened once, all that is called here
-    depends on its inputs alone. Were it declared stateful, deterministic operations would turn
-    the whole pipeline sequential, without reading ahead.
-    """
-    return tf.numpy_function(function, inputs, dtypes, stateful=False)
-
-
-def _finished(batches: tf.data.Dataset, examples: int, batch_size: int) -> tf.data.Dataset:
-    """The dataset with its length known and its order fixed."""
-    options = tf.data.Options()
-    options.deterministic = True
-    count = -(-examples // batch_size)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")

@@ -7,8 +7,9 @@ import tensorflow as tf
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuate import attenuate
 from proxy_keras.heatmaps import enlarge
-from proxy_keras.pipeline import Attenuation, Subset, TrainSubset
+from proxy_keras.pipeline import Attenuation, TrainSubset
 from proxy_keras.store import dequantise, quantise
+from proxy_keras.subset import Subset
 
 N, SIZE = 40, 8
 IMAGES = np.random.default_rng(0).integers(0, 256, (N + 10, SIZE, SIZE, 3), np.uint8)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from proxy_keras import heatmaps as maps_of
 from proxy_keras.attribution.linear_head import find_linear_head
@@ -311,76 +310,3 @@ class Explainer:
                 f"{labels.max()}"
             )
         return tf.constant(labels, tf.int32)
-
-
-def explain(
-    model: keras.Model,
-    images: Any,
-    method: str = "grad_cam_plus_plus",
-    *,
-    class_ids: Any = None,
-    target_layer: str | None = None,
-    explain: str | ScoreFunction | None = None,
-    engine: str = "compiled",
-    size: tuple[int, int] | Literal["image"] | None = None,
-    batch_size: int = 32,
-    progress: bool = False,
-    **options: Any,
-) -> np.ndarray:
-    """Heatmaps [B, h, w] float32 in [0, 1] of where the model looks in these images.
-
-    Copies and traces the model at each call; for many calls make one `Explainer`.
-
-    Args:
-        model: Any built Keras 3 classifier.
-        images: [B, H, W, C], any real dtype, in the range that the model takes.
-        method: A name from `attribution.names()`.
-        class_ids: [B] integers, or one for all: the class to explain. None: the predicted one.
-        target_layer: See `Explainer`.
-        explain: "contrast" explains what speaks for the predicted class and against `class_ids`;
-            a callable or `Score`, its own score of the logits; see `Explainer`. None: what
-            `class_ids` says.
-        engine: See `Explainer`.
-        size: None: the method's own resolution. "image": the images'. (H, W): that. Enlarged
-            bilinearly with half-pixel centres.
-        batch_size: Images at a time, >= 1.
-        progress: Shows a bar.
-        **options: `smooth` and the method's own options.
-
-    Returns:
-        [B, h, w] float32 in [0, 1]; a blank heatmap is all zeros.
-
-    Raises:
-        ValueError: As `Explainer`, or `size` or `batch_size` has no meaning.
-    """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
-    images = np.asarray(images)
-    indices = getattr(explain, "indices", None)
-    if indices is not None:
-        # A CategoricalScore of tf-keras-vis names a class per image, and images come in batches.
-        explain, class_ids = "true", indices
-    if explain is None:
-        explain = "predicted" if class_ids is None else "true"
-    explainer = Explainer(
-        model,
-        method,
-        explain=explain,
-        target_layer=target_layer,
-        engine=engine,
-        progress=progress,
-        **options,
-    )
-    if size is not None and size != "image" and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"`size` must be None, 'image' or (height, width). Received: {size!r}")
-    labels = None if class_ids is None else np.broadcast_to(class_ids, images.shape[:1])
-    parts = []
-    starts = range(0, max(len(images), 1), batch_size)
-    for start in tqdm(starts, desc=method, leave=False, disable=not progress):
-        batch = slice(start, start + batch_size)
-        heat = explainer.heatmaps(images[batch], None if labels is None else labels[batch])
-        if size is not None:
-            target = images.shape[1:3] if size == "image" else size
-            heat = maps_of.enlarge(heat, target).numpy()
-        parts.append(heat)
-    return np.concatenate(parts)

@@ -29,7 +29,8 @@ from proxy_keras.data.shortcut import Shortcut
 from proxy_keras.data.split_table import SplitTable, save_skipped
 from proxy_keras.data.splits import SplitDraw
 from proxy_keras.data.stream_reader import StreamReader
-from proxy_keras.pipeline import RowReader, RowStream, Subset, TrainSubset
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.subset import RowReader, RowStream, Subset
 
 _MIN_IMAGE_SIZE = 8
 

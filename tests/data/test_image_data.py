@@ -12,7 +12,8 @@ from PIL import Image
 
 from proxy_keras.data import ImageData, SplitTable
 from proxy_keras.data.images import read_image, resize
-from proxy_keras.pipeline import Subset, TrainSubset
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.subset import Subset
 
 SPLITS = ("train", "val", "test")
 
