@@ -74,12 +74,13 @@ def _rows(
     ]
 
 
-def single_pass(model: keras.Model, images: np.ndarray, rounds: int) -> str:
+def single_pass(name: str, size: int, batch: int, rounds: int) -> str:
     """The methods that cost about a forward pass, beside tf-keras-vis; all start and end in NumPy.
 
     The last column of the peers says how much faster ours is.
     """
-    explainers = {name: Explainer(model, name) for name in names() if get(name).single_pass}
+    model, images = _network(name, size), _images(batch, size)
+    explainers = {m: Explainer(model, m) for m in names() if get(m).single_pass}
     forward = _forward(model)
 
     @tf.function
@@ -89,43 +90,44 @@ def single_pass(model: keras.Model, images: np.ndarray, rounds: int) -> str:
 
     functions: dict[str, Callable[[], object]] = {FORWARD: lambda: forward(images)}
     functions[BLEND] = lambda: blend(images, explainers["grad_cam"].heatmaps(images)).numpy()
-    for name, explainer in explainers.items():
-        functions[name] = lambda explainer=explainer: explainer.logits_and_heatmaps(images)
+    for method, explainer in explainers.items():
+        functions[method] = lambda explainer=explainer: explainer.logits_and_heatmaps(images)
     saliency = Explainer(model, "saliency")
     functions["saliency"] = lambda: saliency.logits_and_heatmaps(images)
     layer = explainers["grad_cam"].target_layer
-    for name in PEERS:
-        where = layer if name != "saliency" else None
-        functions[f"tf-keras-vis, {name}"] = _peer(model, name, images, where)
+    for method in PEERS:
+        where = layer if method != "saliency" else None
+        functions[f"tf-keras-vis, {method}"] = _peer(model, method, images, where)
     times = interleaved(functions, rounds=rounds, warm_up=2)
     gains = {
-        f"tf-keras-vis, {name}": f"ours {times[f'tf-keras-vis, {name}'].cpu_s / t.cpu_s:.1f}x "
-        "faster" + ("" if name == "saliency" else ", asked 3x")
-        for name, t in times.items()
-        if name in PEERS
+        f"tf-keras-vis, {method}": f"ours {times[f'tf-keras-vis, {method}'].cpu_s / t.cpu_s:.1f}x "
+        "faster" + ("" if method == "saliency" else ", asked 3x")
+        for method, t in times.items()
+        if method in PEERS
     }
-    title = f"{model.name}: one pass, batches of {len(images)}, {rounds} rounds"
+    title = f"{name}, {size} px: one pass, batches of {batch}, {rounds} rounds"
     rows = _rows(times, times[FORWARD], len(images), {**ASKED, **gains})
     return table(title, rows, HEADER)
 
 
-def many_passes(model: keras.Model, images: np.ndarray, rounds: int) -> str:
+def many_passes(name: str, size: int, batch: int, rounds: int) -> str:
     """All other methods with their default options."""
+    model, images = _network(name, size), _images(batch, size)
     forward = _forward(model)
     functions: dict[str, Callable[[], object]] = {FORWARD: lambda: forward(images)}
     left_out = []
-    for name in names():
-        if get(name).single_pass or name == "saliency":
+    for method in names():
+        if get(method).single_pass or method == "saliency":
             continue
         try:
-            explainer = Explainer(model, name)
-            explainer.heatmaps(images[:1])
+            explainer = Explainer(model, method)
+            explainer.prepare()
         except ValueError as error:
-            left_out.append(f"{name}: {error}")
+            left_out.append(f"{method}: {error}")
             continue
-        functions[name] = lambda explainer=explainer: explainer.logits_and_heatmaps(images)
+        functions[method] = lambda explainer=explainer: explainer.logits_and_heatmaps(images)
     times = interleaved(functions, rounds=rounds, warm_up=0)
-    title = f"{model.name}: many passes, default options, {len(images)} images, {rounds} rounds"
+    title = f"{name}, {size} px: many passes, default options, {batch} images, {rounds} rounds"
     rows = _rows(times, times[FORWARD], len(images), {})
     return table(title, rows, HEADER) + "".join(f"\n\nNot measured: {line}" for line in left_out)
 
@@ -133,7 +135,6 @@ def many_passes(model: keras.Model, images: np.ndarray, rounds: int) -> str:
 def _network(name: str, size: int) -> keras.Model:
     keras.utils.set_random_seed(0)
     model = build_model(name, num_classes=1000 if size == 224 else 10, image_size=size)
-    model.name = f"{name}, {size} px"
     return model
 
 
@@ -148,12 +149,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller batches")
     quick = parser.parse_args().quick
     print(environment())
-    small, large = _network("resnet18", 32), _network("resnet50", 224)
-    print(single_pass(small, _images(32 if quick else 64, 32), 5 if quick else 15))
-    print(single_pass(large, _images(4 if quick else 16, 224), 3 if quick else 9))
-    print(many_passes(small, _images(2, 32), 1 if quick else 3))
+    print(single_pass("resnet18", 32, *((32, 5) if quick else (64, 15))))
+    print(single_pass("resnet50", 224, *((4, 3) if quick else (16, 9))))
+    print(many_passes("resnet18", 32, 2, 1 if quick else 3))
     if not quick:
-        print(many_passes(large, _images(1, 224), 1))
+        print(many_passes("resnet50", 224, 1, 1))
 
 
 if __name__ == "__main__":

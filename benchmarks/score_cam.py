@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
+import threading
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import psutil
 from _timing import environment, interleaved, table
 
 from proxy_keras import ImageData, build_model
@@ -66,12 +67,10 @@ def times(name: str, size: int, count: int, rounds: int, *, with_reference: bool
     return table(f"{name}, {size} px, {count} images, {rounds} rounds", rows, header)
 
 
-def memory(name: str, size: int, *, with_reference: bool) -> str:
+def memory(name: str, size: int) -> str:
     """The most memory that each takes for one image beyond a forward pass, in its own process."""
     rows = []
     for what in (EXACT, REFERENCE, "layer_score_cam"):
-        if what == REFERENCE and not with_reference:
-            continue
         words = [sys.executable, __file__, "--peak", what, name, str(size)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         rows.append([what, f"{float(done.stdout.split()[-1]):.0f} MB"])
@@ -79,15 +78,25 @@ def memory(name: str, size: int, *, with_reference: bool) -> str:
 
 
 def peak(what: str, name: str, size: int) -> None:
-    """Prints by how many MB one explanation raises the peak of this process."""
+    """Prints by how many MB one explanation raises this process's memory at its highest."""
     keras.utils.set_random_seed(0)
     model = build_model(name, num_classes=10, image_size=size)
-    images = np.random.default_rng(0).uniform(0, 255, (32, size, size, 3)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
     explainer = _explainers(model)[what]
     explainer.logits(images)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    explainer.heatmaps(images[:1])
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    process, is_done, seen = psutil.Process(), threading.Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not is_done.wait(0.005):
+            seen[0] = max(seen[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    explainer.heatmaps(images)
+    is_done.set()
+    watcher.join()
+    print(max(0, seen[0] - before) / 2**20)
 
 
 def _trained(epochs: int) -> tuple[keras.Model, ImageData, float]:
@@ -143,11 +152,10 @@ def main() -> None:
         return peak(given.peak[0], given.peak[1], int(given.peak[2]))
     print(environment())
     print(times("resnet18", 32, 2 if given.quick else 4, 3, with_reference=True))
-    print(memory("resnet18", 32, with_reference=True))
+    print(memory("resnet18", 64 if given.quick else 224))
     print(correlation(3 if given.quick else 12, 16 if given.quick else 64))
     if not given.quick:
         print(times("resnet50", 224, 1, 1, with_reference=False))
-        print(memory("resnet50", 224, with_reference=False))
     return None
 
 
