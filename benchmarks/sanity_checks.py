@@ -41,7 +41,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 IMAGE_SIZE = 32
 TRAINING_IMAGES = 704
-EPOCHS = 15
 BATCH = 32
 
 # Rank correlation from which on maps count as unchanged, and below which as changed.
@@ -72,16 +71,45 @@ class Trained:
     summary: str
 
 
-def train(count: int) -> Trained:
+def _resnet() -> keras.Model:
+    return build_model("resnet20", num_classes=10, image_size=IMAGE_SIZE)
+
+
+def _transformer() -> keras.Model:
+    """A small vision transformer, for the methods that look at attention."""
+    image = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    x = keras.layers.Conv2D(48, 4, strides=4)(x)
+    tokens = (IMAGE_SIZE // 4) ** 2
+    x = keras.layers.Reshape((tokens, 48))(x)
+    places = keras.layers.Embedding(tokens, 48)(keras.ops.arange(tokens)[None])
+    x = x + places
+    for _ in range(3):
+        y = keras.layers.LayerNormalization()(x)
+        x = x + keras.layers.MultiHeadAttention(4, 12)(y, y)
+        y = keras.layers.Dense(96, activation="gelu")(keras.layers.LayerNormalization()(x))
+        x = x + keras.layers.Dense(48)(y)
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.LayerNormalization()(x))
+    return keras.Model(image, keras.layers.Dense(10)(x))
+
+
+NETWORKS = {"ResNet-20": (_resnet, 15), "a small vision transformer": (_transformer, 60)}
+"""What is trained, and for how many epochs."""
+
+OF_TRANSFORMERS = ("attention_rollout",)
+
+
+def train(name: str, count: int) -> Trained:
     """The two networks, trained alike, and `count` test images that the first gets right."""
+    build_network, epochs = NETWORKS[name]
     data = make_decoy_digits(0, decoys=False, image_size=IMAGE_SIZE)
     images = data.x_train[:TRAINING_IMAGES].astype(np.float32)
     labels = data.y_train[:TRAINING_IMAGES]
-    steps = EPOCHS * -(-TRAINING_IMAGES // BATCH)
+    steps = epochs * -(-TRAINING_IMAGES // BATCH)
 
     def build() -> keras.Model:
         keras.utils.set_random_seed(0)
-        model = build_model("resnet20", num_classes=10, image_size=IMAGE_SIZE)
+        model = build_network()
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps, warmup_target=3e-3, warmup_steps=steps // 5
         )
@@ -93,7 +121,7 @@ def train(count: int) -> Trained:
         return model
 
     start, cpu_start = time.perf_counter(), time.process_time()
-    fit = {"epochs": EPOCHS, "batch_size": BATCH, "verbose": 0}
+    fit = {"epochs": epochs, "batch_size": BATCH, "verbose": 0}
     model = build()
     model.fit(images, labels, **fit)
     twin = metrics.train_on_permuted_labels(build, images, labels, seed=0, **fit)
@@ -103,9 +131,9 @@ def train(count: int) -> Trained:
     is_right = model.predict(test, verbose=0).argmax(axis=1) == data.y_test
     learned = twin.history.history["accuracy"][-1]
     summary = (
-        f"ResNet-20 on {TRAINING_IMAGES} cluttered digits of {IMAGE_SIZE} px, {EPOCHS} epochs: "
-        f"{is_right.mean():.0%} right on test. Its twin has learned {learned:.0%} of its permuted "
-        f"labels. Both trained in {seconds:.0f} s ({cpu_seconds:.0f} CPU s)."
+        f"{name}, trained on {TRAINING_IMAGES} cluttered digits of {IMAGE_SIZE} px for {epochs} "
+        f"epochs: {is_right.mean():.0%} right on test. Its twin has learned {learned:.0%} of its "
+        f"permuted labels. Both trained in {seconds:.0f} s ({cpu_seconds:.0f} CPU s)."
     )
     return Trained(metrics.weight_layers(model), model, twin, test[is_right][:count], summary)
 
@@ -151,20 +179,27 @@ def _reason(error: Exception) -> str:
     return str(error).rpartition("ValueError: ")[2].strip().splitlines()[0]
 
 
-def report(trained: Trained, methods: list[str], *, quick: bool) -> str:
+def report(methods: list[str], *, quick: bool) -> str:
     """The table over methods, with what it means."""
-    rows, reasons = [], []
-    for method in tqdm(methods, desc="methods"):
+    rows, reasons, summaries = [], [], []
+    count, network = (4 if quick else 16), None
+    # Each network is trained once: first all methods of the one, then those of the other.
+    for method in tqdm(sorted(methods, key=OF_TRANSFORMERS.__contains__), desc="methods"):
+        wanted = list(NETWORKS)[method in OF_TRANSFORMERS]
+        if network != wanted:
+            network, trained = wanted, train(wanted, count)
+            summaries.append(f"{', '.join(OF_TRANSFORMERS)}: " * (method in OF_TRANSFORMERS))
+            summaries[-1] += trained.summary
         try:
             rows.append(check(method, trained, quick=quick))
         except (ValueError, FloatingPointError) as error:
             rows.append([f"`{method}`", *["n/a"] * len(CHECKS), ""])
             reasons.append(f"- `{method}` is n/a: {_reason(error)}")
-    title = f"Mean rank correlation of heatmaps, {len(trained.images)} test images"
+    title = f"Mean rank correlation of heatmaps, {count} test images"
     parts = [
         table(title, rows, ["method", *CHECKS, "CPU s"]),
         "",
-        trained.summary,
+        "\n\n".join(summaries),
         "",
         f"Bold speaks against a method: in the first {MUST_CHANGE} columns, where something else "
         f"is to be explained, maps that stay ({UNCHANGED} or more); in the others, where the "
@@ -189,8 +224,7 @@ def main() -> None:
         parser.error(f"unknown methods: {', '.join(unknown)}. Known: {', '.join(names())}")
     # Many functions are made on purpose here, one set per method and network.
     warnings.filterwarnings("ignore", message=".*retracing.*")
-    trained = train(4 if arguments.quick else 16)
-    text = f"{environment()}\n{report(trained, chosen, quick=arguments.quick)}"
+    text = f"{environment()}\n{report(chosen, quick=arguments.quick)}"
     print(text)
     if arguments.out is not None:
         arguments.out.write_text(text + "\n", encoding="utf-8")
