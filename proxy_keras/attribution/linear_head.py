@@ -32,11 +32,9 @@ class LinearHead:
 
     Attributes:
         layer: `Dense`, or `Conv2D` with a 1x1 kernel, of the flat clone.
-        name: What `FlatClone.tensor()` calls the layer's output: its path in the user's model.
     """
 
     layer: keras.layers.Layer
-    name: str
 
     @property
     def kernel(self) -> tf.Tensor:
@@ -74,7 +72,7 @@ def find_linear_head(flat: FlatClone, target: keras.KerasTensor) -> LinearHead |
         return None
     if _passed(inputs_of(pooled)[0], stop=target) is not target:
         return None
-    return LinearHead(layer, flat.name_of(dense))
+    return LinearHead(layer)
 
 
 def _passed(tensor: keras.KerasTensor, stop: keras.KerasTensor) -> keras.KerasTensor:

@@ -97,7 +97,7 @@ def test_logits_are_the_mean_activation_times_the_kernel(parts):
         weight.assign(np.random.default_rng(0).normal(size=weight.shape))
     images = np.random.default_rng(1).normal(size=(4, 8, 8, 3)).astype(np.float32)
     head = head_of(model)
-    assert head.name == "top"
+    assert head.layer.name == "top"
     last = keras.Model(model.input, model.get_layer("last").output)(images)
     means = np.asarray(last).mean(axis=(1, 2))
     expected = means @ np.asarray(head.kernel) + np.asarray(head.bias)
@@ -129,14 +129,13 @@ def test_transformers_have_none(build_vit):
     assert head_of(build_vit(), None) is None
 
 
-def test_the_name_is_the_path_in_a_nested_model(build_cnn):
+def test_the_layer_is_the_copy_in_a_nested_model(build_cnn):
     model = build_cnn()
     nested = keras.Sequential([keras.Input((16, 16, 3)), model, layers.Identity()])
     flat = FlatClone(nested)
     _, target = expose_target(flat, None)
     head = find_linear_head(flat, target)
-    assert head.name == "top"
-    assert flat.tensor(head.name)._keras_history.operation is head.layer
+    assert flat.tensor("top")._keras_history.operation is head.layer
     np.testing.assert_array_equal(head.kernel, model.get_layer("top").kernel)
     model.get_layer("top").kernel.assign(np.ones((12, 4)))
     flat.refresh()

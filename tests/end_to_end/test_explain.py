@@ -157,6 +157,15 @@ def test_a_model_that_is_not_there_is_named(photos, tmp_path, capsys):
     assert "model.keras does not exist" in capsys.readouterr().err
 
 
+def test_a_diverged_model_is_told_in_one_line(model, photos, tmp_path, capsys):
+    diverged = keras.saving.load_model(model / "model.keras")
+    diverged.layers[-1].bias.assign([np.nan] * 3)
+    diverged.save(tmp_path / "diverged.keras")
+    words = [tmp_path / "diverged.keras", photos / "a.png", "--out", tmp_path / "out"]
+    assert _explain(*words) == 2
+    assert "error: 1 of 1 logits are not finite" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_runs_and_is_no_module_to_import(model, photos, tmp_path):
     out = tmp_path / "out"
