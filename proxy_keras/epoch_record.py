@@ -68,6 +68,7 @@ class EpochRecord:
 
         Raises:
             RuntimeError: The epoch was not recorded to its end.
+            FloatingPointError: The training has diverged.
         """
         data = self._data
         recorded = sum(len(logits) for logits, _ in self._parts)
@@ -82,4 +83,9 @@ class EpochRecord:
             positions = data.store.looked_up[batch]
             logits[positions] = said
             heatmaps[positions] = data.restored(maps, batch)
+        broken = int((~np.isfinite(logits)).any(axis=1).sum())
+        if broken:
+            raise FloatingPointError(
+                f"{broken} of {len(logits)} logits of the epoch's training steps are not finite."
+            )
         return Answers(logits, heatmaps)

@@ -218,6 +218,14 @@ def test_a_step_outside_of_training_is_refused(data):
         proxy.run_step(0)
 
 
+def test_a_diverged_training_makes_no_proxies(data):
+    model = _model()
+    model.layers[-1].bias.assign([np.nan] * CLASSES)
+    with pytest.raises(FloatingPointError, match="of the epoch's training steps are not finite"):
+        _fit(_everything(data), data, model=model)
+    assert len(data.train.store) == 0
+
+
 def test_two_devices_are_refused(data, mirrored):
     with mirrored.scope():
         model = _model()
