@@ -23,6 +23,7 @@ from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.command_line import add_method_option
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.saved_model import open_saved
 
 ROWS_PER_SHEET = 12
 
@@ -121,7 +122,8 @@ def explain_files(given: argparse.Namespace) -> None:
         raise ValueError(f"`--batch-size` must be >= 1. Received: {given.batch_size}")
     if given.out.exists() and any(given.out.iterdir()):
         raise ValueError(f"{given.out} is not empty. Give a new or empty folder as --out.")
-    model, classes = _load(given.model, given.labels)
+    saved = open_saved(given.model, given.labels)
+    model, classes = saved.model, saved.classes
     explain, class_ids = _explained(given, classes, model.output_shape[-1])
     pictures = _read(_found(given.images), _input_shape(model, given.image_size), given)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -166,30 +168,6 @@ def _options(methods: list[str], given: argparse.Namespace) -> dict[str, dict[st
         method: {key: value for key, value in asked.items() if key in known[method]}
         for method in methods
     }
-
-
-def _load(path: Path, labels: Path | None) -> tuple[keras.Model, list[str] | None]:
-    """The model, and the names of its classes where they are known."""
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file} does not exist. Give the folder of a finished run, or a FILE.keras."
-        )
-    model = keras.saving.load_model(file, compile=False)
-    beside = path / "labels.json"
-    if labels is None and path.is_dir() and beside.is_file():
-        labels = beside
-    if labels is None:
-        return model, None
-    names = json.loads(labels.read_text(encoding="utf-8"))
-    if isinstance(names, dict):
-        names = [names[str(number)] for number in range(len(names))]
-    if len(names) != model.output_shape[-1]:
-        raise ValueError(
-            f"{labels} names {len(names)} classes, but the model answers "
-            f"{model.output_shape[-1]}. Give the file that belongs to the model."
-        )
-    return model, [str(name) for name in names]
 
 
 def _explained(

@@ -85,6 +85,27 @@ def finished_metrics(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def load_data(config: TrainConfig, folder: Path | None, *, progress: bool = True) -> ImageData:
+    """The images of a run and their split.
+
+    Args:
+        config: The settings.
+        folder: The run folder, whose saved split is used; None: the split is drawn.
+        progress: Show progress bars.
+
+    Raises:
+        ValueError, OSError: The data cannot be used, or no longer match the split.
+    """
+    data = ImageData.from_source(
+        config.data.source,
+        **{k: v for k, v in config.data.to_dict().items() if k != "source"},
+        split_dir=folder,
+        progress=progress,
+    )
+    data.train.reseed(config.seed)
+    return data
+
+
 def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     """A run whose data, model and settings have been checked, and its folder begun.
 
@@ -105,13 +126,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     keras.mixed_precision.set_dtype_policy(precision)
     begun = has_begun(folder)
     _check_monitor(config)
-    data = ImageData.from_source(
-        config.data.source,
-        **{k: v for k, v in config.data.to_dict().items() if k != "source"},
-        split_dir=folder if begun else None,
-        progress=bool(verbose),
-    )
-    data.train.reseed(config.seed)
+    data = load_data(config, folder if begun else None, progress=bool(verbose))
     if verbose:
         print(data.describe())
     model = build_model(

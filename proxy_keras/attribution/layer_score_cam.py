@@ -35,8 +35,8 @@ class LayerScoreCAM(ChannelWeightMethod):
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
         """The masked means of every cell's own logits; see `ChannelWeightMethod`."""
-        count, height, width, channels = activations.shape
-        cells = tf.reshape(activations, [count, height * width, channels])
+        height, width, channels = activations.shape[1:]
+        cells = tf.reshape(activations, [-1, height * width, channels])
         masks = heatmaps.normalise(cells[:, :, tf.newaxis])[:, :, 0]
         of_cells = tf.matmul(cells / (height * width), head.kernel)
         return tf.matmul(masks, of_cells, transpose_a=True) + head.bias

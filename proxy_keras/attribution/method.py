@@ -50,7 +50,7 @@ class Method(ABC):
 class GradientMethod(Method):
     """A method that combines the activations of the target layer with the score's gradient there.
 
-    Only the head runs under the tape, so that explaining costs hardly more than the forward pass.
+    Only the head is differentiated, so that explaining costs hardly more than the forward pass.
     """
 
     single_pass: ClassVar[bool] = True
@@ -69,13 +69,7 @@ class GradientMethod(Method):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and raw heatmaps from one forward pass; see `Method`."""
         activations, rest = network.cut(images)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(activations)
-            logits = network.answer(activations, rest)
-            score = tf.reduce_sum(target(logits)(logits))
-        gradients = tape.gradient(
-            score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        logits, gradients = network.gradients(activations, rest, target)
         return logits, self.combine(activations, gradients)
 
 

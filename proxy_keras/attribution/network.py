@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from proxy_keras.attribution.target import Target
 from proxy_keras.graph import FlatClone
 
 
@@ -41,6 +42,27 @@ class Network:
     def answer(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
         """The logits [B, K] that follow from a cut."""
         return self.head([activations, *rest], training=False)
+
+    def gradients(
+        self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The logits [B, K] that follow from a cut, and the score's gradient at it.
+
+        Args:
+            activations: [B, h, w, D] float32.
+            rest: What else the head needs.
+            target: Gives the score, once the logits are known.
+
+        Returns:
+            The gradient is [B, h, w, D] float32; zeros where the score does not depend on them.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(activations)
+            logits = self.answer(activations, rest)
+            score = tf.reduce_sum(target(logits)(logits))
+        return logits, tape.gradient(
+            score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """The logits [B, K] of images [B, H, W, C]."""

@@ -53,10 +53,18 @@ def expose_grid(
     rows, columns = grid
     length, width = tokens.shape[1:]
     prefix = length - rows * columns
-    patches = tokens[:, prefix:] if prefix else tokens
-    cells = keras.layers.Reshape((rows, columns, width), dtype="float32")(patches)
-    joined = keras.layers.Reshape((rows * columns, width), dtype="float32")(cells)
+    layers = keras.layers
+    # Named after the layer: names that Keras makes up can be those of layers in a loaded model.
+    own = name.replace("/", ".")
+
+    def part(suffix: str) -> dict[str, str]:
+        return {"name": f"{own}_{suffix}", "dtype": "float32"}
+
+    patches = layers.Cropping1D((prefix, 0), **part("patches"))(tokens) if prefix else tokens
+    cells = layers.Reshape((rows, columns, width), **part("cells"))(patches)
+    joined = layers.Reshape((rows * columns, width), **part("tokens"))(cells)
     if prefix:
-        joined = keras.layers.Concatenate(axis=1, dtype="float32")([tokens[:, :prefix], joined])
+        first = layers.Cropping1D((0, length - prefix), **part("prefix"))(tokens)
+        joined = layers.Concatenate(axis=1, **part("joined"))([first, joined])
     flat.rewire(tokens, joined, {name: cells})
     return cells

@@ -42,7 +42,7 @@ def _is_block_stack(operation: keras.Operation) -> bool:
     if not isinstance(operation, keras.layers.Layer):
         return False
     return any(
-        not is_attention(child) and any(is_attention(inner) for inner in _descendants(child))
+        not is_attention(child) and _holds_attention(child)
         for child in operation._flatten_layers(recursive=False, include_self=False)
     )
 
@@ -50,6 +50,28 @@ def _is_block_stack(operation: keras.Operation) -> bool:
 def is_attention(operation: keras.Operation) -> bool:
     """Whether the class of the layer or operation is named after attention."""
     return "attention" in type(operation).__name__.lower()
+
+
+def parts_of_block(operation: keras.Operation) -> list[keras.layers.Layer]:
+    """The layers to inline so that a transformer block falls into layers of Keras.
+
+    That is the block and, inside it, what is made of layers, such as its MLP; not what computes
+    the attention. Empty where the operation is no block.
+    """
+    is_layer = isinstance(operation, keras.layers.Layer) and not is_container(operation)
+    if not is_layer or not _holds_attention(operation):
+        return []
+    return [
+        part
+        for part in operation._flatten_layers()
+        if not type(part).__module__.startswith("keras.")
+        and _descendants(part)
+        and (_holds_attention(part) or not is_attention(part))
+    ]
+
+
+def _holds_attention(layer: keras.layers.Layer) -> bool:
+    return any(is_attention(inner) for inner in _descendants(layer))
 
 
 def _descendants(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

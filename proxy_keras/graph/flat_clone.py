@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import tree
 
 from proxy_keras.graph.containers import (
@@ -14,6 +15,7 @@ from proxy_keras.graph.containers import (
     image_spec,
     is_container,
     match_inputs,
+    parts_of_block,
     traced,
 )
 from proxy_keras.graph.float32_copy import copy_operation, quiet_construction, weight_pairs
@@ -30,8 +32,15 @@ _OUTPUT_ACTIVATIONS = (
     keras.activations.softmax,
     keras.activations.sigmoid,
     keras.activations.log_softmax,
+    keras.activations.log_sigmoid,
 )
-_OUTPUT_OPERATIONS = ("Softmax", "Sigmoid", "LogSoftmax", "LogSigmoid")
+# The layer and the operations of these names.
+_OUTPUT_OPERATIONS = {
+    "Softmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "LogSoftmax": "log_softmax",
+    "LogSigmoid": "log_sigmoid",
+}
 
 
 class FlatClone:
@@ -43,17 +52,23 @@ class FlatClone:
 
     Args:
         model: Any built Keras 3 model with one input [B, ...] and one output [B, K], K >= 2.
+        inline_blocks: Also inline the transformer blocks themselves. A block's name stands for its
+            output either way.
 
     Attributes:
         model: The flat `keras.Model`, float32 in, logits [B, K] float32 out.
         names: Names of its tensors in computing order, nested ones as paths, "backbone/conv5".
+        activation: What the classifier itself does to the logits: "softmax", "sigmoid",
+            "log_softmax", "log_sigmoid", or None where it answers logits.
 
     Raises:
         ValueError: The model has several inputs or outputs, fewer than two classes, is not built,
             or holds code that cannot be copied or traced; the message says which and what to do.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, inline_blocks: bool = False) -> None:
+        self._inline_blocks = inline_blocks
+        self._block_parts: set[int] = set()
         self._pairs: list[tuple[keras.Variable, keras.Variable]] = []
         self._paired: set[int] = set()
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
@@ -72,7 +87,8 @@ class FlatClone:
                     f"One output [B, K] is explained. Received: model '{model.name}' with "
                     f"{len(outputs)} outputs. Pass keras.Model(model.inputs, model.outputs[0])."
                 )
-            self._set_output(inputs, _logits(outputs[0]))
+            logits, self.activation = _without_activation(outputs[0])
+            self._set_output(inputs, logits)
             self.refresh()
 
     @property
@@ -84,6 +100,14 @@ class FlatClone:
     def output(self) -> keras.KerasTensor:
         """The logits, [B, K]."""
         return self.model.outputs[0]
+
+    def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
+        """The probabilities [B, K] that the classifier means by logits [B, K].
+
+        They sum to 1, unless the classifier ends with a sigmoid.
+        """
+        is_multi_label = self.activation in ("sigmoid", "log_sigmoid")
+        return tf.sigmoid(logits) if is_multi_label else tf.nn.softmax(logits)
 
     def refresh(self) -> None:
         """Copies the weights again from the model, e.g. after it was trained further."""
@@ -198,7 +222,10 @@ class FlatClone:
     def _call(self, operation: keras.Operation, args: Any, kwargs: Any, path: str) -> Any:
         """What a copy of `operation` returns for tensors of the clone; containers are inlined."""
         own = path + operation.name
-        if is_container(operation):
+        if self._inline_blocks:
+            self._block_parts.update(id(part) for part in parts_of_block(operation))
+        is_block_part = id(operation) in self._block_parts
+        if is_block_part or is_container(operation):
             results = self._call_container(operation, args, kwargs, path=own + "/")
         else:
             copy = self._copy(operation, own)
@@ -206,10 +233,20 @@ class FlatClone:
             self._pair(operation, copy)
         tensors = tree.flatten(results)
         if len(tensors) == 1:
+            if is_block_part:
+                self._forget_inner_names(own, tensors[0])
             # Re-inserted, so that the order stays that of the last call.
             self._tensors.pop(own, None)
             self._tensors[own] = tensors[0]
         return results
+
+    def _forget_inner_names(self, own: str, output: keras.KerasTensor) -> None:
+        """Leaves a block's output to the block's own name."""
+        self._tensors = {
+            name: tensor
+            for name, tensor in self._tensors.items()
+            if tensor is not output or not name.startswith(own + "/")
+        }
 
     def _call_container(self, container: Any, args: Any, kwargs: Any, path: str) -> Any:
         if has_graph(container):
@@ -265,27 +302,25 @@ class FlatClone:
             self._pairs.extend(weight_pairs(operation, copy))
 
 
-def _logits(output: keras.KerasTensor) -> keras.KerasTensor:
-    """The tensor before the softmax or sigmoid at the end, if there is one."""
+def _without_activation(output: keras.KerasTensor) -> tuple[keras.KerasTensor, str | None]:
+    """The tensor before the softmax or sigmoid at the end, and which of them there is, if any."""
     tensor = output
     while True:
         operation = operation_of(tensor)
         activation = getattr(operation, "activation", None)
-        if (
-            isinstance(operation, keras.layers.Softmax)
-            or type(operation).__name__ in _OUTPUT_OPERATIONS
-            or (
-                isinstance(operation, keras.layers.Activation) and activation in _OUTPUT_ACTIVATIONS
-            )
-        ):
-            return inputs_of(tensor)[0]
+        name = _OUTPUT_OPERATIONS.get(type(operation).__name__)
+        if name is not None:
+            return inputs_of(tensor)[0], name
         if activation in _OUTPUT_ACTIVATIONS:
+            name = activation.__name__
+            if isinstance(operation, keras.layers.Activation):
+                return inputs_of(tensor)[0], name
             operation.activation = keras.activations.linear
-            return output
+            return output, name
         is_linear = isinstance(operation, keras.layers.Activation) and (
             activation is keras.activations.linear
         )
         is_passed = isinstance(operation, keras.layers.Identity) or is_linear
         if not is_passed and type(operation).__name__ != "Cast":
-            return output
+            return output, None
         tensor = inputs_of(tensor)[0]

@@ -1,0 +1,199 @@
+"""Turns a flat Keras model and its heatmap into one ONNX graph, in little memory."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+import tf2onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+FEATURES = "features"
+"""Name of the model that computes what the heatmap is made of, see `FlatClone.split`."""
+
+OUTPUTS = ("logits", "probabilities", "heatmap")
+"""What a file answers, in this order; the heatmap only if something is explained."""
+
+OPSET = 17
+"""Version of the ONNX operators: the newest that tf2onnx 1.17 writes and Triton has long read."""
+
+INPUT = "image"
+
+# Larger weights enter the conversion as inputs, without their values: tf2onnx copies each constant
+# some forty times. Small ones stay, for its optimiser folds biases and scales into their place.
+_LARGE = 4096
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A graph, and where in it the features end.
+
+    Attributes:
+        model: The graph.
+        cut: Names of the tensors at which the features end and the head begins: the target
+            layer's output and what else the head needs; where nothing is explained, what enters
+            the last layer.
+    """
+
+    model: onnx.ModelProto
+    cut: tuple[str, ...]
+
+    @property
+    def head(self) -> set[str]:
+        """Names of the nodes after the cut."""
+        makers = {output: node for node in self.model.graph.node for output in node.output}
+        features: set[str] = set()
+        waiting = [makers[name] for name in self.cut]
+        while waiting:
+            node = waiting.pop()
+            if node.name not in features:
+                features.add(node.name)
+                waiting.extend(makers[name] for name in node.input if name in makers)
+        return {node.name for node in self.model.graph.node} - features
+
+
+def to_onnx(
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    variables: list[keras.Variable],
+    image_shape: tuple[int, int, int],
+    dtype: str,
+) -> Converted:
+    """The ONNX graph of a function of images.
+
+    Args:
+        function: Images [B, H, W, C] float32 to named outputs.
+        variables: All weights that the function reads.
+        image_shape: (H, W, C).
+        dtype: Of the graph's input, "uint8" or "float32".
+
+    Returns:
+        A model of opset 17 and of ONNX's own operators only, with one input, `image` [N, H, W, C].
+        It has passed the checker.
+
+    Raises:
+        ValueError: An operation has no counterpart in ONNX; the message names it.
+    """
+    large = {
+        f"weight_{number}": variable
+        for number, variable in enumerate(variables)
+        if np.prod(variable.shape) > _LARGE
+    }
+    signature = [
+        tf.TensorSpec([None, *image_shape], dtype, name=INPUT),
+        *(tf.TensorSpec(v.shape, v.dtype, name=name) for name, v in large.items()),
+    ]
+
+    def traced(image: tf.Tensor, *weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = list(zip(large.values(), weights, strict=True))
+        with keras.StatelessScope(state_mapping=given):
+            return function(tf.cast(image, tf.float32))
+
+    graph_function = tf.function(traced, input_signature=signature, autograph=False)
+    captured = {
+        placeholder.name: value
+        for value, placeholder in graph_function.get_concrete_function().graph.captures
+        if value.dtype != tf.resource
+    }
+    with quiet("tf2onnx"):
+        model, _ = tf2onnx.convert.from_function(graph_function, signature, opset=OPSET)
+    values = {name: variable.numpy() for name, variable in large.items()}
+    values |= {name: value.numpy() for name, value in captured.items()}
+    _set_values(model.graph, values)
+    model.graph.output.sort(key=lambda output: OUTPUTS.index(output.name))
+    _replace_erfc(model.graph)
+    unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, n.domain)}
+    if unknown:
+        raise ValueError(
+            f"ONNX has no counterpart of {', '.join(sorted(unknown))}, which the model uses. Use "
+            "other layers, or another --explain method."
+        )
+    cut = _outputs_of_features(model.graph)
+    folded = _folded(model)
+    return Converted(folded, cut or _inputs_of_logits(folded.graph))
+
+
+def _outputs_of_features(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """The tensors by which the head depends on the model that computes the features."""
+    inside = [node for node in graph.node if node.name.startswith(FEATURES)]
+    made = {output for node in inside for output in node.output}
+    read = {i for node in graph.node if not node.name.startswith(FEATURES) for i in node.input}
+    return tuple(sorted(made & read))
+
+
+def _inputs_of_logits(graph: onnx.GraphProto) -> tuple[str, ...]:
+    made = {output: node for node in graph.node for output in node.output}
+    return tuple(name for name in made["logits"].input if name in made)
+
+
+def _set_values(graph: onnx.GraphProto, values: Mapping[str, NDArray[Any]]) -> None:
+    """Gives inputs other than the image, which are weights and captured constants, their values."""
+    for given in [item for item in graph.input if item.name != INPUT]:
+        graph.input.remove(given)
+        graph.initializer.append(numpy_helper.from_array(values[given.name], given.name))
+
+
+def _replace_erfc(graph: onnx.GraphProto) -> None:
+    """Writes Erfc, which ONNX does not have, as 1 - Erf."""
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        one, erf = f"{node.name}_one", f"{node.name}_erf"
+        graph.initializer.append(numpy_helper.from_array(np.ones([], np.float32), one))
+        nodes.append(helper.make_node("Erf", [node.input[0]], [erf], name=erf))
+        nodes.append(helper.make_node("Sub", [one, erf], list(node.output), name=node.name))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with constants computed and scales and biases merged into convolutions."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        onnx.save(model, path / "model.onnx")
+        options = onnxruntime.SessionOptions()
+        # The level that computes and merges, but keeps to the operators of the standard.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path / "folded.onnx")
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(
+            path / "model.onnx", options, providers=["CPUExecutionProvider"]
+        )
+        folded = onnx.load(path / "folded.onnx")
+    foreign = {node.op_type for node in folded.graph.node if node.domain}
+    if foreign:
+        raise ValueError(
+            f"The optimised graph has operators {', '.join(sorted(foreign))} outside the standard. "
+            "Use the tested version of ONNX Runtime (constraints.txt)."
+        )
+    for node in folded.graph.node:
+        # Merged nodes have none.
+        node.name = node.name or node.output[0]
+    del folded.opset_import[:]
+    folded.opset_import.append(helper.make_opsetid("", OPSET))
+    onnx.checker.check_model(folded, full_check=True)
+    return folded
+
+
+@contextmanager
+def quiet(name: str | None) -> Iterator[None]:
+    """A context in which a logger says nothing: what it would say is checked afterwards."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

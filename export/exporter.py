@@ -1,0 +1,213 @@
+"""One export, from a trained model to a checked ONNX file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export.convert import Converted, to_onnx
+from export.heatmap import METHODS, NONE, Explained
+from export.metadata import describe
+from export.parity import ParityReport, answer_by_keras, compare
+from export.precision import QuantisationReport, accuracy, to_fp16, to_int8
+from export.source import Source, real_images
+from proxy_keras.attribution import Explainer
+from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.graph import FlatClone
+from proxy_keras.subset import Subset
+
+LIMITS: dict[str, tuple[float | None, float | None]] = {
+    "fp32": (1e-5, 1e-4),
+    "fp16": (2e-2, 5e-2),
+    "int8": (None, None),
+}
+"""Largest relative differences of logits and of heatmaps from Keras. Int8 is held to accuracy.
+
+Heatmaps may differ more, for the scaling by their own range enlarges rounding in flat maps.
+"""
+
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        file: The ONNX file.
+        report: The report beside it, JSON.
+        parity: How far it is from Keras.
+        quantisation: What eight bits cost; None for other precisions.
+    """
+
+    file: Path
+    report: Path
+    parity: ParityReport
+    quantisation: QuantisationReport | None
+
+
+def export_model(
+    source: Source,
+    file: Path,
+    *,
+    explain: str = "grad_cam",
+    precision: str = "fp32",
+    target_layer: str | None = None,
+    input_dtype: str = "uint8",
+    images: Sequence[Path] = (),
+    tolerance: float | None = None,
+    max_drop: float = 0.5,
+    calibration_images: int = 256,
+) -> Exported:
+    """Writes a model as one ONNX file that answers with classes and their heatmap.
+
+    Args:
+        source: The model and what is known of it. Int8 needs its data.
+        file: Where the file is to be; its folder is made.
+        explain: A name of `METHODS`, or "none".
+        precision: "fp32", "fp16" or "int8".
+        target_layer: Name of the layer to explain; None: it is found.
+        input_dtype: "uint8" or "float32", the type of the images.
+        images: Image files to check the file on; empty: see `real_images`.
+        tolerance: Largest relative difference from Keras; None: that of `LIMITS`.
+        max_drop: Largest loss of validation accuracy by int8, in percentage points.
+        calibration_images: Number of training images that int8 measures its ranges on.
+
+    Raises:
+        ValueError: An argument has no meaning; the model cannot be exported, or not with this
+            heatmap; or the file differs too much from Keras. No file is written then.
+    """
+    _check(source, explain, precision, target_layer, max_drop, calibration_images)
+    model = _of_fixed_size(source.model, source.image_size)
+    flat = FlatClone(model, inline_blocks=True)
+    target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
+    converted = to_onnx(
+        Explained(flat, layer, explain), flat.model.variables, (*source.image_size, 3), input_dtype
+    )
+    exported, quantisation = converted.model, None
+    if precision == "fp16":
+        exported = to_fp16(converted)
+    elif precision == "int8":
+        exported, quantisation = _quantised(converted, source, max_drop, calibration_images)
+    pictures, what = real_images(source, images)
+    heatmaps = None
+    if explain != NONE:
+        explainer = Explainer(model, explain, target_layer=target_layer)
+        heatmaps = explainer.heatmaps(pictures)
+    parity = _compared(
+        exported,
+        pictures,
+        what,
+        answer_by_keras(model, flat, pictures, heatmaps),
+        LIMITS[precision] if tolerance is None else (tolerance, tolerance),
+    )
+    if not parity.is_passed:
+        raise ValueError(
+            f"The file would differ from Keras by more than is allowed, and was not written.\n"
+            f"{parity}\nLook for layers with huge activations, or allow more: --tolerance X"
+        )
+    details: dict[str, Any] = parity.to_dict()
+    if quantisation is not None:
+        details["quantisation"] = asdict(quantisation)
+    describe(
+        exported,
+        source,
+        explain=explain,
+        target_layer=target,
+        precision=precision,
+        parity=details,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    report = file.with_suffix(".report.json")
+    write_text_atomically(report, json.dumps(details, indent=2) + "\n")
+    write_atomically(file, lambda path: onnx.save(exported, path))
+    return Exported(file, report, parity, quantisation)
+
+
+def _check(
+    source: Source,
+    explain: str,
+    precision: str,
+    target_layer: str | None,
+    max_drop: float,
+    calibration_images: int,
+) -> None:
+    if explain not in (*METHODS, NONE):
+        raise ValueError(
+            f"`explain` must be one of {', '.join((*METHODS, NONE))}. Received: {explain!r}"
+        )
+    if precision not in LIMITS:
+        raise ValueError(f"`precision` must be one of {', '.join(LIMITS)}. Received: {precision!r}")
+    if explain == NONE and target_layer is not None:
+        raise ValueError("explain='none' looks at no layer. Leave the target layer out.")
+    if max_drop < 0:
+        raise ValueError(f"`max_drop` must be >= 0 points. Received: {max_drop}")
+    if calibration_images < 1:
+        raise ValueError(f"`calibration_images` must be >= 1. Received: {calibration_images}")
+    if precision == "int8" and source.data is None:
+        raise ValueError(
+            "int8 is calibrated on training images and held to its accuracy on validation images. "
+            "Export a run folder, or give the data: --data SRC"
+        )
+
+
+def _of_fixed_size(model: keras.Model, size: tuple[int, int]) -> keras.Model:
+    """The model for images of this size, where it takes any."""
+    if None not in model.input_shape[1:]:
+        return model
+    images = keras.Input((*size, 3), name="images")
+    return keras.Model(images, model(images), name=model.name)
+
+
+def _quantised(
+    converted: Converted, source: Source, max_drop: float, calibration_images: int
+) -> tuple[onnx.ModelProto, QuantisationReport]:
+    if source.data is None:
+        raise ValueError("int8 needs the data of the model.")
+    train, val = source.data.train, source.data.val
+    # Spread over the split, whose order is that of its classes.
+    count = min(calibration_images, len(train))
+    chosen = np.unique(np.linspace(0, len(train) - 1, count).round().astype(np.int64))
+    small = to_int8(converted, (images for images, _ in _batches(train, chosen)))
+    report = QuantisationReport(
+        calibration_images=len(chosen),
+        validation_images=len(val),
+        accuracy_fp32=accuracy(converted.model, _batches(val)),
+        accuracy_int8=accuracy(small, _batches(val)),
+    )
+    if report.drop > max_drop:
+        raise ValueError(
+            f"{report}. That is {report.drop:.2f} points lost, more than {max_drop:g}; no file was "
+            "written. Use --precision fp32 or fp16, or allow more: --max-drop POINTS"
+        )
+    return small, report
+
+
+def _batches(
+    subset: Subset, positions: NDArray[np.int64] | None = None
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    for _, images, labels in subset.originals(_BATCH, positions).as_numpy_iterator():
+        yield images.astype(np.uint8), labels
+
+
+def _compared(
+    model: onnx.ModelProto,
+    images: NDArray[np.uint8],
+    what: str,
+    reference: Any,
+    limits: tuple[float | None, float | None],
+) -> ParityReport:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        onnx.save(model, file)
+        return compare(file, images, reference, what=what, limit=limits[0], heatmap_limit=limits[1])

@@ -1,0 +1,145 @@
+"""Writes the heatmap of the predicted class as plain forward operations, which ONNX has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from export.vjp import Head
+from proxy_keras import heatmaps
+from proxy_keras.attribution.grad_cam import GradCAM
+from proxy_keras.attribution.grad_cam_plus_plus import GradCAMPlusPlus
+from proxy_keras.attribution.hires_cam import HiResCAM
+from proxy_keras.attribution.layer_cam import LayerCAM
+from proxy_keras.attribution.layer_score_cam import LayerScoreCAM
+from proxy_keras.attribution.linear_head import LinearHead
+from proxy_keras.attribution.method import GradientMethod, Method
+from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.target import Score, Target, make_target
+from proxy_keras.graph import FlatClone
+
+NONE = "none"
+"""Explain nothing: the file answers with classes alone."""
+
+
+class ForwardNetwork(Network):
+    """A network whose gradient at the target layer is computed without a gradient tape.
+
+    Args:
+        flat: The classifier.
+        target: The target layer's output [B, h, w, D], a tensor of `flat`.
+
+    Raises:
+        ValueError: A layer after the target layer has no closed-form derivative here.
+    """
+
+    def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
+        super().__init__(flat, target)
+        self._differentiable = Head(flat, target)
+
+    def gradients(
+        self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The logits and the score's gradient; see `Network`."""
+        logits, pull_back = self._differentiable(activations, rest)
+        return logits, pull_back(target(logits).gradient(logits))
+
+
+class BatchedLayerScoreCAM(LayerScoreCAM):
+    """Layer-Score-CAM for a batch whose size is known only when the file is used."""
+
+    def _by_passes(
+        self,
+        network: Network,
+        activations: tf.Tensor,
+        rest: list[tf.Tensor],
+        logits: tf.Tensor,
+        score: Score,
+    ) -> tf.Tensor:
+        batch = tf.shape(activations)[0]
+        height, width, channels = activations.shape[1:]
+        parts = []
+        # Unrolled: a few copies of the head, which share its weights, instead of a loop, which
+        # not every runtime of ONNX files has.
+        for start in range(0, channels, self.chunk_size):
+            # [B, m, h, w, 1]
+            masks = heatmaps.normalise(activations[..., start : start + self.chunk_size])
+            masks = tf.transpose(masks, [0, 3, 1, 2])[..., tf.newaxis]
+            count = masks.shape[1]
+            changed = tf.reshape(activations[:, tf.newaxis] * masks, [-1, height, width, channels])
+            owners = _owners(batch, count)
+            answers = network.answer(changed, [tf.gather(tensor, owners) for tensor in rest])
+            parts.append(tf.reshape(self.weigh(score, answers, logits, owners), [-1, count]))
+        return tf.concat(parts, axis=1)
+
+    def _in_closed_form(
+        self, head: LinearHead, activations: tf.Tensor, logits: tf.Tensor, score: Score
+    ) -> tf.Tensor:
+        channels, classes = activations.shape[-1], logits.shape[-1]
+        answers = self.linear_answers(activations, logits, head)
+        weights = self.weigh(
+            score,
+            tf.reshape(answers, [-1, classes]),
+            logits,
+            _owners(tf.shape(activations)[0], channels),
+        )
+        return tf.reshape(weights, [-1, channels])
+
+
+def _owners(batch: tf.Tensor, count: int) -> tf.Tensor:
+    """[batch * count] int32: 0 `count` times, then 1, and so on."""
+    return tf.reshape(tf.tile(tf.range(batch)[:, tf.newaxis], [1, count]), [-1])
+
+
+METHODS: dict[str, type[Method]] = {
+    "grad_cam": GradCAM,
+    "grad_cam_plus_plus": GradCAMPlusPlus,
+    "layer_cam": LayerCAM,
+    "hires_cam": HiResCAM,
+    "layer_score_cam": BatchedLayerScoreCAM,
+}
+"""What an exported file can answer beside the classes."""
+
+
+class Explained:
+    """A classifier and its heatmap as one function of images.
+
+    Args:
+        flat: The classifier.
+        target: The target layer's output, a tensor of `flat`; None: no heatmap.
+        explain: A name of `METHODS`, or "none".
+
+    Raises:
+        ValueError: The layers after the target layer cannot be differentiated in closed form.
+    """
+
+    def __init__(self, flat: FlatClone, target: keras.KerasTensor | None, explain: str) -> None:
+        self._flat = flat
+        self._method: Method | None = None
+        if target is not None and explain != NONE:
+            self._method = METHODS[explain]()
+            needs_gradient = isinstance(self._method, GradientMethod)
+            self._network = (ForwardNetwork if needs_gradient else Network)(flat, target)
+
+    def __call__(self, images: tf.Tensor) -> dict[str, Any]:
+        """What the file answers.
+
+        Args:
+            images: [B, H, W, 3] float32.
+
+        Returns:
+            `logits` [B, K], `probabilities` [B, K] and, if something is explained, `heatmap`
+            [B, h, w] in [0, 1] of the predicted class; all float32.
+        """
+        if self._method is None:
+            logits = self._flat.model(images, training=False)
+            return {"logits": logits, "probabilities": self._flat.probabilities(logits)}
+        target = make_target("predicted", tf.zeros([0], tf.int32))
+        logits, raw = self._method(self._network, images, target)
+        return {
+            "logits": logits,
+            "probabilities": self._flat.probabilities(logits),
+            "heatmap": heatmaps.normalise(raw),
+        }

@@ -1,0 +1,5 @@
+"""The gradient of a classifier's head, written in operations that convert to ONNX."""
+
+from export.vjp.head import Head
+
+__all__ = ["Head"]

@@ -1,0 +1,295 @@
+"""Rules of the activation functions, from their closed-form derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import activations, layers
+
+from export.vjp.rule import Pullback, Rule
+
+# (input x, output y, options) -> dy/dx, elementwise. At a kink they take the side that TensorFlow's
+# gradient takes. Branches are mixed by masks of 0 and 1, as tf2onnx converts `where`, so neither
+# branch may overflow where the other counts.
+Derivative = Callable[..., Any]
+
+_GELU_CUBIC = 0.044715
+_SELU_SCALE = 1.0507009873554805
+_SELU_ALPHA = 1.6732632423543772
+
+
+def linear(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return tf.ones_like(x)
+
+
+def relu(
+    x: tf.Tensor,
+    y: tf.Tensor,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> tf.Tensor:
+    if negative_slope and max_value is None and threshold == 0:
+        return leaky_relu(x, y, negative_slope)
+    active = x > threshold
+    if max_value is not None:
+        # Keras calls TensorFlow's ReLU6 here, which is flat at its limit; its clip is not.
+        is_relu6 = max_value == 6 and threshold == 0
+        active = tf.logical_and(active, x < max_value if is_relu6 else x <= max_value)
+    return _mask(active) + negative_slope * _mask(x < threshold)
+
+
+def relu6(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return relu(x, y, max_value=6.0)
+
+
+def leaky_relu(x: tf.Tensor, y: tf.Tensor, negative_slope: float = 0.2) -> tf.Tensor:
+    return _mask(x > 0) + negative_slope * _mask(x <= 0)
+
+
+def elu(x: tf.Tensor, y: tf.Tensor, alpha: float = 1.0) -> tf.Tensor:
+    return _mask(x > 0) + alpha * _mask(x <= 0) * tf.exp(tf.minimum(x, 0.0))
+
+
+def selu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    # By the output's sign, as in TensorFlow: of the smallest negative numbers it is zero.
+    decay = _SELU_ALPHA * tf.exp(tf.minimum(x, 0.0))
+    return _SELU_SCALE * (_mask(y >= 0) + _mask(y < 0) * decay)
+
+
+def gelu(x: tf.Tensor, y: tf.Tensor, approximate: bool = False) -> tf.Tensor:
+    """Hendrycks and Gimpel, Gaussian Error Linear Units (2016)."""
+    if approximate:
+        factor = math.sqrt(2 / math.pi)
+        tanh = tf.tanh(factor * x * (1 + _GELU_CUBIC * x * x))
+        slope = factor * (1 + 3 * _GELU_CUBIC * x * x)
+        return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * slope
+    cumulative = 0.5 * (1 + tf.math.erf(x / math.sqrt(2)))
+    return cumulative + x * tf.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def silu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    sigmoid_x = tf.sigmoid(x)
+    return sigmoid_x * (1 + x * (1 - sigmoid_x))
+
+
+def sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return y * (1 - y)
+
+
+def log_sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return tf.sigmoid(-x)
+
+
+def hard_sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return relu6(x + 3.0, y) / 6.0
+
+
+def hard_silu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return activations.hard_sigmoid(x) + x * hard_sigmoid(x, y)
+
+
+def hard_tanh(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return clip(x, y, -1.0, 1.0)
+
+
+def clip(x: tf.Tensor, y: tf.Tensor, x_min: float, x_max: float) -> tf.Tensor:
+    return _mask(tf.logical_and(x >= x_min, x <= x_max))
+
+
+def tanh(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return 1 - y * y
+
+
+def tanh_shrink(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return tf.square(tf.tanh(x))
+
+
+def softplus(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return tf.sigmoid(x)
+
+
+def softsign(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return 1 / tf.square(1 + tf.abs(x))
+
+
+def exponential(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return y
+
+
+def mish(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Misra, Mish: A Self Regularized Non-Monotonic Activation Function (2019)."""
+    gate = tf.tanh(tf.math.softplus(x))
+    return gate + x * tf.sigmoid(x) * (1 - gate * gate)
+
+
+def squareplus(x: tf.Tensor, y: tf.Tensor, b: float = 4) -> tf.Tensor:
+    return 0.5 * (1 + x / tf.sqrt(x * x + b))
+
+
+def negative(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return -tf.ones_like(x)
+
+
+def square(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return 2 * x
+
+
+def square_root(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return 0.5 / y
+
+
+def _mask(condition: tf.Tensor) -> tf.Tensor:
+    return tf.cast(condition, tf.float32)
+
+
+def elementwise(derivative: Derivative, *options: str) -> Rule:
+    """The rule of a function that treats each value by itself.
+
+    Args:
+        derivative: Its derivative.
+        options: Names of the layer's attributes that the derivative takes.
+
+    Returns:
+        A rule for a layer, an operation or, without options, a plain function.
+    """
+
+    def rule(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+        y = function(x)
+        values = {option: getattr(function, option) for option in options}
+        return y, lambda gradient: (gradient * derivative(x, y, **values),)
+
+    return rule
+
+
+def softmax(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+    """Rule of the softmax over one or several axes."""
+    axis = _axis(function)
+    y = function(x)
+
+    def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor]:
+        shared = tf.reduce_sum(gradient * y, axis=axis, keepdims=True)
+        return (y * (gradient - shared),)
+
+    return y, pullback
+
+
+def log_softmax(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+    """Rule of the logarithm of the softmax."""
+    axis = _axis(function)
+    y = function(x)
+
+    def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor]:
+        shared = tf.reduce_sum(gradient, axis=axis, keepdims=True)
+        return (gradient - tf.exp(y) * shared,)
+
+    return y, pullback
+
+
+def prelu(layer: layers.PReLU, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+    """Rule of the ReLU with a learned negative slope, flat at zero as Keras computes it.
+
+    Source: He et al., Delving Deep into Rectifiers (2015).
+    """
+    slope = tf.convert_to_tensor(layer.alpha)
+    return layer(x), lambda g: (g * (_mask(x > 0) + slope * _mask(x < 0)),)
+
+
+def _axis(function: Any) -> int | list[int]:
+    """The axes of a softmax: those of the layer or operation, the last one of a plain function."""
+    axis = getattr(function, "axis", -1)
+    if axis is None:
+        raise NotImplementedError("it normalises over the batch, too (axis=None)")
+    return list(axis) if isinstance(axis, (list, tuple)) else int(axis)
+
+
+# Functions with their default options, as layers take them for `activation`.
+ACTIVATIONS: dict[Callable[..., Any], Rule] = {
+    activations.linear: elementwise(linear),
+    activations.relu: elementwise(relu),
+    activations.relu6: elementwise(relu6),
+    activations.leaky_relu: elementwise(leaky_relu),
+    activations.elu: elementwise(elu),
+    activations.selu: elementwise(selu),
+    activations.gelu: elementwise(gelu),
+    activations.silu: elementwise(silu),
+    activations.sigmoid: elementwise(sigmoid),
+    activations.log_sigmoid: elementwise(log_sigmoid),
+    activations.hard_sigmoid: elementwise(hard_sigmoid),
+    activations.hard_silu: elementwise(hard_silu),
+    activations.hard_tanh: elementwise(hard_tanh),
+    activations.tanh: elementwise(tanh),
+    activations.tanh_shrink: elementwise(tanh_shrink),
+    activations.softplus: elementwise(softplus),
+    activations.softsign: elementwise(softsign),
+    activations.squareplus: elementwise(squareplus),
+    activations.exponential: elementwise(exponential),
+    activations.mish: elementwise(mish),
+    activations.softmax: softmax,
+    activations.log_softmax: log_softmax,
+}
+
+ACTIVATION_LAYERS: dict[type[keras.Operation], Rule] = {
+    layers.ReLU: elementwise(relu, "negative_slope", "max_value", "threshold"),
+    layers.LeakyReLU: elementwise(leaky_relu, "negative_slope"),
+    layers.PReLU: prelu,
+    layers.ELU: elementwise(elu, "alpha"),
+    layers.Softmax: softmax,
+}
+
+ACTIVATION_OPERATIONS: dict[str, Rule] = {
+    "Relu": elementwise(relu),
+    # What `keras.activations.relu` records; `keras.ops.relu` records "Relu".
+    "ReLU": elementwise(relu, "negative_slope", "max_value", "threshold"),
+    "Relu6": elementwise(relu6),
+    "LeakyRelu": elementwise(leaky_relu, "negative_slope"),
+    "Elu": elementwise(elu, "alpha"),
+    "Selu": elementwise(selu),
+    "Gelu": elementwise(gelu, "approximate"),
+    "Silu": elementwise(silu),
+    "Sigmoid": elementwise(sigmoid),
+    "LogSigmoid": elementwise(log_sigmoid),
+    "HardSigmoid": elementwise(hard_sigmoid),
+    "HardSilu": elementwise(hard_silu),
+    "HardTanh": elementwise(hard_tanh),
+    "Tanh": elementwise(tanh),
+    "TanhShrink": elementwise(tanh_shrink),
+    "Softplus": elementwise(softplus),
+    "Softsign": elementwise(softsign),
+    "Squareplus": elementwise(squareplus, "b"),
+    "Exp": elementwise(exponential),
+    "Mish": elementwise(mish),
+    "Softmax": softmax,
+    "LogSoftmax": log_softmax,
+    "Clip": elementwise(clip, "x_min", "x_max"),
+    "Negative": elementwise(negative),
+    "Square": elementwise(square),
+    "Sqrt": elementwise(square_root),
+}
+
+
+def activate(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+    """The output of a layer's activation, and its pullback.
+
+    Args:
+        function: What the layer holds as `activation`: a function, or another layer.
+        x: Its input.
+
+    Raises:
+        NotImplementedError: The function has no rule.
+    """
+    rule = ACTIVATION_LAYERS.get(type(function)) or ACTIVATIONS.get(function)
+    if rule is None:
+        known = ", ".join(sorted(known.__name__ for known in ACTIVATIONS))
+        name = getattr(function, "__name__", type(function).__name__)
+        raise NotImplementedError(f"its activation is {name}; those known are {known}")
+    return rule(function, x)
+
+
+def activation(layer: layers.Activation, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
+    """Rule of the layer that is nothing but its activation."""
+    return activate(layer.activation, x)

@@ -1,0 +1,174 @@
+"""Walks the part of a classifier after its target layer, forwards and back, in forward operations.
+
+Reverse-mode differentiation by hand: the gradients that TensorFlow records do not convert to ONNX.
+
+Source: Griewank and Walther, Evaluating Derivatives (2nd ed. 2008), chapter 3.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from export.vjp.registry import known_kinds, rule_of
+from export.vjp.rule import Pullback, Rule
+from proxy_keras.graph import FlatClone, frontier, nodes_to, original_of
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One call of a layer on the way, with the symbolic tensors as its arguments."""
+
+    operation: keras.Operation
+    rule: Rule
+    arguments: tuple[Any, ...]
+    output: keras.KerasTensor
+
+
+class Head:
+    """Logits from the activations of the target layer, and any vector-Jacobian product of that.
+
+    Each layer has a rule, so that the walk consists of operations that tf2onnx converts at opset
+    17, with a batch of any size. It takes the weights as they are when it is called.
+
+    Args:
+        flat: The classifier.
+        target: The target layer's output [B, h, w, D], a tensor of `flat`.
+
+    Raises:
+        ValueError: A layer between target and logits has no rule, or is called in a way that its
+            rule does not know; or the logits do not depend on `target`.
+    """
+
+    def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
+        self._target_name = flat.name_of(target)
+        self._output = flat.output
+        self._cut = [target, *frontier(target, flat.output)]
+        given = [id(tensor) for tensor in self._cut]
+        self._steps = [self._step(node) for node in nodes_to(flat.output, stop=given)]
+        self._check_by_tracing()
+
+    def __call__(
+        self, activations: tf.Tensor, rest: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        """Logits, and their pullback to the activations.
+
+        Args:
+            activations: [B, h, w, D] float32.
+            rest: What else the logits need, as `Network.cut` gives it.
+
+        Returns:
+            Logits [B, K], and a function from a gradient of a score with respect to them, [B, K],
+            to the score's gradient with respect to `activations`, [B, h, w, D].
+        """
+        values = {id(t): value for t, value in zip(self._cut, [activations, *rest], strict=True)}
+        pullbacks: list[Pullback] = []
+        for step in self._steps:
+            output, pullback = self._applied(step, _filled(step.arguments, values))
+            values[id(step.output)] = output
+            pullbacks.append(pullback)
+
+        def pullback_of_head(gradient: tf.Tensor) -> tf.Tensor:
+            return self._walk_back(pullbacks, gradient)
+
+        return values[id(self._output)], pullback_of_head
+
+    def _walk_back(self, pullbacks: list[Pullback], gradient: tf.Tensor) -> tf.Tensor:
+        target, *frontier_tensors = self._cut
+        constants = {id(tensor) for tensor in frontier_tensors}
+        gradients = {id(self._output): gradient}
+        for step, pullback in zip(reversed(self._steps), reversed(pullbacks), strict=True):
+            # All that came after this step has added its part by now.
+            parts = pullback(gradients.pop(id(step.output)))
+            for argument, part in zip(tree.flatten(step.arguments), parts, strict=False):
+                if isinstance(argument, keras.KerasTensor) and id(argument) not in constants:
+                    known = gradients.get(id(argument))
+                    gradients[id(argument)] = part if known is None else known + part
+        return gradients[id(target)]
+
+    def _applied(self, step: _Step, arguments: tuple[Any, ...]) -> tuple[tf.Tensor, Pullback]:
+        try:
+            return step.rule(original_of(step.operation), *arguments)
+        except NotImplementedError as error:
+            raise self._refusal(step.operation, str(error)) from error
+
+    def _check_by_tracing(self) -> None:
+        """Lets each rule see the shapes and settings that it will meet."""
+
+        def walk(activations: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
+            logits, pullback = self(activations, list(rest))
+            return pullback(tf.ones_like(logits))
+
+        specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in self._cut]
+        tf.function(walk, autograph=False).get_concrete_function(*specs)
+
+    def _step(self, node: Any) -> _Step:
+        operation = node.operation
+        rule = rule_of(operation)
+        if rule is None:
+            raise self._refusal(operation, _why_unknown(operation))
+        if getattr(original_of(operation), "data_format", None) == "channels_first":
+            raise self._refusal(operation, "its data_format is channels_first")
+        for tensor in [*node.input_tensors, *node.outputs]:
+            if None in tensor.shape[1:]:
+                raise self._refusal(
+                    operation,
+                    f"its input or output {list(tensor.shape)} has no fixed size; build the model "
+                    "for one image size",
+                )
+        if len(node.outputs) != 1:
+            raise self._refusal(operation, f"it has {len(node.outputs)} outputs")
+        return _Step(operation, rule, self._arguments(node, rule), node.outputs[0])
+
+    def _arguments(self, node: Any, rule: Rule) -> tuple[Any, ...]:
+        """What the rule gets of a call's arguments; those that say nothing are left out."""
+        operation = original_of(node.operation)
+        call = inspect.signature(operation.call).bind(*node.arguments.args, **node.arguments.kwargs)
+        said = {
+            name: value
+            for name, value in call.arguments.items()
+            if value is not None and (name != "training" or value)
+        }
+        call.arguments = said
+        reason = f"it is called with the arguments {', '.join(said)}"
+        if call.kwargs:
+            raise self._refusal(node.operation, reason)
+        try:
+            inspect.signature(rule).bind(operation, *call.args)
+        except TypeError as error:
+            raise self._refusal(node.operation, reason) from error
+        return call.args
+
+    def _refusal(self, operation: keras.Operation, reason: str) -> ValueError:
+        original = original_of(operation)
+        return ValueError(
+            f"The heatmap needs the gradient through '{original.name}' "
+            f"({type(original).__name__}), which lies between the target layer "
+            f"'{self._target_name}' and the logits, but {reason}. Choose a --target-layer after "
+            "it, or --explain none."
+        )
+
+
+def _why_unknown(operation: keras.Operation) -> str:
+    kinds, operations = known_kinds()
+    if type(original_of(operation)).__name__ in kinds:
+        return "it is, or holds, code that is not Keras' own"
+    return (
+        f"that kind has no rule. Layers with one: {', '.join(kinds)}. Operations with one: "
+        f"{', '.join(operations)}"
+    )
+
+
+def _filled(arguments: tuple[Any, ...], values: dict[int, tf.Tensor]) -> tuple[Any, ...]:
+    def value_of(argument: Any) -> Any:
+        is_symbolic = isinstance(argument, keras.KerasTensor)
+        return values[id(argument)] if is_symbolic else argument
+
+    filled: tuple[Any, ...] = tree.map_structure(value_of, arguments)
+    return filled

@@ -1,0 +1,62 @@
+"""Opens a trained model, out of a run folder or a `.keras` file, with the names of its classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model as it was saved.
+
+    Attributes:
+        model: The model, not compiled.
+        classes: Class names by class id; None where they are not known.
+        file: The `.keras` file.
+        run: The run folder that the file lies in; None for a file on its own.
+    """
+
+    model: keras.Model
+    classes: list[str] | None
+    file: Path
+    run: Path | None
+
+
+def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
+    """The model that a path names.
+
+    Args:
+        path: A run folder, whose `model.keras` is meant, or a `.keras` file.
+        labels: JSON file of class names, a list or a dictionary by class id; None: that of the run.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no Keras model, or the names do not belong to it.
+    """
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file} does not exist. Give the folder of a finished run, or a FILE.keras."
+        )
+    model = keras.saving.load_model(file, compile=False)
+    run = file.parent if (file.parent / "config.json").is_file() else None
+    if labels is None and run is not None and (run / "labels.json").is_file():
+        labels = run / "labels.json"
+    classes = None if labels is None else _class_names(labels, model.output_shape[-1])
+    return SavedModel(model, classes, file, run)
+
+
+def _class_names(labels: Path, count: int) -> list[str]:
+    names = json.loads(labels.read_text(encoding="utf-8"))
+    if isinstance(names, dict):
+        names = [names[str(number)] for number in range(len(names))]
+    if len(names) != count:
+        raise ValueError(
+            f"{labels} names {len(names)} classes, but the model answers {count}. Give the file "
+            "that belongs to the model."
+        )
+    return [str(name) for name in names]
