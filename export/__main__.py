@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export.exporter import LIMITS, export_model
 from export.heatmap import METHODS, NONE
+from export.held_out import write_images
 from export.kserve import STORAGE_URI, write_inference_service
 from export.source import open_source
 from export.triton import write_model_repository
@@ -72,10 +73,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", metavar="NAME", help="name of the model in the file")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON: class names by class id")
     parser.add_argument(
-        "--data", metavar="SRC", help="data of a FILE.keras, for int8: digits, ROOT, npz:FILE, ..."
+        "--data", metavar="SRC", help="data of a FILE.keras: digits, ROOT, npz:FILE, ..."
     )
     parser.add_argument(
         "--image-size", type=int, metavar="P", help="side in pixels, for models that take any"
+    )
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        metavar="DIR",
+        help="write the test images as DIR/CLASS/*.png, for serve.predict",
     )
     parser.add_argument(
         "--triton", type=Path, metavar="DIR", help="add the file to a Triton model repository"
@@ -113,17 +120,17 @@ def run(given: argparse.Namespace) -> None:
     """
     if given.out.suffix != ".onnx":
         raise ValueError(f"--out must end in .onnx. Received: {given.out}")
-    if given.precision != "int8" and given.data is not None:
-        raise ValueError("--data is read for --precision int8 only. Leave it out.")
     source = open_source(
         given.model,
         name=given.name,
         labels=given.labels,
         image_size=given.image_size,
         data=given.data,
-        needs_data=given.precision == "int8" or not given.images,
+        needs_data=given.precision == "int8" or not given.images or given.held_out is not None,
         progress=not given.quiet,
     )
+    if given.held_out is not None and source.data is None:
+        raise ValueError("--held-out writes test images. Export a run folder, or give --data SRC")
     exported = export_model(
         source,
         given.out,
@@ -141,6 +148,9 @@ def run(given: argparse.Namespace) -> None:
         lines.append(str(exported.quantisation))
     size = os.path.getsize(exported.file) / 1e6
     lines.append(f"written: {exported.file} ({size:.1f} MB), {exported.report}")
+    if given.held_out is not None and source.data is not None:
+        count = write_images(source.data.test, given.held_out)
+        lines.append(f"held-out images: {count} in {given.held_out}")
     if given.triton is not None:
         lines.append(f"Triton: {write_model_repository(exported.file, given.triton)}")
     if given.kserve is not None:

@@ -41,26 +41,25 @@ class Converted:
 
     Attributes:
         model: The graph.
-        cut: Names of the tensors at which the features end and the head begins: the target
-            layer's output and what else the head needs; where nothing is explained, what enters
-            the last layer.
+        features: Names of the nodes that compute the target layer's output and what else the head
+            needs; where nothing is explained, all before the last layer.
     """
 
     model: onnx.ModelProto
-    cut: tuple[str, ...]
+    features: frozenset[str]
 
     @property
-    def head(self) -> set[str]:
-        """Names of the nodes after the cut."""
-        makers = {output: node for node in self.model.graph.node for output in node.output}
-        features: set[str] = set()
-        waiting = [makers[name] for name in self.cut]
-        while waiting:
-            node = waiting.pop()
-            if node.name not in features:
-                features.add(node.name)
-                waiting.extend(makers[name] for name in node.input if name in makers)
-        return {node.name for node in self.model.graph.node} - features
+    def head(self) -> list[str]:
+        """Names of the nodes after the features."""
+        return [node.name for node in self.model.graph.node if node.name not in self.features]
+
+    @property
+    def cut(self) -> list[str]:
+        """Names of the tensors that the head reads of the features."""
+        nodes = self.model.graph.node
+        made = {o for node in nodes if node.name in self.features for o in node.output}
+        read = {i for node in nodes if node.name not in self.features for i in node.input}
+        return sorted(made & read)
 
 
 def to_onnx(
@@ -118,22 +117,34 @@ def to_onnx(
             f"ONNX has no counterpart of {', '.join(sorted(unknown))}, which the model uses. Use "
             "other layers, or another --explain method."
         )
-    cut = _outputs_of_features(model.graph)
+    outputs = _outputs_of_features(model.graph)
     folded = _folded(model)
-    return Converted(folded, cut or _inputs_of_logits(folded.graph))
+    return Converted(folded, _before(outputs or _inputs_of_logits(folded.graph), folded.graph))
 
 
-def _outputs_of_features(graph: onnx.GraphProto) -> tuple[str, ...]:
+def _outputs_of_features(graph: onnx.GraphProto) -> set[str]:
     """The tensors by which the head depends on the model that computes the features."""
     inside = [node for node in graph.node if node.name.startswith(FEATURES)]
     made = {output for node in inside for output in node.output}
     read = {i for node in graph.node if not node.name.startswith(FEATURES) for i in node.input}
-    return tuple(sorted(made & read))
+    return made & read
 
 
-def _inputs_of_logits(graph: onnx.GraphProto) -> tuple[str, ...]:
-    made = {output: node for node in graph.node for output in node.output}
-    return tuple(name for name in made["logits"].input if name in made)
+def _inputs_of_logits(graph: onnx.GraphProto) -> set[str]:
+    return next(set(node.input) for node in graph.node if "logits" in node.output)
+
+
+def _before(tensors: set[str], graph: onnx.GraphProto) -> frozenset[str]:
+    """Names of the nodes that compute these tensors, as far as they are still there."""
+    makers = {output: node for node in graph.node for output in node.output}
+    found: set[str] = set()
+    waiting = [makers[name] for name in tensors if name in makers]
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found:
+            found.add(node.name)
+            waiting.extend(makers[name] for name in node.input if name in makers)
+    return frozenset(found)
 
 
 def _set_values(graph: onnx.GraphProto, values: Mapping[str, NDArray[Any]]) -> None:

@@ -55,7 +55,7 @@ def to_fp16(converted: Converted) -> onnx.ModelProto:
     Args:
         converted: A float32 model; not modified.
     """
-    model, cut = converted.model, list(converted.cut)
+    model, cut = converted.model, converted.cut
     parts = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
     outputs = [output.name for output in model.graph.output]
     features = parts.extract_model([INPUT], cut)
@@ -107,7 +107,7 @@ def to_int8(converted: Converted, batches: Iterator[NDArray[np.uint8]]) -> onnx.
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 # It takes hardly any time, and logits and heatmaps would lose most there.
-                nodes_to_exclude=sorted(converted.head),
+                nodes_to_exclude=converted.head,
             )
         quantised = onnx.load(path / "int8.onnx")
     onnx.checker.check_model(quantised, full_check=True)

@@ -44,8 +44,9 @@ def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
         )
     model = keras.saving.load_model(file, compile=False)
     run = file.parent if (file.parent / "config.json").is_file() else None
-    if labels is None and run is not None and (run / "labels.json").is_file():
-        labels = run / "labels.json"
+    beside = file.parent / "labels.json"
+    if labels is None and (path.is_dir() or run is not None) and beside.is_file():
+        labels = beside
     classes = None if labels is None else _class_names(labels, model.output_shape[-1])
     return SavedModel(model, classes, file, run)
 

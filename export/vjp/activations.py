@@ -40,6 +40,8 @@ def relu(
         # Keras calls TensorFlow's ReLU6 here, which is flat at its limit; its clip is not.
         is_relu6 = max_value == 6 and threshold == 0
         active = tf.logical_and(active, x < max_value if is_relu6 else x <= max_value)
+    if not negative_slope:
+        return _mask(active)
     return _mask(active) + negative_slope * _mask(x < threshold)
 
 
@@ -62,12 +64,14 @@ def selu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def gelu(x: tf.Tensor, y: tf.Tensor, approximate: bool = False) -> tf.Tensor:
-    """Hendrycks and Gimpel, Gaussian Error Linear Units (2016)."""
+    """Derivative of the GELU. Source: Hendrycks and Gimpel (2016)."""
     if approximate:
+        # No "0.5 * x": ONNX Runtime 1.31 would merge it with that of the function itself, take both
+        # away when it fuses the function, and then refuse the file.
         factor = math.sqrt(2 / math.pi)
         tanh = tf.tanh(factor * x * (1 + _GELU_CUBIC * x * x))
-        slope = factor * (1 + 3 * _GELU_CUBIC * x * x)
-        return 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * slope
+        half_slope = 0.5 * factor + 1.5 * factor * _GELU_CUBIC * tf.square(x)
+        return 0.5 + 0.5 * tanh + x * (1 - tanh * tanh) * half_slope
     cumulative = 0.5 * (1 + tf.math.erf(x / math.sqrt(2)))
     return cumulative + x * tf.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
@@ -122,7 +126,7 @@ def exponential(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def mish(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Misra, Mish: A Self Regularized Non-Monotonic Activation Function (2019)."""
+    """Derivative of Mish. Source: Misra, A Self Regularized Activation Function (2019)."""
     gate = tf.tanh(tf.math.softplus(x))
     return gate + x * tf.sigmoid(x) * (1 - gate * gate)
 

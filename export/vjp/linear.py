@@ -18,7 +18,9 @@ def dense(layer: layers.Dense, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
     kernel = tf.convert_to_tensor(layer.kernel)
 
     def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor]:
-        return (tf.matmul(gradient, kernel, transpose_b=True),)
+        # The gradient is turned, not the kernel, whose transpose the file would hold, too.
+        product = tf.matmul(kernel, gradient, transpose_b=True)
+        return (tf.linalg.matrix_transpose(product),)
 
     return finish(layer, tf.matmul(x, kernel), pullback)
 

@@ -61,7 +61,7 @@ def _cells(
     x: tf.Tensor, rows: Windows, columns: Windows, offsets: list[tuple[int, int]]
 ) -> tf.Tensor:
     """Each window's cells, [B, rows.count, columns.count, D, offsets]."""
-    # The lowest number, because tf2onnx' arithmetic would turn minus infinity into "not a number".
+    # Lower than any activation, so that padding is never the largest.
     padding = [[0, 0], rows.padded, columns.padded, [0, 0]]
     padded = tf.pad(x, padding, constant_values=x.dtype.min)
     cells = [
