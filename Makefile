@@ -20,7 +20,7 @@ endif
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format lock clean
+.PHONY: help setup demo test bench lint browser format lock clean
 
 help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
@@ -58,7 +58,16 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# The server's page is tested in a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "Chromium is needed for the tests of the page (Debian, Ubuntu: apt install chromium)." >&2; exit 2; \
+	fi
+
+test: lint browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: setup
@@ -84,4 +93,4 @@ lock:
 clean:
 	rm -rf $(VENV) .lock-venv build dist proxy_attention_keras.egg-info \
 		.pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
-	find proxy_keras tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find proxy_keras export serve tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.demo`: plain training, proxies and their control on decoy_digits."""
+"""`python -m proxy_keras.demo`: plain training, proxies, their control, and the model in use."""
 
 from __future__ import annotations
 
@@ -37,22 +37,39 @@ def command(arm: str, out: Path) -> list[str]:
     return ["-m", "proxy_keras.train", *options.split(), "--out", str(out / arm), "--resume"]
 
 
+def serving(out: Path) -> dict[str, list[str]]:
+    """The words of the commands that put the model with proxies into use, by what they do."""
+    file, pictures, used = out / "proxy.onnx", out / "held_out", out / "predictions"
+    return {
+        "one ONNX file that explains itself": [
+            *("-m", "export", str(out / "proxy"), "--out", str(file)),
+            *("--held-out", str(pictures)),
+        ],
+        "that file on the held-out images, without TensorFlow": [
+            *("-m", "serve.predict", str(file), str(pictures), "--quiet"),
+            *("--json", str(used / "answers.json"), "--overlay", str(used / "overlays")),
+        ],
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains the three arms, and prints a table of them and where the pictures are."""
+    """Trains the arms, puts one of them into use, and tells of both."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_keras.demo",
         description="Digits in clutter, with a patch that tells of the class in training only: "
-        "trained plainly, with proxies, and with random masks.",
+        "trained plainly, with proxies, and with random masks; then one of the models as an ONNX "
+        "file, on the held-out images.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR")
     out: Path = parser.parse_args(arguments).out
-    for arm in ARMS:
-        words = command(arm, out)
-        print(f"\n=== {ARMS[arm].title}\n$ python {shlex.join(words)}", flush=True)
+    jobs = {ARMS[arm].title: command(arm, out) for arm in ARMS} | serving(out)
+    for title, words in jobs.items():
+        print(f"\n=== {title}\n$ python {shlex.join(words)}", flush=True)
         code = subprocess.run([sys.executable, *words], check=False).returncode
         if code != 0:
             return code
     print(table(out))
+    print(in_use(out))
     return 0
 
 
@@ -78,6 +95,22 @@ def table(out: Path) -> str:
         f"TensorBoard: tensorboard --logdir {out}",
     ]
     return "\n".join(lines)
+
+
+def in_use(out: Path) -> str:
+    """What came out of serving, beside what Keras said, for the screen."""
+    answers = json.loads((out / "predictions" / "answers.json").read_text(encoding="utf-8"))
+    metrics = json.loads((out / "proxy" / "metrics.json").read_text(encoding="utf-8"))
+    served, trained = answers["scores"]["accuracy"], metrics["test"]["accuracy"]
+    verdict = "as Keras says" if served == trained else f"but Keras says {trained:.2%}"
+    return "\n".join(
+        [
+            "",
+            f"held-out images by ONNX Runtime: {served:.2%} right, {verdict}",
+            f"heatmaps over them: {out / 'predictions' / 'overlays'}",
+            f"a page to drop images on: python -m serve.server {out / 'proxy.onnx'}",
+        ]
+    )
 
 
 if __name__ == "__main__":

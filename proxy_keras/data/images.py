@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded; it is also where Pillow itself refuses to go on."""
@@ -128,7 +128,7 @@ def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> N
             return _to_rgb(_turned_upright(picture))
     except UnreadableImageError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadableImageError("not an image of a known format", name=name) from error
     except Image.DecompressionBombError as error:
         reason = f"too large: more than {MAX_PIXELS:,} pixels"

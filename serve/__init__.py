@@ -1,0 +1,15 @@
+"""Answers of an exported model without TensorFlow: at the command line, by HTTP, or in Python."""
+
+from serve.card import ModelCard
+from serve.images import UnreadableImageError
+from serve.model import Answers, Model
+from serve.prediction import Prediction, top_k
+
+__all__ = [
+    "Answers",
+    "Model",
+    "ModelCard",
+    "Prediction",
+    "UnreadableImageError",
+    "top_k",
+]

@@ -1,0 +1,193 @@
+"""Writes results as they come: a table on the screen, a JSON file, a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from serve.atomic_file import atomic_file
+from serve.stream import Result
+
+_LONGEST_PATH = 60
+_LONGEST_NAME = 24
+
+
+class Writer(Protocol):
+    """Takes results one by one."""
+
+    def add(self, result: Result) -> None:
+        """Writes one result."""
+
+
+class Table:
+    """Lines on stdout; files that could not be used are left to stderr.
+
+    Args:
+        paths: All paths that will come, for the width of their column.
+        labels: Class names of the model.
+        is_labelled: Whether true classes are known.
+    """
+
+    def __init__(self, paths: Sequence[str], labels: Sequence[str], is_labelled: bool) -> None:
+        self._labels = labels
+        self._is_labelled = is_labelled
+        self._path_width = min(_LONGEST_PATH, max([len(shown(p)) for p in paths], default=0))
+        self._name_width = min(_LONGEST_NAME, max(len("class"), *map(len, labels)))
+        self._has_head = False
+
+    def add(self, result: Result) -> None:
+        """Prints one line, and before the first one the head."""
+        if not result.predictions:
+            return
+        best, *others = result.predictions
+        truth = ""
+        if self._is_labelled and result.file.label_id is not None:
+            truth = self._labels[result.file.label_id]
+        if not self._has_head:
+            self._has_head = True
+            self._line("path", "class", "prob", "truth", "others" if others else "")
+        self._line(
+            shown(result.file.path),
+            best.class_name,
+            f"{best.probability:.1%}",
+            truth,
+            ", ".join(f"{one.class_name} {one.probability:.1%}" for one in others),
+        )
+
+    def _line(self, path: str, name: str, probability: str, truth: str, others: str) -> None:
+        width = self._name_width
+        columns = [f"{path:{self._path_width}}", f"{name:{width}}", f"{probability:>6}"]
+        columns += [f"{truth:{width}}"] if self._is_labelled else []
+        # The progress bar is on the same screen.
+        tqdm.write("  ".join([*columns, others]).rstrip(), file=sys.stdout)
+
+
+class JsonFile:
+    """One JSON object: what is known before, the results under "files", what is known at the end.
+
+    Args:
+        file: Open for writing.
+        head: Entries to write before the results.
+        labels: Class names of the model.
+    """
+
+    def __init__(self, file: BinaryIO, head: dict[str, Any], labels: Sequence[str]) -> None:
+        self._file = file
+        self._labels = labels
+        self._between = b"\n"
+        self._write(_json(head)[:-1] + ', "files": [')
+
+    def add(self, result: Result) -> None:
+        """Writes one result."""
+        self._file.write(self._between)
+        self._between = b",\n"
+        self._write(_json(self._entry(result)))
+
+    def close(self, tail: dict[str, Any]) -> None:
+        """Ends the object with more entries; at least one."""
+        self._write("\n], " + _json(tail)[1:] + "\n")
+
+    def _entry(self, result: Result) -> dict[str, Any]:
+        entry: dict[str, Any] = {"path": result.file.path}
+        if result.file.label_id is not None:
+            entry["label"] = self._labels[result.file.label_id]
+        if result.predictions:
+            entry |= result.predictions[0].to_dict()
+            entry["top"] = [one.to_dict() for one in result.predictions]
+        if result.overlay is not None:
+            entry["overlay"] = result.overlay
+        if result.error is not None:
+            entry["error"] = result.error
+        return entry
+
+    def _write(self, text: str) -> None:
+        # A name that is no valid Unicode holds surrogates, which become JSON's own escapes.
+        self._file.write(text.encode("utf-8", "backslashreplace"))
+
+
+class CsvFile:
+    """One row per file.
+
+    Args:
+        file: Open for writing.
+        k: How many classes are named for each file.
+        labels: Class names of the model.
+    """
+
+    def __init__(self, file: BinaryIO, k: int, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._k = min(k, len(labels))
+        self._rows = _CsvRows(file)
+        further = [
+            f"{name}_{at}" for at in range(2, self._k + 1) for name in ("class", "probability")
+        ]
+        self._rows.write(
+            ["path", "label", "class", "class_id", "probability", *further, "overlay", "error"]
+        )
+
+    def add(self, result: Result) -> None:
+        """Writes one row."""
+        file, predictions = result.file, result.predictions
+        row: list[object] = [
+            file.path,
+            "" if file.label_id is None else self._labels[file.label_id],
+        ]
+        if predictions:
+            best = predictions[0]
+            row += [best.class_name, best.class_id, best.probability]
+            for one in predictions[1:]:
+                row += [one.class_name, one.probability]
+        else:
+            row += [""] * (3 + 2 * (self._k - 1))
+        self._rows.write([*row, result.overlay or "", result.error or ""])
+
+
+def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
+    """Writes counts [K, K] as a CSV file: a row per true class, a column per answered one."""
+    with atomic_file(path) as file:
+        rows = _CsvRows(file)
+        rows.write(["true \\ answered", *labels])
+        for name, counts in zip(labels, confusion.tolist(), strict=True):
+            rows.write([name, *counts])
+
+
+@contextmanager
+def answer_file(path: Path | None) -> Iterator[BinaryIO | None]:
+    """An atomic file, or None where none is wanted."""
+    if path is None:
+        yield None
+        return
+    with atomic_file(path) as file:
+        yield file
+
+
+def shown(path: str) -> str:
+    """A path for the screen, on one line: what cannot be printed is escaped."""
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+
+
+class _CsvRows:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, row: Sequence[object]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow(row)
+        # Names of files need not be valid Unicode: their bytes stay as they are.
+        self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,146 @@
+"""The application: routes, errors and the door, around one service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from serve.batcher import BatchError
+from serve.door import Door
+from serve.images import UnreadableImageError
+from serve.models import UnknownModelError
+from serve.protocol import ProtocolError
+from serve.replies import error_reply
+from serve.routes import schemas
+from serve.routes.document import mend
+from serve.routes.form import FormError
+from serve.routes.pages import page_routes
+from serve.routes.predict import predict_routes
+from serve.routes.protocol import protocol_routes
+from serve.service import Service
+
+_CLOSE_S = 1.0
+
+_DESCRIPTION = (
+    "Classes of images, and heatmaps of where the network looked. POST /v1/predict takes an image "
+    "file; the routes under /v2 speak the Open Inference Protocol with tensors."
+)
+
+
+class _Application(FastAPI):
+    """FastAPI with a document that tells what is answered."""
+
+    has_key = False
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document; made once."""
+        document = super().openapi()
+        mend(document, has_key=self.has_key)
+        return document
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application, which closes the service at its end.
+
+    Args:
+        service: Its models, limits and counters.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        # The server has waited for all answers: what runs still, nobody wants.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(service.close(), _CLOSE_S)
+
+    app = _Application(
+        title="Proxy Attention",
+        version=_version(),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        # A path with a slash too many is unknown, not a redirect that loses the body.
+        redirect_slashes=False,
+    )
+    app.include_router(predict_routes(service))
+    app.include_router(protocol_routes(service, app.version))
+    app.include_router(page_routes(app.openapi))
+    _add_metrics(app, service)
+    _add_errors(app, service)
+    settings = service.settings
+    app.has_key = settings.api_key is not None
+    app.add_middleware(Door, settings=settings, telemetry=service.telemetry)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+        )
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("proxy-attention-keras")
+    except PackageNotFoundError:
+        # Run from a checkout that is not installed.
+        return "0+unknown"
+
+
+def _add_metrics(app: FastAPI, service: Service) -> None:
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: text, **schemas.refusals()},
+        tags=["Server"],
+    )
+    async def metrics() -> Response:
+        """Counters and measurements for Prometheus."""
+        return Response(service.telemetry.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI, service: Service) -> None:
+    """Lets every error be answered in the same way, with the status that is its own."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        service.telemetry.refused(error.status_code)
+        return error_reply(error.detail, status=error.status_code, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        reasons = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
+        return error_reply("; ".join(reasons), status=422)
+
+    @app.exception_handler(ProtocolError)
+    async def off_protocol(request: Request, error: ProtocolError) -> Response:
+        service.telemetry.refused(error.status)
+        return error_reply(str(error), status=error.status)
+
+    def answer(kind: type[Exception], status: int) -> None:
+        @app.exception_handler(kind)
+        async def known(request: Request, error: Exception) -> Response:
+            return error_reply(str(error.args[0]), status=status)
+
+    answer(UnknownModelError, 404)
+    answer(FormError, 400)
+    answer(UnreadableImageError, 422)
+    answer(BatchError, 500)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return error_reply("The server failed on this request; its log says why.", status=500)

@@ -1,0 +1,130 @@
+"""Finds the files that arguments name: files, folders with all below them, and globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .pfm "
+    ".jp2 .j2k .j2c .jpc .jpf .jpx .avif .avifs".split()
+)
+"""Suffixes, in lower case, of the files in a folder that are taken for images."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A file that should be an image.
+
+    Attributes:
+        path: Where it is.
+        name: What it is called below the folder it was found in, with "/"; else its bare name.
+        label_id: Its true class by id, if known.
+    """
+
+    path: str
+    name: str
+    label_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadFile:
+    """A file or folder that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Found:
+    """What the arguments name.
+
+    Attributes:
+        files: The files to read, each once, in the order of the arguments and then by path.
+        bad: Files and folders that cannot be opened, with the reason.
+        others: How many files in folders were left out because their name is not that of an
+            image, by suffix.
+    """
+
+    files: list[ImageFile] = field(default_factory=list)
+    bad: list[BadFile] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def find_files(arguments: Sequence[str]) -> Found:
+    """The files that arguments name.
+
+    A file that is named itself, or by a glob, is taken whatever it is called; of a folder (that a
+    glob matches, too) those below it, at any depth, whose suffix is an image's. Hidden files and
+    folders (`.name`) in folders are left out without a word.
+
+    Args:
+        arguments: Paths of files and folders, or globs ("photos/**/*.jpg").
+
+    Raises:
+        FileNotFoundError: A path does not exist, or a glob matches nothing.
+    """
+    found = Found()
+    for argument in arguments:
+        for path in _expanded(argument):
+            if os.path.isdir(path):
+                _walk(path, "", found, frozenset())
+            else:
+                _take(path, os.path.basename(path), found)
+    once: dict[str, ImageFile] = {}
+    for file in found.files:
+        once.setdefault(os.path.abspath(file.path), file)
+    found.files = list(once.values())
+    return found
+
+
+def _expanded(argument: str) -> list[str]:
+    if os.path.lexists(argument):
+        return [argument]
+    if not glob.has_magic(argument):
+        raise FileNotFoundError(
+            f"{argument!r} does not exist. Give image files, folders of them, or globs."
+        )
+    if not (matches := sorted(glob.glob(argument, recursive=True))):
+        raise FileNotFoundError(f"The glob {argument!r} matches nothing.")
+    return matches
+
+
+def _walk(folder: str, prefix: str, found: Found, above: frozenset[tuple[int, int]]) -> None:
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        found.bad.append(BadFile(folder, f"cannot be opened: {error.strerror}"))
+        return
+    identity = status.st_dev, status.st_ino
+    if identity in above:
+        found.bad.append(BadFile(folder, "a link back to a folder above it"))
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            _walk(path, f"{prefix}{name}/", found, above | {identity})
+        elif (suffix := os.path.splitext(name)[1].lower()) in IMAGE_SUFFIXES:
+            _take(path, f"{prefix}{name}", found)
+        else:
+            found.others[suffix] += 1
+
+
+def _take(path: str, name: str, found: Found) -> None:
+    try:
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        reason = "broken link" if os.path.islink(path) else f"cannot be opened: {error.strerror}"
+        found.bad.append(BadFile(path, reason))
+        return
+    if is_regular:
+        found.files.append(ImageFile(path, name))
+    else:
+        # Opening a pipe would wait for ever.
+        found.bad.append(BadFile(path, "not a regular file"))

@@ -1,0 +1,203 @@
+"""Decodes and resizes images: the one rule that scanning, training and serving share."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+MAX_PIXELS = 178_956_970
+"""Largest image that is decoded; it is also where Pillow itself refuses to go on."""
+
+# Others are left out with reason: EPS would start Ghostscript, and formats without a signature,
+# such as TGA, take a text file for an image.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What Pillow's decoders raise on damaged files.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+# Pillow warns of odd metadata and of sizes below its limit. Whether a file can be used is decided
+# here, by an error or by none; a filter set around each call would not be safe in threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class UnreadableImageError(ValueError):
+    """A file that cannot be used as an image.
+
+    Attributes:
+        reason: In a few words, fit for a table: "empty file", "truncated", ...
+    """
+
+    def __init__(self, reason: str, *, name: str = "the bytes given") -> None:
+        super().__init__(f"Cannot read {name} as an image: {reason}.")
+        self.reason = reason
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least: int | None = None,
+) -> NDArray[np.uint8]:
+    """The image as upright RGB.
+
+    The first frame of an animation is taken. Transparent pixels show white, the colour of the page
+    that such pictures are made for. EXIF rotation is applied, colour profiles are not. Sixteen bits
+    are divided by 257; floats in [0, 1] are multiplied by 255, in [0, 255] rounded; all other
+    integers and floats are stretched from their minimum and maximum to [0, 255].
+
+    Args:
+        source: A file's path, or its bytes.
+        max_pixels: Larger images are refused before they are decoded. Values above `MAX_PIXELS`
+            have no effect.
+        at_least: Lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, provided that both sides
+            stay at least this long; several times faster for photographs. None: full size.
+
+    Returns:
+        [H, W, 3] uint8, a function of the bytes and `at_least` alone.
+
+    Raises:
+        UnreadableImageError: The file is empty, no image, truncated or otherwise damaged, or too
+            large; `reason` says which.
+        OSError: The file cannot be opened.
+    """
+    if isinstance(source, bytes):
+        return _read(io.BytesIO(source), "the bytes given", max_pixels, at_least)
+    with open(source, "rb") as file:
+        return _read(file, f"{os.fspath(source)!r}", max_pixels, at_least)
+
+
+def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.uint8]:
+    """The image stretched or shrunk: bilinear, antialiased when shrunk.
+
+    Args:
+        image: [H, W, 3] uint8.
+        size: Side of a square, or (height, width), in pixels, >= 1. The aspect ratio is not kept.
+
+    Returns:
+        [height, width, 3] uint8. An image that has this size already comes back as it is.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if image.shape[:2] == (height, width):
+        return image
+    picture = Image.fromarray(image)
+    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:
+    try:
+        if not file.read(1):
+            raise UnreadableImageError("empty file", name=name)
+        file.seek(0)
+        with Image.open(file, formats=_known_formats()) as picture:
+            _check_size(picture, max_pixels, name)
+            if at_least is not None:
+                picture.draft(None, (at_least, at_least))
+            picture.load()
+            return _to_rgb(_turned_upright(picture))
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("not an image of a known format", name=name) from error
+    except Image.DecompressionBombError as error:
+        reason = f"too large: more than {MAX_PIXELS:,} pixels"
+        raise UnreadableImageError(reason, name=name) from error
+    except _DAMAGED as error:
+        message = str(error) or type(error).__name__
+        reason = "truncated" if "truncated" in message.lower() else f"damaged: {message}"
+        raise UnreadableImageError(reason, name=name) from error
+
+
+def _known_formats() -> list[str]:
+    """The formats that this build of Pillow can open."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _check_size(picture: Image.Image, max_pixels: int, name: str) -> None:
+    width, height = picture.size
+    if not width or not height:
+        raise UnreadableImageError(f"no pixels: {width} x {height}", name=name)
+    if width * height > max_pixels:
+        reason = f"too large: {width} x {height}, more than {max_pixels:,} pixels"
+        raise UnreadableImageError(reason, name=name)
+
+
+def _turned_upright(picture: Image.Image) -> Image.Image:
+    """The picture as its EXIF orientation says; where that cannot be read, as it is."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except _DAMAGED:
+        # The pixels are sound, and a picture with no orientation is shown as it is.
+        return picture
+    if orientation in _UPRIGHT:
+        return picture.transpose(_UPRIGHT[orientation])
+    return picture
+
+
+def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of any mode as [H, W, 3] uint8."""
+    if picture.mode.startswith("I;16"):
+        return _grey_to_rgb(_sixteen_to_eight_bits(np.asarray(picture)))
+    if picture.mode in ("I", "F"):
+        return _grey_to_rgb(_scaled_to_eight_bits(np.asarray(picture)))
+    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        layer = picture.convert("RGBA")
+        page = Image.new("RGBA", layer.size, "white")
+        picture = Image.alpha_composite(page, layer)
+    return np.array(picture.convert("RGB"))
+
+
+def _scaled_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("its pixels hold NaN or infinity")
+    is_float = values.dtype.kind == "f"
+    if not is_float and low >= 0 and high <= 65535:
+        return _sixteen_to_eight_bits(values)
+    scaled = values.astype(np.float64)
+    if is_float and low >= 0 and high <= 1:
+        scaled *= 255
+    elif not is_float or low < 0 or high > 255:
+        scaled = (scaled - low) * (255 / (high - low)) if high > low else np.zeros_like(scaled)
+    return np.rint(scaled).astype(np.uint8)
+
+
+def _sixteen_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Values in [0, 65535] to [0, 255], rounded: 65535 is 255 * 257."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _grey_to_rgb(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(values[..., np.newaxis], 3, axis=-1)

@@ -1,0 +1,173 @@
+"""Decides which images to answer for, and whether their true classes are known."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from serve.card import ModelCard
+from serve.files import BadFile, Found, ImageFile, find_files
+from serve.split_file import read_split
+
+_SHOWN = 8
+
+
+@dataclass
+class Selection:
+    """The images to answer for.
+
+    Attributes:
+        files: In the order of the answers; with `label_id` in all of them, or in none.
+        bad: Files and folders that cannot be opened.
+        is_labelled: Whether the true classes are known.
+        notes: What was recognised and what was left out, a line each.
+    """
+
+    files: list[ImageFile]
+    bad: list[BadFile] = field(default_factory=list)
+    is_labelled: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def select(arguments: Sequence[str], card: ModelCard, *, labelled: bool | None) -> Selection:
+    """The images that arguments name, with their classes where folders tell them.
+
+    One folder whose sub-folders all bear the names of classes of the model, and that holds no
+    images beside them, is read as `ROOT/CLASS/*`.
+
+    Args:
+        arguments: Paths of files and folders, or globs.
+        card: Of the model.
+        labelled: True: the one folder is read as `ROOT/CLASS/*` even if it holds other things,
+            which are left out. False: folders tell no classes. None: as said above.
+
+    Raises:
+        FileNotFoundError: A path does not exist, or a glob matches nothing.
+        ValueError: `labelled` is True, and the arguments are no such folder.
+    """
+    is_root = len(arguments) == 1 and os.path.isdir(arguments[0])
+    if labelled and not is_root:
+        raise ValueError(
+            "Classes are read from one folder, ROOT/CLASS/*. Give that folder alone, or leave "
+            "--labelled out."
+        )
+    found = find_files(arguments)
+    if not is_root or labelled is False:
+        return _unlabelled(found, [])
+    root = _Root(arguments[0], found, card)
+    if labelled and not root.classes:
+        raise ValueError(
+            f"No sub-folder of {root.path!r} is called like a class of the model "
+            f"({_listed(card.labels)}). Its sub-folders: {_listed(root.others) or 'none'}"
+        )
+    if labelled or (root.classes and not root.others and not root.loose):
+        return root.selection()
+    return _unlabelled(found, [root.why_not()] if root.classes else [])
+
+
+def select_split(
+    arguments: Sequence[str], card: ModelCard, *, split: Path, subset: str
+) -> Selection:
+    """The images of one folder that a run's split.csv puts in one subset.
+
+    Args:
+        arguments: The folder that the run was trained on, alone.
+        card: Of the model.
+        split: The split.csv, or the folder of the run.
+        subset: "test", "val" or "train".
+
+    Raises:
+        FileNotFoundError, ValueError: See `split_file.read_split`; also ValueError if the
+            arguments are not one folder.
+    """
+    if len(arguments) != 1 or not os.path.isdir(arguments[0]):
+        raise ValueError(
+            f"--split needs one folder, the one that the run was trained on. Received: "
+            f"{', '.join(arguments)}"
+        )
+    files = read_split(split, arguments[0], subset, card)
+    notes = [f"{len(files)} images of {arguments[0]} are in {subset!r} by {split}"]
+    if card.split_sha256 is None:
+        notes.append(
+            "the model's file does not say which split it was trained with: whether it is this "
+            "one could not be checked"
+        )
+    return Selection(files, is_labelled=True, notes=notes)
+
+
+class _Root:
+    """A folder that may be read as `ROOT/CLASS/*`.
+
+    Attributes:
+        path: Where it is.
+        classes: Its sub-folders that are called like one class of the model.
+        others: Its other sub-folders.
+        loose: How many images lie beside them.
+    """
+
+    def __init__(self, path: str, found: Found, card: ModelCard) -> None:
+        self.path = path
+        self._found = found
+        self._labels = card.labels
+        # Where two classes share a name, a folder does not tell which it is of.
+        class_ids = {name: at for at, name in enumerate(card.labels)}
+        names = Counter(card.labels)
+        with os.scandir(path) as entries:
+            folders = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+        self._class_id_of = {name: class_ids[name] for name in folders if names[name] == 1}
+        self.classes = list(self._class_id_of)
+        self.others = [name for name in folders if name not in self._class_id_of]
+        self.loose = sum("/" not in file.name for file in found.files)
+
+    def selection(self) -> Selection:
+        """The images in the class folders, with what was left out."""
+        files = [
+            replace(file, label_id=self._class_id_of[top])
+            for file in self._found.files
+            if (top := file.name.partition("/")[0]) in self._class_id_of and "/" in file.name
+        ]
+        bad = [bad for bad in self._found.bad if self._top_of(bad) in self._class_id_of]
+        notes = [
+            f"{self.path} is read as ROOT/CLASS/*, with {len(self.classes)} of the model's "
+            f"{len(self._labels)} classes: {_listed(self.classes)}"
+        ]
+        if self.others:
+            notes.append(f"left out, as not called like one class: {_listed(self.others)}")
+        if self.loose:
+            notes.append(f"left out, as they lie beside the class folders: {self.loose} images")
+        return Selection(files, bad, True, notes + _left_out(self._found.others))
+
+    def why_not(self) -> str:
+        """Why it was not read so, and how it can be."""
+        reasons = []
+        if self.others:
+            count = f"{len(self.others)} of {len(self.others) + len(self.classes)}"
+            reasons.append(f"{count} sub-folders not called like one class: {_listed(self.others)}")
+        if self.loose:
+            reasons.append(f"{self.loose} images beside the folders")
+        return (
+            f"{self.path} is not read as ROOT/CLASS/*: {'; '.join(reasons)}. --labelled leaves "
+            "those out and scores the rest"
+        )
+
+    def _top_of(self, bad: BadFile) -> str:
+        return os.path.relpath(bad.path, self.path).split(os.sep)[0]
+
+
+def _unlabelled(found: Found, notes: list[str]) -> Selection:
+    return Selection(found.files, found.bad, False, notes + _left_out(found.others))
+
+
+def _left_out(others: Counter[str]) -> list[str]:
+    if not others:
+        return []
+    suffixes = [f"{suffix or 'none'} ({count})" for suffix, count in sorted(others.items())]
+    return [f"left out, as their suffix is not an image's: {_listed(suffixes)}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

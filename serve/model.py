@@ -1,0 +1,193 @@
+"""Model: images to logits, probabilities and heatmaps, by an ONNX file that export wrote."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.card import ModelCard
+from serve.images import MAX_PIXELS, read_image, resize
+from serve.session import ORT_ERRORS, Device, one_line, open_session
+
+_DTYPES: dict[str, type[np.uint8] | type[np.float32]] = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float)": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of N images.
+
+    Attributes:
+        logits: [N, K] float32.
+        probabilities: [N, K] float32 in [0, 1].
+        heatmaps: [N, h, w] float32 in [0, 1], of the predicted class; None: the model has none.
+    """
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    heatmaps: NDArray[np.float32] | None
+
+
+class Model:
+    """An ONNX file that is ready to answer. It may be used from several threads.
+
+    Args:
+        path: The file that `python -m export` wrote.
+        device: "cuda", "cpu", or "auto": CUDA where it works, else the CPU.
+        threads: CPU threads of one run; None: one per physical core that the process may use.
+
+    Attributes:
+        path: The file.
+        card: What it says of itself.
+        device: "cpu" or "cuda": what the session got.
+        device_note: One line that says so, and for "auto" without CUDA why.
+        input_dtype: np.uint8 or np.float32: what the file takes; `run` takes both.
+        input_shape: (height, width, 3) of an image.
+        map_shape: (h, w) of a heatmap; None: the model has none.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no file that export wrote, or does not hold what it says; or an argument
+            is no such value.
+        RuntimeError: "cuda" was asked for and the session did not get it, or the model cannot
+            answer on this device.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        opened = open_session(path, device=device, threads=threads)
+        self._session = opened.session
+        self.device = opened.device
+        self.device_note = opened.note
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.card = ModelCard.from_metadata(metadata, path=path)
+        self.input_shape = (*self.card.image_size, 3)
+        self.input_dtype = self._check_input()
+        self._outputs = ["logits", "probabilities"] + ["heatmap"] * self.card.has_heatmap
+        self._check_outputs()
+        # One blank image: a model that cannot answer is refused here, and the first real image
+        # does not wait for what a session does once.
+        answers = self._run_session(np.zeros((1, *self.input_shape), self.input_dtype))
+        self.map_shape = self._check_answers(answers)
+
+    def run(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> Answers:
+        """The answers for a batch of images.
+
+        Args:
+            images: [N, H, W, 3] uint8 or float32 in [0, 255], of the size that the model takes;
+                N may be 0. A model of uint8 input takes uint8 only.
+
+        Raises:
+            ValueError: The shape or type is another.
+            RuntimeError: ONNX Runtime failed, e.g. for lack of memory.
+        """
+        if images.ndim != 4 or images.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"Images must have the shape [N, {', '.join(map(str, self.input_shape))}]. "
+                f"Received: {list(images.shape)}"
+            )
+        if images.dtype != self.input_dtype and images.dtype != np.uint8:
+            raise ValueError(
+                f"The model takes {self._dtypes_taken()} images in [0, 255]. "
+                f"Received: {images.dtype}"
+            )
+        if len(images) == 0:
+            classes = np.zeros((0, len(self.card.labels)), np.float32)
+            maps = None if self.map_shape is None else np.zeros((0, *self.map_shape), np.float32)
+            return Answers(classes, classes.copy(), maps)
+        return self._run_session(images.astype(self.input_dtype, copy=False))
+
+    def read(
+        self, source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.uint8]:
+        """An image as the model takes it, decoded and resized as in training.
+
+        Args:
+            source: A file's path, or its bytes.
+            max_pixels: Larger images are refused before they are decoded.
+
+        Returns:
+            [H, W, 3] uint8.
+
+        Raises:
+            UnreadableImageError: It cannot be used as an image; `reason` says why.
+            OSError: The file cannot be opened.
+        """
+        size = self.card.image_size
+        return resize(read_image(source, max_pixels=max_pixels, at_least=2 * max(size)), size)
+
+    def _run_session(self, images: NDArray[Any]) -> Answers:
+        try:
+            outputs = self._session.run(self._outputs, {"image": images})
+        except ORT_ERRORS as error:
+            raise RuntimeError(
+                f"ONNX Runtime failed on {len(images)} images by {self.path.name!r} "
+                f"({self.device}): {one_line(error)}. Where memory is short, smaller batches help."
+            ) from error
+        return Answers(outputs[0], outputs[1], outputs[2] if self.card.has_heatmap else None)
+
+    def _check_input(self) -> type[np.uint8] | type[np.float32]:
+        inputs = self._session.get_inputs()
+        height, width, channels = self.input_shape
+        expected = f"one input image [N, {height}, {width}, {channels}] of uint8 or float32"
+        if len(inputs) != 1 or inputs[0].name != "image" or inputs[0].type not in _DTYPES:
+            raise self._differs(expected, ", ".join(_described(one) for one in inputs))
+        shape = inputs[0].shape
+        fixed_batch = len(shape) == 4 and isinstance(shape[0], int)
+        # A dimension that is no number is open, and then the card says how large images are.
+        sizes = zip(shape[1:], self.input_shape, strict=False)
+        is_other = any(isinstance(found, int) and found != size for found, size in sizes)
+        if len(shape) != 4 or fixed_batch or is_other:
+            raise self._differs(expected, _described(inputs[0]))
+        return _DTYPES[inputs[0].type]
+
+    def _check_outputs(self) -> None:
+        found = [output.name for output in self._session.get_outputs()]
+        if set(found) != set(self._outputs):
+            raise self._differs(f"the outputs {', '.join(self._outputs)}", ", ".join(found))
+
+    def _check_answers(self, answers: Answers) -> tuple[int, int] | None:
+        """(h, w) of the heatmap, if there is one and the answer has the right shapes."""
+        classes = (1, len(self.card.labels))
+        for name in ("logits", "probabilities"):
+            found = getattr(answers, name)
+            if found.shape != classes or found.dtype != np.float32:
+                raise self._differs(
+                    f"{name} {list(classes)} of float32 (one per label) for one image",
+                    f"{list(found.shape)} of {found.dtype}",
+                )
+        maps = answers.heatmaps
+        if maps is None:
+            return None
+        if maps.ndim != 3 or maps.shape[0] != 1 or maps.size == 0 or maps.dtype != np.float32:
+            raise self._differs(
+                "a heatmap [1, h, w] of float32 for one image",
+                f"{list(maps.shape)} of {maps.dtype}",
+            )
+        return maps.shape[1], maps.shape[2]
+
+    def _differs(self, expected: str, found: str) -> ValueError:
+        return ValueError(
+            f"{str(self.path)!r} does not hold what its metadata say: expected {expected}, found "
+            f"{found}. Export the model again."
+        )
+
+    def _dtypes_taken(self) -> str:
+        return "uint8" if self.input_dtype is np.uint8 else "uint8 or float32"
+
+
+def _described(argument: Any) -> str:
+    return f"{argument.name} {argument.shape} of {argument.type}"

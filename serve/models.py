@@ -1,0 +1,210 @@
+"""The models that a server answers with, by name; each can be replaced while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve.batcher import Batcher
+from serve.limits import Places
+from serve.model import Model
+from serve.protocol import ModelSpec
+from serve.settings import Settings
+from serve.telemetry import Telemetry
+
+_logger = logging.getLogger(__name__)
+
+# What needs no escaping in a path.
+_NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+class UnknownModelError(LookupError):
+    """No model of this name is served."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to serve.
+
+    Attributes:
+        path: The ONNX file.
+        name: What to serve it as; None: as its card says.
+    """
+
+    path: Path
+    name: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model, and what requests to it look like. A request uses one of these from end to end.
+
+    Attributes:
+        model: The open file.
+        spec: Its inputs and outputs, under the name it is served as.
+    """
+
+    model: Model
+    spec: ModelSpec
+
+
+class ServedModel:
+    """One name that is served.
+
+    Attributes:
+        name: In paths and in `model=`.
+        source: Where it comes from.
+        current: What new requests are answered by; see `Models.reload`.
+        batcher: Runs its images.
+        places: Requests under way.
+    """
+
+    def __init__(self, source: Source, loaded: Loaded, batcher: Batcher, places: Places) -> None:
+        self.name = loaded.spec.name
+        self.source = source
+        self.current = loaded
+        self.batcher = batcher
+        self.places = places
+
+
+class Models:
+    """All that is served; iterates over `ServedModel`s in the order given.
+
+    Args:
+        sources: One or more files.
+        open_model: Opens a file.
+        settings: Sizes of batches and queues.
+        telemetry: Told of batches, queues and models.
+
+    Raises:
+        ValueError: A file cannot be served, or two go by one name.
+        OSError: A file cannot be read.
+        RuntimeError: The device that was asked for cannot be had.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        open_model: Callable[[Path], Model],
+        settings: Settings,
+        telemetry: Telemetry,
+    ) -> None:
+        if not sources:
+            raise ValueError("There must be at least one model to serve.")
+        self._open_model = open_model
+        self._telemetry = telemetry
+        self._reloading = asyncio.Lock()
+        opened: dict[str, tuple[Source, Loaded]] = {}
+        for source in sources:
+            loaded = self._load(source)
+            name = loaded.spec.name
+            if name in opened:
+                raise ValueError(
+                    f"{str(opened[name][0].path)!r} and {str(source.path)!r} both go by the name "
+                    f"{name!r}. Name one of them: NAME={source.path}"
+                )
+            opened[name] = (source, loaded)
+        # Only now threads are started: what fails above leaves none behind.
+        self._served = {
+            name: self._serve(source, loaded, settings) for name, (source, loaded) in opened.items()
+        }
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._served.values())
+
+    def get(self, name: str | None = None) -> ServedModel:
+        """The model of this name; without a name the first.
+
+        Raises:
+            UnknownModelError: There is none.
+        """
+        if name is None:
+            return next(iter(self))
+        if name not in self._served:
+            raise UnknownModelError(
+                f"There is no model {name[:128]!r}. There is: {', '.join(self._served)}"
+            )
+        return self._served[name]
+
+    async def reload(self) -> None:
+        """Reads every file anew, and lets new requests be answered by what it holds now.
+
+        A file is opened and tried first. Where that fails, the model in use stays, and the reason
+        is logged. Requests under way are answered by the model that they began with.
+        """
+        async with self._reloading:
+            for served in self:
+                await self._reload(served)
+
+    async def close(self) -> None:
+        """Returns when all that was submitted has been run."""
+        for served in self:
+            await served.batcher.close()
+
+    async def _reload(self, served: ServedModel) -> None:
+        source = Source(served.source.path, served.name)
+        try:
+            loaded = await asyncio.to_thread(self._load, source)
+        except (ValueError, OSError, RuntimeError) as error:
+            _logger.error("Kept %r as it is: %s", served.name, error)
+            self._telemetry.reloaded(served.name, is_new=False)
+            return
+        served.current = loaded
+        self._announce(loaded)
+        self._telemetry.reloaded(served.name, is_new=True)
+        _logger.info("Reloaded %s", described(loaded))
+
+    def _load(self, source: Source) -> Loaded:
+        model = self._open_model(source.path)
+        name = source.name or model.card.name
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"A model's name must be 1 to 128 of the letters, digits and . _ ~ - Received: "
+                f"{name!r}. Give another: NAME={source.path}"
+            )
+        spec = ModelSpec(
+            name=name,
+            datatype="UINT8" if model.input_dtype is np.uint8 else "FP32",
+            image_size=model.card.image_size,
+            labels=model.card.labels,
+            map_shape=model.map_shape,
+        )
+        return Loaded(model, spec)
+
+    def _serve(self, source: Source, loaded: Loaded, settings: Settings) -> ServedModel:
+        name = loaded.spec.name
+        batcher = Batcher(
+            max_batch=settings.max_batch,
+            max_wait_s=settings.max_wait_s,
+            on_batch=self._telemetry.watch_batches(name),
+        )
+        places = Places(settings.max_queue)
+        self._telemetry.watch_queue(name, lambda: batcher.waiting, lambda: places.taken)
+        self._announce(loaded)
+        return ServedModel(source, loaded, batcher, places)
+
+    def _announce(self, loaded: Loaded) -> None:
+        model = loaded.model
+        self._telemetry.model_loaded(
+            loaded.spec.name,
+            precision=model.card.precision,
+            explain=model.card.explain,
+            device=model.device,
+        )
+
+
+def described(loaded: Loaded) -> str:
+    """A model in a line, for the log."""
+    card = loaded.model.card
+    height, width = card.image_size
+    return (
+        f"{loaded.spec.name}: {card.name}, {len(card.labels)} classes, {height} x {width} px, "
+        f"heatmap {card.explain}, {card.precision}, {loaded.model.device_note}"
+    )

@@ -1,0 +1,206 @@
+"""`python -m serve.predict`: what an exported model says of image files, and how right it is."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
+from typing import Any
+
+from tqdm import tqdm
+
+from serve import benchmark
+from serve.answer_files import (
+    CsvFile,
+    JsonFile,
+    Table,
+    Writer,
+    answer_file,
+    shown,
+    write_confusion,
+)
+from serve.files import ImageFile
+from serve.labelled import Selection, select, select_split
+from serve.model import Model
+from serve.overlay_files import OverlayFolder
+from serve.predict_options import parse
+from serve.report import Scores, Tally
+from serve.split_file import SUBSETS
+from serve.stream import Result, answer_files
+
+DONE, SOME_BAD, ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code; see the end of `--help`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A class name that the terminal's encoding lacks must not end the work.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    given = parse(arguments)
+    try:
+        code = _run(given)
+        # Here, not at the interpreter's end, where an error could only be shown as ignored.
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of the table has seen enough; the interpreter's last flush would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written but overlays that were done", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(given: argparse.Namespace) -> int:
+    model = Model(given.model, device=given.device, threads=given.threads)
+    if given.overlay is not None and not model.card.has_heatmap:
+        raise ValueError(
+            f"{given.model!r} holds no heatmap, so there is nothing to lay over images. Export "
+            "the model with --explain grad_cam, or leave --overlay out."
+        )
+    if given.split is None:
+        selection = select(given.paths, model.card, labelled=given.labelled)
+    else:
+        subset = given.subset or SUBSETS[0]
+        selection = select_split(given.paths, model.card, split=given.split, subset=subset)
+    if not selection.files and not selection.bad:
+        raise ValueError(
+            f"No images in {', '.join(given.paths)}. {' '.join(selection.notes)}".strip()
+        )
+    if given.confusion is not None and not selection.is_labelled:
+        raise ValueError(
+            "--confusion needs the true classes: one folder ROOT/CLASS/*, or --split. "
+            + " ".join(selection.notes)
+        )
+    if not given.quiet:
+        print(f"{model.card.name}: {model.device_note}", file=sys.stderr)
+    for note in selection.notes:
+        print(note)
+    if given.benchmark:
+        throughput = benchmark.measure(
+            model, selection.files, batch_size=given.batch_size, workers=given.workers
+        )
+        print(
+            benchmark.to_text(throughput, model, batch_size=given.batch_size, workers=given.workers)
+        )
+        return DONE
+    return _answer(model, selection, given)
+
+
+def _answer(model: Model, selection: Selection, given: argparse.Namespace) -> int:
+    """Answers for all files, writes what was asked for, and returns the exit code."""
+    labels = model.card.labels
+    overlays = OverlayFolder(given.overlay, selection.files) if given.overlay is not None else None
+    tally = Tally(labels)
+    answered = bad = 0
+    began = time.perf_counter()
+    with answer_file(given.json) as json_target, answer_file(given.csv) as csv_target:
+        writers: list[Writer] = []
+        if not given.quiet:
+            paths = [file.path for file in selection.files]
+            writers.append(Table(paths, labels, selection.is_labelled))
+        if csv_target is not None:
+            writers.append(CsvFile(csv_target, given.top_k, labels))
+        json_file = None
+        if json_target is not None:
+            json_file = JsonFile(json_target, _head(model), labels)
+            writers.append(json_file)
+        for result in tqdm(
+            _results(model, selection, overlays, given),
+            total=len(selection.bad) + len(selection.files),
+            unit="image",
+            file=sys.stderr,
+            # None: only on a terminal.
+            disable=True if given.quiet else None,
+        ):
+            if result.error is not None:
+                bad += 1
+                _report_bad(result, given)
+            if result.logits is not None:
+                answered += 1
+                if result.file.label_id is not None:
+                    tally.add(result.logits, result.file.label_id)
+            for writer in writers:
+                writer.add(result)
+        scores = tally.scores() if len(tally) else None
+        if json_file is not None:
+            scored = None if scores is None else scores.to_dict()
+            json_file.close({"answered": answered, "bad": bad, "scores": scored})
+    if scores is not None and given.confusion is not None:
+        write_confusion(given.confusion, scores.confusion, labels)
+    _print_end(model, scores, answered, bad, time.perf_counter() - began, given)
+    return SOME_BAD if bad else DONE
+
+
+def _results(
+    model: Model,
+    selection: Selection,
+    overlays: OverlayFolder | None,
+    given: argparse.Namespace,
+) -> Iterator[Result]:
+    unopened = (Result(ImageFile(bad.path, bad.path), error=bad.reason) for bad in selection.bad)
+    answers = answer_files(
+        model,
+        selection.files,
+        k=given.top_k,
+        batch_size=given.batch_size,
+        workers=given.workers,
+        finish=None if overlays is None else overlays.write,
+    )
+    return chain(unopened, answers)
+
+
+def _report_bad(result: Result, given: argparse.Namespace) -> None:
+    """Names a bad file on stderr.
+
+    Raises:
+        ValueError: With `--strict`.
+    """
+    path = shown(result.file.path)
+    if given.strict:
+        raise ValueError(
+            f"{path} cannot be used: {result.error}. Take it away, or leave --strict out."
+        )
+    tqdm.write(f"bad file {path}: {result.error}", file=sys.stderr)
+
+
+def _head(model: Model) -> dict[str, Any]:
+    """What the JSON file says before the answers."""
+    return {
+        "model": {"file": str(model.path), **asdict(model.card)},
+        "device": model.device,
+        "device_note": model.device_note,
+    }
+
+
+def _print_end(
+    model: Model,
+    scores: Scores | None,
+    answered: int,
+    bad: int,
+    seconds: float,
+    given: argparse.Namespace,
+) -> None:
+    if scores is not None:
+        print(f"\n{scores.to_text()}\n")
+        if model.card.test_accuracy is not None:
+            print(f"test accuracy by the model's file: {model.card.test_accuracy:.2%}")
+    print(f"images answered: {answered:,} in {seconds:.1f} s; bad files: {bad:,}")
+    written = {"answers": given.json, "rows": given.csv, "overlays": given.overlay}
+    if scores is not None:
+        written["confusion matrix"] = given.confusion
+    for what, path in written.items():
+        if path is not None:
+            print(f"{what}: {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Prediction: a class and how probable it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class of an answer.
+
+    Attributes:
+        class_name: Its name.
+        class_id: Its position among the model's labels.
+        probability: In [0, 1].
+    """
+
+    class_name: str
+    class_id: int
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as JSON values."""
+        return {
+            "class": self.class_name,
+            "class_id": self.class_id,
+            "probability": self.probability,
+        }
+
+
+def top_k(
+    probabilities_row: NDArray[np.float32],
+    labels: Sequence[str],
+    k: int,
+    *,
+    logits_row: NDArray[np.float32] | None = None,
+) -> list[Prediction]:
+    """The k most probable classes, the most probable first; of equal ones the lower class id.
+
+    Args:
+        probabilities_row: [K] in [0, 1].
+        labels: [K] class names.
+        k: How many; of fewer classes all.
+        logits_row: [K]. Where given, they order the classes: logits that differ can round to one
+            probability.
+
+    Raises:
+        ValueError: `k` is below 1, or the lengths differ.
+    """
+    if k < 1:
+        raise ValueError(f"The number of classes to name must be >= 1. Received: {k}")
+    if probabilities_row.shape != (len(labels),):
+        raise ValueError(
+            f"One probability per class is needed: {len(labels)}. Received: "
+            f"{list(probabilities_row.shape)}"
+        )
+    order = np.argsort(-(probabilities_row if logits_row is None else logits_row), kind="stable")
+    return [
+        Prediction(labels[class_id], int(class_id), float(probabilities_row[class_id]))
+        for class_id in order[:k]
+    ]

@@ -1,0 +1,88 @@
+"""What the Open Inference Protocol says of a model: names, datatypes, shapes, and metadata."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass
+from typing import Literal
+
+INPUT_NAME = "image"
+MODEL_VERSION = "1"
+EXTENSIONS = ("binary_tensor_data", "classification")
+
+Datatype = Literal["UINT8", "FP32"]
+JsonObject = dict[str, object]
+
+
+class ProtocolError(ValueError):
+    """A request that breaks the protocol.
+
+    Attributes:
+        status: The HTTP status to answer with, 400 to 499.
+    """
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a request to a model must look like, and what its answer will.
+
+    Attributes:
+        name: Name that the model is served under.
+        datatype: Of the input `image`, as the file takes it.
+        image_size: (height, width) of the input.
+        labels: Class names; the index is the class id. K of them.
+        map_shape: (h, w) of a heatmap; None for a file without heatmaps.
+    """
+
+    name: str
+    datatype: Datatype
+    image_size: tuple[int, int]
+    labels: tuple[str, ...]
+    map_shape: tuple[int, int] | None
+
+    @property
+    def row_shape(self) -> tuple[int, int, int]:
+        """(H, W, 3): shape of one image."""
+        return (*self.image_size, 3)
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each output, by the output's name."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "logits": (len(self.labels),),
+            "probabilities": (len(self.labels),),
+        }
+        if self.map_shape is not None:
+            shapes["heatmap"] = self.map_shape
+        return shapes
+
+
+def server_metadata(name: str, version: str) -> JsonObject:
+    """Returns the answer to `GET /v2`."""
+    return {"name": name, "version": version, "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(spec: ModelSpec) -> JsonObject:
+    """Returns the answer to `GET /v2/models/{name}`; -1 is the free number of rows.
+
+    Source: KServe, Open Inference Protocol (V2), "Model Metadata" and "Platforms".
+    """
+    return {
+        "name": spec.name,
+        "versions": [MODEL_VERSION],
+        "platform": "onnx_onnxv1",
+        "inputs": [{"name": INPUT_NAME, "datatype": spec.datatype, "shape": [-1, *spec.row_shape]}],
+        "outputs": [
+            {"name": name, "datatype": "FP32", "shape": [-1, *shape]}
+            for name, shape in spec.outputs.items()
+        ],
+    }
+
+
+def shown(value: object) -> str:
+    """Returns a caller's value for an error message: printable, and short however big it is."""
+    return reprlib.repr(value)

@@ -1,0 +1,36 @@
+"""Mends the OpenAPI document that FastAPI makes: errors as they are answered, and the API key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serve.door import OPEN_PATHS
+
+_FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
+
+
+def mend(document: dict[str, Any], *, has_key: bool) -> None:
+    """Takes out what is never answered, and adds how to show the key; calling it twice is no harm.
+
+    Args:
+        document: FastAPI's; changed in place.
+        has_key: Whether the server wants an API key.
+    """
+    schemas = document["components"]["schemas"]
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            # FastAPI expects errors in its own words of every route that has a parameter.
+            if _FASTAPI_ERRORS[0] in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            if not has_key:
+                operation["responses"].pop("401", None)
+            elif path in OPEN_PATHS:
+                operation["security"] = []
+    for name in _FASTAPI_ERRORS:
+        schemas.pop(name, None)
+    if has_key:
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        document["security"] = [{"bearer": []}, {"header": []}]

@@ -1,0 +1,174 @@
+"""The routes of the Open Inference Protocol: health, metadata, inference."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from starlette.exceptions import HTTPException
+
+from serve.model import Answers
+from serve.models import Loaded, ServedModel
+from serve.protocol import (
+    HEADER_LENGTH,
+    MODEL_VERSION,
+    InferRequest,
+    ProtocolError,
+    build_infer_response,
+    model_metadata,
+    parse_header_length,
+    parse_infer_request,
+    server_metadata,
+)
+from serve.replies import compressed, json_reply
+from serve.routes import schemas
+from serve.service import Service
+
+SERVER_NAME = "proxy-attention"
+
+HeaderLength = Annotated[
+    str | None,
+    Header(alias=HEADER_LENGTH, description="Bytes of the JSON part; without it all is JSON."),
+]
+
+
+def protocol_routes(service: Service, version: str) -> APIRouter:
+    """The routes under /v2.
+
+    Args:
+        service: What answers.
+        version: Of this project, for the server's metadata.
+    """
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    _add_server_routes(router, service, version)
+    _add_model_routes(router, service)
+    _add_infer_routes(router, service)
+    return router
+
+
+def _add_server_routes(router: APIRouter, service: Service, version: str) -> None:
+    @router.get("", responses={200: {"model": schemas.ServerBody}, **schemas.refusals()})
+    async def server() -> Response:
+        """The server's name, version and extensions."""
+        return json_reply(server_metadata(SERVER_NAME, version))
+
+    @router.get("/health/live", responses=_answers(schemas.LiveBody, 421))
+    async def live() -> Response:
+        """Whether the server runs. Needs no key."""
+        return json_reply({"live": True})
+
+    @router.get("/health/ready", responses=_ready(schemas.ReadyBody, 421))
+    async def ready() -> Response:
+        """Whether the server takes requests. Needs no key."""
+        return _readiness(service, {})
+
+    @router.post(
+        "/repository/index",
+        responses={200: {"model": list[schemas.IndexEntryBody]}, **schemas.refusals()},
+    )
+    async def index() -> Response:
+        """All models that are served."""
+        state = {"version": MODEL_VERSION, "state": "READY", "reason": ""}
+        return json_reply([{"name": served.name, **state} for served in service.models])
+
+
+def _add_model_routes(router: APIRouter, service: Service) -> None:
+    metadata = _answers(schemas.ModelMetadataBody, 401, 404, 421)
+    readiness = _ready(schemas.ModelReadyBody, 401, 404, 421)
+
+    @router.get("/models/{name}", responses=metadata)
+    async def model(request: Request, name: str) -> Response:
+        """A model's inputs and outputs."""
+        return json_reply(model_metadata(_find(service, request, name).current.spec))
+
+    @router.get("/models/{name}/versions/{version}", responses=metadata)
+    async def model_version(request: Request, name: str, version: str) -> Response:
+        """A model's inputs and outputs; its only version is 1."""
+        return json_reply(model_metadata(_find(service, request, name, version).current.spec))
+
+    @router.get("/models/{name}/ready", responses=readiness)
+    async def model_ready(request: Request, name: str) -> Response:
+        """Whether a model takes requests."""
+        return _readiness(service, {"name": _find(service, request, name).name})
+
+    @router.get("/models/{name}/versions/{version}/ready", responses=readiness)
+    async def version_ready(request: Request, name: str, version: str) -> Response:
+        """Whether a model takes requests; its only version is 1."""
+        return _readiness(service, {"name": _find(service, request, name, version).name})
+
+
+def _add_infer_routes(router: APIRouter, service: Service) -> None:
+    responses = _answers(schemas.InferBody, *schemas.ASKED_OF_A_MODEL)
+    body = {"requestBody": schemas.INFER_REQUEST}
+
+    @router.post("/models/{name}/infer", openapi_extra=body, responses=responses)
+    async def infer(request: Request, name: str, header_length: HeaderLength = None) -> Response:
+        """A model's outputs for one or several images."""
+        return await _infer(service, request, _find(service, request, name), header_length)
+
+    @router.post("/models/{name}/versions/{version}/infer", openapi_extra=body, responses=responses)
+    async def infer_version(
+        request: Request, name: str, version: str, header_length: HeaderLength = None
+    ) -> Response:
+        """A model's outputs for one or several images; its only version is 1."""
+        served = _find(service, request, name, version)
+        return await _infer(service, request, served, header_length)
+
+
+async def _infer(
+    service: Service, request: Request, served: ServedModel, header_length: str | None
+) -> Response:
+    # Of two, another reader of the request might take the other.
+    if len(request.headers.getlist(HEADER_LENGTH)) > 1:
+        raise ProtocolError(f"{HEADER_LENGTH} must be sent once.")
+    parse = partial(
+        _parse,
+        header_length=parse_header_length(header_length),
+        max_rows=service.settings.max_batch,
+    )
+    loaded, asked, answers = await service.answer(request, served, parse)
+    body, headers = build_infer_response(asked, loaded.spec, _outputs(answers))
+    accepted = request.headers.get("accept-encoding")
+    body, headers = compressed(body, headers, accepted=accepted)
+    return Response(body, headers=headers)
+
+
+def _parse(
+    loaded: Loaded, body: bytes, *, header_length: int | None, max_rows: int
+) -> InferRequest:
+    return parse_infer_request(body, header_length, loaded.spec, max_rows=max_rows)
+
+
+def _outputs(answers: Answers) -> dict[str, Any]:
+    outputs = {"logits": answers.logits, "probabilities": answers.probabilities}
+    if answers.heatmaps is not None:
+        outputs["heatmap"] = answers.heatmaps
+    return outputs
+
+
+def _find(
+    service: Service, request: Request, name: str, version: str = MODEL_VERSION
+) -> ServedModel:
+    """The model that a path names; its name is noted for what is counted of the request."""
+    served = service.models.get(name)
+    request.state.model = served.name
+    if version != MODEL_VERSION:
+        raise HTTPException(
+            404, f"Model {name!r} has the version {MODEL_VERSION} only. Asked: {version[:40]!r}"
+        )
+    return served
+
+
+def _readiness(service: Service, content: dict[str, Any]) -> Response:
+    is_ready = not service.is_draining
+    return json_reply({**content, "ready": is_ready}, status=200 if is_ready else 503)
+
+
+def _answers(model: type[Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": model}, **schemas.refusals(*statuses)}
+
+
+def _ready(model: type[Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    not_ready = {"model": model, "description": "The server is about to end."}
+    return {**_answers(model, *statuses), 503: not_ready}

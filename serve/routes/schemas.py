@@ -1,0 +1,230 @@
+"""What requests and answers look like, for the OpenAPI document; no answer is built from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ErrorBody(BaseModel):
+    """Why a request was refused, or failed."""
+
+    error: str
+
+
+class PredictionBody(BaseModel):
+    """A class and how probable it is."""
+
+    class_name: Annotated[str, Field(alias="class")]
+    class_id: Annotated[int, Field(ge=0)]
+    probability: Probability
+
+
+class HeatmapBody(BaseModel):
+    """Where the model looked for the first class, in cells of a grid over the image."""
+
+    shape: Annotated[list[int], Field(min_length=2, max_length=2, description="[h, w]")]
+    values: Annotated[list[list[Probability]], Field(description="h rows of w values")]
+
+
+class PredictBody(BaseModel):
+    """The answer to an image."""
+
+    model: str
+    predictions: Annotated[list[PredictionBody], Field(description="The most probable first.")]
+    heatmap: Annotated[HeatmapBody | None, Field(description="With heatmap=true.")] = None
+
+
+class ModelBody(BaseModel):
+    """A model that is served."""
+
+    name: str
+    network: str
+    labels: list[str]
+    image_size: Annotated[list[int], Field(min_length=2, max_length=2, description="[H, W]")]
+    explain: Annotated[str, Field(description='How heatmaps are made; "none": there are none.')]
+    target_layer: str | None
+    precision: str
+    device: str
+    test_accuracy: Probability | None
+    split_sha256: str | None
+    versions: dict[str, str]
+
+
+class ModelsBody(BaseModel):
+    """All models that are served; the first answers where none is named."""
+
+    models: list[ModelBody]
+
+
+class LiveBody(BaseModel):
+    """The server is up."""
+
+    live: Literal[True]
+
+
+class ReadyBody(BaseModel):
+    """Whether the server takes requests."""
+
+    ready: bool
+
+
+class ModelReadyBody(BaseModel):
+    """Whether a model takes requests."""
+
+    name: str
+    ready: bool
+
+
+class ServerBody(BaseModel):
+    """Server metadata of the Open Inference Protocol."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorBody(BaseModel):
+    """An input or output of a model; -1 is the free number of images."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadataBody(BaseModel):
+    """Model metadata of the Open Inference Protocol."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorBody]
+    outputs: list[TensorBody]
+
+
+class IndexEntryBody(BaseModel):
+    """An entry of the repository index."""
+
+    name: str
+    version: str
+    state: Literal["READY"]
+    reason: str
+
+
+class OutputBody(TensorBody):
+    """An output with its data; in binary form `parameters` says how many bytes follow instead."""
+
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class InferBody(BaseModel):
+    """An answer of the Open Inference Protocol."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputBody]
+
+
+_BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+
+IMAGE_REQUEST: dict[str, Any] = {
+    "required": True,
+    "description": "An image file: JPEG, PNG, WebP, GIF, BMP, TIFF, ...; as it is, or in a form. "
+    "By curl: --data-binary @cat.jpg, or -F file=@cat.jpg",
+    "content": {
+        "image/*": {"schema": _BINARY},
+        "application/octet-stream": {"schema": _BINARY},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": _BINARY},
+                "required": ["file"],
+            }
+        },
+    },
+}
+
+INFER_REQUEST: dict[str, Any] = {
+    "required": True,
+    "description": "JSON, or JSON followed by the tensor's bytes; then the header "
+    "Inference-Header-Content-Length is the length of the JSON part.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"binary_data_output": {"type": "boolean"}},
+                    },
+                    "inputs": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "shape", "datatype"],
+                            "properties": {
+                                "name": {"const": "image"},
+                                "shape": {"type": "array", "items": {"type": "integer"}},
+                                "datatype": {"enum": ["UINT8", "FP32"]},
+                                "parameters": {"type": "object"},
+                                "data": {"type": "array"},
+                            },
+                        },
+                    },
+                    "outputs": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["name"],
+                            "properties": {
+                                "name": {"enum": ["logits", "probabilities", "heatmap"]},
+                                "parameters": {
+                                    "type": "object",
+                                    "properties": {
+                                        "binary_data": {"type": "boolean"},
+                                        "classification": {"type": "integer", "minimum": 0},
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            }
+        },
+        "application/octet-stream": {"schema": _BINARY},
+    },
+}
+
+REASONS: dict[int, str] = {
+    400: "The request is malformed.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such model.",
+    408: "The body took too long to arrive.",
+    413: "The body is too large.",
+    415: "The body is of a type, or compressed in a way, that is not taken.",
+    421: "The Host header names another server.",
+    422: "The image cannot be read, or a parameter is outside its range.",
+    500: "The model failed.",
+    503: "The server is full, or did not answer in time: try again after Retry-After.",
+}
+
+
+ASKED_OF_A_MODEL = (400, 401, 404, 408, 413, 415, 421, 422, 500, 503)
+"""Statuses of the routes that run a model."""
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses for these statuses; for none, those of the door: 401 and 421."""
+    return {
+        status: {"model": ErrorBody, "description": REASONS[status]}
+        for status in statuses or (401, 421)
+    }

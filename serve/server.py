@@ -1,0 +1,302 @@
+"""`python -m serve.server`: answers over HTTP by one or several ONNX files."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from serve.app import create_app
+from serve.connection import Connection
+from serve.door import hosts_for, is_loopback
+from serve.draining import DrainingServer
+from serve.model import Model
+from serve.models import Models, Source, described
+from serve.service import Service
+from serve.settings import Settings
+from serve.telemetry import Telemetry
+
+KEY_VARIABLE = "PROXY_SERVE_API_KEY"
+
+_logger = logging.getLogger("serve")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_HIGHEST_PORT = 65535
+_BACKLOG = 2048
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command."""
+    default = Settings()
+    parser = argparse.ArgumentParser(
+        prog="python -m serve.server",
+        description="Answers over HTTP by one or several ONNX files of `python -m export`: classes "
+        "and heatmaps of images. A page for people is at /, the routes are told at /docs. SIGHUP "
+        "reads the files anew, SIGTERM answers what is open and ends.",
+        epilog=f"An API key is read from --api-key-file or the variable {KEY_VARIABLE}; on the "
+        "command line it would be seen by every user of the machine.",
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="[NAME=]FILE.onnx",
+        help="a model, and the name to serve it as (default: as its file says)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s, this machine")
+    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any free")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="of ONNX Runtime (default: one per core)"
+    )
+    batches = parser.add_argument_group("batches")
+    batches.add_argument(
+        "--max-batch", type=int, default=default.max_batch, metavar="N", help="%(default)s images"
+    )
+    batches.add_argument(
+        "--max-wait-ms",
+        type=float,
+        default=default.max_wait_s * 1000,
+        metavar="MS",
+        help="longest wait of an image for others to share its batch (default: %(default)g)",
+    )
+    batches.add_argument(
+        "--decoders",
+        type=int,
+        default=default.decoders,
+        metavar="N",
+        help="threads that decode images (default: %(default)s)",
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--max-body",
+        type=_size,
+        default=default.max_body,
+        metavar="BYTES",
+        help="largest request, e.g. 500K or 32M (default: 32M)",
+    )
+    limits.add_argument(
+        "--max-pixels",
+        type=int,
+        default=default.max_pixels,
+        metavar="N",
+        help="largest image that is decoded (default: %(default)s)",
+    )
+    limits.add_argument(
+        "--max-queue",
+        type=int,
+        default=default.max_queue,
+        metavar="N",
+        help="requests under way for one model; more are answered 503 (default: %(default)s)",
+    )
+    limits.add_argument(
+        "--timeout-s",
+        type=float,
+        default=default.timeout_s,
+        metavar="S",
+        help="from a request's first byte to its answer (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--drain-s",
+        type=float,
+        default=default.drain_s,
+        metavar="S",
+        help="from SIGTERM to the end (default: %(default)g)",
+    )
+    access = parser.add_argument_group("access")
+    access.add_argument(
+        "--api-key-file", type=Path, metavar="FILE", help="a file that holds the API key"
+    )
+    access.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin call, e.g. https://example.org; any number of times",
+    )
+    access.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer to this name in the Host header too; on a loopback address only names of this "
+        "machine are answered to, elsewhere any; any number of times",
+    )
+    access.add_argument("--access-log", action="store_true", help="a line per request on stdout")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code: 0 ended by a signal, 2 could not start."""
+    given = build_parser().parse_args(arguments)
+    _set_up_logging(access_log=given.access_log)
+    with contextlib.ExitStack() as stack:
+        try:
+            settings = settings_of(given)
+            listening = stack.enter_context(bind(given.host, given.port))
+            telemetry = Telemetry()
+            models = Models(
+                [source_of(text) for text in given.models],
+                open_model=partial(Model, device=given.device, threads=given.threads),
+                settings=settings,
+                telemetry=telemetry,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        if settings.api_key is None and not is_loopback(given.host):
+            _logger.warning("Whoever reaches %s is answered: there is no API key.", given.host)
+        # From here on the kernel takes connections: who reads the next line may ask.
+        listening.listen(_BACKLOG)
+        facts = "; ".join(described(served.current) for served in models)
+        _logger.info("Serving at %s - %s", _url(given.host, listening), facts)
+        server = build_server(Service(models, settings, telemetry), access_log=given.access_log)
+        asyncio.run(_serve(server, models, listening))
+    return 0
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """The settings that the parsed arguments ask for; see `build_parser`.
+
+    Raises:
+        ValueError: A number is out of its range, or the key cannot be used.
+        OSError: The key's file cannot be read.
+    """
+    return Settings(
+        max_batch=given.max_batch,
+        max_wait_s=given.max_wait_ms / 1000,
+        max_queue=given.max_queue,
+        max_body=given.max_body,
+        max_pixels=given.max_pixels,
+        timeout_s=given.timeout_s,
+        drain_s=given.drain_s,
+        decoders=given.decoders,
+        api_key=_api_key(given.api_key_file),
+        cors_origins=tuple(given.cors_origin),
+        hosts=hosts_for(given.host, tuple(given.allowed_host)),
+    )
+
+
+def source_of(text: str) -> Source:
+    """A file, or NAME=FILE. A file whose own name has an equals sign is taken as a file."""
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).is_file():
+        return Source(Path(text))
+    return Source(Path(path), name)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at this address, which does not listen yet.
+
+    Raises:
+        ValueError: There is no such port.
+        OSError: The address is in use, or is none of this machine.
+    """
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise ValueError(f"A port is a number in [0, {_HIGHEST_PORT}]. Received: {port}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sends the head and the body of an answer without delay: it
+    # sets TCP_NODELAY where it sees TCP. Without, each answer takes 40 ms more.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # Else the port stays taken for a minute after a server that was on it has ended.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(
+            f"Cannot listen at {host} port {port}: {error.strerror}. Choose another --port, or "
+            "--host."
+        ) from error
+    return listening
+
+
+def build_server(service: Service, *, access_log: bool = False) -> DrainingServer:
+    """A server for a service; it is run on a socket that `bind` gave."""
+    settings = service.settings
+
+    class LimitedConnection(Connection):
+        head_timeout_s = settings.timeout_s
+
+    config = uvicorn.Config(
+        create_app(service),
+        backlog=_BACKLOG,
+        http=LimitedConnection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=access_log,
+        server_header=False,
+        # Nothing here asks who is behind a proxy.
+        proxy_headers=False,
+    )
+
+    def drain() -> None:
+        service.is_draining = True
+
+    return DrainingServer(config, drain_s=settings.drain_s, on_drain=drain)
+
+
+async def _serve(server: DrainingServer, models: Models, listening: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(models.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    # Windows has no such signal, and other threads than the main one get none.
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        loop.add_signal_handler(signal.SIGHUP, reload)
+    await server.serve([listening])
+
+
+def _api_key(path: Path | None) -> str | None:
+    """The key of the file, else of the environment; None: there is none.
+
+    An empty one is returned as such, and refused by `Settings`: a key that got lost on its way must
+    not open the door.
+    """
+    if path is None:
+        return os.environ.get(KEY_VARIABLE)
+    return path.read_text("utf-8").strip()
+
+
+def _size(text: str) -> int:
+    number = text.upper().removesuffix("B").removesuffix("I")
+    unit = number[-1:] if number[-1:] in _UNITS else ""
+    digits = number.removesuffix(unit)
+    if not (digits.isascii() and digits.isdecimal()):
+        raise argparse.ArgumentTypeError(f"a size is a number of bytes, e.g. 500K: {text!r}")
+    return int(digits) * _UNITS[unit]
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
+
+
+def _set_up_logging(*, access_log: bool) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    _logger.setLevel(logging.INFO)
+    if access_log:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        access = logging.getLogger("uvicorn.access")
+        access.addHandler(handler)
+        access.setLevel(logging.INFO)
+        access.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""From a request to a model's answers, within the limits: body, place, decoding, batch, time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from serve.batcher import PreparedT
+from serve.limits import Held, decompress, overloaded, read_body, while_connected
+from serve.model import Answers
+from serve.models import Loaded, Models, ServedModel
+from serve.settings import Settings
+from serve.telemetry import Telemetry
+
+
+class Service:
+    """What the routes of one server share.
+
+    Attributes:
+        models: What is served.
+        settings: The limits.
+        telemetry: What is counted.
+        is_draining: The server is about to end: it answers, and says that it is not ready.
+    """
+
+    def __init__(self, models: Models, settings: Settings, telemetry: Telemetry) -> None:
+        self.models = models
+        self.settings = settings
+        self.telemetry = telemetry
+        self.is_draining = False
+        self._held = Held(settings.max_held)
+        self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
+
+    async def answer(
+        self,
+        request: Request,
+        served: ServedModel,
+        prepare: Callable[[Loaded, bytes], PreparedT],
+    ) -> tuple[Loaded, PreparedT, Answers]:
+        """What a model says to a request.
+
+        Args:
+            request: Its body has not been read.
+            served: The model that is asked.
+            prepare: Makes images of the model's current state and the body, in a thread. Its
+                errors pass through.
+
+        Returns:
+            The model's state that answered, what `prepare` returned, and the answers for it.
+
+        Raises:
+            HTTPException: 408, the body took too long; 413, 415, 400: the body is too large or
+                wrongly compressed; 499, the client left; 503, no place, or no answer in time.
+            BatchError: The model failed.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.timeout_s
+        with self._held.share() as share:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    body = await read_body(
+                        request.headers,
+                        request.receive,
+                        max_body=self.settings.max_body,
+                        share=share,
+                    )
+            except TimeoutError:
+                raise HTTPException(
+                    408,
+                    f"The request's body must arrive within {self.settings.timeout_s:g} s.",
+                    {"Connection": "close"},
+                ) from None
+            coding = request.headers.get("content-encoding", "")
+            # From here to the end all is of this model, whatever is loaded meanwhile.
+            loaded = served.current
+
+            def prepare_body() -> PreparedT:
+                return prepare(loaded, decompress(body, coding, max_body=self.settings.max_body))
+
+            with served.places.take():
+                try:
+                    async with asyncio.timeout_at(deadline), while_connected(request.receive):
+                        prepared, answers = await served.batcher.submit(
+                            loaded.model, prepare_body, self._decoders
+                        )
+                except TimeoutError:
+                    raise overloaded(
+                        f"There was no answer within {self.settings.timeout_s:g} s."
+                    ) from None
+        return loaded, prepared, answers
+
+    async def close(self) -> None:
+        """Returns when all that was accepted has been run."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        await self.models.close()

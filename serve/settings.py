@@ -1,0 +1,74 @@
+"""Settings: how much a server takes on at a time, and whom it answers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from serve.images import MAX_PIXELS
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line sets; the defaults suit one machine.
+
+    Attributes:
+        max_batch: Most images in one run of a session, and in one request.
+        max_wait_s: How long an image may wait for others to share its batch, in seconds.
+        max_queue: Most requests under way at a time for a model, once their bodies have arrived;
+            the next one is answered 503.
+        max_body: Largest request body in bytes, as it was sent and after decompression.
+        max_pixels: Largest image that is decoded, in pixels.
+        timeout_s: Longest time from a request's first byte to its answer, in seconds.
+        drain_s: Longest time between the signal to stop and the end, in seconds.
+        decoders: Threads that decode images.
+        api_key: What callers must show; None: everybody is answered.
+        cors_origins: Origins whose pages may call the server from a browser, e.g.
+            "https://example.org"; "*" is all.
+        hosts: Names that the server answers to in the Host header, without a port; None is any.
+
+    Raises:
+        ValueError: A number is out of its range, or the key is blank or cannot be sent in a header.
+    """
+
+    max_batch: int = 8
+    max_wait_s: float = 0.005
+    max_queue: int = 256
+    max_body: int = 32 * MEBIBYTE
+    max_pixels: int = 50_000_000
+    timeout_s: float = 30.0
+    drain_s: float = 30.0
+    decoders: int = 2
+    api_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    hosts: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch", "max_queue", "max_body", "decoders"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"`{name}` must be >= 1. Received: {value}")
+        if not 1 <= self.max_pixels <= MAX_PIXELS:
+            raise ValueError(
+                f"`max_pixels` must be in [1, {MAX_PIXELS}]. Received: {self.max_pixels}"
+            )
+        for name in ("max_wait_s", "drain_s"):
+            if not 0.0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"`{name}` must be finite and >= 0. Received: {value}")
+        if not 0.0 < self.timeout_s < math.inf:
+            raise ValueError(f"`timeout_s` must be finite and > 0. Received: {self.timeout_s}")
+        if self.api_key is not None and not _fits_a_header(self.api_key):
+            raise ValueError(
+                "The API key must be printable ASCII characters without spaces, at least one. "
+                "Received another one, which is not shown here."
+            )
+
+    @property
+    def max_held(self) -> int:
+        """Most bytes of request bodies in memory at a time: eight of the largest."""
+        return 8 * self.max_body
+
+
+def _fits_a_header(key: str) -> bool:
+    return bool(key) and all("!" <= character <= "~" for character in key)

@@ -1,0 +1,92 @@
+"""Reads from a run's split.csv which images of a folder were held out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from pathlib import Path, PurePosixPath
+
+from serve.card import ModelCard
+from serve.files import ImageFile
+
+SPLIT_FILE = "split.csv"
+SUBSETS = ("test", "val", "train")
+_COLUMNS = ("path", "label", "split")
+_SHOWN = 3
+
+
+def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[ImageFile]:
+    """The images of one subset, with their classes.
+
+    Args:
+        file: A split.csv, or the folder of a run that holds one.
+        root: The folder that the table's paths start from.
+        subset: "test", "val" or "train".
+        card: Of the model. Where it says which split the model was trained with, it must be this.
+
+    Raises:
+        FileNotFoundError: There is no such table, or some of its images are not in `root`.
+        ValueError: It is no such table, belongs to another training, or names classes that the
+            model does not know.
+    """
+    file = file / SPLIT_FILE if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no file {str(file)!r}. Give the split.csv of a run.")
+    content = file.read_bytes()
+    found_hash = hashlib.sha256(content).hexdigest()
+    if card.split_sha256 not in (None, found_hash):
+        raise ValueError(
+            f"The model was not trained with the split in {str(file)!r}: its SHA-256 is "
+            f"{found_hash}, and the model's {card.split_sha256}. What was held out here, the model "
+            "may have been trained on. Give the split.csv of the model's own run."
+        )
+    rows = _rows(content, file)
+    chosen = [row for row in rows if row["split"] == subset]
+    if not chosen:
+        has = ", ".join(sorted({row["split"] for row in rows})) or "no rows"
+        raise ValueError(f"{str(file)!r} has no images in {subset!r}. It has: {has}")
+    class_id_of = {label: class_id for class_id, label in enumerate(card.labels)}
+    if unknown := sorted({row["label"] for row in chosen} - class_id_of.keys()):
+        raise ValueError(
+            f"{str(file)!r} has classes that the model does not know: {', '.join(unknown)}. "
+            f"The model's: {', '.join(card.labels)}"
+        )
+    images = [
+        ImageFile(os.path.join(root, row["path"]), row["path"], class_id_of[row["label"]])
+        for row in chosen
+    ]
+    _check_present(images, root)
+    return images
+
+
+def _rows(content: bytes, file: Path) -> list[dict[str, str]]:
+    # As the table is written: names of files need not be valid Unicode.
+    text = io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
+    reader = csv.DictReader(text, strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise ValueError(f"{str(file)!r} is no CSV table: {error}") from error
+    if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
+        raise ValueError(
+            f"{str(file)!r} is no split.csv: it lacks the columns {', '.join(missing)}."
+        )
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError(f"{str(file)!r} is damaged: a row has not as many fields as the first.")
+    return rows
+
+
+def _check_present(images: list[ImageFile], root: str) -> None:
+    for image in images:
+        path = PurePosixPath(image.name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"The paths of a split.csv stay below its folder. Found: {path}")
+    missing = [image.name for image in images if not os.path.isfile(image.path)]
+    if missing:
+        names = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(images)} images are not in {root!r}: {names}. Give the folder "
+            "that the run was trained on; the images of a run on arrays are no files."
+        )

@@ -1,0 +1,136 @@
+"""Answers for any number of image files: decoded in threads while the session runs, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.files import ImageFile
+from serve.images import UnreadableImageError
+from serve.model import Model
+from serve.prediction import Prediction, top_k
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one file: an answer, or the reason why there is none.
+
+    Attributes:
+        file: The file.
+        predictions: The most probable classes, the most probable first; empty without an answer.
+        logits: [K] float32; None without an answer.
+        heatmap: [h, w] float32 in [0, 1]; None if the model has none.
+        overlay: The picture written of it, if one was.
+        error: Why the file, or of an answered one its overlay, could not be; None: all is there.
+    """
+
+    file: ImageFile
+    predictions: Sequence[Prediction] = ()
+    logits: NDArray[np.float32] | None = None
+    heatmap: NDArray[np.float32] | None = None
+    overlay: str | None = None
+    error: str | None = None
+
+
+Finish = Callable[[Result], Result]
+"""Work on an answer that is done in the threads too, such as drawing it."""
+
+
+def answer_files(
+    model: Model,
+    files: Iterable[ImageFile],
+    *,
+    k: int,
+    batch_size: int,
+    workers: int,
+    finish: Finish | None = None,
+) -> Iterator[Result]:
+    """A result for each file, in their order.
+
+    At most two batches of decoded images wait for the session, and two of answers for `finish`:
+    memory does not grow with the number of files.
+
+    Args:
+        model: Answers.
+        files: The files.
+        k: How many classes to name for each.
+        batch_size: Images in one run of the session, >= 1.
+        workers: Threads that decode and finish, >= 1.
+        finish: Called with each answer, in a thread.
+
+    Raises:
+        RuntimeError: The session failed.
+    """
+    remaining = iter(files)
+    decoding: deque[tuple[ImageFile, Future[NDArray[np.uint8] | str]]] = deque()
+    finishing: deque[Future[Result] | Result] = deque()
+    with _threads(workers) as pool:
+        while True:
+            # Submitted before the session runs, so that the threads have work meanwhile.
+            for file in islice(remaining, 3 * batch_size - len(decoding)):
+                decoding.append((file, pool.submit(_read, model, file)))
+            if not decoding:
+                break
+            batch = [decoding.popleft() for _ in range(min(batch_size, len(decoding)))]
+            for result in _answered(model, batch, k):
+                if finish is None or result.error is not None:
+                    finishing.append(result)
+                else:
+                    finishing.append(pool.submit(finish, result))
+            while len(finishing) > 2 * batch_size:
+                yield _waited_for(finishing.popleft())
+        while finishing:
+            yield _waited_for(finishing.popleft())
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="images")
+    try:
+        yield pool
+    finally:
+        # On an error or Ctrl-C, what has not begun is dropped.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read(model: Model, file: ImageFile) -> NDArray[np.uint8] | str:
+    """The image, or why it cannot be used."""
+    try:
+        return model.read(file.path)
+    except UnreadableImageError as error:
+        return error.reason
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+
+
+def _answered(
+    model: Model, batch: list[tuple[ImageFile, Future[NDArray[np.uint8] | str]]], k: int
+) -> Iterator[Result]:
+    """Results for a batch in its order, from one run of the session."""
+    read = [(file, future.result()) for file, future in batch]
+    images = [image for _, image in read if not isinstance(image, str)]
+    answers = model.run(np.stack(images)) if images else None
+    row = 0
+    for file, image in read:
+        if isinstance(image, str) or answers is None:
+            yield Result(file, error=str(image))
+            continue
+        logits, probabilities = answers.logits[row], answers.probabilities[row]
+        heatmap = None if answers.heatmaps is None else answers.heatmaps[row]
+        row += 1
+        if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
+            yield Result(file, error="the model's answer is not finite (NaN or infinity)")
+            continue
+        predictions = top_k(probabilities, model.card.labels, k, logits_row=logits)
+        yield Result(file, predictions, logits, heatmap)
+
+
+def _waited_for(result: Future[Result] | Result) -> Result:
+    return result.result() if isinstance(result, Future) else result

@@ -1,0 +1,122 @@
+"""What the server counts and measures, in the format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_REASONS = {
+    401: "no_key",
+    408: "slow_body",
+    413: "too_large",
+    421: "wrong_host",
+    499: "client_left",
+    503: "overloaded",
+}
+_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Telemetry:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        labels = ["route", "model", "status"]
+        self._requests = self._counter("requests", "Requests answered.", labels)
+        self._latency = self._histogram(
+            "request_seconds", "From a request's headers to its answer.", ["route"], _SECONDS
+        )
+        self._in_flight = self._gauge("in_flight_requests", "Requests under way.", [])
+        self._rejected = self._counter("rejected", "Requests refused, by reason.", ["reason"])
+        self._batch_images = self._histogram(
+            "batch_images", "Images in a batch.", ["model"], _IMAGES
+        )
+        self._batch_seconds = self._histogram(
+            "batch_seconds", "Time of a batch in its session.", ["model"], _SECONDS
+        )
+        self._queue = self._gauge("queue_images", "Images that wait for a batch.", ["model"])
+        self._under_way = self._gauge(
+            "queue_requests", "Requests that hold a place in the queue.", ["model"]
+        )
+        self._model = self._gauge(
+            "model_info", "1 for what is loaded.", ["model", "precision", "explain", "device"]
+        )
+        self._reloads = self._counter("reloads", "Reloads, by outcome.", ["model", "outcome"])
+        # Children are kept: looking one up by its labels costs more than counting.
+        self._routes: dict[tuple[str, str, int], Counter] = {}
+        self._latencies: dict[str, Histogram] = {}
+
+    def request_began(self) -> None:
+        """Counts a request as under way."""
+        self._in_flight.inc()
+
+    def request_ended(self, route: str, model: str, status: int, seconds: float) -> None:
+        """Counts an answer.
+
+        Args:
+            route: The path's pattern, never the path: callers could make up any number of those.
+            model: The model's name; "" where the request concerns none.
+            status: The HTTP status.
+            seconds: From the headers to the answer.
+        """
+        self._in_flight.dec()
+        key = (route, model, status)
+        if key not in self._routes:
+            self._routes[key] = self._requests.labels(route, model, str(status))
+        self._routes[key].inc()
+        if route not in self._latencies:
+            self._latencies[route] = self._latency.labels(route)
+        self._latencies[route].observe(seconds)
+
+    def refused(self, status: int) -> None:
+        """Counts a refusal under its reason, where it protects the server."""
+        if status in _REASONS:
+            self._rejected.labels(_REASONS[status]).inc()
+
+    def watch_batches(self, model: str) -> Callable[[int, float], None]:
+        """A function of a batch's images and seconds that counts it; any thread may call it."""
+        images = self._batch_images.labels(model)
+        seconds = self._batch_seconds.labels(model)
+
+        def count(rows: int, duration_s: float) -> None:
+            images.observe(rows)
+            seconds.observe(duration_s)
+
+        return count
+
+    def watch_queue(
+        self, model: str, images: Callable[[], int], requests: Callable[[], int]
+    ) -> None:
+        """Has the queue's lengths asked whenever the metrics are read."""
+        self._queue.labels(model).set_function(images)
+        self._under_way.labels(model).set_function(requests)
+
+    def model_loaded(self, model: str, *, precision: str, explain: str, device: str) -> None:
+        """Says what a model is; what was said of it before no longer holds."""
+        self._model.remove_by_labels({"model": model})
+        self._model.labels(model, precision, explain, device).set(1)
+
+    def reloaded(self, model: str, *, is_new: bool) -> None:
+        """Counts a reload: one that brought a new session, or one that kept the old."""
+        self._reloads.labels(model, "replaced" if is_new else "kept").inc()
+
+    def render(self) -> bytes:
+        """All metrics, in the text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(f"proxy_serve_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
+        return Gauge(f"proxy_serve_{name}", text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: list[str], buckets: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(
+            f"proxy_serve_{name}", text, labels, buckets=buckets, registry=self._registry
+        )
