@@ -17,22 +17,30 @@ def write_images(subset: Subset, folder: Path) -> int:
 
     Args:
         subset: The split.
-        folder: A new or empty folder.
+        folder: A folder that is new, empty, or holds these images already.
 
     Returns:
         The number of files.
 
     Raises:
-        ValueError: The folder is not empty, or a class has a name that no folder can have.
+        ValueError: The folder holds something else, or a class has a name that no folder can have.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty. Give a new or empty folder for the images.")
     for name in subset.classes:
         if name in ("", ".", "..") or any(c in '/\\:*?"<>|\0' for c in name):
             raise ValueError(f"Class {name!r} cannot be the name of a folder.")
-        (folder / name).mkdir(parents=True)
-    for positions, images, labels in subset.originals(_BATCH).as_numpy_iterator():
-        for position, image, label in zip(positions, images, labels, strict=True):
-            path = folder / subset.classes[label] / f"{subset.example_ids[position]}.png"
-            Image.fromarray(image.astype(np.uint8)).save(path)
+    paths = [
+        folder / subset.classes[label] / f"{example_id}.png"
+        for label, example_id in zip(subset.labels, subset.example_ids, strict=True)
+    ]
+    others = {path for path in folder.rglob("*") if not path.is_dir()} - set(paths)
+    if others:
+        raise ValueError(
+            f"{folder} holds {len(others)} other files, such as {min(others).name}. Give a new or "
+            "empty folder for the images."
+        )
+    for name in subset.classes:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for positions, images, _ in subset.originals(_BATCH).as_numpy_iterator():
+        for position, image in zip(positions, images, strict=True):
+            Image.fromarray(image.astype(np.uint8)).save(paths[position])
     return len(subset)

@@ -29,9 +29,15 @@ def test_every_image_lies_under_its_class(data, tmp_path):
         assert file.parent.name == name
 
 
-def test_a_folder_that_holds_something_is_refused(data, tmp_path):
+def test_writing_them_again_changes_nothing(data, tmp_path):
+    for _ in range(2):
+        assert write_images(data.test, tmp_path) == len(data.test)
+    assert len(list(tmp_path.rglob("*.png"))) == len(data.test)
+
+
+def test_a_folder_that_holds_something_else_is_refused(data, tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(ValueError, match="not empty"):
+    with pytest.raises(ValueError, match="1 other files, such as mine.txt"):
         write_images(data.test, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

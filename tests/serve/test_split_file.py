@@ -1,0 +1,134 @@
+"""A run's split.csv gives exactly its held-out images, or an error: never other ones."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_keras.data.scan import scan_folder
+from proxy_keras.data.split_table import SplitTable
+from proxy_keras.data.splits import draw_split
+from serve.card import ModelCard
+from serve.labelled import select_split
+from serve.split_file import read_split
+
+CARD = ModelCard("m", ("cat", "dog"), (8, 8), "none", None, "fp32", None, None, {})
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two classes of ten images each, with a name that CSV must quote and one of no encoding."""
+    rng = np.random.default_rng(0)
+    names = ["a,b.png", os_name := b"\xff.png".decode("utf-8", "surrogateescape")]
+    assert not os_name.isprintable()
+    names += [f"{number}.png" for number in range(8)]
+    for label in ("cat", "dog"):
+        (tmp_path / "root" / label).mkdir(parents=True)
+        for name in names:
+            pixels = rng.integers(0, 256, (4, 4, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "root" / label / name)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def run(root, tmp_path):
+    """A run folder with the split of `root`."""
+    records = scan_folder(root, progress=False).records
+    draw_split(records, seed=3, val=0.2, test=0.3).table.save(tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("subset", ["test", "val", "train"])
+def test_the_images_that_training_put_there(root, run, subset):
+    table = SplitTable.load(run)
+    expected = {
+        (table.paths[row], int(table.class_ids[row])) for row in table.rows(subset).tolist()
+    }
+    card = replace(CARD, split_sha256=table.sha256)
+    for given in (run, run / "split.csv"):
+        images = read_split(given, str(root), subset, card)
+        assert {(image.name, image.label_id) for image in images} == expected
+        assert all(image.path == str(root / image.name) for image in images)
+    assert len(expected) == {"test": 6, "val": 4, "train": 10}[subset]
+
+
+def test_classes_go_by_the_order_of_the_model(root, run):
+    there = read_split(run, str(root), "test", CARD)
+    back = read_split(run, str(root), "test", replace(CARD, labels=("dog", "cat")))
+    assert [image.label_id for image in back] == [1 - image.label_id for image in there]
+
+
+def test_the_split_of_another_training_is_refused(root, run):
+    found = hashlib.sha256((run / "split.csv").read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match=f"SHA-256 is {found}, and the model's 1234"):
+        read_split(run, str(root), "test", replace(CARD, split_sha256="1234"))
+
+
+def test_one_changed_letter_makes_it_another(root, run):
+    card = replace(CARD, split_sha256=SplitTable.load(run).sha256)
+    text = (run / "split.csv").read_bytes()
+    (run / "split.csv").write_bytes(text.replace(b'"train"', b'"test"', 1))
+    with pytest.raises(ValueError, match="was not trained with the split"):
+        read_split(run, str(root), "test", card)
+
+
+def test_missing_images_are_an_error(root, run):
+    for label in ("cat", "dog"):
+        for file in (root / label).iterdir():
+            file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"6 of 6 images are not in .*, \.\.\."):
+        read_split(run, str(root), "test", CARD)
+
+
+def test_one_missing_image_is_named(root, run):
+    gone = read_split(run, str(root), "test", CARD)[2]
+    (root / gone.name).unlink()
+    with pytest.raises(FileNotFoundError, match="1 of 6 images are not in") as caught:
+        read_split(run, str(root), "test", CARD)
+    assert gone.name in str(caught.value)
+
+
+def table(*rows: str) -> str:
+    return "\n".join(("example_id,path,label,split,content_hash", *rows)) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the columns path, label, split"),
+        ("path,label\n", "lacks the columns split"),
+        (table("1,cat/0.png,cat,train,x"), "no images in 'test'. It has: train"),
+        (table(), "It has: no rows"),
+        (table("1,cat/0.png,cow,test,x"), "does not know: cow. The model's: cat, dog"),
+        (table("1,cat/0.png,cat,test"), "a row has not as many fields"),
+        (table("1,cat/0.png,cat,test,x,y"), "a row has not as many fields"),
+        (table('1,"cat/0.png"x,cat,test,x'), "is no CSV table"),
+        (table("1,../root/cat/0.png,cat,test,x"), "stay below its folder"),
+        (table("1,/cat/0.png,cat,test,x"), "stay below its folder"),
+    ],
+)
+def test_what_is_no_split_is_refused(root, tmp_path, text, message):
+    file = tmp_path / "split.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_split(file, str(root), "test", CARD)
+
+
+def test_no_table(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file .*split.csv"):
+        read_split(tmp_path, str(root), "test", CARD)
+
+
+def test_a_selection_says_what_was_checked(root, run):
+    known = replace(CARD, split_sha256=SplitTable.load(run).sha256)
+    selection = select_split([str(root)], known, split=run, subset="test")
+    assert selection.is_labelled and len(selection.files) == 6
+    assert selection.notes == [f"6 images of {root} are in 'test' by {run}"]
+    unknown = select_split([str(root)], CARD, split=run, subset="test")
+    assert "could not be checked" in unknown.notes[1]
+    with pytest.raises(ValueError, match="--split needs one folder"):
+        select_split([str(root), str(root)], CARD, split=run, subset="test")
