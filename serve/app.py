@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -28,6 +27,7 @@ from serve.routes.pages import page_routes
 from serve.routes.predict import predict_routes
 from serve.routes.protocol import protocol_routes
 from serve.service import Service
+from serve.version import VERSION
 
 _CLOSE_S = 1.0
 
@@ -65,7 +65,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = _Application(
         title="Proxy Attention",
-        version=_version(),
+        version=VERSION,
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
@@ -89,14 +89,6 @@ def create_app(service: Service) -> FastAPI:
             allow_headers=["*"],
         )
     return app
-
-
-def _version() -> str:
-    try:
-        return version("proxy-attention-keras")
-    except PackageNotFoundError:
-        # Run from a checkout that is not installed.
-        return "0+unknown"
 
 
 def _add_metrics(app: FastAPI, service: Service) -> None:

@@ -11,6 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from serve.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENTS = {
@@ -30,6 +32,16 @@ def locked() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [line.split("==") for line in lines if not line.startswith("#")]
     return {canonicalize_name(name): version for name, version in pins}
+
+
+def test_the_server_says_the_project_s_version() -> None:
+    assert VERSION == PROJECT["version"]
+
+
+def test_what_serving_needs_is_part_of_what_the_project_needs() -> None:
+    whole = {str(requirement) for requirement in requirements("requirements.txt")}
+    serving = {str(requirement) for requirement in requirements("requirements-serve.txt")}
+    assert serving < whole and "tensorflow" not in {Requirement(r).name for r in serving}
 
 
 @pytest.mark.parametrize("extra", ["gpu", "dev"])

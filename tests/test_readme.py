@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export import __main__ as export_command
 from proxy_keras import explain_files, train
 from proxy_keras.attribution import names
+from serve import predict_options, server
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SERVING = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
-def _blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def _blocks(language, page):
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 @pytest.mark.slow
@@ -29,7 +33,7 @@ def test_python_blocks_run_one_after_another(tmp_path, monkeypatch):
             pixels = draw.integers(0, 256, (40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
     monkeypatch.chdir(tmp_path)
-    blocks = _blocks("python")
+    blocks = _blocks("python", README)
     assert len(blocks) == 3
     names: dict = {}
     for block in blocks:
@@ -38,30 +42,50 @@ def test_python_blocks_run_one_after_another(tmp_path, monkeypatch):
     assert 0.0 <= names["heatmaps"].min() and names["heatmaps"].max() <= 1.0
 
 
-PARSERS = {"train": train.build_parser, "explain": explain_files.build_parser}
+PARSERS = {
+    "proxy_keras.train": train.build_parser,
+    "proxy_keras.explain": explain_files.build_parser,
+    "export": export_command.build_parser,
+    "serve.predict": predict_options.build_parser,
+    "serve.server": server.build_parser,
+}
 
 
 def _commands():
-    lines = [line for block in _blocks("bash") for line in block.splitlines()]
-    return [line for line in lines if line.startswith("python -m proxy_keras.")]
+    blocks = [*_blocks("bash", README), *_blocks("bash", SERVING)]
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("python -m ")]
 
 
 @pytest.mark.parametrize("line", _commands())
 def test_command_lines_are_understood(line):
     words = shlex.split(line)
-    given = PARSERS[words[2].removeprefix("proxy_keras.")]().parse_args(words[3:])
-    assert given.out.parts[0] in ("runs", "explained")
+    given = PARSERS[words[2]]().parse_args(words[3:])
+    assert vars(given)
 
 
-def test_option_tables_are_complete():
-    command_line, explaining = README.split("## Explain images")
-    documented = {
-        "train": set(re.findall(r"`?(--[a-z][a-z-]+)", command_line)),
-        "explain": set(re.findall(r"`?(--[a-z][a-z-]+)", explaining)),
-    }
-    for name, build in PARSERS.items():
-        known = {o for action in build()._actions for o in action.option_strings}
-        assert documented[name] == known - {"-h", "--help"}
+def test_every_command_is_shown():
+    assert {line.split()[2] for line in _commands()} == set(PARSERS)
+
+
+def _section(page, heading):
+    return page.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("proxy_keras.train", _section(README, "From the command line")),
+        ("proxy_keras.explain", _section(README, "Explain images")),
+        ("export", _section(SERVING, "Export")),
+        ("serve.predict", _section(SERVING, "Predict")),
+        ("serve.server", _section(SERVING, "Serve")),
+    ],
+)
+def test_option_tables_are_complete(command, text):
+    documented = set(re.findall(r"`?(--[a-z][a-z-]+)", text))
+    known = {o for action in PARSERS[command]()._actions for o in action.option_strings}
+    assert documented - {"--data-binary"} == known - {"-h", "--help"}
 
 
 def test_every_method_is_in_the_documentation():
