@@ -114,7 +114,8 @@ def export_model(
     if not parity.is_passed:
         raise ValueError(
             f"The file would differ from Keras by more than is allowed, and was not written.\n"
-            f"{parity}\nLook for layers with huge activations, or allow more: --tolerance X"
+            f"{parity}\nLook for layers with huge activations, or for a heatmap that is nearly "
+            "flat, so that its scaling shows rounding; or allow more: --tolerance X"
         )
     details: dict[str, Any] = parity.to_dict()
     if quantisation is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,20 +36,35 @@ def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no Keras model, or the names do not belong to it.
+        ValueError: The file is no Keras model or holds classes that are not registered, or the
+            names do not belong to it.
     """
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f"{file} does not exist. Give the folder of a finished run, or a FILE.keras."
         )
-    model = keras.saving.load_model(file, compile=False)
+    model = _load(file)
     run = file.parent if (file.parent / "config.json").is_file() else None
     beside = file.parent / "labels.json"
     if labels is None and (path.is_dir() or run is not None) and beside.is_file():
         labels = beside
     classes = None if labels is None else _class_names(labels, model.output_shape[-1])
     return SavedModel(model, classes, file, run)
+
+
+def _load(file: Path) -> keras.Model:
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is no .keras file, or is damaged. Save the model again.")
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except TypeError as error:
+        # What Keras raises, with the model's whole configuration, where a class is not known.
+        reason = str(error).rsplit("Exception encountered: ", 1)[-1].split(". ", 1)[0]
+        raise ValueError(
+            f"{file} cannot be opened: {reason}. A command knows Keras' own classes only; for a "
+            "model with others, do this in Python, after they are defined and registered."
+        ) from error
 
 
 def _class_names(labels: Path, count: int) -> list[str]:
