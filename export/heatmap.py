@@ -14,7 +14,7 @@ from proxy_keras.attribution.grad_cam_plus_plus import GradCAMPlusPlus
 from proxy_keras.attribution.hires_cam import HiResCAM
 from proxy_keras.attribution.layer_cam import LayerCAM
 from proxy_keras.attribution.layer_score_cam import LayerScoreCAM
-from proxy_keras.attribution.linear_head import LinearHead
+from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
 from proxy_keras.attribution.method import GradientMethod, Method
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target, make_target
@@ -37,14 +37,24 @@ class ForwardNetwork(Network):
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
         super().__init__(flat, target)
-        self._differentiable = Head(flat, target)
+        linear = find_linear_head(flat, target)
+        self._head = Head(flat, target) if linear is None else linear
 
     def gradients(
         self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits and the score's gradient; see `Network`."""
-        logits, pull_back = self._differentiable(activations, rest)
-        return logits, pull_back(target(logits).gradient(logits))
+        """The logits and the score's gradient; see `Network`.
+
+        After global average pooling and one dense layer it is the same in all cells: it is given
+        once, [B, 1, 1, D], and so costs next to nothing.
+        """
+        if isinstance(self._head, Head):
+            logits, pull_back = self._head(activations, rest)
+            return logits, pull_back(target(logits).gradient(logits))
+        logits = self.answer(activations, rest)
+        slopes = tf.matmul(target(logits).gradient(logits), self._head.kernel, transpose_b=True)
+        cells = activations.shape[1] * activations.shape[2]
+        return logits, slopes[:, tf.newaxis, tf.newaxis] / cells
 
 
 class BatchedLayerScoreCAM(LayerScoreCAM):

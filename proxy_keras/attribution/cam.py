@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import find_linear_head
-from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.method import Method, weighted_channels
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
@@ -41,8 +41,6 @@ class CAM(Method):
             )
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)
-        activations, _ = unit_scale(activations)
         slopes = target(logits).gradient(logits)
         weights = tf.matmul(slopes, head.kernel, transpose_b=True)
-        weights, _ = unit_scale(weights[:, tf.newaxis, tf.newaxis])
-        return logits, tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))
+        return logits, weighted_channels(activations, weights[:, tf.newaxis, tf.newaxis])

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
-from proxy_keras.attribution.method import ChunkedMethod, unit_scale
+from proxy_keras.attribution.method import ChunkedMethod, weighted_channels
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target
 
@@ -71,9 +71,7 @@ class ChannelWeightMethod(ChunkedMethod):
             weights = self._by_passes(network, activations, rest, logits, score)
         else:
             weights = self._in_closed_form(head, activations, logits, score)
-        activations, _ = unit_scale(activations)
-        weights, _ = unit_scale(weights[:, tf.newaxis, tf.newaxis])
-        return logits, tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))
+        return logits, weighted_channels(activations, weights[:, tf.newaxis, tf.newaxis])
 
     def _by_passes(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import GradientMethod, unit_scale
+from proxy_keras.attribution.method import GradientMethod, unit_scale, weighted_channels
 
 
 class GradCAM(GradientMethod):
@@ -16,7 +16,6 @@ class GradCAM(GradientMethod):
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """ReLU of the weighted sum of channels, [B, h, w]; see `GradientMethod`."""
-        activations, _ = unit_scale(activations)
         gradients, _ = unit_scale(gradients)
         weights = tf.reduce_mean(gradients, axis=[1, 2], keepdims=True)
-        return tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))
+        return weighted_channels(activations, weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import GradientMethod, unit_scale
+from proxy_keras.attribution.method import GradientMethod, unit_scale, weighted_channels
 
 # Where the true product is larger, alpha is 0 in float32 anyway.
 _LARGEST_PRODUCT = 1e30
@@ -23,12 +23,11 @@ class GradCAMPlusPlus(GradientMethod):
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """ReLU of the weighted sum of channels, [B, h, w]; see `GradientMethod`."""
-        activations, activation_scale = unit_scale(activations)
-        gradients, gradient_scale = unit_scale(gradients)
-        totals = tf.reduce_sum(activations, axis=[1, 2], keepdims=True)
-        product = tf.minimum(activation_scale * gradient_scale, _LARGEST_PRODUCT)
+        gradients, scale = unit_scale(gradients)
+        totals = scale * tf.reduce_sum(activations, axis=[1, 2], keepdims=True)
+        totals = tf.clip_by_value(totals, -_LARGEST_PRODUCT, _LARGEST_PRODUCT)
         # Both halves of the fraction divided by g^2, which would underflow for small gradients.
-        alphas = tf.math.divide_no_nan(1.0, 2.0 + product * totals * gradients)
+        alphas = tf.math.divide_no_nan(1.0, 2.0 + totals * gradients)
         # ReLU leaves out the places where the gradient is 0, whose alpha is 0 by definition.
         weights = tf.reduce_sum(alphas * tf.nn.relu(gradients), axis=[1, 2], keepdims=True)
-        return tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))
+        return weighted_channels(activations, weights)

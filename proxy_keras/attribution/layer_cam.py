@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import GradientMethod, unit_scale
+from proxy_keras.attribution.method import GradientMethod, weighted_channels
 
 
 class LayerCAM(GradientMethod):
@@ -16,6 +16,4 @@ class LayerCAM(GradientMethod):
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
         """ReLU of the sum of weighted activations, [B, h, w]; see `GradientMethod`."""
-        activations, _ = unit_scale(activations)
-        gradients, _ = unit_scale(gradients)
-        return tf.nn.relu(tf.reduce_sum(activations * tf.nn.relu(gradients), axis=-1))
+        return weighted_channels(activations, tf.nn.relu(gradients))

@@ -61,7 +61,8 @@ class GradientMethod(Method):
 
         Args:
             activations: [B, h, w, D] float32.
-            gradients: [B, h, w, D] float32, of the score with respect to `activations`.
+            gradients: [B, h, w, D] float32, of the score with respect to `activations`; or
+                [B, 1, 1, D], if it is the same in all cells.
         """
 
     def __call__(
@@ -131,7 +132,7 @@ def unit_scale(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Each example divided by its largest magnitude, and that magnitude.
 
     Heatmaps are scaled by their own range in the end, so a factor per image is free; without it
-    products of large activations and gradients would leave float32.
+    products of large gradients and activations would leave float32.
 
     Args:
         tensor: [B, h, w, D] float32.
@@ -141,3 +142,19 @@ def unit_scale(tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     scale = tf.reduce_max(tf.abs(tensor), axis=[1, 2, 3], keepdims=True)
     return tf.math.divide_no_nan(tensor, scale), scale
+
+
+def weighted_channels(activations: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """ReLU of the weighted sum of channels, up to a factor per image.
+
+    Args:
+        activations: [B, h, w, D] float32.
+        weights: [B, h, w, D] or [B, 1, 1, D] float32.
+
+    Returns:
+        [B, h, w] float32, at most as large as the largest activation: it stays within float32.
+    """
+    weights, _ = unit_scale(weights)
+    # The weights, which are often few, are made small: that costs less than the activations.
+    weights /= tf.cast(tf.shape(activations)[-1], tf.float32)
+    return tf.nn.relu(tf.reduce_sum(activations * weights, axis=-1))

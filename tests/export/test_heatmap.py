@@ -25,7 +25,7 @@ def _explained(model, method, target_layer=None):
     [
         *((method, "pooled") for method in METHODS),
         ("grad_cam", "deep"),
-        ("layer_score_cam", "linear"),
+        *((method, "linear") for method in METHODS),
     ],
 )
 def test_a_graph_answers_with_the_tape_s_heatmap(method, head, make_model, photographs, answers):
