@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_sample_images
 
+from proxy_keras import saved_model
 from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
 from proxy_keras.data.images import read_image, resize
@@ -71,7 +72,8 @@ def open_source(
         ValueError, OSError: The model, names or data cannot be used; the message says what to do.
     """
     saved = open_saved(path, labels)
-    size = _image_size(saved.model, image_size)
+    _check_colour(saved.model)
+    size = saved_model.image_size(saved.model, image_size)
     images = _open_data(saved, data, size, needs_data, progress)
     count = int(saved.model.output_shape[-1])
     classes = saved.classes
@@ -145,22 +147,12 @@ def _crops(count: int) -> Iterable[NDArray[np.uint8]]:
         yield photograph[top : top + side, left : left + side]
 
 
-def _image_size(model: keras.Model, given: int | None) -> tuple[int, int]:
+def _check_colour(model: keras.Model) -> None:
     shape = model.input_shape
     if len(shape) != 4 or shape[-1] != 3:
         raise ValueError(
             f"The model must take colour images [B, H, W, 3]. Received: input {list(shape)}."
         )
-    height, width = shape[1:3]
-    if height is None or width is None:
-        if given is None:
-            raise ValueError("The model takes images of any size. Say which: --image-size P")
-        return given, given
-    if given is not None and (given, given) != (height, width):
-        raise ValueError(
-            f"The model takes images of {height} x {width} pixels. Leave --image-size out."
-        )
-    return height, width
 
 
 def _open_data(

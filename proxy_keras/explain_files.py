@@ -23,7 +23,7 @@ from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.command_line import add_method_option
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps import enlarge
-from proxy_keras.saved_model import open_saved
+from proxy_keras.saved_model import image_size, open_saved
 
 ROWS_PER_SHEET = 12
 
@@ -125,7 +125,7 @@ def explain_files(given: argparse.Namespace) -> None:
     saved = open_saved(given.model, given.labels)
     model, classes = saved.model, saved.classes
     explain, class_ids = _explained(given, classes, model.output_shape[-1])
-    pictures = _read(_found(given.images), _input_shape(model, given.image_size), given)
+    pictures = _read(_found(given.images), image_size(model, given.image_size), given)
     given.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
@@ -200,20 +200,6 @@ def _found(given: Iterable[Path]) -> list[Path]:
         else:
             raise FileNotFoundError(f"{path} does not exist. Give image files, or folders of them.")
     return list(dict.fromkeys(files))
-
-
-def _input_shape(model: keras.Model, size: int | None) -> tuple[int, int]:
-    """(height, width) of the images as the model takes them."""
-    height, width = model.input_shape[1:3]
-    if height is None or width is None:
-        if size is None:
-            raise ValueError("The model takes images of any size. Say which: --image-size P")
-        return size, size
-    if size is not None and (height, width) != (size, size):
-        raise ValueError(
-            f"The model takes images of {height} x {width} pixels. Leave --image-size out."
-        )
-    return height, width
 
 
 def _read(files: list[Path], shape: tuple[int, int], given: argparse.Namespace) -> Pictures:

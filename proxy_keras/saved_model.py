@@ -53,6 +53,28 @@ def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
     return SavedModel(model, classes, file, run)
 
 
+def image_size(model: keras.Model, side: int | None = None) -> tuple[int, int]:
+    """(height, width) of the images that a model takes.
+
+    Args:
+        model: The model.
+        side: The size to use for a model that takes images of any; None: it must have its own.
+
+    Raises:
+        ValueError: The model takes any size and none is given, or it takes another.
+    """
+    height, width = model.input_shape[1:3]
+    if height is None or width is None:
+        if side is None:
+            raise ValueError("The model takes images of any size. Say which: --image-size P")
+        return side, side
+    if side is not None and (height, width) != (side, side):
+        raise ValueError(
+            f"The model takes images of {height} x {width} pixels. Leave --image-size out."
+        )
+    return height, width
+
+
 def _load(file: Path) -> keras.Model:
     if not zipfile.is_zipfile(file):
         raise ValueError(f"{file} is no .keras file, or is damaged. Save the model again.")

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,17 @@ PARSERS = {
     "serve.predict": predict_options.build_parser,
     "serve.server": server.build_parser,
 }
+
+
+def test_the_python_of_export_runs(tmp_path, monkeypatch):
+    images = keras.Input((16, 16, 3))
+    cells = keras.layers.Conv2D(4, 3, activation="relu")(images)
+    logits = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(cells))
+    keras.Model(images, logits).save(tmp_path / "model.keras")
+    monkeypatch.chdir(tmp_path)
+    block = next(block for block in _blocks("python", SERVING) if "import export" in block)
+    exec(compile(block, "serving.md", "exec"), {})
+    assert (tmp_path / "photos.onnx").is_file()
 
 
 def _commands():
