@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -58,13 +59,13 @@ class Exported:
 
 def export_model(
     source: Source,
-    file: Path,
+    file: str | os.PathLike[str],
     *,
     explain: str = "grad_cam",
     precision: str = "fp32",
     target_layer: str | None = None,
     input_dtype: str = "uint8",
-    images: Sequence[Path] = (),
+    images: Sequence[str | os.PathLike[str]] = (),
     tolerance: float | None = None,
     max_drop: float = 0.5,
     calibration_images: int = 256,
@@ -128,6 +129,7 @@ def export_model(
         precision=precision,
         parity=details,
     )
+    file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     report = file.with_suffix(".report.json")
     write_text_atomically(report, json.dumps(details, indent=2) + "\n")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -48,10 +48,10 @@ class Source:
 
 
 def open_source(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     name: str | None = None,
-    labels: Path | None = None,
+    labels: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
     data: str | None = None,
     needs_data: bool = False,
@@ -96,7 +96,7 @@ def open_source(
 
 
 def real_images(
-    source: Source, paths: Sequence[Path], count: int = CHECKED_IMAGES
+    source: Source, paths: Sequence[str | os.PathLike[str]], count: int = CHECKED_IMAGES
 ) -> tuple[NDArray[np.uint8], str]:
     """Images on which the file is compared with Keras, and in words what they are.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ class SavedModel:
     run: Path | None
 
 
-def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
+def open_saved(
+    path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None
+) -> SavedModel:
     """The model that a path names.
 
     Args:
@@ -39,6 +42,7 @@ def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
         ValueError: The file is no Keras model or holds classes that are not registered, or the
             names do not belong to it.
     """
+    path = Path(path)
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
@@ -49,7 +53,7 @@ def open_saved(path: Path, labels: Path | None = None) -> SavedModel:
     beside = file.parent / "labels.json"
     if labels is None and (path.is_dir() or run is not None) and beside.is_file():
         labels = beside
-    classes = None if labels is None else _class_names(labels, model.output_shape[-1])
+    classes = None if labels is None else _class_names(Path(labels), model.output_shape[-1])
     return SavedModel(model, classes, file, run)
 
 
