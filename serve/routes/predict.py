@@ -22,6 +22,8 @@ from serve.service import Service
 # The last is what curl says of any file that it sends by --data-binary.
 _ANY_FILE = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
+_QUERY = frozenset({"model", "top_k", "heatmap"})
+
 # Finer steps are not seen, and the grid takes half the bytes.
 _HEATMAP_DIGITS = 4
 
@@ -55,6 +57,7 @@ def predict_routes(service: Service) -> APIRouter:
         heatmap: Annotated[bool, Query(description="Whether to say where it looked.")] = False,
     ) -> Response:
         """The classes of one image, and on request its heatmap."""
+        _check_query(request)
         served = service.models.get(model)
         request.state.model = served.name
         if heatmap and served.current.spec.map_shape is None:
@@ -75,6 +78,14 @@ def predict_routes(service: Service) -> APIRouter:
         )
 
     return router
+
+
+def _check_query(request: Request) -> None:
+    unknown = sorted(set(request.query_params) - _QUERY)
+    if unknown:
+        raise HTTPException(
+            422, f"The query knows {', '.join(sorted(_QUERY))}. Received: {unknown[0][:40]!r}"
+        )
 
 
 def _decode(loaded: Loaded, body: bytes, *, content_type: str, max_pixels: int) -> _Picture:

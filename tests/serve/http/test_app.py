@@ -122,6 +122,7 @@ def test_the_model_is_chosen_by_name(
         ("?top_k=0", b"x", JPEG, 422, "top_k"),
         ("?top_k=many", b"x", JPEG, 422, "top_k"),
         ("?heatmap=maybe", b"x", JPEG, 422, "heatmap"),
+        ("?topk=5", b"x", JPEG, 422, "knows heatmap, model, top_k. Received: 'topk'"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_the_reason(
