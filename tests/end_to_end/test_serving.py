@@ -61,7 +61,9 @@ def test_the_served_accuracy_is_that_of_training(run_command, squares, tmp_path)
     with open(tmp_path / "answers.csv", encoding="utf-8") as table:
         assert len(list(csv.DictReader(table))) == 60
     overlays = list((tmp_path / "overlays").rglob("*.png"))
-    assert len(overlays) == 60 and Image.open(overlays[0]).size == (16, 16)
+    assert len(overlays) == 60
+    with Image.open(overlays[0]) as overlay:
+        assert overlay.size == (16, 16)
 
 
 @pytest.mark.slow

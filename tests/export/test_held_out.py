@@ -25,7 +25,8 @@ def test_every_image_lies_under_its_class(data, tmp_path):
     }
     for file in files:
         image, name = expected[file.stem]
-        np.testing.assert_array_equal(np.asarray(Image.open(file)), image)
+        with Image.open(file) as written:
+            np.testing.assert_array_equal(np.asarray(written), image)
         assert file.parent.name == name
 
 

@@ -112,10 +112,12 @@ def test_an_error_in_a_thread_or_the_session_comes_out(model, files, monkeypatch
 
 
 def test_leaving_early_ends_the_threads(model, files):
+    before = set(threading.enumerate())
     stream = answer_files(model, files, **SETTINGS)
     next(stream)
+    assert set(threading.enumerate()) - before
     stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("images")]
+    assert not set(threading.enumerate()) - before
 
 
 def test_an_answer_that_is_not_finite_is_none(model, files, monkeypatch):
