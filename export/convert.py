@@ -169,6 +169,20 @@ def _replace_erfc(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
+def _restore_means(model: onnx.ModelProto) -> None:
+    """Writes the mean over each token's features, which tf2onnx makes a pooling, as a mean again.
+
+    As a pooling it is added up less exactly by ONNX Runtime, and so is what a ViT normalises by it.
+    """
+    known = onnx.shape_inference.infer_shapes(model).graph
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*known.value_info, *known.input)}
+    for node in model.graph.node:
+        if node.op_type == "GlobalAveragePool" and ranks.get(node.input[0]) == 3:
+            node.op_type = "ReduceMean"
+            node.attribute.append(helper.make_attribute("axes", [2]))
+            node.attribute.append(helper.make_attribute("keepdims", 1))
+
+
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with constants computed and scales and biases merged into convolutions."""
     with tempfile.TemporaryDirectory() as folder:
@@ -192,6 +206,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in folded.graph.node:
         # Merged nodes have none.
         node.name = node.name or node.output[0]
+    _restore_means(folded)
     del folded.opset_import[:]
     folded.opset_import.append(helper.make_opsetid("", OPSET))
     onnx.checker.check_model(folded, full_check=True)

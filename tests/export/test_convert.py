@@ -137,3 +137,18 @@ def test_weights_are_those_of_the_model_now_not_of_its_making(make_model, answer
         numpy_helper.to_array(item).shape == (12, 8, 3, 3)
         for item in converted.model.graph.initializer
     )
+
+
+def test_a_mean_over_features_is_no_pooling(answers):
+    def function(images):
+        tokens = tf.reshape(images, [-1, 2, 6])
+        centred = tokens - tf.reduce_mean(tokens, axis=-1, keepdims=True)
+        return {"logits": tf.reduce_sum(tf.square(centred), axis=1)}
+
+    model = to_onnx(function, [], (2, 2, 3), "float32").model
+    kinds = [node.op_type for node in model.graph.node]
+    assert "ReduceMean" in kinds and "GlobalAveragePool" not in kinds
+    images = np.arange(24, dtype="float32").reshape(2, 2, 2, 3)
+    # In each token the values are -2.5 to 2.5 around their mean.
+    squares = 2 * np.square(np.arange(6) - 2.5)
+    np.testing.assert_allclose(answers(model, images)["logits"], [squares, squares], rtol=1e-6)
