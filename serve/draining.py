@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import math
 import os
 import signal
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -26,6 +29,11 @@ _LAME_DUCK_S = 1.0
 _FIRST_REQUEST_S = 0.25
 
 _POLL_S = 0.01
+
+# Of <linux/filter.h> and <asm-generic/socket.h>, for which Python has no names. One instruction,
+# BPF_RET | BPF_K: of each packet, zero bytes are let through.
+_SO_ATTACH_FILTER = 26
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class DrainingServer(uvicorn.Server):
@@ -95,9 +103,11 @@ class DrainingServer(uvicorn.Server):
         """Closes the listening sockets behind the last connection that the kernel has accepted."""
         accepted = []
         for listening in sockets:
+            _stop_connecting(listening)
             while (connection := _accept(listening)) is not None:
                 accepted.append(connection)
-        # No step between the last `accept` and this: a connection that came then would be reset.
+        # Nothing between the last `accept` and this: where the kernel still connects, a connection
+        # that came then would be reset.
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
@@ -106,6 +116,23 @@ class DrainingServer(uvicorn.Server):
 
     def _new_connection(self) -> asyncio.Protocol:
         return Connection(self.config, self.server_state, self.lifespan.state)
+
+
+def _stop_connecting(listening: socket.socket) -> None:
+    """Lets the kernel complete no more connections; what it has completed can still be accepted.
+
+    By a packet filter on the listening socket, which Linux has: it drops all that comes to it. A
+    client that connects now tries again, and is refused once the socket is closed.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    try:
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program))
+        )
+    except OSError as error:
+        _logger.warning("Connections that come while the door closes may be reset: %s", error)
 
 
 def _accept(listening: socket.socket) -> socket.socket | None:
