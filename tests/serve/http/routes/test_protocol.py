@@ -1,0 +1,103 @@
+"""The routes under /v2: tensors to answers, and what is told of server and models."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+Connect = Callable[..., TestClient]
+
+
+def test_metadata_and_health(open_client: Connect) -> None:
+    client = open_client()
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "classification"]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    for path in ("/v2/models/mean_colour", "/v2/models/mean_colour/versions/1"):
+        [given] = client.get(path).json()["inputs"]
+        assert given == {"name": "image", "datatype": "UINT8", "shape": [-1, 8, 8, 3]}
+        assert client.get(f"{path}/ready").json() == {"name": "mean_colour", "ready": True}
+    [entry] = client.post("/v2/repository/index").json()
+    assert entry == {"name": "mean_colour", "version": "1", "state": "READY", "reason": ""}
+
+
+@pytest.mark.parametrize("path", ["/v2/models/nothing", "/v2/models/mean_colour/versions/2"])
+def test_another_model_or_version_is_unknown(open_client: Connect, path: str) -> None:
+    client = open_client()
+    for answer in (client.get(path), client.get(f"{path}/ready"), client.post(f"{path}/infer")):
+        assert answer.status_code == 404
+        assert "error" in answer.json()
+
+
+def test_tensors_are_answered_row_by_row(
+    open_client: Connect, colours: Callable[..., np.ndarray]
+) -> None:
+    images = colours((255, 0, 0), (0, 0, 255))
+    request = {
+        "id": "7",
+        "inputs": [
+            {
+                "name": "image",
+                "shape": list(images.shape),
+                "datatype": "UINT8",
+                "data": images.ravel().tolist(),
+            }
+        ],
+    }
+    client = open_client()
+    for path in ("/v2/models/mean_colour/infer", "/v2/models/mean_colour/versions/1/infer"):
+        answer = client.post(path, json=request)
+        assert answer.status_code == 200
+        content = answer.json()
+        assert (content["id"], content["model_name"]) == ("7", "mean_colour")
+        outputs = {output["name"]: output for output in content["outputs"]}
+        assert outputs["logits"]["shape"] == [2, 3]
+        assert outputs["logits"]["data"] == [1, 0, 0, 0, 0, 1]
+        assert outputs["heatmap"]["shape"] == [2, 4, 4]
+
+
+def test_a_binary_tensor_is_answered_in_binary_and_compressed_on_request(
+    open_client: Connect, colours: Callable[..., np.ndarray]
+) -> None:
+    images = colours(*[(0, 255, 0)] * 32)
+    head = {
+        "parameters": {"binary_data_output": True},
+        "inputs": [
+            {
+                "name": "image",
+                "shape": list(images.shape),
+                "datatype": "UINT8",
+                "parameters": {"binary_data_size": images.nbytes},
+            }
+        ],
+        "outputs": [{"name": "logits"}, {"name": "heatmap"}],
+    }
+    text = json.dumps(head).encode()
+    answer = open_client(max_batch=32).post(
+        "/v2/models/mean_colour/infer",
+        content=gzip.compress(text + images.tobytes()),
+        headers={
+            "Inference-Header-Content-Length": str(len(text)),
+            "Content-Encoding": "gzip",
+            "Accept-Encoding": "deflate",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.headers["content-encoding"] == "deflate"
+    split = int(answer.headers["inference-header-content-length"])
+    logits = np.frombuffer(answer.content, "<f4", 96, split).reshape(32, 3)
+    np.testing.assert_array_equal(logits, [[0, 1, 0]] * 32)
+
+
+def test_more_rows_than_a_batch_are_refused(open_client: Connect) -> None:
+    tensor = {"name": "image", "shape": [3, 8, 8, 3], "datatype": "UINT8", "data": [0] * 576}
+    answer = open_client(max_batch=2).post(
+        "/v2/models/mean_colour/infer", json={"inputs": [tensor]}
+    )
+    assert answer.status_code == 400
+    assert "1 to 2 images" in answer.json()["error"]
