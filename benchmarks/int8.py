@@ -59,9 +59,8 @@ def main() -> None:
         folder = Path(made)
         run = given.run or _trained(folder, 2 if given.quick else 8)
         source = open_source(run, needs_data=True, progress=False)
-        if source.data is None:
-            raise SystemExit("The data of the run are not known.")
-        images = next(_batches(source.data.test))[0]
+        data = source.data_for("int8 is measured on images.")
+        images = next(_batches(data.test))[0]
         rows, calls = [], {}
         for precision in ("fp32", "int8"):
             file = folder / f"{precision}.onnx"
@@ -76,8 +75,8 @@ def main() -> None:
                     f"{file.stat().st_size / 1e6:.1f}",
                     f"{1000 * timing.cpu_s / BATCH:.2f}",
                     f"{timing.cpu_s / times['fp32'].cpu_s:.2f}",
-                    f"{accuracy(onnx.load(file), _batches(source.data.val)):.2%}",
-                    f"{accuracy(onnx.load(file), _batches(source.data.test)):.2%}",
+                    f"{accuracy(onnx.load(file), _batches(data.val)):.2%}",
+                    f"{accuracy(onnx.load(file), _batches(data.test)):.2%}",
                 ]
             )
         size = source.image_size[0]

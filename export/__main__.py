@@ -129,8 +129,9 @@ def run(given: argparse.Namespace) -> None:
         needs_data=given.precision == "int8" or not given.images or given.held_out is not None,
         progress=not given.quiet,
     )
-    if given.held_out is not None and source.data is None:
-        raise ValueError("--held-out writes test images. Export a run folder, or give --data SRC")
+    held_out = None
+    if given.held_out is not None:
+        held_out = source.data_for("--held-out writes test images.").test
     exported = export_model(
         source,
         given.out,
@@ -148,8 +149,8 @@ def run(given: argparse.Namespace) -> None:
         lines.append(str(exported.quantisation))
     size = os.path.getsize(exported.file) / 1e6
     lines.append(f"written: {exported.file} ({size:.1f} MB), {exported.report}")
-    if given.held_out is not None and source.data is not None:
-        count = write_images(source.data.test, given.held_out)
+    if held_out is not None:
+        count = write_images(held_out, given.held_out)
         lines.append(f"held-out images: {count} in {given.held_out}")
     if given.triton is not None:
         lines.append(f"Triton: {write_model_repository(exported.file, given.triton)}")

@@ -23,6 +23,7 @@ from export.precision import QuantisationReport, accuracy, to_fp16, to_int8
 from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.data import ImageData
 from proxy_keras.files import write_atomically, write_text_atomically
 from proxy_keras.graph import FlatClone
 from proxy_keras.subset import Subset
@@ -88,7 +89,12 @@ def export_model(
         ValueError: An argument has no meaning; the model cannot be exported, or not with this
             heatmap; or the file differs too much from Keras. No file is written then.
     """
-    _check(source, explain, precision, target_layer, max_drop, calibration_images)
+    _check(explain, precision, target_layer, max_drop, calibration_images)
+    data = None
+    if precision == "int8":
+        data = source.data_for(
+            "int8 is calibrated on training images and held to its accuracy on validation images."
+        )
     model = _of_fixed_size(source.model, source.image_size)
     flat = FlatClone(model, inline_blocks=True)
     target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
@@ -98,8 +104,8 @@ def export_model(
     exported, quantisation = converted.model, None
     if precision == "fp16":
         exported = to_fp16(converted)
-    elif precision == "int8":
-        exported, quantisation = _quantised(converted, source, max_drop, calibration_images)
+    elif data is not None:
+        exported, quantisation = _quantised(converted, data, max_drop, calibration_images)
     pictures, what = real_images(source, images)
     heatmaps = None
     if explain != NONE:
@@ -138,7 +144,6 @@ def export_model(
 
 
 def _check(
-    source: Source,
     explain: str,
     precision: str,
     target_layer: str | None,
@@ -157,11 +162,6 @@ def _check(
         raise ValueError(f"`max_drop` must be >= 0 points. Received: {max_drop}")
     if calibration_images < 1:
         raise ValueError(f"`calibration_images` must be >= 1. Received: {calibration_images}")
-    if precision == "int8" and source.data is None:
-        raise ValueError(
-            "int8 is calibrated on training images and held to its accuracy on validation images. "
-            "Export a run folder, or give the data: --data SRC"
-        )
 
 
 def _of_fixed_size(model: keras.Model, size: tuple[int, int]) -> keras.Model:
@@ -173,11 +173,9 @@ def _of_fixed_size(model: keras.Model, size: tuple[int, int]) -> keras.Model:
 
 
 def _quantised(
-    converted: Converted, source: Source, max_drop: float, calibration_images: int
+    converted: Converted, data: ImageData, max_drop: float, calibration_images: int
 ) -> tuple[onnx.ModelProto, QuantisationReport]:
-    if source.data is None:
-        raise ValueError("int8 needs the data of the model.")
-    train, val = source.data.train, source.data.val
+    train, val = data.train, data.val
     # Spread over the split, whose order is that of its classes.
     count = min(calibration_images, len(train))
     chosen = np.unique(np.linspace(0, len(train) - 1, count).round().astype(np.int64))

@@ -46,6 +46,19 @@ class Source:
     split_sha256: str | None
     test_accuracy: float | None
 
+    def data_for(self, purpose: str) -> ImageData:
+        """The images and their split.
+
+        Args:
+            purpose: What they are for, a sentence, for the message.
+
+        Raises:
+            ValueError: They are not known.
+        """
+        if self.data is None:
+            raise ValueError(f"{purpose} Export a run folder, or give the data: --data SRC")
+        return self.data
+
 
 def open_source(
     path: str | os.PathLike[str],
