@@ -17,11 +17,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from _digit_networks import BATCH, IMAGE_SIZE, compiled, resnet, transformer
 from _timing import environment, table
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras import build_model, metrics
+from proxy_keras import metrics
 from proxy_keras.attribution import names
 from proxy_keras.data.decoy_digits import make_decoy_digits
 
@@ -39,9 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "conductance": {"steps": 20},
 }
 
-IMAGE_SIZE = 32
 TRAINING_IMAGES = 704
-BATCH = 32
 
 # Rank correlation from which on maps count as unchanged, and below which as changed.
 UNCHANGED, CHANGED = 0.5, 0.9
@@ -71,34 +70,7 @@ class Trained:
     summary: str
 
 
-def _resnet() -> keras.Model:
-    return build_model("resnet20", num_classes=10, image_size=IMAGE_SIZE)
-
-
-def _transformer() -> keras.Model:
-    """A small vision transformer, for the methods that look at attention.
-
-    Convolutions make its tokens; from patches alone it would learn these few images by heart.
-    """
-    image = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
-    for filters, strides in ((16, 1), (32, 2), (48, 2)):
-        x = keras.layers.Conv2D(filters, 3, strides, "same", use_bias=False)(x)
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
-    tokens = (IMAGE_SIZE // 4) ** 2
-    x = keras.layers.Reshape((tokens, 48))(x)
-    places = keras.layers.Embedding(tokens, 48)(keras.ops.arange(tokens)[None])
-    x = x + places
-    for _ in range(3):
-        y = keras.layers.LayerNormalization()(x)
-        x = x + keras.layers.MultiHeadAttention(4, 12)(y, y)
-        y = keras.layers.Dense(96, activation="gelu")(keras.layers.LayerNormalization()(x))
-        x = x + keras.layers.Dense(48)(y)
-    x = keras.layers.GlobalAveragePooling1D()(keras.layers.LayerNormalization()(x))
-    return keras.Model(image, keras.layers.Dense(10)(x))
-
-
-NETWORKS = {"ResNet-20": (_resnet, 15), "a small vision transformer": (_transformer, 30)}
+NETWORKS = {"ResNet-20": (resnet, 15), "a small vision transformer": (transformer, 30)}
 """What is trained, and for how many epochs."""
 
 OF_TRANSFORMERS = ("attention_rollout",)
@@ -110,20 +82,9 @@ def train(name: str, count: int) -> Trained:
     data = make_decoy_digits(0, decoys=False, image_size=IMAGE_SIZE)
     images = data.x_train[:TRAINING_IMAGES].astype(np.float32)
     labels = data.y_train[:TRAINING_IMAGES]
-    steps = epochs * -(-TRAINING_IMAGES // BATCH)
 
     def build() -> keras.Model:
-        keras.utils.set_random_seed(0)
-        model = build_network()
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, steps, warmup_target=3e-3, warmup_steps=steps // 5
-        )
-        model.compile(
-            keras.optimizers.AdamW(rate, weight_decay=1e-4),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        return model
+        return compiled(build_network, images=TRAINING_IMAGES, epochs=epochs)
 
     start, cpu_start = time.perf_counter(), time.process_time()
     fit = {"epochs": epochs, "batch_size": BATCH, "verbose": 0}

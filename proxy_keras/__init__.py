@@ -1,12 +1,18 @@
 """Proxy Attention for Keras 3: classifiers that learn from where they looked when they erred."""
 
-from proxy_keras.attribution import explain
-from proxy_keras.augment import attenuate
-from proxy_keras.callback import ProxyAttention
-from proxy_keras.data import ImageData
-from proxy_keras.models import build_model
-from proxy_keras.schedule import every, plateau
-from proxy_keras.step_log import StepSummary
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy_keras.attribution import explain
+    from proxy_keras.augment import attenuate
+    from proxy_keras.callback import ProxyAttention
+    from proxy_keras.data import ImageData
+    from proxy_keras.models import build_model
+    from proxy_keras.schedule import every, plateau
+    from proxy_keras.step_log import StepSummary
 
 __version__ = "0.1.0"
 
@@ -20,3 +26,27 @@ __all__ = [
     "explain",
     "plateau",
 ]
+
+_HOMES = {
+    "ImageData": "data",
+    "ProxyAttention": "callback",
+    "StepSummary": "step_log",
+    "attenuate": "augment",
+    "build_model": "models",
+    "every": "schedule",
+    "explain": "attribution",
+    "plateau": "schedule",
+}
+
+
+# TensorFlow takes seconds to import; commands that only read and start runs do without it.
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras import selection
-from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.attribution.registry import make as make_method
 from proxy_keras.attribution.target import ScoreFunction, check_explain
 from proxy_keras.augment.attenuate import REPLACEMENTS
 from proxy_keras.config import WRONG_FROM, ProxyConfig
+from proxy_keras.distribution import Team
 from proxy_keras.epoch_record import EpochRecord
+from proxy_keras.freshness import check_fresh
+from proxy_keras.heat_rules import HeatRules
 from proxy_keras.pipeline import Attenuation, TrainSubset
-from proxy_keras.proxy_step import ProxyStep
+from proxy_keras.proxy_step import ProxyStep, make_explainer
 from proxy_keras.schedule import Plan, Schedule, parse
 from proxy_keras.step_log import StepLog, StepSummary
 
@@ -43,6 +45,10 @@ class ProxyAttention(keras.callbacks.Callback):
               callbacks=[proxy])
     ```
 
+    All other settings (threshold, weight, replacement, select, wrong_from, region, max_area,
+    smooth, clear_every_step, keep_epochs, show, show_from, agree, spare, engine, target_layer,
+    control, method_options) are those of `ProxyConfig`, which says what they do.
+
     Args:
         data: The training split whose `batches` are given to `fit`.
         schedule: "5,p,9,p,4", a list of the same parts, "every:3,finish:0.2", "plateau:3", or what
@@ -50,13 +56,11 @@ class ProxyAttention(keras.callbacks.Callback):
         method: Attribution method: a name of `attribution.names()`.
         subset: Share in (0, 1], or a callable from the epoch (counted from 0) to one.
         explain: "predicted", "true" or "contrast", or a callable from logits [N, K] to scores [N].
-        threshold, weight, replacement, select, wrong_from, region, max_area, smooth,
-        clear_every_step, keep_epochs, show, engine, target_layer, control, method_options: See
-        `ProxyConfig`.
         batch_size: Images per batch in the proxy step.
         log_dir: Where scalars and a picture of proxies go for TensorBoard; None: nowhere.
         sheet_dir: Where the same picture goes as a PNG per step; None: nowhere.
         verbose: 1: a progress bar and a line per step; 0: silent.
+        team: The processes that share the work of a step; None: this one does it all.
 
     Raises:
         ValueError: A setting breaks its rule (now), the schedule does not fit `epochs`, the model
@@ -85,6 +89,9 @@ class ProxyAttention(keras.callbacks.Callback):
         clear_every_step: bool = ProxyConfig.clear_every_step,
         keep_epochs: int | None = ProxyConfig.keep_epochs,
         show: float = ProxyConfig.show,
+        show_from: float | None = ProxyConfig.show_from,
+        agree: bool = ProxyConfig.agree,
+        spare: float | None = ProxyConfig.spare,
         engine: str = ProxyConfig.engine,
         target_layer: str | None = ProxyConfig.target_layer,
         control: str | None = ProxyConfig.control,
@@ -93,6 +100,7 @@ class ProxyAttention(keras.callbacks.Callback):
         log_dir: str | Path | None = None,
         sheet_dir: str | Path | None = None,
         verbose: int = 1,
+        team: Team | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(data, TrainSubset):
@@ -129,6 +137,9 @@ class ProxyAttention(keras.callbacks.Callback):
             clear_every_step=clear_every_step,
             keep_epochs=keep_epochs,
             show=show,
+            show_from=show_from,
+            agree=agree,
+            spare=spare,
             engine=engine,
             target_layer=target_layer,
             control=control,
@@ -136,6 +147,7 @@ class ProxyAttention(keras.callbacks.Callback):
         )
         self.data = data
         self.steps: list[StepSummary] = []
+        self._rules = HeatRules(self.config, data)
         self._subset = subset
         self._explain = explain
         self._batch_size = batch_size
@@ -144,6 +156,7 @@ class ProxyAttention(keras.callbacks.Callback):
             None if sheet_dir is None else Path(sheet_dir),
         )
         self._verbose = verbose
+        self._team = Team() if team is None else team
         self._plan = Plan(frozenset(), frozenset())
         self._step: ProxyStep | None = None
         self._record: EpochRecord | None = None
@@ -159,7 +172,7 @@ class ProxyAttention(keras.callbacks.Callback):
         return cls(data, **config.to_dict(), **options)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument but the data, as plain values."""
+        """Every argument but the data and the team, as plain values."""
         functions = {"subset": self._subset, "explain": self._explain}
         return {
             **self.config.to_dict(),
@@ -189,13 +202,14 @@ class ProxyAttention(keras.callbacks.Callback):
             "schedule": self._schedule.get_state(),
             "steps": [asdict(step) for step in self.steps],
         }
-        return self.data.store.get_state(), rest
+        return self.data.store.get_state() | self._rules.get_state(), rest
 
     def set_state(
         self, proxies: Mapping[str, NDArray[np.generic]], rest: Mapping[str, Any]
     ) -> None:
         """Restores what `get_state` gave."""
         self.data.store.set_state(proxies)
+        self._rules.set_state(proxies)
         self._schedule.set_state(rest["schedule"])
         self._is_restored = True
         self.steps = [StepSummary(**step) for step in rest["steps"]]
@@ -222,15 +236,7 @@ class ProxyAttention(keras.callbacks.Callback):
         if self._explained is model:
             return
         config = self.config
-        explainer = Explainer(
-            model,
-            config.method,
-            explain=self._explain,
-            target_layer=config.target_layer,
-            engine=config.engine,
-            smooth=config.smooth,
-            **config.method_options,
-        )
+        explainer = make_explainer(model, config, self._explain)
         self._record = None
         if config.wrong_from == "train":
             self._record = EpochRecord(self.data, explainer)
@@ -245,6 +251,8 @@ class ProxyAttention(keras.callbacks.Callback):
             batch_size=self._batch_size,
             log=self._log,
             verbose=self._verbose,
+            team=self._team,
+            rules=self._rules,
         )
         self._explained = model
 
@@ -260,6 +268,7 @@ class ProxyAttention(keras.callbacks.Callback):
         if epoch == 0:
             self.steps = []
             self._schedule.reset()
+            self._rules.clear()
         if epoch == 0 or epoch in self._plan.clears:
             store.clear()
         missed = [step for step in self._plan.steps if step < epoch]
@@ -274,18 +283,26 @@ class ProxyAttention(keras.callbacks.Callback):
         self._is_first = False
         if self.config.keep_epochs is not None:
             store.expire(born_before=epoch - self.config.keep_epochs)
-        show = 0.0 if self.config.control == "proxies_off" else self.config.show
-        store.begin_epoch(epoch, show=show)
+        store.begin_epoch(epoch, show=self._chance_of_showing(epoch))
         self._epoch = epoch
         self._must_check = True
         if self._record is not None:
             self._record.begin(self._schedule.may_be_due(epoch, self._plan))
 
+    def _chance_of_showing(self, epoch: int) -> float:
+        config = self.config
+        if config.control == "proxies_off":
+            return 0.0
+        if config.show_from is None:
+            return config.show
+        share = epoch / max(self.params["epochs"] - 1, 1)
+        return config.show_from + (config.show - config.show_from) * share
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stops a training whose data would not show the proxies of this epoch."""
         if self._must_check:
             self._must_check = False
-            self._check_that_data_are_fresh()
+            check_fresh(self.data, self.params["steps"], self._epoch)
         if self._record is not None:
             self._record.add()
 
@@ -296,7 +313,7 @@ class ProxyAttention(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Runs a proxy step where the schedule says so, and logs it."""
-        self._check_that_data_are_fresh()
+        check_fresh(self.data, self.params["steps"], self._epoch)
         logs = {} if logs is None else logs
         step = None
         if self._schedule.is_due(epoch, self._plan, logs):
@@ -308,31 +325,6 @@ class ProxyAttention(keras.callbacks.Callback):
         logs["proxies"] = len(self.data.store)
         for name in ("wrong", "chosen", "blank", "replaced"):
             logs[f"proxy_{name}"] = 0 if step is None else getattr(step, name)
-
-    def _check_that_data_are_fresh(self) -> None:
-        """Raises where `fit` reads batches that were, or will be, made before their epoch began.
-
-        A pipeline must be opened once in each epoch, and be read to its end in it: what is left
-        over would be served in the next epoch, and what is read ahead has been made in this one.
-        """
-        store, steps = self.data.store, self.params["steps"]
-        remedy = (
-            "Give `fit` the result of `data.train.batches(...)` of the split that ProxyAttention "
-            "has, without `repeat`, `cache`, `take` or a `steps_per_epoch` below the number of "
-            "batches."
-        )
-        if store.openings != 1:
-            raise ValueError(
-                f"The training data were opened {store.openings} times in epoch {self._epoch + 1}, "
-                f"not once, so it would show stale proxies or none. {remedy}"
-            )
-        largest = max((len(positions) for positions in store.looked_up.values()), default=1)
-        batches = -(-len(self.data) // largest)
-        if steps is not None and steps != batches:
-            raise ValueError(
-                f"An epoch of {steps} steps does not read the training data, which have {batches} "
-                f"batches, to their end: the rest would be served stale. {remedy}"
-            )
 
     def run_step(self, epoch: int) -> StepSummary:
         """Makes proxies now: classify, select, explain, store. `fit` calls it when it is due.

@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from proxy_keras.callback import ProxyAttention
+from proxy_keras.class_counts import ClassCounts
 from proxy_keras.files import UNFINISHED, remove, write_atomically, write_text_atomically
+from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Checkpoint:
         weights: The model's variables in order: weights, statistics, states of seed generators.
         optimizer: The optimizer's variables in order; loss scale included.
         proxies: The arrays of `ProxyAttention.get_state`; empty for plain training.
-        rest: JSON values: the callback's state, the history, the best value so far, seconds.
+        rest: JSON values: the callback's state, the history, counts per class, the best value so
+            far, seconds and processor seconds of each epoch.
+        maps: The arrays of `RefreshMaps.get_state`; empty without such heatmaps.
     """
 
     epoch: int
@@ -37,6 +41,7 @@ class Checkpoint:
     optimizer: list[NDArray[np.generic]]
     proxies: dict[str, NDArray[np.generic]]
     rest: dict[str, Any]
+    maps: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint as a folder that did not exist before."""
@@ -44,6 +49,8 @@ class Checkpoint:
         _save_arrays(folder / "weights.npz", _numbered(self.weights))
         _save_arrays(folder / "optimizer.npz", _numbered(self.optimizer))
         _save_arrays(folder / "proxies.npz", self.proxies)
+        if self.maps:
+            _save_arrays(folder / "maps.npz", self.maps)
         state = {"epoch": self.epoch, **self.rest}
         (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -57,20 +64,29 @@ class Checkpoint:
             list(_load_arrays(folder / "optimizer.npz").values()),
             _load_arrays(folder / "proxies.npz"),
             rest,
+            _load_arrays(folder / "maps.npz") if (folder / "maps.npz").exists() else {},
         )
 
-    def restore(self, model: keras.Model, proxy: ProxyAttention | None) -> None:
-        """Gives a compiled model, its optimizer and the callback the saved state.
+    def restore(
+        self,
+        model: keras.Model,
+        proxy: ProxyAttention | None,
+        maps: RefreshMaps | FrozenTeacher | None = None,
+    ) -> None:
+        """Gives a compiled model, its optimizer and the callbacks the saved state.
 
         Raises:
             ValueError: The model is not the one that was saved.
         """
         if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
         _assign("model", model.variables, self.weights)
         _assign("optimizer", model.optimizer.variables, self.optimizer)
         if proxy is not None:
             proxy.set_state(self.proxies, self.rest["proxy"])
+        if maps is not None:
+            maps.set_state(self.maps)
 
 
 class CheckpointFolder:
@@ -112,23 +128,35 @@ class RunCheckpoint(keras.callbacks.Callback):
     """Writes history, best model and checkpoint at the end of each epoch. Comes last in the list.
 
     Args:
-        run: The run folder: `history.csv`, `timing.csv`, `best.keras` and `checkpoints/`.
+        run: The run folder: `history.csv`, `val_per_class.csv`, `timing.csv`, `best.keras` and
+            `checkpoints/`.
         proxy: The callback whose state belongs to the checkpoint; None: plain training.
+        maps: The callback that provides augmentations with heatmaps; None: there is none.
+        class_counts: The callback that counts right answers per class; None: nothing does.
         monitor: The log that should rise, for `best.keras`.
     """
 
     def __init__(
-        self, run: Path, proxy: ProxyAttention | None, *, monitor: str = "val_accuracy"
+        self,
+        run: Path,
+        proxy: ProxyAttention | None,
+        maps: RefreshMaps | FrozenTeacher | None = None,
+        *,
+        class_counts: ClassCounts | None = None,
+        monitor: str = "val_accuracy",
     ) -> None:
         super().__init__()
         self._run = run
         self._proxy = proxy
+        self._maps = maps
+        self._class_counts = class_counts
         self._monitor = monitor
         self._checkpoints = CheckpointFolder.of(run)
         self._best = -math.inf
         self._history: list[dict[str, float]] = []
         self._seconds: list[float] = []
-        self._began = 0.0
+        self._cpu_seconds: list[float] = []
+        self._began = self._cpu_began = 0.0
 
     @property
     def exists(self) -> bool:
@@ -140,29 +168,43 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Wall-clock seconds of each epoch, proxy steps and validation included."""
         return list(self._seconds)
 
+    @property
+    def cpu_seconds(self) -> list[float]:
+        """Processor seconds of each epoch, of all threads: what other work beside cannot change."""
+        return list(self._cpu_seconds)
+
     def resume(self, model: keras.Model) -> int:
         """Restores the newest checkpoint, and returns the number of epochs already completed."""
         checkpoint = self._checkpoints.latest()
         if checkpoint is None:
             return 0
-        checkpoint.restore(model, self._proxy)
+        checkpoint.restore(model, self._proxy, self._maps)
+        if self._class_counts is not None:
+            # Runs that were begun before there were counts have none of their first epochs.
+            self._class_counts.set_state(checkpoint.rest.get("val_per_class", []))
         self._best = checkpoint.rest["best"]
         self._history = checkpoint.rest["history"]
         self._seconds = checkpoint.rest["seconds"]
+        self._cpu_seconds = checkpoint.rest["cpu_seconds"]
         return checkpoint.epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock of the epoch."""
-        self._began = time.perf_counter()
+        self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes everything that a resumed training needs."""
         logs = {} if logs is None else logs
         self._history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
         self._seconds.append(time.perf_counter() - self._began)
+        self._cpu_seconds.append(time.process_time() - self._cpu_began)
         _write_csv(self._run / "history.csv", self._history)
-        rows = [{"epoch": i + 1, "seconds": s} for i, s in enumerate(self._seconds)]
+        times = zip(self._seconds, self._cpu_seconds, strict=True)
+        rows = [{"epoch": i, "seconds": s, "cpu_seconds": c} for i, (s, c) in enumerate(times, 1)]
         _write_csv(self._run / "timing.csv", rows)
+        counts = self._class_counts
+        if counts is not None:
+            _write_csv(self._run / "val_per_class.csv", counts.rows)
         if logs[self._monitor] > self._best:
             self._best = float(logs[self._monitor])
             write_atomically(self._run / "best.keras", self.model.save)
@@ -177,8 +219,11 @@ class RunCheckpoint(keras.callbacks.Callback):
                     "proxy": proxy,
                     "best": self._best,
                     "history": self._history,
+                    "val_per_class": [] if counts is None else counts.get_state(),
                     "seconds": self._seconds,
+                    "cpu_seconds": self._cpu_seconds,
                 },
+                {} if self._maps is None else self._maps.get_state(),
             )
         )
 
@@ -214,6 +259,6 @@ def _load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def _write_csv(path: Path, rows: list[dict[str, float]]) -> None:
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     # 17 digits give back every float64 exactly, so that histories can be compared bit for bit.
     write_text_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.17g"))

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
+
+from proxy_keras.json_settings import JsonSettings, require
+from proxy_keras.map_source import refresh_every
 
 CONTROLS: tuple[str, ...] = ("random_mask", "erasing", "proxies_off")
 WRONG_FROM: tuple[str, ...] = ("evaluation", "train")
 PRECISIONS: tuple[str, ...] = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
-
-
-def _require(ok: bool, rule: str, received: object) -> None:
-    if not ok:
-        raise ValueError(f"{rule} Received: {received!r}")
-
-
-class _Json:
-    """Dataclasses that can be written as JSON and read back with a check of the keys."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The settings that `to_dict` gave; missing ones get their default.
-
-        Raises:
-            ValueError: A key is unknown, or a value breaks a rule.
-        """
-        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = set(values) - set(fields)
-        _require(not unknown, f"Settings of {cls.__name__} are {', '.join(fields)}.", unknown)
-        nested: dict[str, type[_Json]] = {"data": DataConfig, "proxy": ProxyConfig}
-        read = {
-            name: nested[name].from_dict(value)
-            if name in nested and isinstance(value, Mapping)
-            else value
-            for name, value in values.items()
-        }
-        return cls(**read)
-
-    def save(self, path: Path) -> None:
-        """Writes the settings as JSON."""
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads what `save` wrote."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+STRATEGIES: tuple[str, ...] = ("none", "mirrored", "multi_worker")
 
 
 @dataclass(frozen=True)
-class DataConfig(_Json):
+class DataConfig(JsonSettings):
     """Where the images come from, and how they are split.
 
     Attributes:
@@ -70,6 +30,9 @@ class DataConfig(_Json):
         fold: Which fold validates, from 0.
         shortcut: Share of training images whose class a planted corner patch tells, in [0, 1];
             None: no patch.
+        val_shortcut: Whether that patch tells the class in validation images too; False: it tells
+            nothing there, as in the test split.
+        limit: Number of training images to use, of each class its share; None: all.
         strict: Any unreadable image is an error, instead of being listed and left out.
         data_dir: Where prepared `tfds:` data lie; None: the library's own place.
     """
@@ -82,29 +45,32 @@ class DataConfig(_Json):
     folds: int | None = None
     fold: int | None = None
     shortcut: float | None = None
+    val_shortcut: bool = True
+    limit: int | None = None
     strict: bool = False
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
         size = self.image_size
-        _require(self.seed >= 0, "`seed` of the split must be >= 0.", self.seed)
-        _require(size is None or size >= 8, "`image_size` must be >= 8 pixels.", size)
+        require(self.seed >= 0, "`seed` of the split must be >= 0.", self.seed)
+        require(size is None or size >= 8, "`image_size` must be >= 8 pixels.", size)
         for name in ("val", "test"):
             share = getattr(self, name)
-            _require(0.0 < share < 1.0, f"`{name}` must be in (0, 1).", share)
+            require(0.0 < share < 1.0, f"`{name}` must be in (0, 1).", share)
         if self.folds is not None or self.fold is not None:
             folds, fold = self.folds, self.fold
-            _require(
+            require(
                 folds is not None and fold is not None and folds >= 2 and 0 <= fold < folds,
                 "`folds` must be >= 2, and `fold` one of 0 to folds - 1.",
                 (folds, fold),
             )
-        rate = self.shortcut
-        _require(rate is None or 0.0 <= rate <= 1.0, "`shortcut` must be in [0, 1].", rate)
+        limit, rate = self.limit, self.shortcut
+        require(limit is None or limit >= 1, "`limit` must be >= 1 images.", limit)
+        require(rate is None or 0.0 <= rate <= 1.0, "`shortcut` must be in [0, 1].", rate)
 
 
 @dataclass(frozen=True)
-class ProxyConfig(_Json):
+class ProxyConfig(JsonSettings):
     """The hyper-parameters of Proxy Attention; the defaults are the thesis's.
 
     Attributes:
@@ -129,6 +95,12 @@ class ProxyConfig(_Json):
         keep_epochs: Epochs after which a proxy expires, >= 1; None: never.
         show: Chance, drawn anew each epoch, that an image with a proxy is shown as its proxy, in
             (0, 1].
+        show_from: That chance in the first epoch, in [0, 1]; it goes evenly to `show`, which it
+            reaches in the last. None: `show` in all epochs.
+        agree: Only heat that the step before saw too counts: the smaller of both maps. An image
+            that was not explained then is left as it is.
+        spare: Images whose heat lies in the object's box by at least this share are left as they
+            are, in (0, 1]; None: none is. For data with boxes.
         engine: `compiled`, or `tf-keras-vis`, the slower reference.
         target_layer: Layer whose activations are explained; None: found by itself.
         control: None, or a control of a comparison: `random_mask` (the same maps, exchanged among
@@ -152,6 +124,9 @@ class ProxyConfig(_Json):
     clear_every_step: bool = True
     keep_epochs: int | None = None
     show: float = 1.0
+    show_from: float | None = None
+    agree: bool = False
+    spare: float | None = None
     engine: str = "compiled"
     target_layer: str | None = None
     control: str | None = None
@@ -160,21 +135,24 @@ class ProxyConfig(_Json):
     def __post_init__(self) -> None:
         for name in ("threshold", "weight"):
             value = getattr(self, name)
-            _require(0.0 <= value <= 1.0, f"`{name}` must be in [0, 1].", value)
+            require(0.0 <= value <= 1.0, f"`{name}` must be in [0, 1].", value)
         for name in ("subset", "show"):
             value = getattr(self, name)
-            _require(0.0 < value <= 1.0, f"`{name}` must be in (0, 1].", value)
+            require(0.0 < value <= 1.0, f"`{name}` must be in (0, 1].", value)
         area, keep = self.max_area, self.keep_epochs
-        _require(area is None or 0.0 < area <= 1.0, "`max_area` must be in (0, 1].", area)
-        _require(0.0 <= self.smooth < inf, "`smooth` must be >= 0 (cells).", self.smooth)
-        _require(keep is None or keep >= 1, "`keep_epochs` must be >= 1.", keep)
-        _require(
+        start, spare = self.show_from, self.spare
+        require(start is None or 0.0 <= start <= 1.0, "`show_from` must be in [0, 1].", start)
+        require(spare is None or 0.0 < spare <= 1.0, "`spare` must be in (0, 1].", spare)
+        require(area is None or 0.0 < area <= 1.0, "`max_area` must be in (0, 1].", area)
+        require(0.0 <= self.smooth < inf, "`smooth` must be >= 0 (cells).", self.smooth)
+        require(keep is None or keep >= 1, "`keep_epochs` must be >= 1.", keep)
+        require(
             self.wrong_from in WRONG_FROM,
             f"`wrong_from` must be one of {', '.join(WRONG_FROM)}.",
             self.wrong_from,
         )
-        _require(self.region in ("hot", "cold"), "`region` must be 'hot' or 'cold'.", self.region)
-        _require(
+        require(self.region in ("hot", "cold"), "`region` must be 'hot' or 'cold'.", self.region)
+        require(
             self.control is None or self.control in CONTROLS,
             f"`control` must be None or one of {', '.join(CONTROLS)}.",
             self.control,
@@ -198,7 +176,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Json):
+class TrainConfig(JsonSettings):
     """A whole training; the defaults are the thesis's recipe.
 
     Attributes:
@@ -216,9 +194,19 @@ class TrainConfig(_Json):
         one_cycle: Whether the learning rate follows one cycle; else it is constant.
         flip: Chance of a horizontal flip, in [0, 1].
         rotation: Largest rotation either way, degrees, in [0, 180].
+        augment: Further augmentations after these, in their order: names of `augment.names()`,
+            with options as "mixup:alpha=0.4".
+        augment_maps: Where the heatmaps come from for those that need them (others leave it
+            unused): "self:N", the network itself, explained every N epochs; or a teacher: a run
+            folder or a `.keras` file. None: there are none.
         precision: `auto`, `float32`, `mixed_float16` or `mixed_bfloat16`.
+        strategy: `none`: one device. `mirrored`: all devices of this machine. `multi_worker`:
+            those of several machines, see `distribution.make_team`.
+        replicas: Devices that train together, >= 1, which share each batch; None: all there are.
         seed: Keys initial weights, dropout, order and augmentation.
     """
+
+    NESTED: ClassVar[dict[str, type[JsonSettings]]] = {"data": DataConfig, "proxy": ProxyConfig}
 
     data: DataConfig
     proxy: ProxyConfig | None = field(default_factory=ProxyConfig)
@@ -233,23 +221,60 @@ class TrainConfig(_Json):
     one_cycle: bool = True
     flip: float = 0.5
     rotation: float = 10.0
+    augment: tuple[str, ...] = ()
+    augment_maps: str | None = None
     precision: str = "auto"
+    strategy: str = "none"
+    replicas: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "`epochs` must be >= 1.", self.epochs)
-        _require(self.head_epochs >= 0, "`head_epochs` must be >= 0.", self.head_epochs)
+        require(self.epochs >= 1, "`epochs` must be >= 1.", self.epochs)
+        require(self.head_epochs >= 0, "`head_epochs` must be >= 0.", self.head_epochs)
         size, lr = self.batch_size, self.lr
         size_ok = size == "auto" if isinstance(size, str) else size >= 1
-        _require(size_ok, "`batch_size` must be >= 1, or 'auto'.", size)
+        require(size_ok, "`batch_size` must be >= 1, or 'auto'.", size)
         lr_ok = lr == "auto" if isinstance(lr, str) else 0.0 < lr < inf
-        _require(lr_ok, "`lr` must be > 0, or 'auto'.", lr)
-        _require(0.0 <= self.weight_decay < inf, "`weight_decay` must be >= 0.", self.weight_decay)
-        _require(0.0 <= self.flip <= 1.0, "`flip` must be in [0, 1].", self.flip)
-        _require(0.0 <= self.rotation <= 180.0, "`rotation` must be in [0, 180].", self.rotation)
-        _require(
+        require(lr_ok, "`lr` must be > 0, or 'auto'.", lr)
+        require(0.0 <= self.weight_decay < inf, "`weight_decay` must be >= 0.", self.weight_decay)
+        require(0.0 <= self.flip <= 1.0, "`flip` must be in [0, 1].", self.flip)
+        require(0.0 <= self.rotation <= 180.0, "`rotation` must be in [0, 180].", self.rotation)
+        # JSON and the command line give lists.
+        object.__setattr__(self, "augment", tuple(self.augment))
+        if self.augment_maps is not None:
+            refresh_every(self.augment_maps)
+        recorded = self.proxy is not None and self.proxy.wrong_from == "train"
+        require(
+            not (self.augment and recorded),
+            "`wrong_from='train'` needs images that show one class each: leave out `augment`.",
+            self.augment,
+        )
+        require(
             self.precision in PRECISIONS,
             f"`precision` must be one of {', '.join(PRECISIONS)}.",
             self.precision,
         )
-        _require(self.seed >= 0, "`seed` must be >= 0.", self.seed)
+        self._check_strategy(recorded)
+        require(self.seed >= 0, "`seed` must be >= 0.", self.seed)
+
+    def _check_strategy(self, recorded: bool) -> None:
+        strategy, replicas = self.strategy, self.replicas
+        require(
+            strategy in STRATEGIES, f"`strategy` must be one of {', '.join(STRATEGIES)}.", strategy
+        )
+        require(replicas is None or replicas >= 1, "`replicas` must be >= 1.", replicas)
+        if strategy == "none":
+            require(replicas is None, "`replicas` needs `strategy='mirrored'`.", replicas)
+            return
+        for name in ("batch_size", "lr"):
+            require(
+                getattr(self, name) != "auto",
+                f"`{name}='auto'` measures one device. Find it with `strategy='none'`.",
+                "auto",
+            )
+        require(
+            not recorded,
+            f"`wrong_from='train'` records the steps of one device. With `strategy='{strategy}'` "
+            "use `wrong_from='evaluation'`.",
+            "train",
+        )

@@ -23,6 +23,10 @@ class Scores:
         accuracy: Share classified right, in [0, 1].
         top5: Share whose class is among the five highest logits (of fewer classes: all).
         loss: Mean cross-entropy, nats.
+        macro_precision: Unweighted mean of the classes' precision, in [0, 1]; 0 for a class that is
+            never answered.
+        macro_recall: Unweighted mean of the classes' recall, in [0, 1]; 0 for a class without
+            images.
         macro_f1: Unweighted mean of the classes' F1, in [0, 1].
         per_class: For each class its name, precision, recall, F1 and number of images.
         confusion: [K, K] counts: row the true class, column the predicted one.
@@ -32,6 +36,8 @@ class Scores:
     accuracy: float
     top5: float
     loss: float
+    macro_precision: float
+    macro_recall: float
     macro_f1: float
     per_class: list[dict[str, Any]]
     confusion: NDArray[np.int64]
@@ -43,6 +49,8 @@ class Scores:
             "accuracy": self.accuracy,
             "top5": self.top5,
             "loss": self.loss,
+            "macro_precision": self.macro_precision,
+            "macro_recall": self.macro_recall,
             "macro_f1": self.macro_f1,
             "per_class": self.per_class,
             "confusion": self.confusion.tolist(),
@@ -72,6 +80,8 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Seque
         accuracy=float(np.mean(predicted == labels)),
         top5=float(np.mean((top == labels[:, np.newaxis]).any(axis=1))),
         loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        macro_precision=float(precision.mean()),
+        macro_recall=float(recall.mean()),
         macro_f1=float(f1.mean()),
         per_class=[
             {

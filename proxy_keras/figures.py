@@ -17,6 +17,7 @@ __all__ = [
     "curves",
     "method_sheet",
     "overlay",
+    "plain",
     "proxy_sheet",
     "to_array",
 ]
@@ -103,7 +104,7 @@ def method_sheet(
             axis.imshow(picture)
             axis.set_xticks([])
             axis.set_yticks([])
-        axes[row, 0].set_xlabel(_plain(titles[row]), fontsize=7)
+        axes[row, 0].set_xlabel(plain(titles[row]), fontsize=7)
     for axis, name in zip(axes[0], ["image", *methods], strict=True):
         axis.set_title(name.replace("_", " "), fontsize=8)
     return figure
@@ -122,7 +123,7 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], *, title
     axis.set_xticks(range(0, k, step), [_short(c) for c in classes[::step]], rotation=90)
     axis.set_yticks(range(0, k, step), [_short(c) for c in classes[::step]])
     axis.tick_params(labelsize=8)
-    axis.set(xlabel="predicted", ylabel="true", title=_plain(title))
+    axis.set(xlabel="predicted", ylabel="true", title=plain(title))
     if k <= 20:
         for row, column in np.argwhere(counts > 0):
             axis.text(
@@ -158,7 +159,7 @@ def curves(
         axis.set_xscale("log")
     else:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=_plain(title))
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=plain(title))
     axis.grid(alpha=0.3)
     if len(lines) > 1:
         axis.legend()
@@ -177,9 +178,9 @@ def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _short(name: str, length: int = 14) -> str:
-    return _plain(name if len(name) <= length else name[: length - 1] + "…")
+    return plain(name if len(name) <= length else name[: length - 1] + "…")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text with its dollar signs as such, which would otherwise enclose formulas."""
     return text.replace("$", r"\$")

@@ -12,12 +12,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuate import REPLACEMENTS, attenuate
+from proxy_keras.augment.registry import needs_epoch, needs_maps
+from proxy_keras.distribution.parts import Parts
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.map_store import MapStore
 from proxy_keras.store import ProxyStore
 from proxy_keras.subset import RowStream, Subset, check_batch_size, finished, in_python
 
-Augment = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels."""
+Augment = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+"""(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels.
+
+One with a true attribute `needs_epoch` is also given `epoch`, int64, counted from 0; one with a
+true `needs_maps` the originals' `heatmaps` [B, h, w] float32 in [0, 1].
+"""
 
 
 @runtime_checkable
@@ -41,6 +48,7 @@ class Served(NamedTuple):
 
     batch_size: int
     augment: Augment | None
+    parts: Parts | None = None
 
 
 class TrainSubset(Subset):
@@ -61,6 +69,11 @@ class TrainSubset(Subset):
         """Which examples have a proxy, and the heatmap of each."""
         return ProxyStore(self.example_ids, seed=self.seed)
 
+    @cached_property
+    def maps(self) -> MapStore:
+        """A heatmap of every example, for augmentations that need them; see `RefreshMaps`."""
+        return MapStore(len(self))
+
     def reseed(self, seed: int) -> None:
         """Keys order, augmentation and draws of proxies by another seed than the split's.
 
@@ -70,7 +83,12 @@ class TrainSubset(Subset):
         self.store = ProxyStore(self.example_ids, seed=seed)
 
     def batches(
-        self, batch_size: int, *, one_hot: bool = False, augment: Augment | None = None
+        self,
+        batch_size: int,
+        *,
+        one_hot: bool = False,
+        augment: Augment | None = None,
+        parts: Parts | None = None,
     ) -> tf.data.Dataset:
         """The examples of an epoch in random order; those with a proxy as their proxy.
 
@@ -82,15 +100,17 @@ class TrainSubset(Subset):
             batch_size: Examples per batch, >= 1; the last batch may be smaller.
             one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
             augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
+            parts: The parts of each batch to give instead of batches.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels). Order and augmentation
-            depend on (seed, epoch, batch) alone.
+            depend on (seed, epoch, batch) alone; that of a part on its number among all parts.
         """
         check_batch_size(batch_size)
-        self.served = Served(batch_size, augment)
+        self.served = Served(batch_size, augment, parts)
         batches = tf.data.Dataset.range(1).flat_map(self._opened).batch(batch_size)
-        batches = batches.enumerate().map(self._look_up)
+        numbered = batches.enumerate() if parts is None else parts.of(batches)
+        batches = numbered.map(self._look_up)
         reader = self._reader
         if not isinstance(reader, RowStream):
             batches = batches.map(
@@ -103,7 +123,7 @@ class TrainSubset(Subset):
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return finished(batches, len(self), batch_size)
+        return finished(batches, len(self), batch_size, parts)
 
     def restored(self, heatmaps: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
         """Heatmaps of the images as they were served, in the geometry of the originals.
@@ -156,13 +176,15 @@ class TrainSubset(Subset):
         def look_up(places: NDArray[np.int64], index: np.int64) -> tuple[object, ...]:
             how = self.attenuation
             code = REPLACEMENTS.index(how.replacement)
-            return *self.store.look_up(places, int(index)), np.float32(how.weight), np.int32(code)
+            shown = self.store.look_up(places, int(index))
+            maps = self.maps.look_up(places)
+            return *shown, np.float32(how.weight), np.int32(code), maps
 
         batch = batch if isinstance(batch, tuple) else (batch,)
-        is_proxy, heatmaps, thresholds, epoch, weight, code = in_python(
+        is_proxy, heatmaps, thresholds, epoch, weight, code, maps = in_python(
             look_up,
             [batch[0], index],
-            [tf.bool, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32],
+            [tf.bool, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32, tf.float32],
         )
         shown = (
             tf.ensure_shape(is_proxy, [None]),
@@ -170,6 +192,8 @@ class TrainSubset(Subset):
             tf.ensure_shape(thresholds, [None]),
             tf.ensure_shape(weight, []),
             tf.ensure_shape(code, []),
+            tf.ensure_shape(epoch, []),
+            tf.ensure_shape(maps, [None, None, None]),
         )
         return *batch, shown, self._batch_seed(epoch, index)
 
@@ -183,7 +207,7 @@ class TrainSubset(Subset):
         augment: Augment | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The finished batch: proxies made, then augmentation."""
-        is_proxy, heatmaps, thresholds, weight, code = shown
+        is_proxy, heatmaps, thresholds, weight, code, epoch, maps = shown
 
         def with_proxies() -> tf.Tensor:
             enlarged = enlarge(heatmaps, (self.image_size, self.image_size))
@@ -194,7 +218,9 @@ class TrainSubset(Subset):
         images = tf.cond(tf.reduce_any(is_proxy), with_proxies, lambda: tf.cast(images, tf.float32))
         labels = self._encode(tf.gather(tf.constant(self.labels), positions), one_hot)
         if augment is not None:
-            images, labels = augment(images, labels, tf.random.fold_in(seed, 0))
+            given = {"epoch": epoch} if needs_epoch(augment) else {}
+            given |= {"heatmaps": maps} if needs_maps(augment) else {}
+            images, labels = augment(images, labels, tf.random.fold_in(seed, 0), **given)
         return images, labels
 
     def _seeds(self) -> tf.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from tqdm.auto import tqdm
 
 from proxy_keras import controls, selection
 from proxy_keras.attribution import Explainer
+from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.augment.attenuate import area_thresholds, replaced_share
 from proxy_keras.config import ProxyConfig
+from proxy_keras.distribution import Team
+from proxy_keras.heat_rules import HeatRules
 from proxy_keras.heatmaps import enlarge
 from proxy_keras.pipeline import TrainSubset
 from proxy_keras.step_log import Masks, StepLog, StepSummary
@@ -25,11 +29,36 @@ class Answers(NamedTuple):
 
     Attributes:
         logits: [N, K] float32.
-        heatmaps: [N, h, w] uint8, 255 stands for 1.0; None where only the logits are known.
+        heatmaps: [N, h, w] uint8, 255 stands for 1.0, in this process's share of them; None where
+            only the logits are known.
     """
 
     logits: NDArray[np.float32]
     heatmaps: NDArray[np.uint8] | None
+
+
+def make_explainer(
+    model: keras.Model, config: ProxyConfig, explain: str | ScoreFunction | None = None
+) -> Explainer:
+    """What explains a model as the settings say.
+
+    Args:
+        model: The classifier.
+        config: The settings.
+        explain: A function of logits in place of `config.explain`; None: that.
+
+    Raises:
+        ValueError: The model has no layer to explain, or the method does not suit it.
+    """
+    return Explainer(
+        model,
+        config.method,
+        explain=config.explain if explain is None else explain,
+        target_layer=config.target_layer,
+        engine=config.engine,
+        smooth=config.smooth,
+        **config.method_options,
+    )
 
 
 class ProxyStep:
@@ -43,6 +72,8 @@ class ProxyStep:
         batch_size: Images per batch.
         log: Where the step is written down.
         verbose: 1: progress bars; 0: none.
+        team: The processes that share the work; None: this one does it all.
+        rules: Which heat counts.
     """
 
     def __init__(
@@ -55,6 +86,8 @@ class ProxyStep:
         batch_size: int,
         log: StepLog,
         verbose: int,
+        rules: HeatRules,
+        team: Team | None = None,
     ) -> None:
         self._data = data
         self._config = config
@@ -63,6 +96,8 @@ class ProxyStep:
         self._batch_size = batch_size
         self._log = log
         self._verbose = verbose
+        self._rules = rules
+        self._team = Team() if team is None else team
 
     def run(self, epoch: int, answers: Answers | None = None) -> StepSummary:
         """Makes proxies of what the model gets wrong.
@@ -87,9 +122,12 @@ class ProxyStep:
         if answers.heatmaps is None:
             heatmaps = self._heatmaps(chosen)
         else:
-            heatmaps = answers.heatmaps[chosen]
-        is_blank = heatmaps.max(axis=(1, 2), initial=0) == 0
-        masks = self._masks(chosen[~is_blank], heatmaps[~is_blank], epoch)
+            share = self._share(len(data))
+            heatmaps = self._team.completed(answers.heatmaps, share, chosen)
+        heatmaps, is_left = self._rules(chosen, heatmaps)
+        is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
+        is_used = ~is_left & ~is_blank
+        masks = self._masks(chosen[is_used], heatmaps[is_used], epoch)
         if config.clear_every_step:
             data.store.clear()
         ids = [data.example_ids[position] for position in masks.positions]
@@ -99,6 +137,7 @@ class ProxyStep:
             wrong=int(selection.is_wrong(logits, data.labels).sum()),
             chosen=len(chosen),
             blank=int(is_blank.sum()),
+            left=int(is_left.sum()),
             made=len(masks.positions),
             replaced=float(masks.replaced.mean()) if len(masks.replaced) else 0.0,
             seconds=time.perf_counter() - start,
@@ -113,29 +152,35 @@ class ProxyStep:
         heatmaps = None
         if explainer.single_pass:
             heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
-        for positions, images, labels in self._batches("classify", None):
+        share = self._share(len(data))
+        for positions, images, labels in self._batches("classify", share):
             if heatmaps is None:
                 logits[positions] = explainer.logits(images)
             else:
                 logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
                 heatmaps[positions] = quantise(maps)
+        logits = self._team.completed(logits, share, np.arange(len(data)))
         return Answers(logits, heatmaps)
+
+    def _share(self, count: int) -> NDArray[np.int64]:
+        return self._team.share(count, self._batch_size)
 
     def _heatmaps(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Heatmaps [n, h, w] of the originals at ascending positions [n]."""
         heatmaps = np.empty([len(positions), *self._explainer.map_shape], np.uint8)
         if len(positions) == 0:
             return heatmaps
-        for places, images, labels in self._batches("explain", positions):
+        share = self._share(len(positions))
+        for places, images, labels in self._batches("explain", positions[share]):
             heatmaps[np.searchsorted(positions, places)] = quantise(
                 self._explainer.heatmaps(images, labels)
             )
-        return heatmaps
+        return self._team.completed(heatmaps, share, np.arange(len(positions)))
 
-    def _batches(self, what: str, positions: NDArray[np.int64] | None) -> tqdm:
+    def _batches(self, what: str, positions: NDArray[np.int64]) -> tqdm:
         return tqdm(
             self._data.originals(self._batch_size, positions).as_numpy_iterator(),
-            total=-(-len(self._data if positions is None else positions) // self._batch_size),
+            total=-(-len(positions) // self._batch_size),
             desc=f"proxy step, {what}",
             leave=False,
             disable=not self._verbose,

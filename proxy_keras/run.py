@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import sys
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
-import pandas as pd
 import tensorflow as tf
 
-from proxy_keras import evaluation, figures
-from proxy_keras.augment import FlipAndRotate
 from proxy_keras.callback import ProxyAttention
 from proxy_keras.checkpoint import CheckpointFolder, RunCheckpoint
+from proxy_keras.class_counts import ClassCounts
 from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
+from proxy_keras.distribution import Team, make_team
 from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.fitting import (
+    augmentation,
+    compile_model,
+    map_provider,
+    mixing_inside,
+    training_batches,
+    validation_batches,
+)
+from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.models import build_model, freeze_backbone, unfreeze
 from proxy_keras.pipeline import TrainSubset
-from proxy_keras.recipe import (
-    find_batch_size,
-    find_learning_rate,
-    make_optimizer,
-    resolve_precision,
-)
+from proxy_keras.recipe import find_batch_size, find_learning_rate, resolve_precision
+from proxy_keras.run_folder import has_begun
+from proxy_keras.run_report import about, log_settings, write_results
+from proxy_keras.saved_model import open_saved
 from proxy_keras.schedule import Plateau, parse
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -65,6 +68,8 @@ class Run:
         data: The images and their split.
         model: The network, with its initial weights.
         proxy: The callback; None: plain training.
+        team: The devices that train.
+        maps: The callback that provides augmentations with heatmaps; None: they need none.
     """
 
     folder: Path
@@ -72,17 +77,8 @@ class Run:
     data: ImageData
     model: keras.Model
     proxy: ProxyAttention | None
-
-
-def has_begun(folder: Path) -> bool:
-    """Whether a run folder holds the settings of a run."""
-    return (folder / "config.json").exists()
-
-
-def finished_metrics(folder: Path) -> dict[str, Any] | None:
-    """The content of `metrics.json`; None where the run is not trained and evaluated to its end."""
-    path = folder / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    team: Team = field(default_factory=Team)
+    maps: RefreshMaps | FrozenTeacher | None = None
 
 
 def load_data(config: TrainConfig, folder: Path | None, *, progress: bool = True) -> ImageData:
@@ -110,7 +106,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     """A run whose data, model and settings have been checked, and its folder begun.
 
     Sets the global seeds and the global dtype policy. A folder that has begun is taken up with the
-    split saved there.
+    split saved there. Of several workers, which wait for each other here, the chief alone writes.
 
     Args:
         config: The settings.
@@ -121,50 +117,68 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     Raises:
         ValueError, OSError: Settings, data or weights are not usable; the message says what to do.
     """
+    # Before the workers have met, when the chief has written nothing yet.
+    begun = has_begun(folder)
+    team = make_team(config.strategy, config.replicas)
+    verbose = verbose if team.is_chief else 0
+    _check_monitor(config)
+    augmentation(config)
+    # After the checks, lest they draw from what the initial weights are drawn from.
     keras.utils.set_random_seed(config.seed)
     precision = resolve_precision(config.precision)
     keras.mixed_precision.set_dtype_policy(precision)
-    begun = has_begun(folder)
-    _check_monitor(config)
     data = load_data(config, folder if begun else None, progress=bool(verbose))
     if verbose:
         print(data.describe())
-    model = build_model(
-        config.model,
-        num_classes=data.num_classes,
-        image_size=data.image_size,
-        # A checkpoint has weights of its own.
-        weights="none" if CheckpointFolder.of(folder).latest() else config.weights,
-        verbose=verbose,
-    )
-    if config.freeze:
-        freeze_backbone(model)
+    saved = CheckpointFolder.of(folder).latest()
     config = dataclasses.replace(
         config,
         precision=precision,
+        replicas=None if team.parts is None else team.replicas,
         data=dataclasses.replace(config.data, image_size=data.image_size),
     )
+    team.check_agreement(
+        {
+            **config.to_dict(),
+            "split": data.split_sha256,
+            "epochs done": saved.epoch if saved else 0,
+        }
+    )
+    with team.scope():
+        model = build_model(
+            config.model,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+            # A checkpoint has weights of its own.
+            weights="none" if saved else config.weights,
+            verbose=verbose,
+        )
+    if config.freeze:
+        freeze_backbone(model)
     folder.mkdir(parents=True, exist_ok=True)
     config = _measured(config, model, data, folder, verbose)
+    team.check_batch_size(int(config.batch_size))
     proxy = None
     if config.proxy is not None:
         proxy = ProxyAttention.from_settings(
             data.train,
             config.proxy,
             batch_size=int(config.batch_size),
-            log_dir=folder / "tensorboard" / "proxies",
-            sheet_dir=folder / "sheets",
+            log_dir=folder / "tensorboard" / "proxies" if team.is_chief else None,
+            sheet_dir=folder / "sheets" if team.is_chief else None,
             verbose=verbose,
+            team=team,
         )
         proxy.prepare(model, config.epochs)
-    if not begun:
+    maps = map_provider(config, data.train, model, verbose=verbose, team=team)
+    if not begun and team.is_chief:
         data.save(folder)
-        about = _about(model, data)
-        write_text_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
-        _log_settings(config, folder)
+        facts = json.dumps(about(model, data, config), indent=2)
+        write_text_atomically(folder / "run.json", facts + "\n")
+        log_settings(config, folder)
         # Last, because its presence says that the folder has begun.
         write_atomically(folder / "config.json", config.save)
-    return Run(folder, config, data, model, proxy)
+    return Run(folder, config, data, model, proxy, team, maps)
 
 
 def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
@@ -182,35 +196,54 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
 
     Raises:
         FloatingPointError: The training has diverged, and a proxy step cannot explain the network.
+        WorkerLost: Another worker is gone.
     """
     tf.config.experimental.enable_op_determinism()
-    config, data, model = run.config, run.data, run.model
+    config, data, model, team = run.config, run.data, run.model, run.team
+    verbose = verbose if team.is_chief else 0
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
-    checkpoint = RunCheckpoint(run.folder, run.proxy)
+    class_counts = ClassCounts(data.classes)
+    checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
     if not checkpoint.exists:
         _train_head(run, keras_verbose)
-    _compile(model, config, config.epochs, len(data.train))
+    with team.scope():
+        compile_model(model, config, config.epochs, len(data.train))
     done = checkpoint.resume(model)
     if done and verbose:
         print(f"goes on after epoch {done} of {config.epochs}")
-    augment = FlipAndRotate(config.flip, config.rotation)
-    batch_size = int(config.batch_size)
     if done < config.epochs:
-        model.fit(
-            data.train.batches(batch_size, augment=augment),
-            validation_data=data.val.batches(batch_size),
-            epochs=config.epochs,
-            initial_epoch=done,
-            verbose=keras_verbose,
-            shuffle=False,
-            callbacks=[
-                EpochClock(data.train) if run.proxy is None else run.proxy,
-                keras.callbacks.TensorBoard(run.folder / "tensorboard"),
-                checkpoint,
-            ],
+        writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
+        with team.training(model) as first:
+            model.fit(
+                training_batches(config, data.train, team),
+                validation_data=validation_batches(config, data.val, team),
+                epochs=config.epochs,
+                initial_epoch=done,
+                verbose=keras_verbose,
+                shuffle=False,
+                callbacks=[
+                    *first,
+                    EpochClock(data.train) if run.proxy is None else run.proxy,
+                    *mixing_inside(config),
+                    *([] if run.maps is None else [run.maps]),
+                    class_counts,
+                    *(writers if team.is_chief else []),
+                ],
+            )
+    metrics = None
+    if team.is_chief:
+        write_atomically(run.folder / "model.keras", model.save)
+        metrics = write_results(
+            run.folder,
+            config,
+            data,
+            # A model under a strategy would answer once for each of its devices.
+            model if team.strategy is None else open_saved(run.folder).model,
+            [] if run.proxy is None else run.proxy.steps,
+            seconds=sum(checkpoint.seconds),
+            cpu_seconds=sum(checkpoint.cpu_seconds),
         )
-    write_atomically(run.folder / "model.keras", model.save)
-    return _finish(run, checkpoint.seconds)
+    return team.from_chief(metrics)
 
 
 def _check_monitor(config: TrainConfig) -> None:
@@ -243,107 +276,26 @@ def _measured(
     return config
 
 
-def _compile(model: keras.Model, config: TrainConfig, epochs: int, examples: int) -> None:
-    steps = epochs * -(-examples // int(config.batch_size))
-    model.compile(
-        make_optimizer(
-            lr=float(config.lr),
-            weight_decay=config.weight_decay,
-            total_steps=steps,
-            one_cycle=config.one_cycle,
-        ),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-
-
 def _train_head(run: Run, verbose: int) -> None:
     """The warm-up of a transferred network: only the head learns."""
     config, data, model = run.config, run.data, run.model
     if config.head_epochs == 0:
         return
+    teacher = [run.maps] if isinstance(run.maps, FrozenTeacher) else []
     freeze_backbone(model)
-    _compile(model, config, config.head_epochs, len(data.train))
-    model.fit(
-        data.train.batches(
-            int(config.batch_size), augment=FlipAndRotate(config.flip, config.rotation)
-        ),
-        validation_data=data.val.batches(int(config.batch_size)),
-        epochs=config.head_epochs,
-        verbose=verbose,
-        shuffle=False,
-        callbacks=[EpochClock(data.train, first=config.epochs)],
-    )
+    with run.team.scope():
+        compile_model(model, config, config.head_epochs, len(data.train))
+    with run.team.training(model) as first:
+        model.fit(
+            training_batches(config, data.train, run.team),
+            validation_data=validation_batches(config, data.val, run.team),
+            epochs=config.head_epochs,
+            verbose=verbose,
+            shuffle=False,
+            callbacks=[
+                *(*first, *teacher, *mixing_inside(config)),
+                EpochClock(data.train, first=config.epochs),
+            ],
+        )
     if not config.freeze:
         unfreeze(model)
-
-
-def _finish(run: Run, seconds: list[float]) -> dict[str, Any]:
-    """Evaluates the trained model and writes the rest of the run folder."""
-    folder, data = run.folder, run.data
-    steps = [] if run.proxy is None else [dataclasses.asdict(step) for step in run.proxy.steps]
-    metrics: dict[str, Any] = {
-        "proxies_made": sum(step["made"] for step in steps),
-        "proxy_steps": steps,
-        "seconds": sum(seconds),
-    }
-    for subset in (data.val, data.test):
-        logits = evaluation.predict_logits(run.model, subset, int(run.config.batch_size))
-        scores = evaluation.score(logits, subset.labels, data.classes)
-        metrics[subset.name] = scores.to_dict()
-        if subset is data.test:
-            _write_test_report(run, scores)
-    history = pd.read_csv(folder / "history.csv")
-    figure = figures.curves(
-        history["epoch"].tolist(),
-        {"training": history["accuracy"].tolist(), "validation": history["val_accuracy"].tolist()},
-        xlabel="epoch",
-        ylabel="accuracy",
-        title=f"{run.config.model} on {Path(run.config.data.source).name}"
-        + (" (dashed: proxy steps)" if steps else ""),
-        marks=[step["epoch"] + 1 for step in steps],
-    )
-    write_atomically(folder / "curves.png", figure.savefig)
-    write_text_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    return metrics
-
-
-def _write_test_report(run: Run, scores: evaluation.Scores) -> None:
-    report = pd.DataFrame(scores.per_class).to_csv(index=False, float_format="%.4f")
-    write_text_atomically(run.folder / "per_class.csv", report)
-    figure = figures.confusion_matrix(
-        scores.confusion,
-        run.data.classes,
-        title=f"test split: {scores.accuracy:.1%} of {scores.examples} right",
-    )
-    write_atomically(run.folder / "confusion.png", figure.savefig)
-    with tf.summary.create_file_writer(str(run.folder / "tensorboard" / "test")).as_default(
-        run.config.epochs
-    ):
-        tf.summary.image("confusion", figures.to_array(figure)[None])
-        tf.summary.scalar("test_accuracy", scores.accuracy)
-
-
-def _log_settings(config: TrainConfig, folder: Path) -> None:
-    """Writes the settings for TensorBoard."""
-    settings = json.dumps(config.to_dict(), indent=2)
-    with tf.summary.create_file_writer(str(folder / "tensorboard" / "config")).as_default(0):
-        tf.summary.text("config", "    " + settings.replace("\n", "\n    "))
-
-
-def _about(model: keras.Model, data: ImageData) -> dict[str, Any]:
-    """What else a reader of the run may want to know."""
-    return {
-        "split_sha256": data.split_sha256,
-        "classes": data.num_classes,
-        "parameters": model.count_params(),
-        "versions": {
-            "python": platform.python_version(),
-            **{
-                name: metadata.version(name)
-                for name in ("keras", "tensorflow", "keras-hub", "numpy", "pillow")
-            },
-        },
-        "processors": os.cpu_count(),
-        "gpus": [d.name for d in tf.config.list_physical_devices("GPU")],
-    }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proxy_keras import figures
 from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.files import write_atomically
 from proxy_keras.heatmaps import enlarge
 from proxy_keras.pipeline import TrainSubset
 from proxy_keras.store import dequantise
@@ -29,9 +30,10 @@ class StepSummary:
         wrong: Training images that the model misclassified.
         chosen: Images selected for a proxy.
         blank: Of these, images whose heatmap is blank; they stay as they are.
-        made: Proxies made: `chosen - blank`.
+        made: Proxies made: `chosen - left - blank`.
         replaced: Mean share of pixels replaced in the proxies made, in [0, 1].
         seconds: Wall-clock time of the step.
+        left: Of the chosen, images that `agree` or `spare` leave as they are.
     """
 
     epoch: int
@@ -41,10 +43,12 @@ class StepSummary:
     made: int
     replaced: float
     seconds: float
+    left: int = 0
 
     def __str__(self) -> str:
         return (
             f"proxy step after epoch {self.epoch + 1}: {self.wrong} wrong, {self.chosen} chosen, "
+            f"{f'{self.left} left as they are, ' if self.left else ''}"
             f"{self.blank} blank, {self.made} proxies made, {self.replaced:.1%} of their pixels "
             f"replaced, {self.seconds:.1f} s"
         )
@@ -94,7 +98,8 @@ class StepLog:
         sheet = _draw(data, masks, predicted) if len(masks.positions) else None
         if self.sheet_dir is not None and sheet is not None:
             self.sheet_dir.mkdir(parents=True, exist_ok=True)
-            sheet.savefig(self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png")
+            path = self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png"
+            write_atomically(path, sheet.savefig)
         if self.log_dir is not None:
             with tf.summary.create_file_writer(str(self.log_dir)).as_default(step.epoch):
                 for name in ("wrong", "chosen", "blank", "made", "replaced", "seconds"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from proxy_keras.distribution.parts import Parts
 
 Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
 """Changes read images [B, P, P, 3], given their rows [B]: a pure function of both."""
@@ -45,6 +47,7 @@ class Subset:
         seed: Keys everything random.
         classes: Names of the classes, by class id.
         finish: Applied to the images as they are read; None: nothing.
+        boxes: x0, y0, x1, y1 of the object in pixels, by example id; None: not known.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Subset:
         seed: int,
         classes: Sequence[str],
         finish: Finish | None = None,
+        boxes: Mapping[str, tuple[int, int, int, int]] | None = None,
     ) -> None:
         self.rows = np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
@@ -67,34 +71,43 @@ class Subset:
         self.classes = list(classes)
         self.image_size = reader.image_size
         self._reader = reader
+        self.boxes = boxes
         self._finish = finish
 
     def __len__(self) -> int:
         """The number of examples."""
         return len(self.rows)
 
-    def batches(self, batch_size: int, *, one_hot: bool = False) -> tf.data.Dataset:
+    def batches(
+        self, batch_size: int, *, one_hot: bool = False, parts: Parts | None = None
+    ) -> tf.data.Dataset:
         """The examples in a fixed order, once.
 
         Args:
             batch_size: Examples per batch, >= 1; the last batch may be smaller.
             one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
+            parts: The parts of each batch to give instead of batches.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels).
         """
-        return self.originals(batch_size).map(
+        return self.originals(batch_size, parts=parts).map(
             lambda positions, images, labels: (images, self._encode(labels, one_hot))
         )
 
     def originals(
-        self, batch_size: int, positions: NDArray[np.int64] | None = None
+        self,
+        batch_size: int,
+        positions: NDArray[np.int64] | None = None,
+        *,
+        parts: Parts | None = None,
     ) -> tf.data.Dataset:
         """Unchanged examples by position, in ascending order of position where they are chosen.
 
         Args:
             batch_size: Examples per batch, >= 1.
             positions: [m] which of the split's examples, counted from 0; None: all of them.
+            parts: The parts of each batch to give instead of batches.
 
         Returns:
             Batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255], labels int32
@@ -107,6 +120,9 @@ class Subset:
             batches = self._streamed(reader, chosen).batch(batch_size)
         else:
             batches = tf.data.Dataset.from_tensor_slices(chosen.astype(np.int64)).batch(batch_size)
+        if parts is not None:
+            batches = parts.of(batches).map(lambda _, part: part)
+        if not isinstance(reader, RowStream):
             batches = batches.map(partial(self._read, reader), num_parallel_calls=tf.data.AUTOTUNE)
         batches = batches.map(
             lambda places, images: (
@@ -116,7 +132,7 @@ class Subset:
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        return finished(batches, len(chosen), batch_size)
+        return finished(batches, len(chosen), batch_size, parts)
 
     def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
         return tf.one_hot(labels, len(self.classes)) if one_hot else labels
@@ -164,11 +180,13 @@ def in_python(
     return tf.numpy_function(function, inputs, dtypes, stateful=False)
 
 
-def finished(batches: tf.data.Dataset, examples: int, batch_size: int) -> tf.data.Dataset:
+def finished(
+    batches: tf.data.Dataset, examples: int, batch_size: int, parts: Parts | None = None
+) -> tf.data.Dataset:
     """The dataset with its length known and its order fixed."""
     options = tf.data.Options()
     options.deterministic = True
-    count = -(-examples // batch_size)
+    count = -(-examples // batch_size) * (1 if parts is None else parts.count)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 

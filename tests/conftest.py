@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import keras
 import pytest
 import tensorflow as tf
+from playwright.sync_api import Browser, sync_playwright
 
 # TensorFlow fixes its devices and threads at first use: too late for the test that needs them.
 tf.config.set_logical_device_configuration(
@@ -53,3 +55,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real images (../shared/data) is absent")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window. Of one module: while it is open, no other event loop can run."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.fail(
+            "Pages are tested in Chromium, which is not installed: apt-get install chromium"
+        )
+    with sync_playwright() as playwright:
+        # The sandbox does not start for root, as which containers run.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -11,6 +11,8 @@ def test_counted_by_hand():
     logits = np.array([[2, 0, 0], [0, 2, 0], [2, 0, 0], [0, 0, 2]], np.float32)
     scores = score(logits, np.array([0, 1, 1, 2]), ["a", "b", "c"])
     assert scores.accuracy == 0.75 and scores.examples == 4 and scores.top5 == 1.0
+    assert scores.macro_precision == pytest.approx(2.5 / 3)
+    assert scores.macro_recall == pytest.approx(2.5 / 3)
     np.testing.assert_array_equal(scores.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
     assert scores.per_class[1] == {
         "class": "b",
@@ -32,7 +34,15 @@ def test_equal_to_scikit_learn():
     )
     assert scores.accuracy == accuracy_score(labels, logits.argmax(1))
     assert scores.loss == pytest.approx(log_loss(labels, probabilities, labels=range(7)), rel=1e-5)
-    assert scores.macro_f1 == pytest.approx(report["macro avg"]["f1-score"])
+    macro = report["macro avg"]
+    assert scores.macro_precision == pytest.approx(macro["precision"])
+    assert scores.macro_recall == pytest.approx(macro["recall"])
+    assert scores.macro_f1 == pytest.approx(macro["f1-score"])
+    assert {key for key in scores.to_dict() if key.startswith("macro_")} == {
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+    }
     highest = np.argsort(-logits, axis=1)[:, :5]
     expected = np.mean([label in row for row, label in zip(highest, labels, strict=True)])
     assert scores.top5 == expected

@@ -47,6 +47,19 @@ class FlipAndRotate:
             images = rotate(images, angles)
         return images, labels
 
+    def apply_to_maps(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Heatmaps of a batch, flipped and rotated as a call with this seed does its images.
+
+        Args:
+            heatmaps: [B, h, w] float32 of the images that go in.
+            seed: [2] int64.
+
+        Returns:
+            [B, h, w] float32, of the images that come out: exact for flips, to the interpolation of
+            the cells for rotations.
+        """
+        return self(heatmaps[..., tf.newaxis], heatmaps, seed)[0][..., 0]
+
     def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Heatmaps of a flipped and rotated batch, turned back.
 
@@ -103,7 +116,7 @@ def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
         ],
         axis=1,
     )
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    rotated = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,
         output_shape=tf.shape(images)[1:3],
@@ -111,3 +124,4 @@ def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
+    return tf.ensure_shape(rotated, images.shape)

@@ -22,6 +22,7 @@ from proxy_keras.data.arrays import (
 from proxy_keras.data.description import describe
 from proxy_keras.data.drawing import Drawing
 from proxy_keras.data.layout import LabelFn
+from proxy_keras.data.limit import limited
 from proxy_keras.data.readers import ArrayReader, FileReader, Images
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.scan import scan_folder
@@ -49,6 +50,8 @@ class ImageData:
         split_dir: Folder of a split saved earlier, which is used in place of a new draw. It must
             still match the data; files may have been renamed.
         shortcut: Share of images whose class a planted patch tells, see `Shortcut`; None: no patch.
+        val_shortcut: Whether that patch tells the class in val too, as in train; False: it tells
+            nothing there, as in test.
         progress: Show progress bars.
 
     The data themselves are never written to.
@@ -58,6 +61,7 @@ class ImageData:
         classes: Class names by class id.
         image_size: Side of the images in pixels.
         seed: The seed.
+        given_splits: The splits that the data came with; the others were drawn.
         skipped: What was left out: unreadable images, copies across given splits.
         boxes: Where the object is, by example id; None if that is not known.
         train: The training split, whose batches are shuffled and serve proxies.
@@ -75,6 +79,7 @@ class ImageData:
         skipped: Sequence[Skipped] = (),
         ignored: Sequence[str] = (),
         shortcut: float | None = None,
+        val_shortcut: bool = True,
         boxes: Mapping[str, Box] | None = None,
     ) -> None:
         """Joins a split and the readers of its images.
@@ -88,12 +93,14 @@ class ImageData:
             skipped: Images that were left out.
             ignored: What lay beside the classes.
             shortcut: See the class.
+            val_shortcut: See the class.
             boxes: See the class.
         """
         self.table: SplitTable = draw.table
         self.classes = list(draw.table.classes)
         self.image_size = readers[TRAIN].image_size
         self.seed = seed
+        self.given_splits = draw.given
         self.skipped = list(skipped)
         self.boxes = None if boxes is None else dict(boxes)
         self._ignored = list(ignored)
@@ -101,22 +108,30 @@ class ImageData:
         finish = None
         if shortcut is not None:
             finish = Shortcut(
-                self.table, rows, rate=shortcut, seed=seed, image_size=self.image_size
+                self.table,
+                rows,
+                rate=shortcut,
+                seed=seed,
+                image_size=self.image_size,
+                in_val=val_shortcut,
             )
 
-        def arguments(split: str) -> dict[str, Any]:
-            places = self.table.rows(split)
+        def arguments(split: str, places: NDArray[np.int64] | None = None) -> dict[str, Any]:
+            places = self.table.rows(split) if places is None else places
             return {
                 "reader": readers[split],
                 "rows": rows[places],
                 "labels": self.table.class_ids[places],
-                "example_ids": self.table.ids(split),
+                "example_ids": [self.table.example_ids[place] for place in places],
                 "name": split,
                 "seed": seed,
                 "classes": self.classes,
                 "finish": finish,
+                "boxes": self.boxes,
             }
 
+        self._readers = readers
+        self._arguments = arguments
         self.train = TrainSubset(**arguments(TRAIN))
         self.val = Subset(**arguments(VAL))
         self.test = Subset(**arguments(TEST))
@@ -136,6 +151,7 @@ class ImageData:
         strict: bool = False,
         split_dir: str | os.PathLike[str] | None = None,
         shortcut: float | None = None,
+        val_shortcut: bool = True,
         progress: bool = True,
     ) -> ImageData:
         """Image files in `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
@@ -165,6 +181,7 @@ class ImageData:
             skipped=skipped,
             ignored=found.ignored,
             shortcut=shortcut,
+            val_shortcut=val_shortcut,
         )
 
     @classmethod
@@ -185,6 +202,7 @@ class ImageData:
         strict: bool = False,
         split_dir: str | os.PathLike[str] | None = None,
         shortcut: float | None = None,
+        val_shortcut: bool = True,
         progress: bool = True,
         boxes: NDArray[Any] | None = None,
         test_boxes: NDArray[Any] | None = None,
@@ -229,6 +247,7 @@ class ImageData:
             seed=seed,
             skipped=skipped,
             shortcut=shortcut,
+            val_shortcut=val_shortcut,
             boxes=boxes_by_id(
                 draw.table, rows, [part[1] for part in parts], [boxes, test_boxes], image_size
             ),
@@ -251,6 +270,7 @@ class ImageData:
         strict: bool = False,
         split_dir: str | os.PathLike[str] | None = None,
         shortcut: float | None = None,
+        val_shortcut: bool = True,
         progress: bool = True,
     ) -> ImageData:
         """A `tf.data.Dataset` of (image, label), un-batched, in a fixed order, without an end.
@@ -299,6 +319,7 @@ class ImageData:
             seed=seed,
             skipped=skipped,
             shortcut=shortcut,
+            val_shortcut=val_shortcut,
         )
 
     @classmethod
@@ -318,6 +339,37 @@ class ImageData:
     def split_sha256(self) -> str:
         """SHA-256 of the split table, in hex."""
         return self.table.sha256
+
+    def all_images(self) -> Subset:
+        """Every image, whatever its split, as one subset "all": for models trained elsewhere.
+
+        Raises:
+            ValueError: The splits are streams of their own, which cannot be read as one.
+        """
+        if len({id(reader) for reader in self._readers.values()}) > 1:
+            raise ValueError(
+                "The splits of these data are streams, each of its own. Take one of them."
+            )
+        everything = self._arguments(TEST, np.arange(len(self.table)))
+        return Subset(**{**everything, "name": "all"})
+
+    def limit_training(self, count: int) -> None:
+        """Keeps only `count` of the training images, of each class its share; val and test stay.
+
+        Which they are depends on (seed, content) alone: a smaller count keeps a part of them. The
+        split, and its hash, stay the same: the others are in no split's use. Call it before
+        batches are made.
+
+        Args:
+            count: Images, at least one per class and at most those of the training split.
+
+        Raises:
+            ValueError: `count` is out of that range.
+        """
+        places = limited(
+            self.table.rows(TRAIN), self.table, count, seed=self.seed, what="training images"
+        )
+        self.train = TrainSubset(**self._arguments(TRAIN, places))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes split.csv, split.sha256, labels.json and skipped.csv.

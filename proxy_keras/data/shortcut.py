@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.records import TEST
+from proxy_keras.data.records import TRAIN, VAL
 from proxy_keras.data.split_table import SplitTable
 
 _SIDES_PER_IMAGE = 6
@@ -30,6 +30,7 @@ class Shortcut:
         rate: Share of train and val images whose patch tells the truth, in [0, 1].
         seed: Another seed plants other levels.
         image_size: Side of the images in pixels.
+        in_val: Whether val is treated as train; False: as test.
 
     Raises:
         ValueError: `rate` is outside [0, 1].
@@ -43,6 +44,7 @@ class Shortcut:
         rate: float,
         seed: int,
         image_size: int,
+        in_val: bool = True,
     ) -> None:
         if not 0 <= rate <= 1:
             raise ValueError(f"`shortcut` must be in [0, 1]. Received: {rate}")
@@ -50,7 +52,12 @@ class Shortcut:
         num_classes = len(table.classes)
         shown = np.array(
             [
-                _shown_class(f"{seed}:shortcut:{id_}", int(label), split, rate, num_classes)
+                _shown_class(
+                    f"{seed}:shortcut:{id_}",
+                    int(label),
+                    rate if split == TRAIN or (split == VAL and in_val) else None,
+                    num_classes,
+                )
                 for id_, label, split in zip(
                     table.example_ids, table.class_ids, table.splits, strict=True
                 )
@@ -66,11 +73,12 @@ class Shortcut:
         return planted
 
 
-def _shown_class(key: str, label: int, split: str, rate: float, num_classes: int) -> int:
+def _shown_class(key: str, label: int, rate: float | None, num_classes: int) -> int:
+    """The class that the patch stands for; any with equal chance where `rate` is None."""
     digest = hashlib.sha256(key.encode()).digest()
     chance = (int.from_bytes(digest[:8]) >> 11) / 2**53
     pick = int.from_bytes(digest[8:16])
-    if split == TEST:
+    if rate is None:
         return pick % num_classes
     if chance < rate:
         return label

@@ -34,6 +34,7 @@ def load_source(
     *,
     image_size: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
     **options: Any,
 ) -> ImageData:
     """The images that a source stands for, with their split.
@@ -45,14 +46,27 @@ def load_source(
             `npz:`, 224 for folders and `tfds:`.
         data_dir: Where prepared `tfds:` data lie; None: the library's own place. Of no effect on
             other sources.
-        **options: seed, val, test, folds, fold, strict, split_dir, shortcut, progress: see
-            `ImageData`.
+        limit: See `ImageData.limit_training`; None: all.
+        **options: seed, val, test, folds, fold, strict, split_dir, shortcut, val_shortcut,
+            progress: see `ImageData`.
 
     Raises:
         ValueError: No source has this form, or its data cannot be used.
         FileNotFoundError: The file or folder does not exist.
         ConnectionError: A `tfds:` data set is not on disk and cannot be downloaded.
     """
+    data = _load(src, image_size, data_dir, options)
+    if limit is not None:
+        data.limit_training(limit)
+    return data
+
+
+def _load(
+    src: str,
+    image_size: int | None,
+    data_dir: str | os.PathLike[str] | None,
+    options: dict[str, Any],
+) -> ImageData:
     form, _, rest = src.partition(":")
     if form == "npz" and rest:
         return _load_npz(rest, image_size, options)

@@ -23,11 +23,13 @@ class SplitDraw:
         set_aside: Training (or validation) images left out because they are copies of test (or
             validation) images.
         conflicting: Groups of records that show the same picture under different labels.
+        given: The splits that the records came with; others were drawn.
     """
 
     table: SplitTable
     set_aside: tuple[Skipped, ...]
     conflicting: tuple[tuple[Record, ...], ...]
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def draw_split(
     numbered = _numbered(kept)
     table = _table(numbered, {id_: place_of[r.content_hash] for id_, r in numbered}, names)
     _check_filled(table, drawn={TRAIN, VAL, TEST} - given | {TRAIN})
-    return SplitDraw(table, set_aside, _conflicting(records))
+    return SplitDraw(table, set_aside, _conflicting(records), frozenset(given))
 
 
 def relink_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw:
@@ -115,7 +117,7 @@ def relink_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw:
         found[id_] = place if was_free else _Place(record.split or TRAIN, place.fold)
     names = tuple(dict.fromkeys([*saved.classes, *sorted(record.label for record in kept)]))
     table = saved.with_paths_of(_table(numbered, found, names))
-    return SplitDraw(table, set_aside, _conflicting(records))
+    return SplitDraw(table, set_aside, _conflicting(records), frozenset(given))
 
 
 def _without_straddling(

@@ -125,7 +125,7 @@ def _maps_and_masks(
             )
         masks = regions.astype(bool)
     else:
-        masks = _masks_of_boxes(regions, maps.shape[1:] if size is None else tuple(size))
+        masks = masks_of_boxes(regions, maps.shape[1:] if size is None else tuple(size))
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size:
         raise ValueError(
@@ -135,8 +135,13 @@ def _maps_and_masks(
     return at_size(maps, masks.shape[1:]), masks
 
 
-def _masks_of_boxes(boxes: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """[B, H, W]: the pixels whose centre lies in the box."""
+def masks_of_boxes(boxes: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels whose centre lies in the box: [B, H, W].
+
+    Args:
+        boxes: [B, 4] x0, y0, x1, y1 in pixels, where x1 and y1 are just outside.
+        size: (H, W).
+    """
     x0, y0, x1, y1 = (boxes[:, i, np.newaxis, np.newaxis] for i in range(4))
     y, x = np.ogrid[0.5 : size[0], 0.5 : size[1]]
     return (x >= x0) & (x < x1) & (y >= y0) & (y < y1)

@@ -12,6 +12,7 @@ from proxy_keras.models import (
     resnet18,
     resnet20,
     resnet50,
+    small_cnn,
     vgg16,
     vit_base_patch16_224,
 )
@@ -28,7 +29,10 @@ _LIBRARY: dict[str, Callable[..., keras.Model]] = {
     "vit_base_patch16_224": vit_base_patch16_224.features,
 }
 # Networks that have not: `features(image_size)`.
-_OURS: dict[str, Callable[[int], keras.Model]] = {"resnet20": resnet20.features}
+_OURS: dict[str, Callable[[int], keras.Model]] = {
+    "resnet20": resnet20.features,
+    "small_cnn": small_cnn.features,
+}
 
 # Five halvings with one left out would leave nothing of smaller images.
 _SMALLEST_IMAGE = 16

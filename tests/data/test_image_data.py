@@ -308,3 +308,47 @@ def test_real_photographs_with_masks_beside_them(shared_data):
     assert len(data.table) == 598
     assert "masks/" in data.describe()
     assert SplitTable.rows(data.table, "test").size == 298
+
+
+def test_all_images_are_one_subset_whatever_their_split(folder):
+    data = from_folder(folder)
+    everything = data.all_images()
+    assert everything.name == "all"
+    assert everything.example_ids == list(data.table.example_ids)
+    images, labels = read(everything)
+    assert labels.tolist() == data.table.class_ids.tolist()
+    of_test, _ = read(data.test)
+    places = data.table.rows("test")
+    np.testing.assert_array_equal(images[places], of_test)
+
+
+def test_it_is_known_which_splits_the_data_came_with(tmp_path):
+    drawn = ImageData.from_arrays(IMAGES, LABELS, progress=False)
+    given = ImageData.from_arrays(
+        IMAGES[:45],
+        LABELS[:45],
+        test_images=IMAGES[45:],
+        test_labels=LABELS[45:],
+        progress=False,
+    )
+    assert drawn.given_splits == frozenset()
+    assert given.given_splits == {"train", "test"}
+    given.save(tmp_path)
+    again = ImageData.from_arrays(
+        IMAGES[:45],
+        LABELS[:45],
+        test_images=IMAGES[45:],
+        test_labels=LABELS[45:],
+        split_dir=tmp_path,
+        progress=False,
+    )
+    assert again.given_splits == {"train", "test"}
+
+
+def test_streams_of_their_own_are_not_read_as_one():
+    def stream(start, stop):
+        return tf.data.Dataset.from_tensor_slices((IMAGES[start:stop], LABELS[start:stop]))
+
+    data = ImageData.from_dataset(stream(0, 45), test=stream(45, 60), image_size=8, progress=False)
+    with pytest.raises(ValueError, match="streams, each of its own"):
+        data.all_images()

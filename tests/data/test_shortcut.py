@@ -81,3 +81,13 @@ def test_it_goes_with_the_example_not_with_the_row():
 def test_a_rate_outside_is_refused():
     with pytest.raises(ValueError, match=r"`shortcut` must be in \[0, 1\]"):
         planted(1.1)
+
+
+def test_validation_can_be_judged_like_the_test():
+    images = np.full((len(ROWS), 12, 12, 3), 9, np.uint8)
+    as_train = Shortcut(TABLE, ROWS, rate=1.0, seed=0, image_size=12)(images, ROWS)
+    as_test = Shortcut(TABLE, ROWS, rate=1.0, seed=0, image_size=12, in_val=False)(images, ROWS)
+    val, others = TABLE.rows("val"), np.r_[TABLE.rows("train"), TABLE.rows("test")]
+    assert (told(as_train)[val] == TABLE.class_ids[val]).all()
+    assert abs((told(as_test)[val] == TABLE.class_ids[val]).mean() - 0.25) < 0.05
+    np.testing.assert_array_equal(as_train[others], as_test[others])

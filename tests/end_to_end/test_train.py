@@ -33,7 +33,7 @@ def test_run_folder_is_complete(trained):
     names = {path.name for path in out.iterdir()}
     assert names == {
         *("config.json", "run.json", "split.csv", "split.sha256", "labels.json", "skipped.csv"),
-        *("history.csv", "timing.csv", "metrics.json", "per_class.csv"),
+        *("history.csv", "val_per_class.csv", "timing.csv", "metrics.json", "per_class.csv"),
         *("model.keras", "best.keras", "checkpoints", "tensorboard"),
         *("curves.png", "confusion.png", "sheets"),
     }

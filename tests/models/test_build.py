@@ -20,8 +20,16 @@ TRAINABLE = {
     "resnet50": 23_547_402,
     "vgg16": 14_714_688 + 5_130,
     "efficientnet_b0": 4_007_548 + 12_810,
+    "small_cnn": 9 * (3 * 32 + 32 * 64 + 64 * 128) + 2 * (32 + 64 + 128) + 1_290,
 }
-MAP_AT_32 = {"resnet18": 4, "resnet20": 8, "resnet50": 4, "vgg16": 4, "efficientnet_b0": 4}
+MAP_AT_32 = {
+    "resnet18": 4,
+    "resnet20": 8,
+    "resnet50": 4,
+    "vgg16": 4,
+    "efficientnet_b0": 4,
+    "small_cnn": 8,
+}
 LAST_CONVOLUTION = {"vgg16": "block5_conv3"}
 
 
@@ -36,12 +44,13 @@ def small_model(request: pytest.FixtureRequest) -> keras.Model:
     return build_model(request.param, num_classes=10, image_size=32)
 
 
-def test_names_are_the_six_of_the_documentation() -> None:
+def test_names_are_those_of_the_documentation() -> None:
     assert names() == (
         "efficientnet_b0",
         "resnet18",
         "resnet20",
         "resnet50",
+        "small_cnn",
         "vgg16",
         "vit_base_patch16_224",
     )

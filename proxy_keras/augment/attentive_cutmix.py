@@ -1,0 +1,52 @@
+"""Attentive CutMix: the most attended cells of another image pasted in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment import map_regions
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import partners
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class AttentiveCutMix(BatchLayer):
+    """The k most attended of 7 x 7 cells of another image of the batch pasted at the same place.
+
+    Labels by area, which is k / 49 where 7 divides the image's side. Of cells that tie the winners
+    are drawn, so a blank map gives k cells at random.
+
+    Args:
+        cells: k, in [0, grid * grid]; the paper's is 6. At 0 nothing changes.
+        grid: Cells along a side, >= 1. Maps of another resolution are averaged to it.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Walawalkar et al., Attentive CutMix (ICASSP 2020). There the cells come from a
+        pretrained network, as with a frozen teacher here.
+    """
+
+    needs_maps = True
+
+    def __init__(self, cells: int = 6, grid: int = 7, **options: Any) -> None:
+        if grid < 1:
+            raise ValueError(f"`grid` must be >= 1. Received: {grid}")
+        if not 0 <= cells <= grid * grid:
+            raise ValueError(f"`cells` must be in [0, {grid * grid}]. Received: {cells}")
+        self.cells = cells
+        self.grid = grid
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        partner = partners(tf.shape(images)[0], tf.random.fold_in(seed, 0))
+        heat = map_regions.averaged(tf.gather(heatmaps, partner), (self.grid, self.grid))
+        cells = map_regions.hottest_cells(heat, self.cells, tf.random.fold_in(seed, 1))
+        mask = map_regions.as_pixels(cells, map_regions.side_of(images))
+        others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
+        return map_regions.pasted(images, labels, others, theirs, mask)

@@ -1,0 +1,136 @@
+"""BatchLayer: a Keras layer that changes a batch of images and labels, determined by a seed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+_GATE = 982_451_653
+"""Sets the draw of which images are changed apart from what layers draw, which count from 0."""
+
+
+class Batch(NamedTuple):
+    """What an augmentation changes.
+
+    Attributes:
+        images: [B, H, W, 3] float32 in [0, 255].
+        labels: [B, K] float32, shares of the classes that sum to 1.
+        heatmaps: [B, h, w] float32 in [0, 1], where the layer needs them.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    heatmaps: tf.Tensor | None
+
+
+class BatchLayer(keras.layers.Layer):
+    """Base of the augmentations. A subclass writes `augment`.
+
+    It is called in one of two ways: with a seed, and then the result depends on the seed and the
+    inputs alone (so `TrainSubset.batches` calls it), or without one, as Keras' own layers are, and
+    then each call draws the next seed of the layer's own.
+
+    ```python
+    layer = proxy_keras.augment.get("ricap", seed=1)
+    batches = batches.map(lambda images, labels: layer(images, labels))
+    ```
+
+    A subclass keeps each argument of its constructor in an attribute of the same name.
+
+    Attributes:
+        needs_maps: Whether it must be given `heatmaps`.
+        needs_epoch: Whether it must be given `epoch`.
+
+    Args:
+        seed: Keys the seeds that the layer draws itself; None: 0.
+        probability: Chance that an image is changed, in [0, 1], drawn for each; the others keep
+            their pixels and labels.
+        **options: Of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: `probability` is outside [0, 1].
+    """
+
+    needs_maps: bool = False
+    needs_epoch: bool = False
+
+    def __init__(
+        self, *, seed: int | None = None, probability: float = 1.0, **options: Any
+    ) -> None:
+        if not 0.0 <= probability <= 1.0:
+            raise ValueError(f"`probability` must be in [0, 1]. Received: {probability}")
+        super().__init__(dtype="float32", autocast=False, **options)
+        self.seed = seed
+        self.probability = probability
+        # Without a number it would draw one from what the weights of a model are drawn from.
+        self._seeds = keras.random.SeedGenerator(seed or 0)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The images and labels of a batch, changed. A pure function of its arguments.
+
+        Args:
+            batch: What goes in.
+            seed: [2] int64.
+
+        Returns:
+            Images and labels of the same shapes, dtypes and ranges.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say how it augments.")
+
+    def build(self, *shapes: Any) -> None:
+        """Nothing: the layer has no weights."""
+        self.built = True
+
+    def call(
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        heatmaps: tf.Tensor | None = None,
+        strength: tf.Tensor | float | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `augment`; without a seed the layer draws one.
+
+        Args:
+            images, labels, heatmaps: See `Batch`.
+            seed: See `augment`.
+            strength: Times `probability` is the chance that an image is changed; a scalar in
+                [0, 1]. None: 1.
+
+        Raises:
+            ValueError: It needs heatmaps, and there are none.
+        """
+        if self.needs_maps and heatmaps is None:
+            raise ValueError(f"{type(self).__name__} needs `heatmaps` [B, h, w] of the images.")
+        if seed is None:
+            seed = tf.cast(self._seeds.next(), tf.int64)
+        made, shares = self.augment(Batch(images, labels, heatmaps), seed)
+        if self.probability < 1.0 or strength is not None:
+            chance = self.probability * (1.0 if strength is None else tf.cast(strength, tf.float32))
+            draw = tf.random.stateless_uniform(
+                [tf.shape(images)[0]], seed=tf.random.fold_in(seed, _GATE)
+            )
+            is_changed = draw < chance
+            made = tf.where(is_changed[:, tf.newaxis, tf.newaxis, tf.newaxis], made, images)
+            shares = tf.where(is_changed[:, tf.newaxis], shares, labels)
+        return tf.ensure_shape(made, images.shape), tf.ensure_shape(shares, labels.shape)
+
+    @property
+    def unknown_facts(self) -> tuple[str, ...]:
+        """What it has yet to be told of the training data: names of `data_facts.FACTS`."""
+        return ()
+
+    def tell(self, fact: str, value: Any) -> None:
+        """Takes one of `unknown_facts`; see `data_facts.tell_of_data`."""
+        raise ValueError(f"{type(self).__name__} does not ask for {fact!r}.")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor; see `keras.layers.Layer`."""
+        config = {**super().get_config(), "seed": self.seed, "probability": self.probability}
+        config.pop("dtype", None)
+        own = inspect.signature(type(self).__init__).parameters
+        config.update({n: getattr(self, n) for n in own if n not in ("self", "options")})
+        return config

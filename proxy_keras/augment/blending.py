@@ -1,0 +1,171 @@
+"""Whole images blended: SamplePairing, Remix, and mixing with deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import beta, partners, seeds
+from proxy_keras.augment.erasing import random_boxes
+from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.option_rules import check_positive, check_share, checked_range
+from proxy_keras.augment.regions import mix, rectangles, size_of
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class SamplePairing(BatchLayer):
+    """The mean of two images, with the label of the first.
+
+    Args:
+        weight: Of the second image, in [0, 1].
+
+    Raises:
+        ValueError: `weight` is outside [0, 1].
+
+    Source: Inoue, SamplePairing (2018). Its pauses and fine-tuning without it are left to the
+    training: see `curriculum`.
+    """
+
+    def __init__(self, weight: float = 0.5, **options: Any) -> None:
+        check_share("weight", weight)
+        self.weight = weight
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        others = tf.gather(images, partners(tf.shape(images)[0], seed))
+        return (1.0 - self.weight) * images + self.weight * others, labels
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class Remix(BatchLayer):
+    """MixUp whose labels favour the rarer class.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the weight, > 0.
+        kappa: How many times as frequent a class must be as another to give way, >= 1.
+        tau: Below this weight an image's class may give way altogether, in [0, 1].
+        class_counts: Examples of each class; () until it is told, and then as MixUp. A training by
+            the command line tells it; elsewhere see `data_facts.tell_of_data`.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: Chou et al., Remix (2020), equation 7.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        kappa: float = 3.0,
+        tau: float = 0.5,
+        class_counts: Sequence[float] = (),
+        **options: Any,
+    ) -> None:
+        check_positive("alpha", alpha)
+        check_share("tau", tau)
+        if kappa < 1.0:
+            raise ValueError(f"`kappa` must be >= 1. Received: {kappa}")
+        if any(not number > 0 for number in class_counts):
+            raise ValueError(f"`class_counts` must be > 0. Received: {class_counts}")
+        self.alpha, self.kappa, self.tau = alpha, kappa, tau
+        self.class_counts = tuple(float(number) for number in class_counts)
+        super().__init__(**options)
+
+    @property
+    def unknown_facts(self) -> tuple[str, ...]:
+        """See `BatchLayer`."""
+        return () if self.class_counts else ("class_counts",)
+
+    def tell(self, fact: str, value: Any) -> None:
+        """See `BatchLayer`."""
+        if fact != "class_counts":
+            super().tell(fact, value)
+        # A class without examples meets no other.
+        self.class_counts = tuple(max(float(number), 1.0) for number in value)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels are mixed by weights of their own."""
+        images, labels, _ = batch
+        count = tf.shape(images)[0]
+        of_partner, of_weight = seeds(seed, 2)
+        partner = partners(count, of_partner)
+        weight = beta([count], of_weight, self.alpha)
+        made = mix(images, tf.gather(images, partner), weight)
+        others = tf.gather(labels, partner)
+        return made, mix(labels, others, self._label_weight(weight, labels, others))
+
+    def _label_weight(self, weight: tf.Tensor, labels: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+        if not self.class_counts:
+            return weight
+        counts = tf.constant(self.class_counts, tf.float32)
+        if len(self.class_counts) != labels.shape[-1]:
+            raise ValueError(
+                f"`class_counts` must have one number for each of the {labels.shape[-1]} classes. "
+                f"Received: {len(self.class_counts)}"
+            )
+        own, other = (tf.gather(counts, tf.argmax(y, axis=-1)) for y in (labels, others))
+        return remix_weight(weight, own / other, self.kappa, self.tau)
+
+
+def remix_weight(weight: tf.Tensor, ratio: tf.Tensor, kappa: float, tau: float) -> tf.Tensor:
+    """Remix's weight of an image's own label.
+
+    Args:
+        weight: [B] float32, the weight of its pixels.
+        ratio: [B] float32, examples of its class over those of the partner's.
+        kappa, tau: See `Remix`.
+
+    Returns:
+        [B] float32: 0 where its class is `kappa` times as frequent and the weight below `tau`; 1
+        where the partner's is and the rest below `tau`; else the weight.
+    """
+    gives_way = (ratio >= kappa) & (weight < tau)
+    takes_all = (ratio <= 1.0 / kappa) & (1.0 - weight < tau)
+    return tf.where(gives_way, 0.0, tf.where(takes_all, 1.0, weight))
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class ImageMixingDeletion(FillingLayer):
+    """Two images mixed, and a part of the result deleted; labels by weight.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the weight, > 0.
+        area: Smallest and largest share of the image that is deleted, in [0, 1].
+        fill: See `FillingLayer`.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: the common rule of the methods in Naveed et al., Survey: Image Mixing and Deleting for
+    Data Augmentation (2021).
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        area: Sequence[float] = (0.02, 0.4),
+        fill: Fill = "mean",
+        **options: Any,
+    ) -> None:
+        check_positive("alpha", alpha)
+        self.alpha = alpha
+        self.area = checked_range("area", area, 0.0, 1.0)
+        super().__init__(fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; what is deleted counts for neither label."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_partner, of_weight, of_box = seeds(seed, 3)
+        partner = partners(count, of_partner)
+        weight = beta([count], of_weight, self.alpha)
+        box = random_boxes(count, height, width, self.area, (0.3, 1 / 0.3), of_box)
+        mixed = mix(images, tf.gather(images, partner), weight)
+        made = self.filled(mixed, rectangles(*box, (height, width)), seed)
+        return made, mix(labels, tf.gather(labels, partner), weight)

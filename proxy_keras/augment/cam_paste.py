@@ -1,0 +1,88 @@
+"""CAM paste: the hot region of another image, resized, on this image's hot region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment import map_regions
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import partners
+from proxy_keras.heatmaps import enlarge
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class CamPaste(BatchLayer):
+    """The hot region of another image, resized and moved onto this image's; labels by area.
+
+    A region is where the enlarged map is at or above `threshold`; it keeps its outline. The middle
+    of its box comes to lie on the middle of this image's hot box. A partner without a hot region
+    leaves the image as it is; without one of its own, the place is drawn.
+
+    Args:
+        threshold: In (0, 1].
+        scale_from, scale_to: Range of the factor of size, drawn for each image; 0 <= from <= to.
+            At 0 nothing changes.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: after the class activation maps of Zhou et al. (CVPR 2016) and the attention-guided
+        augmentation that S. Mukherjee's thesis (2023) tells of, which gives no formula; threshold
+        and scales are ours.
+    """
+
+    needs_maps = True
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        scale_from: float = 0.5,
+        scale_to: float = 1.0,
+        **options: Any,
+    ) -> None:
+        if not 0.0 < threshold <= 1.0:
+            raise ValueError(f"`threshold` must be in (0, 1]. Received: {threshold}")
+        if not 0.0 <= scale_from <= scale_to:
+            raise ValueError(
+                "`scale_from` must be >= 0, and `scale_to` not below it. Received: "
+                f"{scale_from} and {scale_to}"
+            )
+        self.threshold = threshold
+        self.scale_from = scale_from
+        self.scale_to = scale_to
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        count, side = tf.shape(images)[0], map_regions.side_of(images)
+        partner = partners(count, tf.random.fold_in(seed, 0))
+        is_hot = enlarge(heatmaps, side) >= self.threshold
+        own = map_regions.bounding_boxes(is_hot)
+        sources = tf.gather(own, partner)
+        factor = tf.random.stateless_uniform(
+            [count, 1], tf.random.fold_in(seed, 1), self.scale_from, self.scale_to
+        )
+        size = tf.cast(sources[:, 2:] - sources[:, :2], tf.float32) * factor
+        middles = self._middles(own, side, tf.random.fold_in(seed, 2))
+        targets = tf.concat([middles - size / 2, middles + size / 2], axis=1)
+        others = tf.gather(images, partner)
+        is_theirs = tf.cast(tf.gather(is_hot, partner), tf.float32)
+        both = tf.concat([others, is_theirs[..., tf.newaxis]], axis=-1)
+        both = map_regions.moved(both, tf.cast(sources, tf.float32), targets)
+        # Moving by interpolation leaves the outline between 0 and 1; a repeated border is outside.
+        rounded = tf.cast(tf.round(targets), tf.int32)
+        mask = (both[..., -1] >= 0.5) & map_regions.inside(rounded, side)
+        return map_regions.pasted(images, labels, both[..., :-1], tf.gather(labels, partner), mask)
+
+    def _middles(
+        self, boxes: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Rows and columns [B, 2] float32 of the middles of boxes; anywhere for empty ones."""
+        middles = tf.cast(boxes[:, :2] + boxes[:, 2:], tf.float32) / 2
+        anywhere = tf.random.stateless_uniform(tf.shape(middles), seed)
+        anywhere *= tf.cast(tf.stack(side), tf.float32)
+        return tf.where(boxes[:, 2:] > 0, middles, anywhere)

@@ -1,0 +1,117 @@
+"""Co-Mixup: mixtures of a whole batch, salient each and different from each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.augment import comixup_solver, map_regions
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.option_rules import check_positive, check_share
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class CoMixup(BatchLayer):
+    """As many mixtures as there are images, put together cell by cell from all images of a group.
+
+    What `comixup_solver.joint_labels` states is lowered: each mixture shows salient cells in smooth
+    regions, and an image that fills the other mixtures is shunned. Labels by area. A blank map
+    counts as even.
+
+    Args:
+        members: Images of the batch that are mixed with each other, >= 1; the last ones of a batch
+            may be fewer. At 1 nothing changes. The paper's is 20; time grows with its square.
+        cells: Cells along a side, >= 1; the paper's is 4.
+        alpha: > 0, of the Dirichlet prior of the images' shares; the paper's is 2.
+        beta, gamma, eta, tau, omega: See `comixup_solver.Weights`.
+        rounds: How often every mixture is optimised, >= 1; the paper's is 3.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Kim et al., Co-Mixup (ICLR 2021). There mixtures are optimised by alpha-beta swaps, in
+        later rounds with labels that halve a cell between two images; here by alpha-expansion, and
+        with whole labels alone.
+    """
+
+    needs_maps = True
+
+    def __init__(
+        self,
+        members: int = 8,
+        cells: int = 4,
+        alpha: float = 2.0,
+        beta: float = 0.32,
+        gamma: float = 1.0,
+        eta: float = 0.05,
+        tau: float = 0.83,
+        omega: float = 0.001,
+        rounds: int = 3,
+        **options: Any,
+    ) -> None:
+        for name, count in (("members", members), ("cells", cells), ("rounds", rounds)):
+            if count < 1:
+                raise ValueError(f"`{name}` must be >= 1. Received: {count}")
+        for name, value in (("beta", beta), ("gamma", gamma), ("eta", eta), ("tau", tau)):
+            if value < 0:
+                raise ValueError(f"`{name}` must be >= 0. Received: {value}")
+        check_positive("alpha", alpha)
+        check_share("omega", omega)
+        self.members, self.cells, self.rounds = members, cells, rounds
+        self.alpha = alpha
+        self.beta, self.gamma, self.eta = beta, gamma, eta
+        self.tau, self.omega = tau, omega
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        heat = map_regions.averaged(heatmaps, (self.cells, self.cells))
+        # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
+        shown = tf.numpy_function(self._solve, [heat, seed], tf.int32, False)
+        shown = tf.ensure_shape(shown, [None, self.cells, self.cells])
+        side = map_regions.side_of(images)
+        source = map_regions.as_pixels(shown, side)
+        rows, columns = tf.meshgrid(tf.range(side[0]), tf.range(side[1]), indexing="ij")
+        places = [source, *(tf.broadcast_to(axis, tf.shape(source)) for axis in (rows, columns))]
+        made = tf.gather_nd(images, tf.stack(places, axis=-1))
+        return made, tf.einsum("bij,bijk->bk", self._areas(shown, side), tf.gather(labels, shown))
+
+    def _areas(self, shown: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """The share of the image that each cell covers: [B, n, n], summing to 1."""
+        n = self.cells
+        tall, wide = (
+            tf.math.bincount(tf.range(length) * n // length, minlength=n, dtype=tf.float32)
+            / tf.cast(length, tf.float32)
+            for length in side
+        )
+        return tf.broadcast_to(tall[:, tf.newaxis] * wide, tf.shape(shown))
+
+    def _solve(self, heat: NDArray[np.float32], seed: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Which image of the batch each cell of each mixture shows: [B, n, n]."""
+        draw = np.random.default_rng(seed.view(np.uint64))
+        total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
+        even = 1.0 / heat[0].size
+        saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
+        whole = len(heat) // self.members * self.members
+        shown = np.empty(heat.shape, np.int32)
+        for first, end, m in ((0, whole, self.members), (whole, len(heat), len(heat) - whole)):
+            if first == end:
+                continue
+            part = slice(first, end)
+            grouped = saliency[part].reshape(-1, m, self.cells, self.cells)
+            prior = np.log(draw.dirichlet(np.full(m, self.alpha), len(grouped)) + 1e-8)
+            start = draw.integers(m, size=grouped.shape)
+            chosen = comixup_solver.joint_labels(grouped, prior, start, self._weights())
+            of_group = np.arange(len(grouped))[:, np.newaxis, np.newaxis, np.newaxis] * m
+            shown[part] = (first + of_group + chosen).reshape(-1, self.cells, self.cells)
+        return shown
+
+    def _weights(self) -> comixup_solver.Weights:
+        return comixup_solver.Weights(
+            self.beta, self.gamma, self.eta, self.tau, self.omega, self.rounds
+        )

@@ -1,0 +1,183 @@
+"""Curriculum: how often an augmentation acts, as a function of the epoch or of the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import BatchLayer
+from proxy_keras.augment.option_rules import check_share
+
+SHAPES = ("linear", "cosine", "step", "loss")
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class Curriculum(BatchLayer):
+    """Another augmentation, by a strength that changes over the training.
+
+    The strength times the augmentation's own `probability` is the chance that an image is changed.
+    So every augmentation has one, and at 0 all images and labels stay as they are.
+
+    ```python
+    layer = Curriculum(of=augment.get("grid_mask"), shape="linear", epochs=20)
+    ```
+
+    Args:
+        of: A `BatchLayer`, or its configuration as `keras.saving` gives it.
+        shape: How the strength goes from `start` to `end`: "linear"; "cosine", slowly at both ends;
+            "step", at once; "loss", by the loss of the epoch before, which `CurriculumClock` sees.
+        epochs: At this epoch, counted from 0, it has reached `end`; >= 1.
+        start, end: Strengths in [0, 1].
+        loss_at_start, loss_at_end: For "loss": the losses from which, and at which, the strength is
+            `start` and `end`; linear between them.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: after Bengio et al., Curriculum Learning (2009); of the chance, as GridMask (Chen 2020)
+    has it.
+    """
+
+    needs_epoch = True
+
+    def __init__(
+        self,
+        of: BatchLayer | Mapping[str, Any],
+        shape: str = "linear",
+        epochs: int = 10,
+        start: float = 0.0,
+        end: float = 1.0,
+        loss_at_start: float = 2.0,
+        loss_at_end: float = 0.5,
+        **options: Any,
+    ) -> None:
+        layer = of if isinstance(of, BatchLayer) else keras.saving.deserialize_keras_object(of)
+        if not isinstance(layer, BatchLayer) or layer.needs_epoch:
+            raise ValueError(f"`of` must be an augmentation that has no epochs. Received: {of!r}")
+        if shape not in SHAPES:
+            raise ValueError(f"`shape` must be one of {', '.join(SHAPES)}. Received: {shape!r}")
+        if epochs < 1:
+            raise ValueError(f"`epochs` must be >= 1. Received: {epochs}")
+        if loss_at_start == loss_at_end:
+            raise ValueError(
+                f"`loss_at_start` and `loss_at_end` must differ. Received: {loss_at_end}"
+            )
+        check_share("start", start)
+        check_share("end", end)
+        super().__init__(**options)
+        self.of = layer
+        self.shape, self.epochs, self.start, self.end = shape, int(epochs), start, end
+        self.loss_at_start, self.loss_at_end = loss_at_start, loss_at_end
+        self.needs_maps = layer.needs_maps
+        if shape == "loss":
+            self.by_loss = self.add_weight(
+                name="strength",
+                shape=(),
+                initializer=keras.initializers.Constant(start),
+                trainable=False,
+            )
+
+    def strength(self, epoch: int | tf.Tensor) -> tf.Tensor:
+        """The strength in an epoch, counted from 0: float32 in [0, 1]."""
+        if self.shape == "loss":
+            return tf.convert_to_tensor(self.by_loss)
+        epoch = tf.cast(epoch, tf.float32)
+        if self.shape == "step":
+            way = tf.cast(epoch >= self.epochs, tf.float32)
+        else:
+            way = tf.clip_by_value(epoch / self.epochs, 0.0, 1.0)
+        if self.shape == "cosine":
+            way = (1.0 - tf.cos(math.pi * way)) / 2.0
+        return self.start + (self.end - self.start) * way
+
+    def strength_at_loss(self, loss: float) -> float:
+        """The strength after an epoch of this loss, where `shape` is "loss"."""
+        way = (self.loss_at_start - loss) / (self.loss_at_start - self.loss_at_end)
+        return self.start + (self.end - self.start) * min(max(way, 0.0), 1.0)
+
+    def call(
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        seed: tf.Tensor | None = None,
+        heatmaps: tf.Tensor | None = None,
+        strength: tf.Tensor | float | None = None,
+        epoch: tf.Tensor | int | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`.
+
+        Args:
+            images, labels, seed, heatmaps, strength: See `BatchLayer.call`.
+            epoch: Counted from 0, a scalar; `TrainSubset.batches` gives it.
+
+        Raises:
+            ValueError: There is no epoch, and the strength goes by it.
+        """
+        if epoch is None and self.shape != "loss":
+            raise ValueError("Curriculum needs `epoch`, counted from 0.")
+        if seed is None:
+            seed = tf.cast(self._seeds.next(), tf.int64)
+        now = self.probability * self.strength(0 if epoch is None else epoch)
+        return self.of(
+            images, labels, seed, heatmaps, strength=now if strength is None else now * strength
+        )
+
+    @property
+    def unknown_facts(self) -> tuple[str, ...]:
+        """See `BatchLayer`."""
+        return self.of.unknown_facts
+
+    def tell(self, fact: str, value: Any) -> None:
+        """See `BatchLayer`."""
+        self.of.tell(fact, value)
+
+    def get_config(self) -> dict[str, Any]:
+        """See `BatchLayer`."""
+        return {**super().get_config(), "of": keras.saving.serialize_keras_object(self.of)}
+
+
+class CurriculumClock(keras.callbacks.Callback):
+    """Tells a `Curriculum` whose shape is "loss" how the training goes.
+
+    Keep `get_state()` with a checkpoint and give it to `set_state()` before `fit` goes on, and it
+    goes on as an unbroken training would.
+
+    Args:
+        layer: The curriculum.
+        monitor: Which of the logs at the end of an epoch is the loss.
+
+    Raises:
+        ValueError: The curriculum goes by the epoch.
+    """
+
+    def __init__(self, layer: Curriculum, monitor: str = "loss") -> None:
+        super().__init__()
+        if layer.shape != "loss":
+            raise ValueError(
+                f"CurriculumClock is for shape='loss'. A {layer.shape!r} curriculum needs none."
+            )
+        self._layer = layer
+        self._monitor = monitor
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the strength of the next epoch, and logs it."""
+        logs = {} if logs is None else logs
+        if self._monitor not in logs:
+            raise ValueError(
+                f"`monitor` must be one of {', '.join(logs)}. Received: {self._monitor!r}"
+            )
+        strength = self._layer.strength_at_loss(float(logs[self._monitor]))
+        self._layer.by_loss.assign(strength)
+        logs["curriculum"] = strength
+
+    def get_state(self) -> dict[str, float]:
+        """The strength now."""
+        return {"strength": float(self._layer.by_loss)}
+
+    def set_state(self, state: Mapping[str, float]) -> None:
+        """Restores what `get_state` gave."""
+        self._layer.by_loss.assign(state["strength"])

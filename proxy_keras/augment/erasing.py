@@ -1,0 +1,125 @@
+"""Rectangles erased from images: Random Erasing and Cutout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import Batch
+from proxy_keras.augment.draws import integers, seeds, uniform
+from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.option_rules import check_share, checked_range
+from proxy_keras.augment.regions import rectangles, size_of
+
+ATTEMPTS = 100
+"""Rectangles drawn per image; the first that lies inside the image is erased."""
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class RandomErasing(FillingLayer):
+    """A rectangle of random size, shape and place erased from half of the images.
+
+    Keras' layer of this name has neither the aspect ratio nor the uniform noise of the paper.
+
+    Args:
+        probability: Chance that an image is changed.
+        area: Smallest and largest share of the image that is erased, in [0, 1].
+        ratio: Smallest and largest height over width, > 0.
+        fill: "random": noise of its own in each pixel, even in [0, 255]; else see `FillingLayer`.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: Zhong et al., Random Erasing (2020), algorithm 1.
+    """
+
+    named_fills = ("mean", "random")
+
+    def __init__(
+        self,
+        probability: float = 0.5,
+        area: Sequence[float] = (0.02, 0.4),
+        ratio: Sequence[float] = (0.3, 1 / 0.3),
+        fill: Fill = "random",
+        **options: Any,
+    ) -> None:
+        self.area = checked_range("area", area, 0.0, 1.0)
+        self.ratio = checked_range("ratio", ratio, 1e-3, 1e3)
+        super().__init__(probability=probability, fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        for_boxes, for_fill = seeds(seed, 2)
+        box = random_boxes(count, height, width, self.area, self.ratio, for_boxes)
+        return self.filled(images, rectangles(*box, (height, width)), for_fill), labels
+
+    def _fill(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if self.fill == "random":
+            return uniform(tf.shape(images), seed, 0.0, 255.0)
+        return super()._fill(images, seed)
+
+
+def random_boxes(
+    count: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """(top, left, height, width), each [count] in whole pixels, of boxes inside the image.
+
+    Of several draws the first that lies inside is taken; where none does, the box is empty.
+    """
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    of_area, of_ratio, of_top, of_left = seeds(seed, 4)
+    shape = [count, ATTEMPTS]
+    pixels = uniform(shape, of_area, *area) * rows * columns
+    aspect = uniform(shape, of_ratio, *ratio)
+    high, wide = tf.round(tf.sqrt(pixels * aspect)), tf.round(tf.sqrt(pixels / aspect))
+    top = tf.floor(uniform(shape, of_top) * rows)
+    left = tf.floor(uniform(shape, of_left) * columns)
+    fits = (top + high <= rows) & (left + wide <= columns)
+    first = tf.argmax(fits, axis=1)
+    top, left, high, wide = (
+        tf.gather(values, first, batch_dims=1) for values in (top, left, high, wide)
+    )
+    return top, left, tf.where(tf.reduce_any(fits, axis=1), high, 0.0), wide
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class Cutout(FillingLayer):
+    """A square erased whose centre is any pixel, so that it may reach out of the image.
+
+    Args:
+        size: Side of the square as a share of the image's shorter side, in [0, 1]. 0.5 is the
+            paper's 16 pixels for CIFAR-10; for CIFAR-100 it has 8.
+        fill: See `FillingLayer`. The paper's zero, after normalisation, is the data set's mean.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: DeVries and Taylor, Cutout (2017).
+    """
+
+    def __init__(self, size: float = 0.5, fill: Fill = "mean", **options: Any) -> None:
+        check_share("size", size)
+        self.size = size
+        super().__init__(fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        side = tf.round(self.size * tf.cast(tf.minimum(height, width), tf.float32))
+        of_row, of_column = seeds(seed, 2)
+        top = tf.cast(integers([count], of_row, height), tf.float32) - side // 2
+        left = tf.cast(integers([count], of_column, width), tf.float32) - side // 2
+        sides = tf.fill([count], side)
+        is_out = rectangles(top, left, sides, sides, (height, width))
+        return self.filled(images, is_out, seed), labels

@@ -1,0 +1,64 @@
+"""FillingLayer: base of the augmentations that take pixels out and put a colour in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import BatchLayer
+
+Fill = str | float | Sequence[float]
+
+
+class FillingLayer(BatchLayer):
+    """A `BatchLayer` with an option `fill`.
+
+    Args:
+        fill: What stands where pixels are taken out, in [0, 255]: a grey value, a colour of three,
+            or "mean", the data set's mean colour. A training by the command line computes it;
+            elsewhere give it by `data_facts.tell_of_data`. Until then the batch's mean stands in.
+
+    Raises:
+        ValueError: `fill` is none of these.
+    """
+
+    named_fills: tuple[str, ...] = ("mean",)
+
+    def __init__(self, *, fill: Fill = "mean", **options: Any) -> None:
+        super().__init__(**options)
+        self.fill = self._checked_fill(fill)
+
+    def _checked_fill(self, fill: Fill) -> str | tuple[float, ...]:
+        if isinstance(fill, str):
+            if fill in self.named_fills:
+                return fill
+        else:
+            colour = (float(fill),) * 3 if isinstance(fill, (int, float)) else tuple(fill)
+            if len(colour) == 3 and all(0.0 <= value <= 255.0 for value in colour):
+                return tuple(float(value) for value in colour)
+        raise ValueError(
+            "`fill` must be a grey value or a colour of three, in [0, 255], or one of "
+            f"{', '.join(self.named_fills)}. Received: {fill!r}"
+        )
+
+    @property
+    def unknown_facts(self) -> tuple[str, ...]:
+        """See `BatchLayer`."""
+        return ("mean_colour",) if self.fill == "mean" else ()
+
+    def tell(self, fact: str, value: Any) -> None:
+        """See `BatchLayer`."""
+        if fact != "mean_colour":
+            super().tell(fact, value)
+        self.fill = self._checked_fill([float(channel) for channel in value])
+
+    def filled(self, images: tf.Tensor, is_out: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Images with `fill` wherever `is_out` [B, H, W, 1] bool; `seed` is for random fills."""
+        return tf.where(is_out, self._fill(images, seed), images)
+
+    def _fill(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if self.fill == "mean":
+            return tf.reduce_mean(images, axis=[0, 1, 2])
+        return tf.constant(self.fill, tf.float32)

@@ -1,0 +1,166 @@
+"""Images with parts taken out by a grid: Hide-and-Seek and GridMask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import Batch
+from proxy_keras.augment.draws import integers, seeds, uniform
+from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.option_rules import check_share, checked_range
+from proxy_keras.augment.regions import size_of
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class HideAndSeek(FillingLayer):
+    """Cells of a grid hidden, each by chance.
+
+    Args:
+        hide: Chance that a cell is hidden, in [0, 1].
+        cells: Cells per side of the grid; one of these numbers is drawn for each image. The
+            paper's cells of 56, 44, 32 and 16 pixels of 224.
+        fill: See `FillingLayer`; the paper's is the data set's mean.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: Singh et al., Hide-and-Seek (2018).
+    """
+
+    def __init__(
+        self,
+        hide: float = 0.5,
+        cells: Sequence[int] = (4, 5, 7, 14),
+        fill: Fill = "mean",
+        **options: Any,
+    ) -> None:
+        check_share("hide", hide)
+        cells = (cells,) if isinstance(cells, int) else tuple(cells)
+        if not cells or min(cells) < 1:
+            raise ValueError(f"`cells` must be whole numbers >= 1. Received: {cells}")
+        self.hide = hide
+        self.cells = tuple(int(number) for number in cells)
+        super().__init__(fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_number, of_cell = seeds(seed, 2)
+        number = tf.gather(self.cells, integers([count], of_number, len(self.cells)))
+        most = max(self.cells)
+        is_hidden = uniform([count, most, most], of_cell) < self.hide
+        is_out = cells_to_pixels(is_hidden, number, height, width)
+        return self.filled(images, is_out, seed), labels
+
+
+def cells_to_pixels(
+    cells: tf.Tensor, number: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
+    """The values of the cells that pixels lie in.
+
+    Args:
+        cells: [B, n, n]; of each image the first `number` rows and columns count.
+        number: [B] int32, cells per side, <= n.
+        height, width: Of the images.
+
+    Returns:
+        [B, H, W, 1] of the same dtype.
+    """
+    rows = tf.range(height) * number[:, tf.newaxis] // height
+    columns = tf.range(width) * number[:, tf.newaxis] // width
+    by_rows = tf.gather(cells, rows, batch_dims=1)
+    by_columns = tf.gather(tf.transpose(by_rows, [0, 2, 1]), columns, batch_dims=1)
+    return tf.transpose(by_columns, [0, 2, 1])[..., tf.newaxis]
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class GridMask(FillingLayer):
+    """Squares on a regular grid taken out.
+
+    Args:
+        ratio: Share of a unit's side that stays, in [0, 1]: of each unit of side d, a square of
+            side d (1 - ratio) is taken out. 1: nothing.
+        unit: Smallest and largest side of a unit, as a share of the image's shorter side, in
+            (0, 1]; the paper's 96 to 224 pixels of 224.
+        degrees: Largest rotation of the grid either way, in [0, 180].
+        fill: See `FillingLayer`; the paper multiplies by 0.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: Chen et al., GridMask (2020). Its chance that rises over the training is
+    `curriculum:of=grid_mask`.
+    """
+
+    def __init__(
+        self,
+        ratio: float = 0.6,
+        unit: Sequence[float] = (96 / 224, 1.0),
+        degrees: float = 45.0,
+        fill: Fill = 0.0,
+        **options: Any,
+    ) -> None:
+        check_share("ratio", ratio)
+        if not 0.0 <= degrees <= 180.0:
+            raise ValueError(f"`degrees` must be in [0, 180]. Received: {degrees}")
+        self.ratio = ratio
+        self.unit = checked_range("unit", unit, 1e-3, 1.0)
+        self.degrees = degrees
+        super().__init__(fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_unit, of_row, of_column, of_angle = seeds(seed, 4)
+        shorter = tf.cast(tf.minimum(height, width), tf.float32)
+        unit = tf.maximum(tf.round(uniform([count], of_unit, *self.unit) * shorter), 1.0)
+        starts = tf.stack(
+            [tf.floor(uniform([count], s) * unit) for s in (of_row, of_column)], axis=1
+        )
+        limit = math.radians(self.degrees)
+        angle = uniform([count], of_angle, -limit, limit)
+        is_out = grid(height, width, unit, self.ratio, starts, angle)
+        return self.filled(images, is_out, seed), labels
+
+
+def grid(
+    height: tf.Tensor,
+    width: tf.Tensor,
+    unit: tf.Tensor,
+    ratio: float,
+    starts: tf.Tensor,
+    angle: tf.Tensor,
+) -> tf.Tensor:
+    """Where the grid takes pixels out.
+
+    Args:
+        height, width: Of the images.
+        unit: [B] float32, side of a unit in pixels.
+        ratio: Share of the unit's side that stays.
+        starts: [B, 2] float32, row and column at which a square begins.
+        angle: [B] float32, radians, about the centre.
+
+    Returns:
+        [B, H, W, 1] bool.
+    """
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    middle_y, middle_x = (rows - 1.0) / 2.0, (columns - 1.0) / 2.0
+    y = (tf.range(rows) - middle_y)[:, tf.newaxis]
+    x = (tf.range(columns) - middle_x)[tf.newaxis, :]
+    cos, sin, unit, start_y, start_x = (
+        values[:, tf.newaxis, tf.newaxis]
+        for values in (tf.cos(angle), tf.sin(angle), unit, starts[:, 0], starts[:, 1])
+    )
+    side = tf.round(unit * (1.0 - ratio))
+    # Rounded to a thousandth, lest a pixel on an edge fall to either side of it.
+    v = tf.round(1e3 * (cos * y + sin * x + middle_y - start_y)) / 1e3
+    u = tf.round(1e3 * (cos * x - sin * y + middle_x - start_x)) / 1e3
+    is_out = (tf.math.floormod(v, unit) < side) & (tf.math.floormod(u, unit) < side)
+    return is_out[..., tf.newaxis]

@@ -1,0 +1,145 @@
+"""KeepAugment: another augmentation that spares the most attended region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment import map_regions
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import partners
+from proxy_keras.augment.option_rules import check_share
+from proxy_keras.heatmaps import enlarge
+
+CUTS = ("cutout", "cutmix")
+# Places along a side at which a region may begin: more would cost time and change little.
+_PLACES = 32
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class KeepAugment(BatchLayer):
+    """An augmentation that cuts beside the salient region, or puts it back afterwards.
+
+    The importance of a region is the heat in it; `tau` is the `quantile` of the importance of all
+    regions of this size. *Selective cut*, for the inner augmentations "cutout" and "cutmix": a
+    region of importance at most `tau` is drawn, and blackened or replaced by another image's (then
+    labels by area). *Selective paste*, for all others: a region of importance at least `tau` is
+    drawn, and the image that went in is pasted there over what the inner augmentation made.
+
+    If that mixes labels, a pasted share `a` of the image gives `(1 - a) * mixed + a * own`: exact
+    for mixtures with the same weight everywhere, such as mixup. Regions of equal importance are
+    drawn alike, so with a blank map any region serves.
+
+    Args:
+        inner: "cutout", "cutmix", or another augmentation: as the command line gives it, a
+            `BatchLayer`, or its configuration as `keras.saving` gives it.
+        length: Side of the region as a share of the image's, in [0, 1]. At 0 nothing is cut, at 1
+            everything is kept.
+        quantile: In [0, 1].
+
+    Raises:
+        ValueError: An option is outside its range, or `inner` is not known.
+
+    Source: Gong et al., KeepAugment (CVPR 2021). There the heat is the gradient of the logit; here
+        it is whatever map is given, and regions begin at up to 32 places along a side, as in the
+        paper's approximation at low resolution.
+    """
+
+    needs_maps = True
+
+    def __init__(
+        self,
+        inner: str | BatchLayer | Mapping[str, Any] = "cutout",
+        length: float = 0.5,
+        quantile: float = 0.6,
+        **options: Any,
+    ) -> None:
+        check_share("length", length)
+        check_share("quantile", quantile)
+        super().__init__(**options)
+        self.inner = (
+            keras.saving.deserialize_keras_object(inner) if isinstance(inner, Mapping) else inner
+        )
+        self.length = length
+        self.quantile = quantile
+        self._layer = self._made()
+
+    def _made(self) -> BatchLayer | None:
+        """The augmentation to wrap; None: a selective cut."""
+        if self.inner in CUTS:
+            return None
+        # Here, because the registry knows this class.
+        from proxy_keras.augment.registry import parse
+
+        layer = parse(self.inner) if isinstance(self.inner, str) else self.inner
+        if not isinstance(layer, BatchLayer) or layer.needs_epoch:
+            raise ValueError(
+                f"`inner` must be an augmentation that has no epochs. Received: {self.inner!r}"
+            )
+        return layer
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        side = map_regions.side_of(images)
+        boxes = self._boxes(enlarge(heatmaps, side), side, tf.random.fold_in(seed, 0))
+        mask = map_regions.inside(boxes, side)
+        again = tf.random.fold_in(seed, 1)
+        if self._layer is not None:
+            made, mixed = self._layer(images, labels, again, heatmaps)
+            return map_regions.pasted(made, mixed, images, labels, mask)
+        if self.inner == "cutout":
+            return tf.where(mask[..., tf.newaxis], 0.0, images), labels
+        partner = partners(tf.shape(images)[0], again)
+        others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
+        return map_regions.pasted(images, labels, others, theirs, mask)
+
+    def _boxes(
+        self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
+    ) -> tf.Tensor:
+        """The drawn region of each image: [B, 4] int32."""
+        sides = [tf.cast(tf.round(tf.cast(s, tf.float32) * self.length), tf.int32) for s in side]
+        rows, columns = (_starts(s - long) for s, long in zip(side, sides, strict=True))
+        sums = tf.pad(tf.cumsum(tf.cumsum(heat, 1), 2), [[0, 0], [1, 0], [1, 0]])
+        bands = tf.gather(sums, rows + sides[0], axis=1) - tf.gather(sums, rows, axis=1)
+        inside = tf.gather(bands, columns + sides[1], axis=2) - tf.gather(bands, columns, axis=2)
+        importance = tf.reshape(inside, [tf.shape(heat)[0], -1])
+        # Sums of equal heat differ by rounding.
+        step = 1e-5 * tf.reduce_sum(heat, axis=[1, 2])[:, tf.newaxis]
+        ranked = tf.sort(importance, axis=1)
+        last = tf.cast(tf.shape(ranked)[1] - 1, tf.float32)
+        tau = tf.gather(ranked, tf.cast(self.quantile * last, tf.int32), axis=1)[:, tf.newaxis]
+        is_cut = self._layer is None
+        fits = importance <= tau + step if is_cut else importance >= tau - step
+        draw = tf.random.stateless_uniform(tf.shape(fits), seed)
+        place = tf.argmax(tf.where(fits, draw, -1.0), axis=1, output_type=tf.int32)
+        y0 = tf.gather(rows, place // tf.shape(columns)[0])
+        x0 = tf.gather(columns, place % tf.shape(columns)[0])
+        return tf.stack([y0, x0, y0 + sides[0], x0 + sides[1]], axis=1)
+
+    @property
+    def unknown_facts(self) -> tuple[str, ...]:
+        """See `BatchLayer`."""
+        return () if self._layer is None else self._layer.unknown_facts
+
+    def tell(self, fact: str, value: Any) -> None:
+        """See `BatchLayer`."""
+        if self._layer is None:
+            super().tell(fact, value)
+        else:
+            self._layer.tell(fact, value)
+
+    def get_config(self) -> dict[str, Any]:
+        """See `BatchLayer`."""
+        config = super().get_config()
+        if not isinstance(self.inner, str):
+            config["inner"] = keras.saving.serialize_keras_object(self.inner)
+        return config
+
+
+def _starts(room: tf.Tensor) -> tf.Tensor:
+    """Where regions may begin along a side that leaves them `room`: every place, or every few."""
+    return tf.range(0, room + 1, tf.maximum(1, room // _PLACES))

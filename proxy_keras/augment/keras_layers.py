@@ -1,0 +1,80 @@
+"""The augmentations that Keras has: each batch determined by its seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.keyed_seeds import KeyedSeeds
+from proxy_keras.augment.option_rules import check_positive
+
+
+class FromKeras(BatchLayer):
+    """One of Keras' preprocessing layers. A subclass makes it in `make`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._layer = self.make()
+
+    def make(self) -> keras.Layer:
+        """The layer. It needs a seed of its own, which is not used.
+
+        Without one it would draw it from what the weights of a model are drawn from.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must make its layer.")
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, _ = batch
+        layer = self._layer
+        how = layer.get_random_transformation(
+            {"images": images, "labels": labels}, training=True, seed=KeyedSeeds(seed)
+        )
+        made = layer.transform_images(images, how, training=True)
+        return tf.clip_by_value(made, 0.0, 255.0), layer.transform_labels(
+            labels, how, training=True
+        )
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class CutMix(FromKeras):
+    """A box of another image of the batch pasted in; labels by area.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the share that stays, in (0, 1].
+
+    Source: Yun et al., CutMix (2019).
+    """
+
+    def __init__(self, alpha: float = 1.0, **options: Any) -> None:
+        check_positive("alpha", alpha)
+        self.alpha = alpha
+        super().__init__(**options)
+
+    def make(self) -> keras.Layer:
+        """See `FromKeras`."""
+        return layers.CutMix(factor=(self.alpha, self.alpha), seed=0, dtype="float32")
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class MixUp(FromKeras):
+    """A weighted sum with another image of the batch; labels by weight.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the weight, in (0, 1].
+
+    Source: Zhang et al., mixup (2018).
+    """
+
+    def __init__(self, alpha: float = 0.2, **options: Any) -> None:
+        check_positive("alpha", alpha)
+        self.alpha = alpha
+        super().__init__(**options)
+
+    def make(self) -> keras.Layer:
+        """See `FromKeras`."""
+        return layers.MixUp(alpha=self.alpha, seed=0, dtype="float32")

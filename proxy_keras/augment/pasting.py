@@ -1,0 +1,208 @@
+"""Images put together from several, labels by area: SmoothMix, ResizeMix, RICAP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import beta, integers, partners, seeds, uniform
+from proxy_keras.augment.option_rules import check_positive, checked_range
+from proxy_keras.augment.regions import mix, rectangles, shares, size_of
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class SmoothMix(BatchLayer):
+    """Two images mixed by a mask with soft edges; labels by the mask's mean.
+
+    Args:
+        spread: Smallest and largest sigma of the Gaussian mask, as a share of the image's shorter
+            side, > 0.
+
+    Raises:
+        ValueError: `spread` breaks its rule.
+
+    Source: Lee et al., SmoothMix (2020), the circular mask.
+    """
+
+    def __init__(self, spread: Sequence[float] = (0.25, 0.5), **options: Any) -> None:
+        self.spread = checked_range("spread", spread, 1e-3, 1e3)
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_partner, of_row, of_column, of_spread = seeds(seed, 4)
+        partner = partners(count, of_partner)
+        row, column = integers([count], of_row, height), integers([count], of_column, width)
+        shorter = tf.cast(tf.minimum(height, width), tf.float32)
+        mask = gaussians(
+            row, column, uniform([count], of_spread, *self.spread) * shorter, height, width
+        )
+        others = tf.gather(images, partner)
+        made = others + mask * (images - others)
+        return made, mix(labels, tf.gather(labels, partner), shares(mask))
+
+
+def gaussians(
+    row: tf.Tensor, column: tf.Tensor, sigma: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
+    """exp(-d^2 / (2 sigma^2)) of the distance d from a pixel: [B, H, W, 1] float32 in [0, 1]."""
+
+    def line(length: tf.Tensor, middle: tf.Tensor) -> tf.Tensor:
+        away = tf.range(tf.cast(length, tf.float32)) - tf.cast(middle, tf.float32)[:, tf.newaxis]
+        return tf.exp(-tf.square(away / sigma[:, tf.newaxis]) / 2.0)
+
+    rows, columns = line(height, row), line(width, column)
+    return (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class ResizeMix(BatchLayer):
+    """Another image, made smaller as a whole, pasted at a random place; labels by area.
+
+    Args:
+        scale: Smallest and largest side of the pasted image as a share of the image's, in [0, 1].
+
+    Raises:
+        ValueError: `scale` breaks its rule.
+
+    Source: Qin et al., ResizeMix (2020).
+    """
+
+    def __init__(self, scale: Sequence[float] = (0.1, 0.8), **options: Any) -> None:
+        self.scale = checked_range("scale", scale, 0.0, 1.0)
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_partner, of_scale, of_row, of_column = seeds(seed, 4)
+        partner = partners(count, of_partner)
+        scale = uniform([count], of_scale, *self.scale)
+        high, wide = (
+            tf.cast(tf.floor(scale * tf.cast(side, tf.float32)), tf.int32)
+            for side in (height, width)
+        )
+        top = integers([count], of_row, height - high + 1)
+        left = integers([count], of_column, width - wide + 1)
+        is_pasted = rectangles(top, left, high, wide, (height, width))
+        small = shrunk(tf.gather(images, partner), top, left, high, wide)
+        made = tf.where(is_pasted, small, images)
+        return made, mix(tf.gather(labels, partner), labels, shares(is_pasted))
+
+
+def shrunk(
+    images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
+    """Each image resized, bilinearly, to `height` x `width` pixels at (`top`, `left`).
+
+    Args:
+        images: [B, H, W, C] float32.
+        top, left, height, width: [B] int32, >= 0.
+
+    Returns:
+        [B, H, W, C] float32; outside of the rectangle the values mean nothing.
+    """
+    _, rows, columns = size_of(images)
+
+    def axis(length: tf.Tensor, start: tf.Tensor, new: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # Pixel p of the small image reads (p + 1/2) length / new - 1/2 of the large one.
+        factor = tf.cast(length, tf.float32) / tf.cast(tf.maximum(new, 1), tf.float32)
+        return factor, (0.5 - tf.cast(start, tf.float32)) * factor - 0.5
+
+    (scale_y, shift_y), (scale_x, shift_x) = (
+        axis(rows, top, height),
+        axis(columns, left, width),
+    )
+    zeros = tf.zeros_like(scale_x)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(
+            [scale_x, zeros, shift_x, zeros, scale_y, shift_y, zeros, zeros], axis=1
+        ),
+        output_shape=tf.stack([rows, columns]),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class RICAP(BatchLayer):
+    """Random crops of four images, one in each corner; labels by area.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) distribution of the point where the four meet, > 0.
+
+    Raises:
+        ValueError: `alpha` breaks its rule.
+
+    Source: Takahashi et al., RICAP (2018); the point is drawn for each image, not for the batch.
+    """
+
+    def __init__(self, alpha: float = 0.3, **options: Any) -> None:
+        check_positive("alpha", alpha)
+        self.alpha = alpha
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, _ = batch
+        count, height, width = size_of(images)
+        of_row, of_column, of_crop_y, of_crop_x, *of_partner = seeds(seed, 7)
+        row, column = (
+            tf.cast(tf.round(beta([count], s, self.alpha) * tf.cast(side, tf.float32)), tf.int32)
+            for s, side in ((of_row, height), (of_column, width))
+        )
+        own = tf.range(count)
+        sources = tf.stack([own, *(partners(count, s) for s in of_partner)], axis=1)
+        highs = tf.stack([row, row, height - row, height - row], axis=1)
+        wides = tf.stack([column, width - column, column, width - column], axis=1)
+        tops = integers([count, 4], of_crop_y, height - highs + 1)
+        lefts = integers([count, 4], of_crop_x, width - wides + 1)
+        made = four_corners(images, sources, row, column, tops, lefts)
+        area = tf.cast(highs * wides, tf.float32) / tf.cast(height * width, tf.float32)
+        return made, tf.einsum("bq,bqk->bk", area, tf.gather(labels, sources))
+
+
+def four_corners(
+    images: tf.Tensor,
+    sources: tf.Tensor,
+    row: tf.Tensor,
+    column: tf.Tensor,
+    tops: tf.Tensor,
+    lefts: tf.Tensor,
+) -> tf.Tensor:
+    """Images whose corners are crops of others.
+
+    Args:
+        images: [B, H, W, C] float32.
+        sources: [B, 4] int32, the images that fill the corners: upper left, upper right, lower
+            left, lower right.
+        row, column: [B] int32, where the corners meet.
+        tops, lefts: [B, 4] int32, where the crops begin.
+
+    Returns:
+        [B, H, W, C] float32.
+    """
+    _, height, width = size_of(images)
+    y, x = tf.range(height), tf.range(width)
+    is_lower = tf.cast(y >= row[:, tf.newaxis], tf.int32)
+    is_right = tf.cast(x >= column[:, tf.newaxis], tf.int32)
+    in_y = y - is_lower * row[:, tf.newaxis]
+    in_x = x - is_right * column[:, tf.newaxis]
+    corner = 2 * is_lower[:, :, tf.newaxis] + is_right[:, tf.newaxis, :]
+
+    def of_corner(values: tf.Tensor) -> tf.Tensor:
+        return tf.gather(values, corner, batch_dims=1)
+
+    from_y = in_y[:, :, tf.newaxis] + of_corner(tops)
+    from_x = in_x[:, tf.newaxis, :] + of_corner(lefts)
+    pixels = tf.reshape(images, [-1, images.shape[-1]])
+    return tf.gather(pixels, (of_corner(sources) * height + from_y) * width + from_x)

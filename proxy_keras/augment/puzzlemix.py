@@ -1,0 +1,150 @@
+"""Puzzle Mix: a mask of blocks that keeps what is salient, and blocks moved under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.augment import map_regions, puzzle
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.draws import beta as draw_beta
+from proxy_keras.augment.draws import integers, partners
+from proxy_keras.augment.option_rules import check_positive
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class PuzzleMix(BatchLayer):
+    """Two images mixed block by block so that the salient blocks of both are seen.
+
+    The weights of the blocks minimise the energy that `puzzle.best_masks` states; then the blocks
+    of either image are moved so that the salient ones come to lie where it is seen
+    (`puzzle.best_moves`). Labels by area. A blank map counts as even; with two of them the mask
+    follows the prior and the colours alone, and is mostly one image.
+
+    Args:
+        alpha: > 0, of the Beta(alpha, alpha) prior of the own image's share; the paper's is 1.
+        blocks: Numbers of blocks along a side, of which one is drawn for each batch; those that do
+            not divide the image's side are left out.
+        beta, gamma, eta: Weights of the energy, >= 0, see `puzzle.Weights`.
+        levels: Steps of a block's weight between 0 and 1, >= 1; the paper's three labels are 2.
+        xi: Cost of moving blocks, >= 0.
+        transport: Whether blocks are moved.
+
+    Raises:
+        ValueError: An option is outside its range; or no number of blocks divides the image's side
+            (at the first call).
+
+    Source: Kim, Choo and Song, Puzzle Mix (ICML 2020). There labels are found by alpha-beta swaps
+        and moves by an iterative scheme of the authors', both near the minimum; here both are
+        exact, by one minimum cut for the whole batch and by an assignment. The prior is drawn for
+        each image, not for the batch; blocks are moved at the size of the mask's, where the
+        authors' code moves smaller ones in small images; no adversarial noise is added.
+    """
+
+    needs_maps = True
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        blocks: Sequence[int] = (2, 4, 8, 16),
+        beta: float = 1.2,
+        gamma: float = 0.5,
+        eta: float = 0.2,
+        levels: int = 2,
+        xi: float = 0.8,
+        transport: bool = True,
+        **options: Any,
+    ) -> None:
+        check_positive("alpha", alpha)
+        for name, value in (("beta", beta), ("gamma", gamma), ("eta", eta), ("xi", xi)):
+            if value < 0:
+                raise ValueError(f"`{name}` must be >= 0. Received: {value}")
+        if gamma > 1:
+            # Else the colours could make it cheaper for neighbours to differ, which no cut finds.
+            raise ValueError(f"`gamma` must be <= 1. Received: {gamma}")
+        if levels < 1:
+            raise ValueError(f"`levels` must be >= 1. Received: {levels}")
+        if not blocks or min(blocks) < 2:
+            raise ValueError(f"`blocks` must be numbers >= 2. Received: {blocks}")
+        self.alpha = alpha
+        self.blocks = tuple(int(number) for number in blocks)
+        self.beta, self.gamma, self.eta = beta, gamma, eta
+        self.levels = levels
+        self.xi = xi
+        self.transport = transport
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        count = tf.shape(images)[0]
+        partner = partners(count, tf.random.fold_in(seed, 0))
+        sizes = self._fitting(images.shape)
+        n = tf.gather(sizes, integers([], tf.random.fold_in(seed, 1), len(sizes)))
+        prior = draw_beta([count], tf.random.fold_in(seed, 2), self.alpha)
+        heat = map_regions.averaged(heatmaps, (n, n))
+        # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
+        mask, own_blocks, their_blocks = tf.numpy_function(
+            self._solve, [heat, partner, images, prior], [tf.float32, tf.int32, tf.int32], False
+        )
+        own, others = images, tf.gather(images, partner)
+        if self.transport:
+            own = _rearranged(own, tf.ensure_shape(own_blocks, [None, None]), n)
+            others = _rearranged(others, tf.ensure_shape(their_blocks, [None, None]), n)
+        mask = tf.ensure_shape(mask, [None, None, None])
+        share = tf.reduce_mean(mask, axis=[1, 2])[:, tf.newaxis]
+        weight = map_regions.as_pixels(mask, map_regions.side_of(images))[..., tf.newaxis]
+        # Whole weights give pixels back exactly; others lie between two.
+        made = weight * own + (1.0 - weight) * others
+        return made, share * labels + (1.0 - share) * tf.gather(labels, partner)
+
+    def _fitting(self, shape: tf.TensorShape) -> list[int]:
+        """The numbers of blocks that divide the sides of the images."""
+        height, width = shape[1:3]
+        fitting = [n for n in self.blocks if height % n == 0 and width % n == 0]
+        if not fitting:
+            raise ValueError(
+                f"None of `blocks`, {self.blocks}, divides the sides of images of {height} x "
+                f"{width} pixels. Give one that does."
+            )
+        return fitting
+
+    def _solve(
+        self,
+        heat: NDArray[np.float32],
+        partner: NDArray[np.int32],
+        images: NDArray[np.float32],
+        prior: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+        """Weights [B, n, n] of the own blocks, and [B, n * n] which block lies where, in both."""
+        total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
+        even = 1.0 / heat[0].size
+        saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
+        pictures = images / 255.0
+        by = puzzle.Weights(self.beta, self.gamma, self.eta, self.levels)
+        theirs = saliency[partner]
+        masks = puzzle.best_masks(
+            saliency, theirs, pictures, pictures[partner], prior.astype(np.float64), by
+        )
+        if not self.transport:
+            nothing = np.zeros([len(heat), 0], np.int32)
+            return masks.astype(np.float32), nothing, nothing
+        own_blocks = puzzle.best_moves(masks, saliency, self.xi)
+        their_blocks = puzzle.best_moves(1.0 - masks, theirs, self.xi)
+        return masks.astype(np.float32), own_blocks, their_blocks
+
+
+def _rearranged(images: tf.Tensor, blocks: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+    """Images whose n * n places show the blocks of the given numbers [B, n * n]."""
+    shape = tf.shape(images)
+    batch, height, width, channels = tf.unstack(shape)
+    tall, wide = height // n, width // n
+    cut = tf.reshape(images, [batch, n, tall, n, wide, channels])
+    cut = tf.reshape(tf.transpose(cut, [0, 1, 3, 2, 4, 5]), [batch, n * n, tall, wide, channels])
+    cut = tf.reshape(tf.gather(cut, blocks, batch_dims=1), [batch, n, n, tall, wide, channels])
+    return tf.reshape(tf.transpose(cut, [0, 1, 3, 2, 4, 5]), shape)

@@ -1,0 +1,71 @@
+"""SaliencyMix: the patch around the most salient pixel of another image pasted in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment import map_regions
+from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.centre_surround import centre_surround
+from proxy_keras.augment.draws import beta, partners
+from proxy_keras.augment.option_rules import check_positive
+from proxy_keras.heatmaps import enlarge
+
+SALIENCIES = ("network", "image")
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class SaliencyMix(BatchLayer):
+    """CutMix whose box lies around the most salient pixel of the image that it is cut from.
+
+    The box has sides of `sqrt(1 - lambda)` of the image's, lambda of Beta(alpha, alpha), is cut at
+    the border, and is pasted at the same place; labels by area. Of pixels that tie one is drawn, so
+    a blank map gives CutMix.
+
+    Args:
+        alpha: > 0; the paper's is 1.
+        saliency: "network": the most attended pixel, from heatmaps. "image": the paper's own, see
+            `centre_surround`, which needs no heatmaps.
+
+    Raises:
+        ValueError: An option is outside its range.
+
+    Source: Uddin et al., SaliencyMix (ICLR 2021), "salient to corresponding". There one box serves
+        the whole batch; here each image has its own, as in the paper's text.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        saliency: str = "network",
+        **options: Any,
+    ) -> None:
+        check_positive("alpha", alpha)
+        if saliency not in SALIENCIES:
+            raise ValueError(
+                f"`saliency` must be one of {', '.join(SALIENCIES)}. Received: {saliency!r}"
+            )
+        self.alpha = alpha
+        self.saliency = saliency
+        self.needs_maps = saliency == "network"
+        super().__init__(**options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`."""
+        images, labels, heatmaps = batch
+        count, side = tf.shape(images)[0], map_regions.side_of(images)
+        partner = partners(count, tf.random.fold_in(seed, 0))
+        others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
+        if self.needs_maps:
+            heat = enlarge(tf.gather(heatmaps, partner), side)
+        else:
+            heat = centre_surround(others)
+        drawn = beta([count], tf.random.fold_in(seed, 1), self.alpha)
+        share = tf.sqrt(1.0 - drawn)[:, tf.newaxis]
+        sides = tf.cast(tf.cast(tf.stack(side), tf.float32) * share, tf.int32)
+        centres = map_regions.hottest_pixel(heat, tf.random.fold_in(seed, 2))
+        mask = map_regions.inside(map_regions.boxes_around(centres, sides, side), side)
+        return map_regions.pasted(images, labels, others, theirs, mask)

@@ -1,0 +1,72 @@
+"""SpecAugment: bands of frequencies and of times masked in spectrograms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from proxy_keras.augment.batch_layer import Batch
+from proxy_keras.augment.draws import integers, seeds
+from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.option_rules import check_count, check_share
+from proxy_keras.augment.regions import size_of
+
+
+@keras.saving.register_keras_serializable("proxy_keras")
+class SpecAugment(FillingLayer):
+    """Bands of rows (frequencies) and of columns (times) masked; no time warp.
+
+    Args:
+        frequency: Widest band of rows, as a share of the height, in [0, 1]: F, 27 of 80 in the
+            paper.
+        time: Widest band of columns, as a share of the width, in [0, 1]: T, there 100 steps.
+        masks: Bands of either kind.
+        fill: See `FillingLayer`; the paper's zero, after normalisation, is the mean.
+
+    Raises:
+        ValueError: An option breaks its rule.
+
+    Source: Park et al., SpecAugment (2019): the band's width f is even in [0, F], its beginning
+    in [0, H - f).
+    """
+
+    def __init__(
+        self,
+        frequency: float = 27 / 80,
+        time: float = 0.2,
+        masks: int = 2,
+        fill: Fill = "mean",
+        **options: Any,
+    ) -> None:
+        check_share("frequency", frequency)
+        check_share("time", time)
+        check_count("masks", masks)
+        self.frequency, self.time, self.masks = frequency, time, masks
+        super().__init__(fill=fill, **options)
+
+    def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `BatchLayer`; labels stay."""
+        images, labels, _ = batch
+        if self.masks == 0:
+            return images, labels
+        count, height, width = size_of(images)
+        of_rows, of_columns = seeds(seed, 2)
+        rows = bands(count, height, self.frequency, self.masks, of_rows)
+        columns = bands(count, width, self.time, self.masks, of_columns)
+        is_out = rows[:, :, tf.newaxis, tf.newaxis] | columns[:, tf.newaxis, :, tf.newaxis]
+        return self.filled(images, is_out, seed), labels
+
+
+def bands(
+    count: tf.Tensor, length: tf.Tensor, widest: float, number: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """Which of `length` places lie in one of the bands: [count, length] bool."""
+    of_width, of_start = seeds(seed, 2)
+    limit = tf.cast(tf.round(widest * tf.cast(length, tf.float32)), tf.int32)
+    wide = integers([count, number], of_width, limit + 1)
+    start = integers([count, number], of_start, tf.maximum(length - wide, 1))
+    places = tf.range(length)
+    start, wide = start[..., tf.newaxis], wide[..., tf.newaxis]
+    return tf.reduce_any((places >= start) & (places < start + wide), axis=1)

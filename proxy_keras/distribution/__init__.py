@@ -1,0 +1,7 @@
+"""Training on several devices, in one process or in several that talk to each other."""
+
+from proxy_keras.distribution.parts import Parts
+from proxy_keras.distribution.strategies import make_team
+from proxy_keras.distribution.team import Team, WorkerLost
+
+__all__ = ["Parts", "Team", "WorkerLost", "make_team"]

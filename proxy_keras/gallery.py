@@ -1,0 +1,227 @@
+"""A picture of what every augmentation does: `python -m proxy_keras.augment.gallery`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.attribution import Explainer
+from proxy_keras.attribution import names as methods
+from proxy_keras.augment import BatchLayer, parse, tell_of_data
+from proxy_keras.augment import names as augmentations
+from proxy_keras.data import ImageData
+from proxy_keras.figures import Figure
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.saved_model import image_size, open_saved
+
+Row = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Images [n, P, P, 3] float32 in [0, 255], and their labels [n, K]."""
+
+NOT_SHOWN = {"curriculum": "it changes how often another augmentation acts"}
+LONG = 14
+"""Rows from which on they stand in two blocks, side by side."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m proxy_keras.augment.gallery",
+        description="Draws one sheet: a row for each augmentation, a column for each image, and "
+        "under each what share of its label is of which class.",
+    )
+    parser.add_argument("--data", required=True, metavar="SRC", help="as `train --data`")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--image-size", type=int, metavar="P", help="side in pixels")
+    parser.add_argument("--data-dir", metavar="DIR", help="where prepared tfds data lie")
+    parser.add_argument("--columns", type=int, default=5, metavar="N", help="images (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, metavar="I", help="keys images and draws")
+    parser.add_argument(
+        "--aug",
+        action="append",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="a row, any number of times (default: every augmentation)",
+    )
+    parser.add_argument(
+        "--maps",
+        type=Path,
+        metavar="RUN|FILE.keras",
+        help="a trained model, for augmentations that need heatmaps",
+    )
+    parser.add_argument(
+        "--method",
+        choices=methods(),
+        default="grad_cam",
+        metavar="NAME",
+        help="how its heatmaps are made (default: grad_cam)",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    given = build_parser().parse_args(arguments)
+    try:
+        draw_gallery(given)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def draw_gallery(given: argparse.Namespace) -> None:
+    """Does what the parsed arguments ask for; see `build_parser`.
+
+    Raises:
+        ValueError, OSError: The data, the model or an augmentation cannot be used.
+    """
+    if given.columns < 2:
+        raise ValueError(f"`--columns` must be >= 2. Received: {given.columns}")
+    model = None if given.maps is None else open_saved(given.maps).model
+    side = given.image_size if model is None else image_size(model, given.image_size)[0]
+    data = ImageData.from_source(
+        given.data, image_size=side, seed=given.seed, data_dir=given.data_dir, progress=False
+    ).train
+    images, labels = some_images(data, given.columns)
+    heatmaps = None if model is None else Explainer(model, given.method).heatmaps(images)
+    rows = {"as they are": (images, labels)}
+    for text in augmentations() if given.aug is None else given.aug:
+        name = text.partition(":")[0]
+        if given.aug is None and name in NOT_SHOWN:
+            print(f"left out {name}: {NOT_SHOWN[name]}")
+            continue
+        layer = parse(text)
+        if given.aug is None:
+            # So that every image of the row shows what it does.
+            layer.probability = 1.0
+        if layer.needs_maps and heatmaps is None:
+            print(f"left out {name}: it needs heatmaps; give a trained model as --maps")
+            continue
+        tell_of_data([layer], data)
+        rows[text.replace("_", " ")] = changed(layer, images, labels, heatmaps, given.seed)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    sheet(rows, data.classes).savefig(given.out)
+    print(f"{len(rows) - 1} augmentations of {len(images)} images: {given.out}")
+
+
+def changed(
+    layer: BatchLayer,
+    images: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    heatmaps: NDArray[np.float32] | None,
+    seed: int,
+    epoch: int = 1_000_000,
+) -> Row:
+    """What the augmentation makes of images and labels, keyed by the seed.
+
+    Args:
+        layer: The augmentation.
+        images: [n, P, P, 3] float32 in [0, 255].
+        labels: [n, K] float32.
+        heatmaps: [n, h, w] float32 in [0, 1] of the images, for a layer that needs them.
+        seed: Another seed gives other draws.
+        epoch: For a layer that goes by it. As it is, late enough for a curriculum of any usual
+            length to have come to its end.
+    """
+    needed: dict[str, object] = {"heatmaps": heatmaps} if layer.needs_maps else {}
+    if layer.needs_epoch:
+        needed["epoch"] = epoch
+    made, shares = layer(
+        tf.constant(images), tf.constant(labels), tf.constant([seed, 1], tf.int64), **needed
+    )
+    return made.numpy(), shares.numpy()
+
+
+def some_images(data: TrainSubset, count: int) -> Row:
+    """The first images of the split, of one class after the other; fewer where it has fewer."""
+    order = np.argsort(data.labels, kind="stable")
+    starts = np.searchsorted(data.labels[order], data.labels[order])
+    # The first of each class, then the second of each class, and so on.
+    by_turn = order[np.argsort(np.arange(len(order)) - starts, kind="stable")]
+    chosen = by_turn[:count].astype(np.int64)
+    batches = list(data.originals(len(chosen), chosen))
+    images = np.concatenate([images.numpy() for _, images, _ in batches])
+    classes = np.concatenate([labels.numpy() for _, _, labels in batches])
+    return images, np.eye(len(data.classes), dtype=np.float32)[classes]
+
+
+def sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
+    """The sheet: a row of images for each name, their labels under them.
+
+    Args:
+        rows: Names and their images, all rows with as many.
+        classes: Names of the classes.
+    """
+    names = list(rows)
+    columns = len(rows[names[0]][0])
+    blocks = 1 if len(names) < LONG else 2
+    per_block = -(-len(names) // blocks)
+    figure = Figure(
+        figsize=(blocks * (1.25 * columns + 0.5), 1.55 * per_block), dpi=100, layout="constrained"
+    )
+    parts = figure.subfigures(1, blocks, squeeze=False, wspace=0.03)[0]
+    for block, part in enumerate(parts):
+        axes = part.subplots(per_block, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.axis("off")
+        for line, name in enumerate(names[block * per_block : (block + 1) * per_block]):
+            axes[line, 0].text(
+                -0.08,
+                0.5,
+                _in_lines(name),
+                rotation=90,
+                va="center",
+                ha="right",
+                fontsize=8,
+                transform=axes[line, 0].transAxes,
+            )
+            for axis, image, shares in zip(axes[line], *rows[name], strict=True):
+                axis.imshow(np.clip(np.rint(image), 0, 255).astype(np.uint8))
+                axis.text(
+                    0.5,
+                    -0.04,
+                    label_text(shares, classes),
+                    va="top",
+                    ha="center",
+                    fontsize=7,
+                    transform=axis.transAxes,
+                )
+    return figure
+
+
+def _in_lines(name: str, length: int = 16) -> str:
+    """The name in lines of about the height of an image."""
+    lines = [""]
+    for word in name.replace(":", ": ").replace(",", ", ").split():
+        if lines[-1] and len(lines[-1]) + len(word) >= length:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def label_text(shares: NDArray[np.float32], classes: Sequence[str], most: int = 3) -> str:
+    """The classes of a label and their shares, the largest first, those of 2 % and more.
+
+    Args:
+        shares: [K] float32.
+        classes: Names of the classes.
+        most: How many are named; the rest is "others".
+    """
+    order = np.argsort(-shares, kind="stable")
+    named = [place for place in order if shares[place] >= 0.02][:most]
+    if shares[order[0]] > 0.995:
+        return _short(classes[order[0]])
+    lines = [f"{_short(classes[place])} {shares[place]:.0%}" for place in named]
+    rest = shares.sum() - sum(shares[place] for place in named)
+    return "\n".join([*lines, f"others {rest:.0%}"] if rest >= 0.01 else lines)
+
+
+def _short(name: str, length: int = 16) -> str:
+    name = name.replace("_", " ")
+    name = name if len(name) <= length else name[: length - 1] + "…"
+    return name.replace("$", r"\$")

@@ -1,0 +1,247 @@
+"""Where the heatmaps of augmentations come from: the network in training, or a frozen teacher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from proxy_keras.attribution import Explainer
+from proxy_keras.distribution import Team
+from proxy_keras.map_source import refresh_every
+from proxy_keras.pipeline import TrainSubset
+from proxy_keras.saved_model import open_saved
+from proxy_keras.store import quantise
+
+METHOD = "grad_cam"
+
+
+def heatmaps_of(
+    data: TrainSubset,
+    explainer: Explainer,
+    *,
+    batch_size: int = 64,
+    verbose: int = 0,
+    team: Team | None = None,
+) -> NDArray[np.uint8]:
+    """Heatmaps of all training images as they are: [n, h, w], 255 stands for 1.0.
+
+    Args:
+        data: The training split.
+        explainer: Explains them.
+        batch_size: Images at a time, >= 1.
+        verbose: 1: a progress bar.
+        team: The processes that share the work; None: this one does it all.
+    """
+    team = Team() if team is None else team
+    share = team.share(len(data), batch_size)
+    heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
+    for positions, images, labels in tqdm(
+        data.originals(batch_size, share).as_numpy_iterator(),
+        total=-(-len(share) // batch_size),
+        desc="heatmaps for augmentation",
+        leave=False,
+        disable=not verbose,
+    ):
+        heatmaps[positions] = quantise(explainer.heatmaps(images, labels))
+    return team.completed(heatmaps, share, np.arange(len(data)))
+
+
+class RefreshMaps(keras.callbacks.Callback):
+    """Gives augmentations heatmaps of the network that is trained, refreshed as it trains.
+
+    At the end of every n-th epoch but the last all training images are explained as they are, and
+    from the next epoch on `data.batches` hands the maps to the augmentation. Before the first
+    refresh the maps are blank: what an augmentation does then its documentation says, mostly what
+    it would do by chance.
+
+    ```python
+    maps = proxy_keras.map_refresh.RefreshMaps(data.train, every=3)
+    batches = data.train.batches(64, one_hot=True, augment=augment.get("saliencymix"))
+    model.fit(batches, epochs=20, callbacks=[maps])
+    ```
+
+    Args:
+        data: The training split whose `batches` are given to `fit`.
+        every: n, >= 1.
+        method: A name of `attribution.names()`.
+        explain: Which class: "true", or "predicted".
+        target_layer: See `Explainer`.
+        method_options: Options of the method, by name.
+        batch_size: Images per batch, >= 1.
+        verbose: 1: a progress bar.
+        team: The processes that share the work; None: this one does it all.
+
+    Raises:
+        ValueError: `every` or `batch_size` is below 1 (now), or the model cannot be explained
+            (when training begins).
+    """
+
+    def __init__(
+        self,
+        data: TrainSubset,
+        every: int = 3,
+        *,
+        method: str = METHOD,
+        explain: str = "true",
+        target_layer: str | None = None,
+        method_options: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        verbose: int = 0,
+        team: Team | None = None,
+    ) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"`every` must be >= 1 epochs. Received: {every}")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
+        self._data = data
+        self._every = every
+        self._method = method
+        self._options = dict(method_options or {})
+        self._explain = explain
+        self._target_layer = target_layer
+        self._how: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "team": team}
+        self._explained: keras.Model | None = None
+        self._explainer: Explainer | None = None
+
+    def get_state(self) -> dict[str, NDArray[np.generic]]:
+        """The maps as an array: for a checkpoint between epochs."""
+        return self._data.maps.get_state()
+
+    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Restores what `get_state` gave."""
+        self._data.maps.set_state(arrays)
+
+    def prepare(self, model: keras.Model) -> None:
+        """Checks that the model can be explained; `fit` does this when it begins.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        if self._explained is model:
+            return
+        self._explainer = Explainer(
+            model,
+            self._method,
+            explain=self._explain,
+            target_layer=self._target_layer,
+            **self._options,
+        )
+        self._explainer.prepare()
+        self._explained = model
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model that `fit` trains."""
+        super().set_model(model)
+        self.prepare(model)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts a new training with blank maps."""
+        if epoch == 0:
+            self._data.maps.clear()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Refreshes the maps where it is due."""
+        if (epoch + 1) % self._every == 0 and epoch + 1 < self.params["epochs"]:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Explains all training images now.
+
+        Raises:
+            RuntimeError: There is no model yet.
+        """
+        if self._explainer is None:
+            raise RuntimeError("Maps are refreshed inside `fit`, or after `prepare(model)`.")
+        self._explainer.refresh()
+        self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
+
+
+class FrozenTeacher(keras.callbacks.Callback):
+    """Gives augmentations heatmaps of another, trained network, made once before training.
+
+    The class that the teacher predicts is explained, so it need not know the classes of the data.
+    It runs in float32, and gets the images in [0, 255] as networks here do.
+
+    Args:
+        data: The training split whose `batches` are given to `fit`.
+        path: A run folder or a `.keras` file.
+        method: A name of `attribution.names()`.
+        batch_size: Images per batch, >= 1.
+        verbose: 1: a progress bar.
+        team: The processes that share the work; None: this one does it all.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no model for images of this size, or cannot be explained.
+    """
+
+    def __init__(
+        self,
+        data: TrainSubset,
+        path: str | os.PathLike[str],
+        *,
+        method: str = METHOD,
+        batch_size: int = 64,
+        verbose: int = 0,
+        team: Team | None = None,
+    ) -> None:
+        super().__init__()
+        teacher = open_saved(path).model
+        size = teacher.input_shape[1:3]
+        if any(side not in (None, data.image_size) for side in size):
+            raise ValueError(
+                f"The teacher {path} takes images of {size[0]} x {size[1]} pixels. Set "
+                f"--image-size, or give another. Received: images of {data.image_size} pixels"
+            )
+        self._data = data
+        self._explainer = Explainer(teacher, method, explain="predicted")
+        self._explainer.prepare()
+        # A model for images of any size has none, which it says.
+        _ = self._explainer.map_shape
+        self._how: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "team": team}
+        self._is_done = False
+
+    def get_state(self) -> dict[str, NDArray[np.generic]]:
+        """The maps as an array: for a checkpoint between epochs."""
+        return self._data.maps.get_state()
+
+    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Restores what `get_state` gave, so that the teacher is not asked again."""
+        self._data.maps.set_state(arrays)
+        self._is_done = True
+
+    def prepare(self, model: keras.Model) -> None:
+        """Nothing: the model that is trained is not explained."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Makes the maps, the first time."""
+        if not self._is_done:
+            self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
+            self._is_done = True
+
+
+def map_callback(
+    source: str, data: TrainSubset, *, batch_size: int, verbose: int = 0, team: Team | None = None
+) -> RefreshMaps | FrozenTeacher:
+    """What provides the maps that `source` names.
+
+    Args:
+        source: "self:N", or the path of a run folder or `.keras` file.
+        data, batch_size, verbose, team: See `RefreshMaps`.
+
+    Raises:
+        ValueError, OSError: See `RefreshMaps` and `FrozenTeacher`.
+    """
+    every = refresh_every(source)
+    if every is None:
+        path = Path(source)
+        return FrozenTeacher(data, path, batch_size=batch_size, verbose=verbose, team=team)
+    return RefreshMaps(data, every, batch_size=batch_size, verbose=verbose, team=team)

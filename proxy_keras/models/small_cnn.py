@@ -1,0 +1,38 @@
+"""A small plain network for small images, for studies that train it many times."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from proxy_keras.models.flat import preprocessing
+
+_FILTERS = (32, 64, 128)
+
+
+def features(image_size: int) -> keras.Model:
+    """Returns three convolutions with normalisation, pooled in between: 0.09 million parameters.
+
+    At 32 px it takes 10 million multiplications an image, a quarter of ResNet-20's.
+
+    Args:
+        image_size: Side P of the images.
+    Returns:
+        [B, P, P, 3] in [0, 255] to [B, P/4, P/4, 128].
+    """
+    images = keras.Input((image_size, image_size, 3), name="images")
+    x = preprocessing()(images)
+    for number, filters in enumerate(_FILTERS, start=1):
+        if number > 1:
+            x = layers.MaxPooling2D(2, name=f"block{number}_pooling")(x)
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"block{number}_conv",
+        )(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"block{number}_bn")(x)
+        x = layers.ReLU(name=f"block{number}_relu")(x)
+    return keras.Model(images, x)

@@ -1,0 +1,18 @@
+"""What a run folder says of its run; read without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run folder holds the settings of a run."""
+    return (folder / "config.json").exists()
+
+
+def finished_metrics(folder: Path) -> dict[str, Any] | None:
+    """The content of `metrics.json`; None where the run is not trained and evaluated to its end."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

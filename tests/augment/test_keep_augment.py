@@ -1,0 +1,70 @@
+"""KeepAugment: cuts avoid the hot region, pastes restore it."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from proxy_keras import augment
+from proxy_keras.augment.draws import partners
+from tests.augment.map_batches import coloured, levels, planted, seed, shares_shown, shown_class
+
+
+def test_a_cut_spares_the_hot_region():
+    images = tf.fill([8, 16, 16, 3], 100.0)
+    labels = tf.one_hot(range(8), 8)
+    hot = planted(8, 16, [(y, x) for y in range(4, 10) for x in range(4, 10)])
+    for number in range(4):
+        layer = augment.get("keep_augment", length=0.375, quantile=0.3)
+        made, kept = layer(images, labels, seed(number), hot)
+        is_cut = made.numpy()[..., 0] == 0.0
+        np.testing.assert_array_equal(is_cut.sum(axis=(1, 2)), 36)
+        np.testing.assert_array_equal(kept, labels)
+        importance = (is_cut & (hot.numpy() > 0)).sum(axis=(1, 2))
+        # All 11 x 11 places of the box, by the heat that they would cut.
+        every = [
+            float(tf.reduce_sum(hot[0, y : y + 6, x : x + 6])) for y in range(11) for x in range(11)
+        ]
+        assert importance.max() <= np.sort(every)[int(0.3 * 120)]
+
+
+def test_a_cut_may_be_filled_by_another_image_and_then_counts_by_area():
+    images, labels = levels(n=5, side=16)
+    hot = planted(5, 16, [(y, x) for y in range(16) for x in range(8)])
+    layer = augment.get("keep_augment", inner="cutmix", length=0.25, quantile=0.0)
+    made, mixed = layer(images, labels, seed(), hot)
+    shown = shown_class(made)
+    assert (shown[:, :, :8] == np.arange(5)[:, None, None]).all()
+    np.testing.assert_allclose(shares_shown(made), mixed, atol=1e-6)
+    assert (shares_shown(made).max(axis=1) < 1).any()
+
+
+def test_the_hot_region_is_pasted_back_over_what_another_augmentation_made():
+    images, labels = coloured(n=4, side=16, classes=4)
+    hot = planted(4, 16, [(y, x) for y in range(2, 10) for x in range(6, 14)])
+    layer = augment.get("keep_augment", inner="mixup:alpha=1.0", length=0.5, quantile=1.0)
+    made, mixed = layer(images, labels, seed(), hot)
+    inner = augment.get("mixup", alpha=1.0)(images, labels, tf.random.fold_in(seed(), 1))
+    np.testing.assert_array_equal(made[:, 2:10, 6:14], images[:, 2:10, 6:14])
+    np.testing.assert_allclose(made[:, 10:], inner[0][:, 10:], atol=1e-4)
+    np.testing.assert_allclose(mixed, 0.75 * inner[1] + 0.25 * labels, atol=1e-6)
+
+
+def test_all_kept_and_nothing_cut_change_nothing():
+    images, labels = coloured(n=4)
+    for options in ({"inner": "mixup", "length": 1.0}, {"length": 0.0}):
+        made, mixed = augment.get("keep_augment", **options)(
+            images, labels, seed(), tf.zeros([4, 2, 2])
+        )
+        np.testing.assert_array_equal(made, images)
+        np.testing.assert_allclose(mixed, labels, atol=1e-6)
+
+
+def test_it_wraps_a_layer_that_needs_maps_itself():
+    images, labels = levels(n=5, side=14)
+    inner = augment.get("attentive_cutmix", cells=2)
+    layer = augment.get("keep_augment", inner=inner, length=0.0)
+    maps = planted(5, 7, [(0, 0), (6, 6)])
+    made, _ = layer(images, labels, seed(), maps)
+    partner = partners(5, tf.random.fold_in(tf.random.fold_in(seed(), 1), 0)).numpy()
+    np.testing.assert_array_equal(shown_class(made)[:, 0, 0], partner)

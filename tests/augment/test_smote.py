@@ -1,0 +1,65 @@
+"""SMOTE: images between neighbours of a class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from imblearn.over_sampling import SMOTE
+
+from proxy_keras.augment.smote import smote
+
+DRAW = np.random.default_rng(0)
+IMAGES = DRAW.uniform(0, 255, (12, 3, 4, 3)).astype(np.float32)
+LABELS = np.array([0] * 8 + [1] * 4)
+
+
+def test_on_pixels_it_is_smote():
+    made, labels = smote(IMAGES, LABELS, neighbours=3, seed=5)
+    expected, classes = SMOTE(k_neighbors=3, random_state=5).fit_resample(
+        IMAGES.reshape(12, -1).astype(np.float64), LABELS
+    )
+    np.testing.assert_allclose(made.reshape(16, -1), expected, rtol=1e-5)
+    np.testing.assert_array_equal(labels, classes)
+    np.testing.assert_array_equal(np.bincount(labels), [8, 8])
+
+
+def test_near_in_feature_space_the_pixels_of_the_same_two_are_mixed():
+    features = np.zeros([12, 1])
+    # Pairs 8 and 9, 10 and 11 are near each other, far from the other pair.
+    features[8:, 0] = [0.0, 0.1, 50.0, 50.1]
+    made, _ = smote(IMAGES, LABELS, features=features, neighbours=1, seed=1)
+    for new in made[12:]:
+        weights = []
+        for a, b in ((8, 9), (10, 11)):
+            way = IMAGES[b] - IMAGES[a]
+            weight = np.sum((new - IMAGES[a]) * way) / np.sum(way * way)
+            if np.allclose(new, IMAGES[a] + weight * way, atol=1e-2):
+                weights.append(weight)
+        assert len(weights) == 1 and 0.0 <= weights[0] <= 1.0
+
+
+def test_the_same_seed_gives_the_same_images_and_whole_numbers_stay_whole():
+    bytes_ = IMAGES.astype(np.uint8)
+    one, other, third = (smote(bytes_, LABELS, seed=s)[0] for s in (1, 1, 2))
+    assert one.dtype == np.uint8
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, third)
+    np.testing.assert_array_equal(one[:12], bytes_)
+
+
+def test_even_classes_stay_as_they_are():
+    made, labels = smote(IMAGES[:8], np.arange(8) % 2)
+    assert len(made) == len(labels) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": LABELS[:5]}, "as many labels"),
+        ({"neighbours": 0}, "`neighbours` must be >= 1"),
+        ({"labels": np.array([0] * 11 + [3])}, "Class 3 has one image only"),
+    ],
+)
+def test_what_cannot_be_filled_up_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        smote(**{"images": IMAGES, "labels": LABELS, **arguments})

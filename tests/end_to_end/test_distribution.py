@@ -1,0 +1,112 @@
+"""Two workers on this machine, killed and resumed, against two devices in one process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.end_to_end.conftest import environment
+
+WORKER = Path(__file__).resolve().parents[1] / "distribution" / "worker.py"
+EPOCHS = 2
+# 97 images in batches of 32: the last batch of an epoch has one image, for two replicas.
+OPTIONS = [
+    *("--limit", "97", "--model", "small_cnn", "--epochs", str(EPOCHS), "--schedule", "p,1"),
+    *("--batch-size", "32", "--select", "all", "--subset", "0.5", "--show", "0.5"),
+    *("--threshold", "0.4", "--weight", "1", "--precision", "float32", "--seed", "5"),
+    *("--quiet", "--resume"),
+]
+STEPS = 4
+
+
+def _free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _start(words, *, kill_at=0, worker=None, ports=()):
+    variables = environment()
+    if worker is not None:
+        task = {"type": "worker", "index": worker}
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        variables["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), str(kill_at), *map(str, words)],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _told(process):
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    (line,) = [line for line in out.splitlines() if line.startswith("told ")]
+    return json.loads(line.removeprefix("told "))
+
+
+def _workers(words, kill_at=(0, 0)):
+    ports = _free_ports(2)
+    return [
+        _start(words, worker=number, ports=ports, kill_at=step)
+        for number, step in enumerate(kill_at)
+    ]
+
+
+def _state(out):
+    """Everything that must be identical: arrays by name, and values by name."""
+    last = out / "checkpoints" / f"epoch_{EPOCHS:04d}"
+    arrays = {}
+    for name in ("weights", "optimizer", "proxies"):
+        with np.load(last / f"{name}.npz") as file:
+            arrays.update({f"{name}/{key}": file[key] for key in file.files})
+    metrics = json.loads((out / "metrics.json").read_text())
+    del metrics["seconds"], metrics["cpu_seconds"]
+    for step in metrics["proxy_steps"]:
+        del step["seconds"]
+    return arrays, metrics, (out / "history.csv").read_text()
+
+
+@pytest.mark.slow
+def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
+    words = [*OPTIONS, "--data", f"npz:{squares}", "--out"]
+    mirrored, apart = tmp_path / "mirrored", tmp_path / "apart"
+    one = _start([*words, mirrored, "--strategy", "mirrored", "--replicas", "2"])
+
+    # A machine is lost in the second epoch: the other one says so, and all start again.
+    words = [*words, apart, "--strategy", "multi_worker"]
+    chief, lost = _workers(words, kill_at=(0, STEPS + 2))
+    _, errors = chief.communicate(timeout=300)
+    lost.communicate()
+    assert (chief.returncode, lost.returncode) == (1, -signal.SIGKILL), errors
+    assert "another worker is gone" in errors and "--resume" in errors
+    before = os.listdir(apart / "checkpoints")
+    assert before == ["epoch_0001"]
+
+    told = [_told(worker) for worker in _workers(words)]
+
+    assert told[0] == told[1] == _told(one)
+    arrays, metrics, history = _state(mirrored)
+    arrays_2, metrics_2, history_2 = _state(apart)
+    assert arrays.keys() == arrays_2.keys() and len(arrays["proxies/positions"]) > 10
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, arrays_2[name], err_msg=name)
+    assert metrics == metrics_2 and history == history_2
+    rows = pd.read_csv(apart / "history.csv")
+    assert rows["epoch"].tolist() == [1, 2]
+    # What was validated on both devices is what the saved model answers on one.
+    assert metrics["val"]["loss"] == pytest.approx(rows["val_loss"].iloc[-1], rel=1e-5)
+    assert metrics["val"]["accuracy"] == pytest.approx(rows["val_accuracy"].iloc[-1])

@@ -1,0 +1,115 @@
+"""ClassCounts: scikit-learn's counts, whatever labels look like, and nothing else is changed."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import confusion_matrix
+
+from proxy_keras.class_counts import ClassCounts
+
+CLASSES = ["a", "b", "c"]
+DRAW = np.random.default_rng(0)
+IMAGES = DRAW.uniform(0, 255, (26, 4, 4, 3)).astype(np.float32)
+LABELS = DRAW.integers(0, 3, 26)
+
+
+def build(one_hot=False):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, dtype="float32"),
+        ]
+    )
+    kind = "Categorical" if one_hot else "SparseCategorical"
+    loss = getattr(keras.losses, f"{kind}Crossentropy")(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss, metrics=["accuracy"])
+    return model
+
+
+def batches(labels=LABELS, size=8):
+    return tf.data.Dataset.from_tensor_slices((IMAGES, labels)).batch(size)
+
+
+def fit(model, labels=LABELS, callbacks=(), epochs=1, **options):
+    data = batches(labels)
+    options |= {"validation_data": data, "shuffle": False, "verbose": 0}
+    return model.fit(data, epochs=epochs, callbacks=list(callbacks), **options)
+
+
+def counted(model):
+    """[K] images of each class, and [K] right answers, by scikit-learn."""
+    answers = model.predict(IMAGES, verbose=0).argmax(axis=1)
+    confusion = confusion_matrix(LABELS, answers, labels=range(3))
+    return confusion.sum(axis=1).tolist(), confusion.diagonal().tolist()
+
+
+@pytest.mark.parametrize("form", ["ids", "column", "one_hot"])
+def test_the_counts_are_scikit_learns(form):
+    labels = {"ids": LABELS, "column": LABELS[:, None], "one_hot": np.eye(3)[LABELS]}[form]
+    counts, model = ClassCounts(CLASSES), build(form == "one_hot")
+    fit(model, labels, [counts])
+    images, right = counted(model)
+    assert counts.rows == [
+        {"epoch": 1, "class": name, "images": images[place], "right": right[place]}
+        for place, name in enumerate(CLASSES)
+    ]
+    assert 0 < sum(right) < 26
+
+
+def test_every_epoch_has_its_own_counts():
+    counts, model = ClassCounts(CLASSES), build()
+    history = fit(model, callbacks=[counts], epochs=3).history
+    state = counts.get_state()
+    assert [of["epoch"] for of in state] == [1, 2, 3]
+    assert {sum(of["images"]) for of in state} == {26}
+    accuracies = [sum(of["right"]) / 26 for of in state]
+    np.testing.assert_allclose(accuracies, history["val_accuracy"], rtol=1e-6)
+
+
+def test_the_training_is_the_same_with_it_and_the_model_gets_its_step_back():
+    plain, watched = build(), build()
+    before = fit(plain, epochs=2).history
+    after = fit(watched, callbacks=[ClassCounts(CLASSES)], epochs=2).history
+    assert before == after
+    for one, other in zip(plain.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not {"test_step", "compute_metrics"} & set(vars(watched))
+    assert [metric.name for metric in watched.metrics] == [m.name for m in plain.metrics]
+    assert watched.evaluate(batches(), verbose=0) == plain.evaluate(batches(), verbose=0)
+
+
+def test_an_epoch_without_validation_has_no_counts():
+    counts, model = ClassCounts(CLASSES), build()
+    fit(model, callbacks=[counts], epochs=4, validation_freq=2)
+    assert [of["epoch"] for of in counts.get_state()] == [2, 4]
+
+
+def test_it_goes_on_after_what_was_saved():
+    whole, model = ClassCounts(CLASSES), build()
+    fit(model, callbacks=[whole], epochs=2)
+    first, second, model = ClassCounts(CLASSES), ClassCounts(CLASSES), build()
+    fit(model, callbacks=[first])
+    second.set_state(first.get_state())
+    fit(model, callbacks=[second], epochs=2, initial_epoch=1)
+    assert second.get_state() == whole.get_state()
+
+
+def test_half_precision_counts_whole_images():
+    keras.config.set_dtype_policy("mixed_float16")
+    counts, model = ClassCounts(CLASSES), build()
+    fit(model, callbacks=[counts])
+    assert (counts.get_state()[0]["images"], counts.get_state()[0]["right"]) == counted(model)
+
+
+@pytest.mark.slow
+def test_all_replicas_count(mirrored):
+    with mirrored.scope():
+        counts, model = ClassCounts(CLASSES), build()
+    fit(model, callbacks=[counts])
+    assert (counts.get_state()[0]["images"], counts.get_state()[0]["right"]) == counted(model)
