@@ -1,0 +1,47 @@
+"""A real study: killed, gone on with, and its controls as they should be."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from tests.end_to_end.conftest import environment
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_and_its_control_equals_plain_training(squares, tmp_path):
+    out = tmp_path / "study"
+    words = [
+        *(sys.executable, "-m", "tuner.study", "--data", f"npz:{squares}", "--out", str(out)),
+        *("--model", "small_cnn", "--epochs", "5", "--batch-size", "48", "--seeds", "1"),
+        *("--arms", "proxy,proxies_off", "--no-controls", "--workers", "2", "--quiet"),
+        *("--schedule", "1,p,3", "--select", "all", "--subset", "1", "--threshold", "0.3"),
+        *("--weight", "1", "--method", "layer_score_cam"),
+    ]
+    first = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE)
+    checkpoints = out / "runs" / "none" / "seed-0" / "checkpoints"
+    timing = checkpoints.with_name("timing.csv")
+    until = time.monotonic() + 240
+    while not list(checkpoints.glob("epoch_000?")) and time.monotonic() < until:
+        assert first.poll() is None
+        time.sleep(0.05)
+    seconds = pd.read_csv(timing).loc[0, "seconds"]
+    first.kill()
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL and not (out / "results.csv").exists()
+
+    again = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=280)
+    assert again.returncode == 0, again.stderr
+    rows = pd.read_csv(out / "results.csv", keep_default_na=False).set_index("arm")
+    assert set(rows.index) == {"none", "proxy", "proxies_off"}
+    for name in ("test_accuracy", "val_accuracy", "test_loss"):
+        assert rows.loc["none", name] == rows.loc["proxies_off", name]
+    assert rows.loc["none", "test_loss"] != rows.loc["proxy", "test_loss"]
+    assert rows["proxies_made"].to_dict() == {"none": 0, "proxy": 204, "proxies_off": 204}
+    assert rows["initial_weights_sha256"].nunique() == 1
+    assert "no comparison has two seeds" in again.stdout
+    # The first epoch is not the one of a new training: it took the very time that it took then.
+    assert pd.read_csv(timing).loc[0, "seconds"] == seconds

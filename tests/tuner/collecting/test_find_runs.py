@@ -1,0 +1,108 @@
+"""Every run is found once, whatever lies within it or beside it."""
+
+import os
+
+import pytest
+
+from tests.tuner.fake_runs import write_run
+from tuner.collecting.find_runs import find_runs
+
+
+def _touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def _names(*folders):
+    return [run.name for run in find_runs(folders).runs]
+
+
+def test_a_run_folder_is_one_run_with_all_that_lies_in_it(tmp_path):
+    write_run(tmp_path / "study" / "a")
+    write_run(tmp_path / "study" / "a" / "inner")
+    _touch(tmp_path / "study" / "a" / "tensorboard" / "train" / "events.out.tfevents.1")
+    assert _names(tmp_path) == ["study/a"]
+
+
+def test_a_folder_with_one_of_the_two_files_is_no_run(tmp_path):
+    _touch(tmp_path / "a" / "config.json")
+    _touch(tmp_path / "b" / "run.json")
+    assert _names(tmp_path) == []
+
+
+def test_splits_of_event_files_are_one_run(tmp_path):
+    files = [
+        _touch(tmp_path / "a" / "train" / "events.out.tfevents.1"),
+        _touch(tmp_path / "a" / "validation" / "events.out.tfevents.2"),
+        _touch(tmp_path / "a" / "events.out.tfevents.3"),
+    ]
+    _touch(tmp_path / "b" / "events.out.tfevents.4")
+    a, b = find_runs([tmp_path]).runs
+    assert (a.name, b.name) == ("a", "b")
+    assert set(a.event_files) == set(files)
+
+
+def test_what_lies_beside_both_splits_belongs_to_their_run(tmp_path):
+    for inner in ("train", "Validation", "proxies", "plugins/profile"):
+        _touch(tmp_path / "logs" / "a" / inner / "events.out.tfevents.1")
+    for inner in ("test", "b", "c/train", "c/val"):
+        _touch(tmp_path / "logs" / inner / "events.out.tfevents.1")
+    runs = find_runs([tmp_path]).runs
+    assert {run.name: len(run.event_files) for run in runs} == {
+        "logs": 1,
+        "logs/a": 4,
+        "logs/b": 1,
+        "logs/c": 2,
+    }
+
+
+def test_the_folder_given_may_be_the_run(tmp_path):
+    run = write_run(tmp_path / "a")
+    _touch(tmp_path / "logs" / "train" / "events.out.tfevents.1")
+    assert _names(run) == ["a"]
+    assert _names(tmp_path / "logs") == ["logs"]
+    assert _names(tmp_path / "logs" / "train") == ["train"]
+
+
+def test_a_folder_within_a_run_stands_for_the_run(tmp_path):
+    run = write_run(tmp_path / "a")
+    _touch(run / "tensorboard" / "train" / "events.out.tfevents.1")
+    (found,) = find_runs([run / "tensorboard"]).runs
+    assert (found.name, found.folder, found.event_files) == ("a", run, ())
+
+
+def test_several_folders_keep_their_names_and_each_run_counts_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x/1", "y/1"):
+        write_run(tmp_path / name)
+    x, y = (path.relative_to(tmp_path) for path in (tmp_path / "x", tmp_path / "y"))
+    assert _names(x, y, x / "1") == ["x/1", "y/1"]
+    assert _names(x / "1", y / "1") == ["x/1", "y/1"]
+
+
+def test_hidden_folders_are_left_out(tmp_path):
+    write_run(tmp_path / ".old" / "a")
+    assert _names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    write_run(tmp_path / "a")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    listing = os.scandir
+
+    def scandir(path):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    search = find_runs([tmp_path])
+    assert [run.name for run in search.runs] == ["a"]
+    assert search.closed == [(str(closed), "Permission denied")]
+
+
+def test_an_absent_folder_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no folder"):
+        find_runs([tmp_path / "nowhere"])

@@ -1,0 +1,101 @@
+"""Which recipe each word of `--arms` stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
+from tuner.comparing.arms import make_arms
+
+BASE = TrainConfig(DataConfig("digits"), ProxyConfig(threshold=0.3), epochs=4, lr=0.002)
+
+
+def configs(*words: str, controls: bool = False) -> dict[str, TrainConfig]:
+    return {arm.name: arm.config for arm in make_arms(words, BASE, controls=controls)}
+
+
+def test_none_is_plain_training_and_always_there():
+    for words in (("none",), ("proxy",)):
+        assert configs(*words)["none"] == dataclasses.replace(BASE, proxy=None)
+
+
+def test_proxy_is_the_studys_own_and_controls_differ_in_nothing_else():
+    made = configs("proxy", controls=True)
+    assert list(made) == ["none", "proxy", "random_mask", "erasing", "proxies_off"]
+    assert made["proxy"] == BASE
+    for control in ("random_mask", "erasing", "proxies_off"):
+        settings = dataclasses.replace(BASE.proxy, control=control)
+        assert made[control] == dataclasses.replace(BASE, proxy=settings)
+
+
+def test_a_preset_replaces_the_studys_settings_and_brings_its_own_controls():
+    made = configs("proxy:shortcut", "proxy", "erasing:shortcut", controls=True)
+    assert list(made) == [
+        *("none", "proxy:shortcut", "proxy", "erasing:shortcut"),
+        *("random_mask:shortcut", "proxies_off:shortcut"),
+        *("random_mask", "erasing", "proxies_off"),
+    ]
+    proxy = made["proxy:shortcut"].proxy
+    assert (proxy.select, proxy.threshold, proxy.show) == ("all", 0.5, 0.5)
+    assert made["random_mask:shortcut"].proxy == dataclasses.replace(proxy, control="random_mask")
+
+
+def test_an_augmentation_is_plain_training_with_it():
+    made = configs("cutmix", "mixup:alpha=0.4")
+    assert made["cutmix"] == dataclasses.replace(BASE, proxy=None, augment=("cutmix",))
+    assert made["mixup:alpha=0.4"].augment == ("mixup:alpha=0.4",)
+
+
+def test_recipes_change_what_they_name(tmp_path):
+    file = tmp_path / "recipes.yaml"
+    file.write_text(
+        "strong: {preset: shortcut, threshold: 0.2, augment: [cutmix]}\n"
+        "slow: {no_proxy: true, lr: 0.0001}\n"
+        "same_but_lr: {no_proxy: false, lr: 0.0001}\n"
+    )
+    made = configs(str(file))
+    assert made["strong"].proxy.threshold == 0.2 and made["strong"].proxy.select == "all"
+    assert made["strong"].augment == ("cutmix",)
+    assert made["slow"] == dataclasses.replace(BASE, proxy=None, lr=0.0001)
+    assert made["same_but_lr"] == dataclasses.replace(BASE, lr=0.0001)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nine"], "There is no arm 'nine'. Arms are none, proxy, random_mask"),
+        (["proxy:best"], "names no preset. Presets are: thesis, shortcut"),
+        (["mixup:beta=1"], "mixup has no option beta"),
+        (["proxy", "proxy"], "two arms 'proxy'"),
+    ],
+)
+def test_words_that_stand_for_nothing_are_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        make_arms(words, BASE, controls=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {epochs: 9}", "'a' .* sets epochs, that all arms of a study share"),
+        ("a: {speed: 9}", "'a' .* sets speed, that is no setting of a recipe"),
+        ("a: {threshold: 2}", "'a' .*: `threshold` must be in"),
+        ("a: {preset: best}", "'a' .*: presets are thesis, shortcut"),
+        ("[a, b]", "must map the name of each arm to its settings"),
+        ("a: {", "is not YAML"),
+        ("a: {lr: 0.002, no_proxy: true}", "'none' and 'a' have the very same settings"),
+        ("a b: {lr: 1.0}\na_b: {lr: 0.9}", "two arms 'a_b'"),
+    ],
+)
+def test_recipes_that_break_a_rule_are_refused(tmp_path, text, message):
+    file = tmp_path / "recipes.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        make_arms(["none", str(file)], BASE, controls=False)
+
+
+def test_a_missing_file_of_recipes_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        make_arms([str(tmp_path / "no.yaml")], BASE, controls=False)

@@ -1,0 +1,114 @@
+"""The command in this process: questions, refusals and reports. Kills are in tests/end_to_end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT
+from tuner import search
+
+# KerasTuner asks for its thread by methods of an earlier Python.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:getName:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a search with stub trainings in `tmp_path / "out"`."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'tuner'}")
+    (tmp_path / "space.yaml").write_text(
+        "parameters: {threshold: {type: choice, values: [0.3, 0.6]}}"
+    )
+
+    def main(*words: object) -> int:
+        arguments = ["--data", "digits", "--epochs", 2, "--schedule", "every:1"]
+        arguments += ["--space", tmp_path / "space.yaml", "--out", tmp_path / "out", *words]
+        return search.main([*map(str, arguments)], module="stub_training")
+
+    return main
+
+
+def test_fresh_asks_first(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("--algorithm", "grid") == 0
+    out = capsys.readouterr().out
+    assert "[2 of" not in out and "[2] trial 0001: val_accuracy 0.8500 after 2 epochs" in out
+    assert "trial  val_accuracy  epochs  threshold\n0001   0.8500        2       0.6\n0000" in out
+    assert f"next: python -m proxy_keras.train --config {tmp_path / 'out' / 'best.json'}" in out
+
+    answers = ["", "y"]
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: answers.pop(0))
+    assert run("--algorithm", "grid", "--fresh") == 2
+    assert "Nothing was changed." in capsys.readouterr().err
+    assert not (tmp_path / "out" / "earlier-1").exists()
+    assert run("--algorithm", "random", "--trials", 1, "--fresh", "--quiet") == 0
+    assert (tmp_path / "out" / "earlier-1" / "results.csv").exists()
+    assert capsys.readouterr().out.startswith("trial  val_accuracy")
+
+
+def test_a_finished_search_says_so_again(run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--algorithm", "grid", "--quiet") == 0
+    first = capsys.readouterr().out
+    assert run("--algorithm", "grid", "--quiet") == 0
+    assert capsys.readouterr().out == first
+
+
+def test_damaged_files_cost_nothing(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--algorithm", "random", "--trials", 1, "--quiet")
+    capsys.readouterr()
+    out = tmp_path / "out"
+    damaged = [out / "search.json", *out.glob("oracle/oracle*.json"), *out.glob("oracle/*/*.json")]
+    for path in damaged[:-1]:
+        path.write_text(path.read_text()[:20])
+    assert run("--algorithm", "random", "--trials", 2, "--quiet") == 0
+    captured = capsys.readouterr()
+    assert [str(path) in captured.err for path in damaged] == [True, True, True, False]
+    assert len((out / "results.csv").read_text().splitlines()) == 3
+
+
+def test_a_search_in_which_nothing_works_ends(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--method", "lime", "--replacement", "black", "--quiet")
+    (tmp_path / "space.yaml").write_text(
+        "parameters: {threshold: {type: float, min: 0.1, max: 0.9}}"
+    )
+    assert run("--algorithm", "random", "--trials", 9, *words) == 2
+    error = capsys.readouterr().err
+    assert "5 trials have failed and none was completed" in error
+    assert "this network cannot be explained so" in error
+
+
+def test_a_space_that_does_not_fit_leaves_no_folder(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--algorithm", "grid", "--schedule", "every:5") == 2
+    assert "'every:5' makes no proxies in 2 epochs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_incomplete_variables_are_refused(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    assert run("--algorithm", "grid") == 2
+    assert "KERASTUNER_ORACLE_PORT" in capsys.readouterr().err
+
+
+def test_no_worker_begins_anew(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "left")
+    assert run("--algorithm", "grid", "--fresh", "--yes") == 2
+    assert "`--fresh` is for the chief alone" in capsys.readouterr().err

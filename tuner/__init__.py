@@ -1,0 +1,1 @@
+"""Search of hyper-parameters, fair studies, and one table of all results."""

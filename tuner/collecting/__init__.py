@@ -1,0 +1,1 @@
+"""What `python -m tuner.aggregate` is made of."""

@@ -1,0 +1,107 @@
+"""One row from the TensorBoard event files of a run that others made."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tuner.collecting.columns import Row
+from tuner.collecting.event_files import read_scalars
+
+_SPLITS = {
+    "train": {"train", "training"},
+    "val": {"val", "valid", "validation", "eval"},
+    "test": {"test"},
+}
+_QUANTITIES = {"accuracy": {"accuracy", "acc"}, "loss": {"loss"}}
+_NOT_PLAIN = {"top", "top5", "k", "best", "max", "min"}
+_PER_STEP = {"batch", "step", "iteration", "iterations"}
+
+_Key = tuple[str, str]
+_Series = Mapping[int, float]
+
+
+def read_events(files: Sequence[Path]) -> Row:
+    """The row of event files; its name is not in it.
+
+    Accuracy and loss of the splits are found by the words in the tag and in the folder's name,
+    those of epochs before those of single steps, plain names before longer ones. Every scalar is
+    there by its own name, too, as `event_FOLDER_TAG`, with its last value.
+
+    Raises:
+        ValueError: A file is damaged.
+        OSError: A file cannot be read.
+    """
+    scalars = read_scalars(files)
+    row: Row = {"status": "events"}
+    for split in _SPLITS:
+        for quantity in _QUANTITIES:
+            chosen = _choose(scalars.series, split, quantity)
+            if chosen is None:
+                continue
+            values = _in_order(scalars.series[chosen])
+            if quantity == "accuracy" and any(value > 1.0 for value in values):
+                # In per cent, as some write it.
+                values = [value / 100.0 for value in values]
+            row[f"{split}_{quantity}"] = values[-1]
+            if (split, quantity) == ("val", "accuracy"):
+                row["best_val_accuracy"] = max(
+                    (v for v in values if not math.isnan(v)), default=None
+                )
+            if "epoch" in _words(chosen[1]):
+                row["epochs_done"] = len(values)
+    if scalars.first is not None and scalars.last is not None:
+        row["seconds"] = scalars.last - scalars.first
+        row["finished_at"] = datetime.fromtimestamp(scalars.last, tz=UTC).isoformat(
+            timespec="seconds"
+        )
+    _add_all(row, scalars.series, folders={file.parent.name for file in files})
+    return row
+
+
+def _choose(series: Mapping[_Key, _Series], split: str, quantity: str) -> _Key | None:
+    """The series that says best how a split fared; None: there is none."""
+    fitting = [
+        key
+        for key in series
+        if _split(key) == split
+        and _words(key[1]) & _QUANTITIES[quantity]
+        and not _words(key[1]) & _NOT_PLAIN
+    ]
+    return min(fitting, key=_rank) if fitting else None
+
+
+def _rank(key: _Key) -> tuple[bool, bool, int, _Key]:
+    words = _words(key[1])
+    return ("epoch" not in words, bool(words & _PER_STEP), len(key[1]), key)
+
+
+def _split(key: _Key) -> str | None:
+    """The split that a tag names, or else its folder."""
+    folder, tag = key
+    for text in (tag, folder):
+        for split, names in _SPLITS.items():
+            if _words(text) & names:
+                return split
+    return None
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+[0-9]*", text.lower()))
+
+
+def _in_order(series: _Series) -> list[float]:
+    return [series[step] for step in sorted(series)]
+
+
+def _add_all(row: Row, series: Mapping[_Key, _Series], folders: set[str]) -> None:
+    for (folder, tag), values in sorted(series.items()):
+        name = f"{folder}_{tag}" if len(folders) > 1 else tag
+        plain = "event_" + re.sub(r"\W+", "_", name).strip("_")
+        same = (f"{plain}_{number}" for number in itertools.count(2))
+        column = next(c for c in itertools.chain([plain], same) if c not in row)
+        row[column] = _in_order(values)[-1]

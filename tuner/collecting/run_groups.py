@@ -1,0 +1,104 @@
+"""Runs by groups: their statistics over seeds, and the best run of each."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from scipy.special import stdtrit
+
+from tuner.collecting.columns import Row, Value, falls, sort_key
+
+STATISTICS: tuple[str, ...] = (
+    "runs",
+    "test_accuracy_mean",
+    "test_accuracy_std",
+    "test_accuracy_ci95_low",
+    "test_accuracy_ci95_high",
+    "test_accuracy_min",
+    "test_accuracy_max",
+    "val_accuracy_mean",
+    "seconds_mean",
+    "seconds_std",
+    "seconds_min",
+    "seconds_max",
+)
+"""The columns that a group has beside those that it is made by."""
+
+
+def finished(rows: Sequence[Row]) -> list[Row]:
+    """The runs that are done, whose results can be compared."""
+    return [row for row in rows if row["status"] != "unfinished"]
+
+
+def group(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[Value, ...], list[Row]]:
+    """The runs by the values of columns, in the order of these values."""
+    groups: dict[tuple[Value, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(column) for column in by), []).append(row)
+    return dict(sorted(groups.items(), key=lambda item: [sort_key(v) for v in item[0]]))
+
+
+def summarise(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
+    """One row per group: the columns of `by`, then `STATISTICS`.
+
+    The interval is Student's t for the mean, 95 %; it and the standard deviation (n - 1) need two
+    runs. Runs that lack a value are left out of its statistics.
+    """
+    summaries: list[Row] = []
+    for key, members in group(rows, by).items():
+        summary: Row = dict.fromkeys(STATISTICS)
+        summary["runs"] = len(members)
+        for column in ("val_accuracy", "test_accuracy", "seconds"):
+            for name, value in _describe(_numbers(members, column)).items():
+                if f"{column}_{name}" in STATISTICS:
+                    summary[f"{column}_{name}"] = value
+        summaries.append({**dict(zip(by, key, strict=True)), **summary})
+    return summaries
+
+
+def best(rows: Sequence[Row], by: Sequence[str], column: str) -> list[Row]:
+    """The best run of each group; of equal ones, the first. Runs without the value are left out.
+
+    Args:
+        rows: The runs.
+        by: The columns that make the groups; none: all runs are one group.
+        column: What is best: the most, or, of a loss or a time, the least.
+
+    Raises:
+        ValueError: `column` is measured on the test split, or is not a number.
+    """
+    if column.startswith("test_"):
+        raise ValueError(
+            f"--by {column}: a run that is chosen on the test split looks better there than it "
+            "is. Choose by the validation split, such as val_accuracy; to see the order, use "
+            f"--sort {column}."
+        )
+    if any(isinstance(row.get(column), str) for row in rows):
+        raise ValueError(f"--by {column}: the column holds text. Name a column of numbers.")
+    choose: Callable[..., Row] = min if falls(column) else max
+    valued = [row for row in rows if row.get(column) is not None]
+    return [choose(g, key=lambda r: sort_key(r.get(column))) for g in group(valued, by).values()]
+
+
+def varying(rows: Sequence[Row], by: Sequence[str], settings: Sequence[str]) -> list[str]:
+    """The settings in which runs of one group differ."""
+    groups = group(rows, by).values()
+    return [s for s in settings if any(len({row.get(s) for row in g}) > 1 for g in groups)]
+
+
+def _numbers(rows: Sequence[Row], column: str) -> list[float]:
+    values = (row.get(column) for row in rows)
+    return [float(value) for value in values if isinstance(value, (int, float))]
+
+
+def _describe(values: Sequence[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    mean = statistics.fmean(values)
+    described = {"mean": mean, "min": min(values), "max": max(values)}
+    if len(values) > 1:
+        deviation = statistics.stdev(values)
+        half = float(stdtrit(len(values) - 1, 0.975)) * deviation / len(values) ** 0.5
+        described |= {"std": deviation, "ci95_low": mean - half, "ci95_high": mean + half}
+    return described

@@ -1,0 +1,1 @@
+"""What `python -m tuner.study` is made of."""

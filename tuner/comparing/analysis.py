@@ -1,0 +1,191 @@
+"""From the runs of a study to numbers: a summary of each arm, and the planned comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tuner.comparing import statistics
+from tuner.comparing.comparison import Comparison, compare, planned_comparisons
+
+COLUMNS = (
+    "arm",
+    "seed",
+    "test_accuracy",
+    "val_accuracy",
+    "seconds",
+    "cpu_seconds",
+    "proxies_made",
+    "replaced",
+)
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm over its seeds. None stands for what cannot be told.
+
+    Attributes:
+        arm: Its name.
+        n: Number of runs.
+        missing: Seeds of the study that it lacks.
+        accuracies: [n] test accuracies at the last epoch, points.
+        mean: Of them, points.
+        sd: Standard deviation over seeds, points; None with fewer than 2.
+        low: Lower end of the 95 % interval for the mean, points; None with fewer than 2.
+        high: Upper end of it.
+        val: Mean validation accuracy, points.
+        seconds: Mean wall-clock time of a run.
+        cpu_seconds: Mean processor time of a run.
+        cpu_ratio: Processor time over the reference's, on the seeds that both have.
+        proxies_made: Mean number of proxies of a run.
+        replaced: Mean share of pixels replaced, in [0, 1].
+    """
+
+    arm: str
+    n: int
+    missing: int
+    accuracies: tuple[float, ...]
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    val: float | None
+    seconds: float | None
+    cpu_seconds: float | None
+    cpu_ratio: float | None
+    proxies_made: float | None
+    replaced: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """All numbers of a study.
+
+    Attributes:
+        reference: Name of the arm that the others are compared with.
+        effect_points: The effect asked for, points.
+        seeds: All seeds of the study.
+        arms: The reference first.
+        comparisons: The family of Holm's correction.
+    """
+
+    reference: str
+    effect_points: float
+    seeds: tuple[int, ...]
+    arms: tuple[ArmSummary, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def missing(self) -> int:
+        """Number of runs that the study lacks."""
+        return sum(arm.missing for arm in self.arms)
+
+
+def analyse(
+    results: pd.DataFrame,
+    *,
+    reference: str = "none",
+    comparisons: Sequence[tuple[str, str]] | None = None,
+    effect_points: float = 1.0,
+    arms: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Study:
+    """The numbers of a study, finished or not.
+
+    Args:
+        results: A row per run, with the columns `COLUMNS`; accuracies are shares in [0, 1]. Rows
+            whose `test_accuracy` is NaN count as missing.
+        reference: See `Study`.
+        comparisons: Pairs (arm, control); None: `planned_comparisons`.
+        effect_points: See `Study`; > 0.
+        arms: Names of all arms; None: those in `results`.
+        seeds: All seeds of the study; None: those in `results`.
+
+    Raises:
+        ValueError: A column is missing, a run is there twice, an accuracy is outside [0, 1], or
+            `effect_points` is not > 0.
+    """
+    _check(results, effect_points)
+    table = results[results["test_accuracy"].notna()]
+    names = list(dict.fromkeys(arms if arms is not None else results["arm"]))
+    names.sort(key=lambda name: name != reference)
+    all_seeds = tuple(sorted(set(map(int, seeds if seeds is not None else results["seed"]))))
+    runs = {name: _runs(table, name, all_seeds) for name in {*names, reference}}
+    pairs = planned_comparisons(names, reference) if comparisons is None else list(comparisons)
+    for name in {name for pair in pairs for name in pair} - set(runs):
+        runs[name] = _runs(table, name, all_seeds)
+    return Study(
+        reference,
+        effect_points,
+        all_seeds,
+        tuple(_summary(name, runs[name], runs[reference], all_seeds) for name in names),
+        compare(
+            pairs,
+            {name: runs[name]["test_accuracy"] for name in runs},
+            seeds=len(all_seeds),
+            effect_points=effect_points,
+        ),
+    )
+
+
+def _check(results: pd.DataFrame, effect_points: float) -> None:
+    missing = [name for name in COLUMNS if name not in results.columns]
+    if missing:
+        raise ValueError(
+            f"A table of runs has the columns {', '.join(COLUMNS)}. Missing: {missing}"
+        )
+    twice = results[results.duplicated(["arm", "seed"])]
+    if len(twice):
+        raise ValueError(
+            "A table of runs has one row per arm and seed. "
+            f"Twice: {twice['arm'].iloc[0]}, seed {twice['seed'].iloc[0]}"
+        )
+    for name in ("test_accuracy", "val_accuracy"):
+        known = results[name].dropna()
+        if not known.between(0.0, 1.0).all():
+            raise ValueError(f"`{name}` is a share, in [0, 1]. Received: {known.max()}")
+    if not 0.0 < effect_points < np.inf:
+        raise ValueError(f"`effect_points` must be > 0. Received: {effect_points}")
+
+
+def _runs(table: pd.DataFrame, arm: str, seeds: Sequence[int]) -> pd.DataFrame:
+    runs = table[(table["arm"] == arm) & table["seed"].isin(seeds)]
+    return runs.set_index("seed").sort_index()
+
+
+def _summary(
+    arm: str, runs: pd.DataFrame, reference: pd.DataFrame, seeds: Sequence[int]
+) -> ArmSummary:
+    accuracies = 100.0 * runs["test_accuracy"].to_numpy(float)
+    low = high = sd = None
+    if len(accuracies) >= 2:
+        # No accuracy lies outside 0 to 100, though Student's interval may.
+        low, high = map(float, np.clip(statistics.mean_interval(accuracies), 0.0, 100.0))
+        sd = float(np.std(accuracies, ddof=1))
+    both = [runs["cpu_seconds"], reference["cpu_seconds"]]
+    times = pd.concat(both, axis=1, join="inner", keys=["arm", "reference"]).dropna().sum()
+    val = _mean(runs["val_accuracy"])
+    return ArmSummary(
+        arm,
+        n=len(runs),
+        missing=len(seeds) - len(runs),
+        accuracies=tuple(map(float, accuracies)),
+        mean=float(accuracies.mean()) if len(accuracies) else None,
+        sd=sd,
+        low=low,
+        high=high,
+        val=None if val is None else 100.0 * val,
+        seconds=_mean(runs["seconds"]),
+        cpu_seconds=_mean(runs["cpu_seconds"]),
+        cpu_ratio=float(times["arm"] / times["reference"]) if times["reference"] > 0.0 else None,
+        proxies_made=_mean(runs["proxies_made"]),
+        replaced=_mean(runs["replaced"]),
+    )
+
+
+def _mean(column: pd.Series[float]) -> float | None:
+    known = column.dropna().to_numpy(float)
+    return float(known.mean()) if len(known) else None

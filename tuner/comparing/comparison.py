@@ -1,0 +1,181 @@
+"""Comparisons of a study: arm against control, seed by seed, corrected as one family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from proxy_keras.config import CONTROLS
+from tuner.comparing import statistics
+from tuner.comparing.power import Power, study_power
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against a control on the seeds that both have. None: cannot be told.
+
+    Attributes:
+        arm: Its name.
+        control: The arm that it is compared with.
+        seeds: The seeds that both have.
+        missing: Seeds of the study that one or both lack.
+        differences: [n] arm minus control, points of test accuracy, one per seed.
+        mean: Of them; None without a seed.
+        sd: Standard deviation of the differences; None with fewer than 2 seeds.
+        low: Lower end of the 95 % paired t interval, not corrected for the number of comparisons;
+            None with fewer than 2 seeds, or where all differences are equal but not 0.
+        high: Upper end of it.
+        p: Of the paired t-test; None with fewer than 2 seeds.
+        p_holm: The same, corrected over all planned comparisons of the study.
+        p_sign_flip: Of the sign-flip test, the check that needs no normal distribution.
+        p_same: Of the equivalence test within the effect asked for, Holm-corrected over all
+            planned comparisons.
+        effect: Standardised effect size; None with fewer than 3 seeds or equal differences.
+        power: None where there is no standard deviation above 0 to go by.
+        outcome: `better`, `worse`: shown at 0.05 after correction. `same`: equivalence shown at
+            0.05 after correction. `identical`: all differences are 0. `unshown`: neither.
+            `untested`: fewer than 2 seeds.
+    """
+
+    arm: str
+    control: str
+    seeds: tuple[int, ...]
+    missing: int
+    differences: tuple[float, ...]
+    mean: float | None
+    sd: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    p_sign_flip: float | None
+    p_same: float | None
+    effect: statistics.EffectSize | None
+    power: Power | None
+    outcome: str
+
+    @property
+    def n(self) -> int:
+        """Number of seeds that both arms have."""
+        return len(self.seeds)
+
+    @property
+    def is_same_sign(self) -> bool:
+        """Whether every seed says better, or every seed says worse."""
+        return self.n > 0 and (min(self.differences) > 0.0 or max(self.differences) < 0.0)
+
+
+def kind_of(arm: str) -> str:
+    """An arm's name without its preset: `proxy` of `proxy:shortcut`."""
+    return arm.partition(":")[0]
+
+
+def is_proxy(arm: str) -> bool:
+    """Whether an arm's name says that it trains on proxies: `proxy`, `proxy:thesis`, `proxy_a`."""
+    return kind_of(arm).startswith("proxy")
+
+
+def planned_comparisons(arms: Sequence[str], reference: str = "none") -> list[tuple[str, str]]:
+    """Every arm against the reference, and every arm named `proxy...` against its controls.
+
+    Its controls are the arms named `random_mask`, `erasing` and `proxies_off`, followed by the
+    same preset if it has one: `random_mask:shortcut` belongs to `proxy:shortcut`.
+    """
+    pairs = [(arm, reference) for arm in arms if arm != reference]
+    for arm in arms:
+        if is_proxy(arm) and arm != reference:
+            controls = [control + arm[len(kind_of(arm)) :] for control in CONTROLS]
+            pairs += [(arm, name) for name in controls if name in arms and name != reference]
+    return pairs
+
+
+def compare(
+    pairs: Sequence[tuple[str, str]],
+    accuracies: Mapping[str, pd.Series[float]],
+    *,
+    seeds: int,
+    effect_points: float,
+) -> tuple[Comparison, ...]:
+    """The comparisons of a study, in the order of `pairs`.
+
+    One that cannot be tested yet counts in Holm's correction all the same, so that the correction
+    does not grow with the study.
+
+    Args:
+        pairs: (arm, control): the family of the correction.
+        accuracies: For each arm its test accuracies, in [0, 1], indexed by seed.
+        seeds: Number of seeds of the study.
+        effect_points: The effect asked for, points, > 0.
+    """
+    common = [accuracies[a].index.intersection(accuracies[b].index) for a, b in pairs]
+    differences = [
+        statistics.paired_differences(accuracies[a].loc[both], accuracies[b].loc[both])
+        for (a, b), both in zip(pairs, common, strict=True)
+    ]
+    p = [float(statistics.paired_t_test(d)) if len(d) >= 2 else 1.0 for d in differences]
+    p_same = [
+        float(statistics.equivalence_test(d, effect_points)) if len(d) >= 2 else 1.0
+        for d in differences
+    ]
+    return tuple(
+        _comparison(*row, missing=seeds - len(row[1]), family=len(pairs), effect=effect_points)
+        for row in zip(
+            pairs, common, differences, p, statistics.holm(p), statistics.holm(p_same), strict=True
+        )
+    )
+
+
+def _comparison(
+    pair: tuple[str, str],
+    both: pd.Index[int],
+    differences: NDArray[np.float64],
+    p: float,
+    p_holm: float,
+    p_same: float,
+    *,
+    missing: int,
+    family: int,
+    effect: float,
+) -> Comparison:
+    n = len(differences)
+    is_tested = n >= 2
+    mean = float(differences.mean()) if n else None
+    low = high = sd = power = None
+    if is_tested:
+        is_constant = bool(np.all(differences == differences[0]))
+        sd = 0.0 if is_constant else float(np.std(differences, ddof=1))
+        if not is_constant or mean == 0.0:
+            low, high = map(float, statistics.mean_interval(differences))
+        if not is_constant:
+            power = study_power(n, sd_points=sd, effect_points=effect, comparisons=family)
+    return Comparison(
+        *pair,
+        seeds=tuple(map(int, both)),
+        missing=missing,
+        differences=tuple(map(float, differences)),
+        mean=mean,
+        sd=sd,
+        low=low,
+        high=high,
+        p=p if is_tested else None,
+        p_holm=float(p_holm) if is_tested else None,
+        p_sign_flip=statistics.sign_flip_test(differences) if is_tested else None,
+        p_same=float(p_same) if is_tested else None,
+        effect=statistics.effect_size(differences) if is_tested else None,
+        power=power,
+        outcome=_outcome(differences, float(p_holm), float(p_same)),
+    )
+
+
+def _outcome(differences: NDArray[np.float64], p_holm: float, p_same: float) -> str:
+    if len(differences) < 2:
+        return "untested"
+    if not differences.any():
+        return "identical"
+    if p_holm <= statistics.ALPHA:
+        return "better" if differences.mean() > 0.0 else "worse"
+    return "same" if p_same <= statistics.ALPHA else "unshown"

@@ -1,0 +1,78 @@
+"""The picture of the leakage study: accuracy by number of segments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tuner.comparing.study_figures import save
+
+# Okabe and Ito's colours, with marks and lines that differ in grey print too.
+_STYLES = {
+    ("original", "none"): ("#D55E00", "o", "-", "original protocol, no proxies"),
+    ("original", "proxies"): ("#E69F00", "s", "--", "original protocol, with proxies"),
+    ("clean", "none"): ("#000000", "D", "none", "clean protocol, no proxies"),
+    ("clean", "proxies"): ("#0072B2", "^", ":", "clean protocol, with proxies"),
+}
+
+
+def draw(table: pd.DataFrame, title: str) -> Figure:
+    """What was reported, on the left, and the accuracy on untouched test images, on the right.
+
+    Args:
+        table: What `leakage.summary` returns.
+        title: Heading.
+    """
+    figure = Figure(figsize=(10.0, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axis, column, name in zip(
+        panels,
+        ("validation", "test"),
+        ("reported: the last validation images", "untouched test images"),
+        strict=True,
+    ):
+        for number, ((protocol, proxies), style) in enumerate(_STYLES.items()):
+            colour, mark, line, label = style
+            rows = table[(table["protocol"] == protocol) & (table["proxies"] == proxies)]
+            rows = rows.sort_values("segments")
+            if rows.empty:
+                continue
+            # Moved apart a little, so that intervals do not hide one another.
+            at = [str(n) for n in rows["segments"]]
+            places = [_PLACES[n] + 0.05 * (number - 1.5) for n in at]
+            means = 100 * rows[column]
+            spans = [
+                100 * (rows[column] - rows[f"{column}_low"]).fillna(0.0),
+                100 * (rows[f"{column}_high"] - rows[column]).fillna(0.0),
+            ]
+            axis.errorbar(
+                places,
+                means,
+                yerr=spans,
+                color=colour,
+                marker=mark,
+                linestyle=line,
+                capsize=3,
+                label=label,
+            )
+        axis.set_xticks(list(_PLACES.values()), list(_PLACES))
+        axis.set_xlim(-0.4, len(_PLACES) - 0.6)
+        axis.set_xlabel("segments of the schedule")
+        axis.set_title(name, fontsize="medium")
+        axis.grid(axis="y", color="#dddddd")
+    panels[0].set_ylabel("accuracy, per cent")
+    # Below the panels: inside, it would hide an interval.
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=2)
+    figure.suptitle(title)
+    return figure
+
+
+_PLACES = {"1": 0.0, "3": 1.0, "9": 2.0}
+
+
+def write(folder: Path, table: pd.DataFrame, title: str) -> None:
+    """Writes `leakage.png` and `leakage.svg`."""
+    save(draw(table, title), folder / "leakage")

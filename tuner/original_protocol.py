@@ -1,0 +1,211 @@
+"""`python -m tuner.original_protocol`: trains as the original study did, leakage included.
+
+Only the split differs from an ordinary training: at each segment of the schedule, training and
+validation images are drawn anew from all that are not test images. Network, optimizer, learning
+rate and augmentation go on. What the original reported is the accuracy on the validation images of
+the last segment, most of which had been trained on. It is there to be compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from proxy_keras import evaluation
+from proxy_keras import run as runs
+from proxy_keras.config import ProxyConfig, TrainConfig
+from proxy_keras.data.records import TEST
+from proxy_keras.data.split_table import SplitTable
+from proxy_keras.files import write_text_atomically
+from proxy_keras.fitting import compile_model, training_batches, validation_batches
+from proxy_keras.heat_rules import HeatRules
+from proxy_keras.pipeline import Attenuation, TrainSubset
+from proxy_keras.proxy_step import ProxyStep, make_explainer
+from proxy_keras.run_folder import finished_metrics
+from proxy_keras.schedule import Segments, parse
+from proxy_keras.step_log import StepLog, StepSummary
+from proxy_keras.store import dequantise
+
+WITHOUT_PROXIES = "proxies_off"
+
+
+class SegmentClock(keras.callbacks.Callback):
+    """Tells the training split of a segment which epoch it is, and how many proxies to show.
+
+    Args:
+        data: The training split.
+        show: Chance that an image with a proxy is shown as its proxy.
+    """
+
+    def __init__(self, data: TrainSubset, show: float) -> None:
+        super().__init__()
+        self._data = data
+        self._show = show
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keys order and augmentation of the epoch."""
+        self._data.store.begin_epoch(epoch, show=self._show)
+
+
+def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """One training by the original protocol, into a run folder.
+
+    Args:
+        config: The settings. `proxy.schedule` says the segments. The control `proxies_off` makes no
+            proxies at all, so that the schedule does nothing but split the training.
+        folder: The run folder, with the split of each segment in `segments/`. It gets no
+            checkpoints: a training that was stopped begins anew.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        ValueError, OSError: Settings or data are not usable.
+    """
+    proxy, segments = _segments(config)
+    run = runs.prepare(config, folder, verbose=0)
+    tf.config.experimental.enable_op_determinism()
+    config, model, data = run.config, run.model, run.data
+    compile_model(model, config, config.epochs, len(data.train))
+    began, cpu_began = time.perf_counter(), time.process_time()
+    trained_on: set[str] = set()
+    steps: list[StepSummary] = []
+    history: list[dict[str, float]] = []
+    leaked = 0.0
+    for number, part in enumerate(segments.parts):
+        if number:
+            before = data
+            split = folder / "segments" / f"{number:02d}"
+            _redrawn(run.data.table, seed=config.seed, segment=number).save(split)
+            data = runs.load_data(config, split, progress=False)
+            # The epochs of `fit` count from 0 in each segment; another seed is another order.
+            data.train.reseed(int(np.random.default_rng([config.seed, number]).integers(2**31)))
+            _carry_over(before.train, data.train)
+        data.train.attenuation = Attenuation(proxy.weight, proxy.replacement)
+        leaked = float(np.mean([id_ in trained_on for id_ in data.val.example_ids]))
+        trained_on |= set(data.train.example_ids)
+        fitted = model.fit(
+            training_batches(config, data.train),
+            validation_data=validation_batches(config, data.val),
+            epochs=part if isinstance(part, int) else 1,
+            verbose=0,
+            shuffle=False,
+            callbacks=[SegmentClock(data.train, proxy.show)],
+        )
+        history += pd.DataFrame(fitted.history).to_dict("records")
+        if part == "p" and proxy.control != WITHOUT_PROXIES:
+            steps.append(_step(model, config, proxy, data.train, epoch=len(history) - 1))
+    metrics: dict[str, Any] = {
+        "protocol": "original",
+        "segments": len(segments.parts),
+        "leaked": leaked,
+        "proxies_made": sum(step.made for step in steps),
+        "proxy_steps": [dataclasses.asdict(step) for step in steps],
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu_began,
+    }
+    for subset in (data.val, data.test):
+        logits = evaluation.predict_logits(model, subset, int(config.batch_size))
+        metrics[subset.name] = evaluation.score(logits, subset.labels, data.classes).to_dict()
+    table = pd.DataFrame(history)
+    table.insert(0, "epoch", range(1, len(table) + 1))
+    write_text_atomically(folder / "history.csv", table.to_csv(index=False))
+    write_text_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def _segments(config: TrainConfig) -> tuple[ProxyConfig, Segments]:
+    if config.proxy is None:
+        raise ValueError("The original protocol needs a schedule: leave out `--no-proxy`.")
+    segments = parse(config.proxy.schedule)
+    if not isinstance(segments, Segments):
+        raise ValueError(
+            "The original protocol needs a schedule of segments, such as '5,p,4'. Received: "
+            f"{config.proxy.schedule!r}"
+        )
+    return config.proxy, segments
+
+
+def _redrawn(table: SplitTable, *, seed: int, segment: int) -> SplitTable:
+    """The table with train and val drawn anew, of each class as many; test stays."""
+    draw = np.random.default_rng([seed, segment])
+    splits = np.array(table.splits, dtype=object)
+    for class_id in range(len(table.classes)):
+        rows = np.flatnonzero((table.class_ids == class_id) & (splits != TEST))
+        splits[rows] = draw.permutation(splits[rows])
+    return dataclasses.replace(table, splits=tuple(splits), folds=None)
+
+
+def _carry_over(before: TrainSubset, now: TrainSubset) -> None:
+    """Gives a new training split the proxies of those of its images that had one before."""
+    state, training = before.store.get_state(), set(now.example_ids)
+    ids = [before.example_ids[position] for position in state["positions"]]
+    stays = np.array([id_ in training for id_ in ids], bool)
+    now.store.put(
+        [id_ for id_ in ids if id_ in training],
+        dequantise(state["heatmaps"][stays]),
+        state["thresholds"][stays],
+        epoch=0,
+    )
+
+
+def _step(
+    model: keras.Model, config: TrainConfig, proxy: ProxyConfig, data: TrainSubset, *, epoch: int
+) -> StepSummary:
+    step = ProxyStep(
+        data,
+        proxy,
+        proxy.subset,
+        make_explainer(model, proxy),
+        batch_size=int(config.batch_size),
+        log=StepLog(None, None),
+        verbose=0,
+        rules=HeatRules(proxy, data),
+    )
+    return step.run(epoch)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser: the options by which studies start every kind of training."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.original_protocol",
+        description="Trains by the original study's protocol, which leaks validation images into "
+        "training. For comparison only: python -m tuner.study --protocol original.",
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
+    parser.add_argument("--resume", action="store_true", help="do nothing where it is done")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    given = build_parser().parse_args(arguments)
+    try:
+        metrics = finished_metrics(given.out) if given.resume else None
+        if metrics is None:
+            metrics = train(TrainConfig.load(given.config), given.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"accuracy: {metrics['val']['accuracy']:.1%} on the last validation images, of which "
+        f"{metrics['leaked']:.0%} were trained on; {metrics['test']['accuracy']:.1%} test"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

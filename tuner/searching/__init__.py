@@ -1,0 +1,1 @@
+"""What `python -m tuner.search` is made of."""

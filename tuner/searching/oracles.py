@@ -1,0 +1,230 @@
+"""KerasTuner's four oracles, mended: see `LastingOracle`, and what each one forgets besides."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from keras_tuner import Objective, oracles
+from keras_tuner.engine.trial import TrialStatus
+from sklearn.exceptions import ConvergenceWarning
+
+from tuner.searching.lasting_oracle import LastingOracle
+from tuner.searching.oracle_files import OracleFiles
+
+DIRECTIONS = {"val_accuracy": "max", "val_loss": "min"}
+_CANDIDATES = 1_000
+
+
+class RandomOracle(LastingOracle, oracles.RandomSearchOracle):
+    """Random search."""
+
+
+class GridOracle(LastingOracle, oracles.GridSearchOracle):
+    """Grid search, which keeps how far it is."""
+
+    _ordered_ids: Any
+
+    def get_state(self) -> dict[str, Any]:
+        """The whole state, as JSON values."""
+        state = super().get_state()
+        order, index = [], self._ordered_ids._next_index[None]
+        while index is not None:
+            order.append(self._ordered_ids._memory[index])
+            index = self._ordered_ids._next_index[index]
+        return {**state, "ordered_ids": order, "populate_next": list(self._populate_next)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what `get_state` gave."""
+        super().set_state(state)
+        self._set_order(state["ordered_ids"], state["populate_next"])
+
+    def _set_order(self, ordered_ids: list[str], populate_next: list[str]) -> None:
+        self._ordered_ids = type(self._ordered_ids)()
+        for trial_id in ordered_ids:
+            self._ordered_ids.insert(trial_id)
+        self._populate_next = list(populate_next)
+
+    def _is_random(self, trial: Any) -> bool:
+        return False
+
+    def _rebuild_order(self, trials: list[Any]) -> None:
+        # A grid begins at its lowest combination and only ever goes up by one.
+        ids = [trial.trial_id for trial in trials]
+        self._set_order(ids, ids)
+
+
+class BayesianOracle(LastingOracle, oracles.BayesianOptimizationOracle):
+    """Bayesian optimisation, which keeps where its draws are, and tries nothing twice.
+
+    KerasTuner's looks for the best point between the choices and rounds it to them. Where that
+    comes to a trial that was made, nothing is learned, and the next proposal is the same again.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The values of the next trial; see `keras_tuner.Oracle`."""
+        with warnings.catch_warnings():
+            # On what scale a handful of trials differ cannot be told, and is no news.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            proposal = super().populate_space(trial_id)
+            if proposal["values"] is None or not self._was_tried(proposal["values"]):
+                return proposal
+            return self._untried(trial_id)
+
+    def _was_tried(self, values: dict[str, Any]) -> bool:
+        return any(values == trial.hyperparameters.values for trial in self.trials.values())
+
+    def _untried(self, trial_id: str) -> dict[str, Any]:
+        """The values that promise most, by KerasTuner's own measure, of some that none had."""
+        # A draw of its own: a search that is put together anew has no other state to find.
+        draw = np.random.default_rng([self.seed, int(trial_id)])
+        bounds = self._get_hp_bounds()
+        drawn = draw.uniform(bounds[:, 0], bounds[:, 1], size=(_CANDIDATES, len(bounds)))
+        made = [self._vector_to_values(vector) for vector in drawn]
+        untried = [values for values in made if not self._was_tried(values)]
+        if not untried:
+            # Of a space as small as that, what is left is found, or the search ends.
+            return self._random_populate_space()
+        means, deviations = self.gpr.predict(
+            np.array([self._vector_of(values) for values in untried]), return_std=True
+        )
+        best = int(np.argmin(means - self.beta * deviations))
+        return {"status": TrialStatus.RUNNING, "values": untried[best]}
+
+    def _vector_of(self, values: dict[str, Any]) -> list[float]:
+        """The place of values in the space; of one that does not matter, that of its default."""
+        return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
+
+    def get_state(self) -> dict[str, Any]:
+        """The whole state, as JSON values."""
+        name, keys, *rest = self._random_state.get_state()
+        return {**super().get_state(), "random_state": [name, keys.tolist(), *rest]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what `get_state` gave."""
+        super().set_state(state)
+        name, keys, *rest = state["random_state"]
+        self._random_state.set_state((name, np.asarray(keys, np.uint32), *rest))
+
+    def _is_random(self, trial: Any) -> bool:
+        return int(trial.trial_id) < self.num_initial_points
+
+    def _rebuild_order(self, trials: list[Any]) -> None:
+        for trial in trials:
+            if not self._is_random(trial):
+                self._random_state.uniform(size=(50, len(self._nonfixed_space())))
+
+
+class HyperbandOracle(LastingOracle, oracles.HyperbandOracle):
+    """Hyperband, whose shortest trainings are long enough.
+
+    Args:
+        min_epochs: Epochs of the shortest, >= 1.
+        options: Those of KerasTuner's oracle.
+    """
+
+    def __init__(self, *, min_epochs: int, **options: Any) -> None:
+        self._shortest = min_epochs
+        super().__init__(**options)
+        self.min_epochs = min_epochs
+
+    def rounds(self) -> list[int]:
+        """Every number of epochs that a trial may have, ascending."""
+        brackets = range(self._get_num_brackets())
+        return sorted({self._get_epochs(b, r) for b in brackets for r in range(b + 1)})
+
+    def trials_of_an_iteration(self) -> int:
+        """Trials until every bracket has been run once."""
+        brackets = range(self._get_num_brackets())
+        return sum(self._get_size(b, r) for b in brackets for r in range(b + 1))
+
+    def _get_num_brackets(self) -> int:
+        return max(
+            1, math.floor(math.log(self.max_epochs / self._shortest, self.factor) + 1e-9) + 1
+        )
+
+    def _is_random(self, trial: Any) -> bool:
+        return bool(trial.hyperparameters.values["tuner/round"] == 0)
+
+    def _rebuild_order(self, trials: list[Any]) -> None:
+        top = self._get_num_brackets() - 1
+        brackets: list[dict[str, Any]] = []
+        for trial in trials:
+            values = trial.hyperparameters.values
+            number, past = values["tuner/round"], values.get("tuner/trial_id")
+            bracket = self._bracket_of(brackets, number, past)
+            if bracket is None and number == 0:
+                # Brackets follow each other downwards, and then from the top again.
+                next_down = (brackets[-1]["bracket_num"] or top + 1) - 1 if brackets else top
+                bracket = {"bracket_num": next_down, "rounds": [[] for _ in range(next_down + 1)]}
+                brackets.append(bracket)
+            if bracket is not None:
+                bracket["rounds"][number].append({"past_id": past, "id": trial.trial_id})
+        if brackets:
+            self._brackets = brackets
+            self._current_bracket = brackets[-1]["bracket_num"]
+            self._current_iteration = (len(brackets) - 1) // (top + 1)
+
+    def _bracket_of(
+        self, brackets: list[dict[str, Any]], number: int, past: str | None
+    ) -> dict[str, Any] | None:
+        """The bracket that a trial of a round belongs to; None: to one that has not begun."""
+        for bracket in brackets:
+            rounds = bracket["rounds"]
+            if number == 0:
+                if len(rounds[0]) < self._get_size(bracket["bracket_num"], 0):
+                    return bracket
+            elif number < len(rounds) and any(i["id"] == past for i in rounds[number - 1]):
+                return bracket
+        return None
+
+
+def make_oracle(
+    algorithm: str,
+    *,
+    space: Any,
+    objective: str,
+    trials: int | None,
+    epochs: int,
+    min_epochs: int,
+    seed: int,
+    files: OracleFiles,
+) -> Any:
+    """The oracle of an algorithm, as it is before its first trial.
+
+    Args:
+        algorithm: `random`, `grid`, `bayesian` or `hyperband`.
+        space: KerasTuner's `HyperParameters`.
+        objective: `val_accuracy` or `val_loss`.
+        trials: At most; None: the whole grid, or all of hyperband's brackets once.
+        epochs: Of the longest training.
+        min_epochs: Of the shortest one, for hyperband.
+        seed: >= 0.
+        files: Where the state is kept.
+    """
+    options: dict[str, Any] = {
+        "objective": Objective(objective, DIRECTIONS[objective]),
+        "hyperparameters": space,
+        # KerasTuner takes 0 for "any".
+        "seed": seed + 1,
+        # Many combinations of a grid may be unusable; whether all are is another's question.
+        "max_consecutive_failed_trials": -1,
+    }
+    oracle: Any
+    if algorithm == "hyperband":
+        # As many as `trials` asks for.
+        options |= {"max_epochs": epochs, "min_epochs": min_epochs, "hyperband_iterations": 10**9}
+        oracle = HyperbandOracle(**options)
+        oracle.max_trials = trials or oracle.trials_of_an_iteration()
+    elif algorithm == "bayesian":
+        # KerasTuner's own rule, three a setting, would leave a short search to chance altogether.
+        initial = min(3 * len(space.space), max(3, (trials or 0) // 3))
+        oracle = BayesianOracle(max_trials=trials, num_initial_points=initial, **options)
+    else:
+        kinds = {"random": RandomOracle, "grid": GridOracle}
+        oracle = kinds[algorithm](max_trials=trials, **options)
+    oracle.verbose = 0
+    oracle.files = files
+    return oracle

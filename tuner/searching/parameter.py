@@ -1,0 +1,174 @@
+"""Parameter: one entry of a search space, checked, and what its values mean."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+KINDS = ("choice", "int", "float")
+_KEYS = {
+    "choice": {"type", "values", "when"},
+    "int": {"type", "min", "max", "step", "sampling", "when"},
+    "float": {"type", "min", "max", "step", "sampling", "when"},
+}
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting that is searched.
+
+    Attributes:
+        name: Of a field of `TrainConfig` or `ProxyConfig`.
+        kind: `choice`, `int` or `float`.
+        values: What a choice is among, as JSON values; else empty.
+        low: Smallest number; None for a choice.
+        high: Largest number; None for a choice.
+        step: From one number to the next; with `is_log` the factor, > 1; None: any number.
+        is_log: Numbers are drawn evenly by their order of magnitude.
+        when: Settings and the values with which this one matters; all must be met.
+    """
+
+    name: str
+    kind: str
+    values: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    is_log: bool = False
+    when: Mapping[str, tuple[Any, ...]] | None = None
+
+    @classmethod
+    def read(cls, name: str, entry: object) -> Parameter:
+        """The parameter that an entry of a space file stands for.
+
+        Raises:
+            ValueError: The entry breaks a rule; the message names entry, rule and way out.
+        """
+        if not isinstance(entry, Mapping):
+            raise _broken(name, "must have `type:` choice, int or float below it", entry)
+        kind = entry.get("type")
+        if kind not in KINDS:
+            raise _broken(name, f"needs `type:`, one of {', '.join(KINDS)}", kind)
+        unknown = sorted(map(str, set(entry) - _KEYS[kind]))
+        if unknown:
+            raise _broken(name, f"may have {', '.join(sorted(_KEYS[kind]))}", unknown)
+        when = _read_when(name, entry.get("when"))
+        if kind == "choice":
+            return cls(name, kind, values=_read_values(name, entry.get("values")), when=when)
+        low, high = (_read_number(name, key, entry.get(key), kind) for key in ("min", "max"))
+        step = entry.get("step")
+        step = None if step is None else _read_number(name, "step", step, kind)
+        sampling = entry.get("sampling", "linear")
+        if sampling not in ("linear", "log"):
+            raise _broken(name, "has `sampling:` linear or log", sampling)
+        is_log = sampling == "log"
+        if low >= high:
+            raise _broken(name, "needs min < max", (low, high))
+        if is_log and low <= 0:
+            raise _broken(name, "needs min > 0 for sampling: log", low)
+        if step is not None and step <= (1 if is_log else 0):
+            rule = "has a step > 1, a factor, with sampling: log" if is_log else "has a step > 0"
+            raise _broken(name, rule, step)
+        return cls(name, kind, low=low, high=high, step=step, is_log=is_log, when=when)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as plain values, in its one spelling."""
+        entry: dict[str, Any] = {"type": self.kind}
+        if self.kind == "choice":
+            entry["values"] = list(self.values)
+        else:
+            entry |= {"min": self.low, "max": self.high}
+            entry |= {} if self.step is None else {"step": self.step}
+            entry |= {"sampling": "log"} if self.is_log else {}
+        if self.when:
+            entry["when"] = {name: list(values) for name, values in self.when.items()}
+        return entry
+
+    @property
+    def is_bool(self) -> bool:
+        """Whether the choice is between true and false."""
+        return self.kind == "choice" and set(map(type, self.values)) == {bool}
+
+    @property
+    def labels(self) -> tuple[Value, ...]:
+        """What stands for the values of a choice: values of one type, which KerasTuner asks for."""
+        kinds = set(map(type, self.values))
+        if kinds <= {int, float} and len(kinds) == 2:
+            return tuple(map(float, self.values))
+        if len(kinds) == 1 and kinds <= {str, int, float, bool}:
+            return self.values
+        return tuple(map(json.dumps, self.values))
+
+    def label(self, value: Any) -> Value:
+        """What stands for one of the values of a choice.
+
+        Raises:
+            ValueError: It is not one of them.
+        """
+        return self.labels[self.values.index(value)]
+
+    def value(self, label: Value) -> Any:
+        """The value that a label, or a number that was drawn, stands for."""
+        if self.kind == "choice":
+            return self.values[self.labels.index(label)]
+        if self.kind == "int":
+            return int(label)
+        # 0.30000000000000004 is a step's rounding, and noise in every table.
+        return float(f"{float(label):.6g}")
+
+    def samples(self) -> list[Any]:
+        """Values that tell whether all are usable: those of a choice, the ends of a range."""
+        if self.kind == "choice":
+            return list(self.values)
+        return [self.value(end) for end in (self.low, self.high) if end is not None]
+
+
+def _broken(name: str, rule: str, received: object) -> ValueError:
+    return ValueError(
+        f"The entry `{name}` of a search space {rule}. Received: {received!r}. See "
+        "docs/search.md, or the default space, tuner/searching/default_space.yaml."
+    )
+
+
+def number_or_same(value: Any) -> Any:
+    """A number for text such as "1e-3", which YAML takes for text; else what was given."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+\.?\d*[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def _read_values(name: str, values: object) -> tuple[Any, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+        raise _broken(name, "needs `values:`, a list of at least one value", values)
+    read = tuple(map(number_or_same, values))
+    with contextlib.suppress(TypeError, ValueError):
+        if len({json.dumps(value) for value in read}) == len(read):
+            return read
+    raise _broken(name, "needs plain values that differ from each other", values)
+
+
+def _read_number(name: str, key: str, value: object, kind: str) -> float:
+    number = number_or_same(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise _broken(name, f"needs `{key}:`, a number", value)
+    if not math.isfinite(number) or (kind == "int" and number != int(number)):
+        raise _broken(name, f"needs a {'whole' if kind == 'int' else 'finite'} `{key}`", value)
+    return int(number) if kind == "int" else float(number)
+
+
+def _read_when(name: str, when: object) -> dict[str, tuple[Any, ...]] | None:
+    if when is None:
+        return None
+    if not isinstance(when, Mapping) or not when:
+        raise _broken(name, "has `when:` settings and their values", when)
+    read = {}
+    for parent, values in when.items():
+        listed = values if isinstance(values, list) else [values]
+        read[str(parent)] = tuple(map(number_or_same, listed))
+    return read

@@ -1,0 +1,177 @@
+"""What came out of a search: one row per trial, the best settings, and a table."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_tuner.engine.trial import TrialStatus
+
+from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.run_folder import finished_metrics
+from tuner.searching.search_folder import SearchFolder
+from tuner.searching.trial_run import last_value
+from tuner.searching.trial_runner import TrialJobs
+
+BEST = 5
+"""Rows of the table."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One trial.
+
+    Attributes:
+        trial: KerasTuner's.
+        value: The objective at the end of the last epoch; None: it has not been completed.
+        epochs: Epochs of its training.
+        seconds: What its epochs took; None: not known.
+        settings: What was searched, by name; empty where it did not matter.
+        message: Why it failed, or empty.
+    """
+
+    trial: Any
+    value: float | None
+    epochs: int
+    seconds: float | None
+    settings: dict[str, Any]
+    message: str
+
+
+class Results:
+    """The results of a search, as far as they are known.
+
+    Args:
+        oracle: One of `tuner.searching.oracles`.
+        jobs: What the trials stand for.
+        folder: Where `results.csv` and `best.json` are written.
+    """
+
+    def __init__(self, oracle: Any, jobs: TrialJobs, folder: SearchFolder) -> None:
+        self._oracle = oracle
+        self._jobs = jobs
+        self._folder = folder
+        self._names = list(jobs.space.parameters)
+        # What run folders say, which does not change any more: objective and seconds.
+        self._known: dict[str, tuple[float, float | None]] = {}
+
+    def all(self) -> list[Result]:
+        """All trials, in the order of their numbers."""
+        return [self._result(t) for t in sorted(self._oracle.trials.values(), key=_number)]
+
+    def best(self) -> list[Result]:
+        """The completed trials, the best first; longer trainings come before shorter ones."""
+        sign = -1 if self._oracle.objective.direction == "max" else 1
+        completed = [r for r in self.all() if r.value is not None]
+        # A value that hyperband saw after a few epochs is not to be compared with one of the end.
+        return sorted(completed, key=lambda r: (-r.epochs, sign * (r.value or 0.0)))
+
+    def write(self) -> None:
+        """Writes `results.csv`, and `best.json` once a trial is completed."""
+        rows = self.all()
+        objective = self._oracle.objective.name
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        head = ["trial", "status", objective, "epochs", "seconds", "folder"]
+        writer.writerow([*head, *self._names, "message"])
+        for row in rows:
+            writer.writerow(
+                [
+                    _name(row.trial),
+                    row.trial.status.lower(),
+                    "" if row.value is None else f"{row.value:.17g}",
+                    row.epochs,
+                    "" if row.seconds is None else f"{row.seconds:.1f}",
+                    self._jobs.run_folder(row.trial).relative_to(self._folder.path),
+                    *(row.settings.get(name, "") for name in self._names),
+                    row.message,
+                ]
+            )
+        write_text_atomically(self._folder.results, text.getvalue())
+        best = self.best()
+        if best:
+            write_atomically(self._folder.best, self._jobs.config(best[0].trial).save)
+
+    def table(self) -> str:
+        """The best trials, as lines of text."""
+        rows = self.best()[:BEST]
+        head = ["trial", self._oracle.objective.name, "epochs", *self._names]
+        cells = [
+            [
+                _name(row.trial),
+                f"{row.value:.4f}",
+                str(row.epochs),
+                *(_text(row.settings.get(name, "-")) for name in self._names),
+            ]
+            for row in rows
+        ]
+        return _aligned([head, *cells])
+
+    def line(self, trial: Any) -> str:
+        """A line on a trial that has ended."""
+        result = self._result(trial)
+        if result.value is None:
+            return f"trial {_name(trial)} failed: {result.message}"
+        best = self.best()[0]
+        seconds = "" if result.seconds is None else f" in {result.seconds:.0f} s"
+        return (
+            f"trial {_name(trial)}: {self._oracle.objective.name} {result.value:.4f} after "
+            f"{result.epochs} epochs{seconds}; best {best.value:.4f} (trial {_name(best.trial)})"
+        )
+
+    def settings(self, trial: Any) -> str:
+        """What was drawn for a trial, in one line."""
+        values = self._jobs.space.active(trial.hyperparameters.values)
+        return " ".join(f"{name}={_text(value)}" for name, value in values.items())
+
+    def _result(self, trial: Any) -> Result:
+        # Those of a trial of which nothing is left are not known.
+        values = trial.hyperparameters.values
+        is_completed = trial.status == TrialStatus.COMPLETED
+        value, seconds = self._measured(trial) if is_completed else (None, None)
+        return Result(
+            trial,
+            value,
+            self._jobs.epochs(trial),
+            seconds,
+            self._jobs.space.active(values) if values else {},
+            self._jobs.why_failed(trial) if trial.status == TrialStatus.FAILED else "",
+        )
+
+    def _measured(self, trial: Any) -> tuple[float, float | None]:
+        """Objective and seconds of a completed trial."""
+        if trial.trial_id not in self._known:
+            folder, metrics = self._jobs.run_folder(trial), None
+            value = float(trial.score)
+            # Run folders may be deleted to make room; what counts is known without them.
+            with contextlib.suppress(OSError, ValueError):
+                # KerasTuner's calls from one machine to another round it.
+                value = last_value(folder, self._oracle.objective.name)
+                metrics = finished_metrics(folder)
+            seconds = float(metrics["seconds"]) if metrics else None
+            self._known[trial.trial_id] = (value, seconds)
+        return self._known[trial.trial_id]
+
+
+def _number(trial: Any) -> int:
+    return int(trial.trial_id)
+
+
+def _name(trial: Any) -> str:
+    return f"{_number(trial):04d}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,231 @@
+"""`python -m tuner.study`: arms under equal conditions, with seeds, controls and statistics."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from proxy_keras.config import TrainConfig
+from proxy_keras.train_options import (
+    add_config_option,
+    add_data_options,
+    add_proxy_options,
+    add_recipe_options,
+    build_config,
+)
+from tuner import job as jobs
+from tuner.comparing import leakage, study_report
+from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms
+from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
+from tuner.job import Job, JobError
+
+CLEAN, ORIGINAL = "clean", "original"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; settings of the training that are not given leave no trace."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner.study",
+        description="Compares recipes under equal conditions: the same split, the same initial "
+        "weights per seed, the same number of steps; with controls and statistics. The same "
+        "command again goes on where it stopped.",
+        argument_default=argparse.SUPPRESS,
+    )
+    study = parser.add_argument_group("study")
+    study.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the study")
+    study.add_argument(
+        "--arms",
+        default=PROXY_ARM,
+        metavar="A,B,C",
+        help="none, proxy, random_mask, erasing, proxies_off, an augmentation, with a preset as "
+        "proxy:shortcut, or a YAML file of recipes (default: proxy)",
+    )
+    study.add_argument(
+        "--controls",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="add all controls of each proxy arm; none is always there (default: on)",
+    )
+    study.add_argument(
+        "--seeds", type=int, default=5, metavar="K", help="runs per arm (default: 5)"
+    )
+    study.add_argument(
+        "--first-seed", type=int, default=0, metavar="I", help="the first of them (default: 0)"
+    )
+    study.add_argument(
+        "--protocol",
+        choices=(CLEAN, ORIGINAL),
+        default=CLEAN,
+        help="original: the thesis's leaking protocol beside the clean one, by number of segments",
+    )
+    study.add_argument(
+        "--effect",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="the effect that the study should be able to find (default: 1.0)",
+    )
+    study.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
+    study.add_argument("--title", metavar="TEXT", help="heading of the report")
+    study.add_argument("--quiet", action="store_true", default=False, help="print the verdict only")
+    add_config_option(study)
+    add_data_options(parser.add_argument_group("data"))
+    recipe = parser.add_argument_group("network and recipe")
+    add_recipe_options(recipe)
+    add_proxy_options(parser.add_argument_group("proxies"))
+    return parser
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A study that has been planned: everything checked, nothing trained.
+
+    Attributes:
+        folder: Where it is written.
+        arms: Its arms.
+        seeds: Its seeds.
+        modules: The command that trains each arm, by the arm's name.
+    """
+
+    folder: Path
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    modules: dict[str, str]
+
+    def jobs(self) -> list[tuple[Arm, int, Job, str]]:
+        """All runs, seed after seed, so that a study that is stopped has whole seeds."""
+        found = []
+        for seed in self.seeds:
+            for arm in self.arms:
+                config = dataclasses.replace(arm.config, seed=seed)
+                module = self.modules[arm.name]
+                folder = self.folder / "runs" / arm.folder / f"seed-{seed}"
+                found.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
+        return found
+
+
+def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]:
+    """Runs what is missing of a study.
+
+    Args:
+        study: The plan.
+        workers: Runs at a time.
+        quiet: No progress bar.
+
+    Returns:
+        The table, and what failed.
+
+    Raises:
+        ValueError: The runs were not made under equal conditions.
+    """
+    study.folder.mkdir(parents=True, exist_ok=True)
+    results = Results(study.folder)
+    names = [arm.name for arm in study.arms]
+    planned = study.jobs()
+    missing = [item for item in planned if not results.has(item[0].name, item[1], item[3])]
+    of_folder = {item[2].folder: item for item in missing}
+    failures: list[str] = []
+    with tqdm(
+        total=len(planned), initial=len(planned) - len(missing), unit="run", disable=quiet
+    ) as bar:
+
+        def report(job: Job, outcome: dict[str, Any] | JobError) -> None:
+            arm, seed, _, settings = of_folder[job.folder]
+            bar.update()
+            if isinstance(outcome, JobError):
+                failures.append(f"{arm.name}, seed {seed}: {outcome}")
+                return
+            row = row_of(arm.name, seed, job.folder, outcome, settings)
+            results.add(row)
+            check_conditions(results.of(names, study.seeds))
+            if not quiet:
+                line = f"{arm.name}, seed {seed}: {row['test_accuracy']:.2%}"
+                bar.write(line, file=sys.stderr)
+
+        jobs.run_all([item[2] for item in missing], workers=workers, report=report)
+    return results, failures
+
+
+def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> Study:
+    """The arms and seeds that the options stand for."""
+    if options["seeds"] < 1:
+        raise ValueError(f"`--seeds` must be >= 1. Received: {options['seeds']}")
+    if options["workers"] < 1:
+        raise ValueError(f"`--workers` must be >= 1. Received: {options['workers']}")
+    if options["effect"] <= 0:
+        raise ValueError(f"`--effect` must be > 0 points. Received: {options['effect']}")
+    if "no_proxy" in given or "control" in given:
+        raise ValueError("`--no-proxy` and `--control` are arms of a study: see --arms.")
+    if "auto" in (base.batch_size, base.lr):
+        raise ValueError(
+            "The arms of a study share batch size and learning rate: give numbers instead of "
+            "'auto'."
+        )
+    if "seed" in given:
+        raise ValueError("A study runs several seeds: see --seeds and --first-seed.")
+    seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
+    if options["protocol"] == ORIGINAL:
+        arms, modules = leakage.make_arms(base)
+    else:
+        words = [word.strip() for word in options["arms"].split(",") if word.strip()]
+        arms = make_arms(words, base, controls=options["controls"])
+        modules = {arm.name: jobs.TRAINING for arm in arms}
+    return Study(options["out"], tuple(arms), seeds, modules)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command, and returns its exit code.
+
+    0: done; 1: some runs failed; 2: bad arguments or data; 130: stopped.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = vars(build_parser().parse_args(words))
+    names = ("out", "arms", "controls", "seeds", "first_seed", "protocol", "effect", "workers")
+    options = {name: given.pop(name) for name in names}
+    title, quiet = given.pop("title", None), given.pop("quiet")
+    command = shlex.join(["python", "-m", "tuner.study", *words])
+    try:
+        base = build_config(given)
+        study = _plan(given, base, options)
+        results, failures = run(study, workers=options["workers"], quiet=quiet)
+        rows = results.of([arm.name for arm in study.arms], study.seeds)
+        title = title or f"{base.model} on {Path(base.data.source).stem}"
+        if options["protocol"] == ORIGINAL:
+            sentence = leakage.write(
+                study.folder, rows, title=title, command=command, planned=len(study.jobs())
+            )
+        else:
+            verdict = study_report.write(
+                study.folder,
+                rows,
+                title=title,
+                command=command,
+                reference=PLAIN,
+                effect_points=options["effect"],
+                arms=[arm.name for arm in study.arms],
+                seeds=study.seeds,
+            )
+            sentence = "\n".join([verdict.sentence, *verdict.warnings])
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped. The same command goes on.", file=sys.stderr)
+        return 130
+    print(f"{sentence}\nreport: {study.folder / 'report.md'}")
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
