@@ -1,0 +1,1 @@
+"""What `python -m proxy_keras.evaluate` measures, and the report that it makes of it."""

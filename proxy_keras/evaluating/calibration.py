@@ -1,0 +1,192 @@
+"""Whether a classifier is as sure of its answers as they are right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from proxy_keras.evaluating.bootstrap import Statistic
+from proxy_keras.evaluating.statistics import counts_by_row
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How probabilities fit the truth.
+
+    The b bins are of equal width over [0, 1], by the probability of the predicted class (its
+    confidence); each but the first is open below and closed above.
+
+    Attributes:
+        ece: Expected calibration error, in [0, 1]: the mean gap between confidence and accuracy of
+            the bins, weighted by their images. It is above 0 by chance alone, the more so the fewer
+            the images.
+        mce: Maximum calibration error, in [0, 1]: the largest gap of a bin. A bin of few images can
+            have a large one by chance.
+        brier: Mean over images of the summed squared errors of all K probabilities, in [0, 2].
+        nll: Mean negative logarithm of the true class's probability, nats.
+        mean_confidence: Mean probability of the predicted class, in [0, 1].
+        edges: [b + 1] of the bins.
+        counts: [b] images in each bin.
+        confidence: [b] their mean confidence; NaN where there are none.
+        accuracy: [b] the share of them that is right; NaN where there are none.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2; Brier,
+    Verification of forecasts expressed in terms of probability (1950).
+    """
+
+    ece: float
+    mce: float
+    brier: float
+    nll: float
+    mean_confidence: float
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Calibration:
+        """The calibration of probabilities [N, K] of images with class ids [N].
+
+        Args:
+            probabilities: [N, K] in [0, 1], each row with the sum 1.
+            labels: [N] the true class ids, in [0, K).
+            bins: Number of bins, >= 1.
+
+        Raises:
+            ValueError: An argument has the wrong shape or is out of its range.
+        """
+        given, ids = _checked(probabilities, labels)
+        if bins < 1:
+            raise ValueError(f"`bins` must be >= 1. Received: {bins}")
+        top, right = given.max(axis=1), given.argmax(axis=1) == ids
+        counts, confidence, accuracy = _bins(top, right, bins)
+        gaps = np.abs(confidence - accuracy)
+        return cls(
+            ece=float(np.nansum(gaps * counts) / len(ids)),
+            mce=float(np.nanmax(gaps)),
+            brier=float(brier_scores(given, ids).mean()),
+            nll=float(negative_log_likelihoods(given, ids).mean()),
+            mean_confidence=float(top.mean()),
+            edges=np.linspace(0.0, 1.0, bins + 1),
+            counts=counts,
+            confidence=confidence,
+            accuracy=accuracy,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The calibration as JSON values; an empty bin has None for its means."""
+        rows = zip(
+            self.edges[:-1].tolist(),
+            self.edges[1:].tolist(),
+            self.counts.tolist(),
+            self.confidence.tolist(),
+            self.accuracy.tolist(),
+            strict=True,
+        )
+        return {
+            "ece": self.ece,
+            "mce": self.mce,
+            "brier": self.brier,
+            "nll": self.nll,
+            "mean_confidence": self.mean_confidence,
+            "bins": [
+                {
+                    "low": low,
+                    "high": high,
+                    "count": count,
+                    "confidence": confidence if count else None,
+                    "accuracy": accuracy if count else None,
+                }
+                for low, high, count, confidence, accuracy in rows
+            ],
+        }
+
+
+def brier_scores(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[N] the summed squared errors of each image's probabilities [N, K], in [0, 2]."""
+    errors = np.array(probabilities, np.float64)
+    errors[np.arange(len(labels)), labels] -= 1.0
+    return np.square(errors).sum(axis=1)
+
+
+def negative_log_likelihoods(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[N] nats: the negative logarithm of each true class's probability, at most about 745.
+
+    A probability that was rounded to 0 counts as the smallest number above it.
+    """
+    of_truth = np.asarray(probabilities, np.float64)[np.arange(len(labels)), labels]
+    return -np.log(np.maximum(of_truth, np.nextafter(0.0, 1.0)))
+
+
+def ece_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Statistic:
+    """The expected calibration error as a statistic for `Bootstrap`; takes what `of` does.
+
+    Samples, having fewer different images, are further from calibrated than all images; intervals
+    make up for much of that, not for all. The Brier score's have no such bias.
+    """
+    given, ids = _checked(probabilities, labels)
+    top, right = given.max(axis=1), given.argmax(axis=1) == ids
+    of, surplus = _bin_of(top, bins), top - right
+
+    def statistic(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        sums = counts_by_row(of[places], bins, surplus[places])
+        return np.abs(sums).sum(axis=1) / places.shape[1]
+
+    return statistic
+
+
+def _bin_of(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def _bins(
+    top: NDArray[np.float64], right: NDArray[np.bool_], bins: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Images, mean confidence and accuracy of each bin, [b] each."""
+    of = _bin_of(top, bins)
+    counts = np.bincount(of, minlength=bins)
+    nothing = np.full(bins, np.nan)
+    confidence, accuracy = (
+        np.divide(
+            np.bincount(of, weights=values, minlength=bins),
+            counts,
+            out=nothing.copy(),
+            where=counts > 0,
+        )
+        for values in (top, right)
+    )
+    return counts, confidence, accuracy
+
+
+def _checked(
+    probabilities: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    given, ids = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if given.ndim != 2 or 0 in given.shape or ids.shape != given.shape[:1]:
+        raise ValueError(
+            "`probabilities` must be [N, K] and `labels` [N], N and K not 0. Received: "
+            f"{list(given.shape)} and {list(ids.shape)}"
+        )
+    if not (np.isfinite(given).all() and given.min() >= 0.0 and given.max() <= 1.0 + 1e-6):
+        raise ValueError(
+            "`probabilities` must be in [0, 1]. Received: values that are not. Logits go through a "
+            "softmax first."
+        )
+    if np.abs(given.sum(axis=1) - 1.0).max() > 1e-3:
+        raise ValueError(
+            "Each row of `probabilities` must have the sum 1. Received: one that has not. Logits "
+            "go through a softmax first."
+        )
+    if not np.issubdtype(ids.dtype, np.integer) or ids.min() < 0 or ids.max() >= given.shape[1]:
+        raise ValueError(f"`labels` must be integers in [0, {given.shape[1]}).")
+    return given, ids.astype(np.int64)

@@ -1,0 +1,130 @@
+"""Two models on the same images: what one gains on the other, and where they disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
+from proxy_keras.evaluating.calibration import brier_scores, ece_of
+from proxy_keras.evaluating.examination import Examination
+from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
+
+LOWER_IS_BETTER = ("loss", "ece", "brier", "deletion")
+
+
+def compare(this: Examination, other: Examination) -> dict[str, Any]:
+    """`against` of `metrics.json`: differences are this model less the other.
+
+    Args:
+        this: The model of the report.
+        other: The other one, examined on the same images.
+
+    Raises:
+        ValueError: They do not answer the same classes.
+    """
+    if this.subject.classes != other.subject.classes:
+        raise ValueError(
+            f"Both models must answer the same classes. {this.subject.name}: "
+            f"{', '.join(this.subject.classes)}; {other.subject.name}: "
+            f"{', '.join(other.subject.classes)}"
+        )
+    scores = {
+        name: _compared(this.bootstrap, mine, other.statistics[name])
+        for name, mine in this.statistics.items()
+    }
+    scores |= _calibration(this, other) | _robustness(this, other) | _heat(this, other)
+    right, theirs = this.predictions.is_right, other.predictions.is_right
+    return {
+        "name": other.subject.name,
+        "sha256": other.subject.sha256,
+        "scores": scores,
+        "classes": _classes(this, other),
+        "disagree": {
+            "images": len(disagreements(this, other)),
+            "only_this_right": int((right & ~theirs).sum()),
+            "only_other_right": int((theirs & ~right).sum()),
+        },
+    }
+
+
+def disagreements(this: Examination, other: Examination) -> NDArray[np.int64]:
+    """Positions of the images that the two answer differently; those first that one gets right.
+
+    Of these the ones first of which the two are surest.
+    """
+    mine, theirs = this.predictions, other.predictions
+    differ = np.flatnonzero(mine.predicted != theirs.predicted)
+    is_right = mine.is_right[differ] | theirs.is_right[differ]
+    sure = mine.confidence[differ] + theirs.confidence[differ]
+    return differ[np.lexsort((-sure, ~is_right))]
+
+
+def _calibration(this: Examination, other: Examination) -> dict[str, Any]:
+    answers = [(one.predictions.probabilities, one.predictions.labels) for one in (this, other)]
+    return {
+        "ece": _compared(this.bootstrap, *(ece_of(*given) for given in answers)),
+        "brier": _compared(this.bootstrap, *(mean_of(brier_scores(*given)) for given in answers)),
+    }
+
+
+def _robustness(this: Examination, other: Examination) -> dict[str, Any]:
+    """Accuracy on all corrupted copies, and on those of each corruption."""
+    mine, theirs = this.robustness, other.robustness
+    if mine is None or theirs is None:
+        return {}
+    pairs = {"robustness": (mine.shares_right, theirs.shares_right)}
+    for name, right in mine.corrupted.items():
+        pairs[f"robustness_{name}"] = (right.mean(axis=0), theirs.corrupted[name].mean(axis=0))
+    return {name: _compared(this.bootstrap, *map(mean_of, both)) for name, both in pairs.items()}
+
+
+def _heat(this: Examination, other: Examination) -> dict[str, Any]:
+    """The scores of the heatmaps, on the images that both were scored on."""
+    mine, theirs = this.heatmaps, other.heatmaps
+    if mine is None or theirs is None:
+        return {}
+    samples = Bootstrap(len(mine.positions), seed=this.seed)
+    found = {
+        name: _compared(samples, mean_of(getattr(mine, name)), mean_of(getattr(theirs, name)))
+        for name in ("deletion", "insertion")
+    }
+    if mine.objects is not None and theirs.objects is not None:
+        samples = Bootstrap(len(mine.objects.positions), seed=this.seed)
+        for name, key in (("pointing_game", "pointing"), ("mass_inside", "mass"), ("iou", "iou")):
+            pair = (mean_of(getattr(one, key)) for one in (mine.objects, theirs.objects))
+            found[name] = _compared(samples, *pair)
+    return found
+
+
+def _classes(this: Examination, other: Examination) -> dict[str, Any]:
+    """The recall of each class that has images."""
+    count = len(this.subject.classes)
+    mine, theirs = (
+        ClassStatistics(one.predictions.labels, one.predictions.predicted, count).recalls
+        for one in (this, other)
+    )
+    first, second = this.bootstrap.of_all(mine), this.bootstrap.of_all(theirs)
+    gap = this.bootstrap.difference(mine, theirs)
+    return {
+        name: {
+            "this": float(first[number]),
+            "other": float(second[number]),
+            "difference": float(gap.value[number]),
+            "interval": [float(gap.low[number]), float(gap.high[number])],
+        }
+        for number, name in enumerate(this.subject.classes)
+        if np.isfinite(gap.value[number])
+    }
+
+
+def _compared(samples: Bootstrap, mine: Statistic, theirs: Statistic) -> dict[str, Any]:
+    gap = samples.difference(mine, theirs)
+    return {
+        "this": float(samples.of_all(mine)),
+        "other": float(samples.of_all(theirs)),
+        "difference": gap.value,
+        "interval": gap.ends,
+    }

@@ -1,0 +1,76 @@
+"""Test images with their heatmaps, as cards of a report and as sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from proxy_keras import figures
+from proxy_keras.attribution import Explainer
+from proxy_keras.evaluating.report_parts import Card, Picture, Toned
+from proxy_keras.heatmaps import enlarge
+from proxy_keras.subset import Subset
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """Some images of a split, each with its heatmap by one or two models.
+
+    Attributes:
+        positions: [n] which of the split's images.
+        images: [n, P, P, 3] uint8.
+        overlays: A list [n, P, P, 3] uint8 per model.
+    """
+
+    positions: NDArray[np.int64]
+    images: NDArray[np.uint8]
+    overlays: list[NDArray[np.uint8]]
+
+    def cards(self, lines: Sequence[Sequence[Toned]], names: Sequence[str]) -> list[Card]:
+        """A card per image, with its lines below; `names` say what each overlay is."""
+        cards = []
+        for place, said in enumerate(lines):
+            text = "; ".join(line.text for line in said)
+            shown = [Picture.of_image(self.images[place], f"Image: {text}")]
+            for name, overlays in zip(names, self.overlays, strict=True):
+                shown.append(Picture.of_image(overlays[place], f"{name.capitalize()}: {text}"))
+            cards.append(Card(shown, said))
+        return cards
+
+    def sheet(self, lines: Sequence[Sequence[Toned]], names: Sequence[str]) -> Figure:
+        """The same as one picture, a row per image."""
+        return figures.method_sheet(
+            list(self.images),
+            [[overlays[place] for overlays in self.overlays] for place in range(len(self.images))],
+            ["\n".join(line.text for line in said) for said in lines],
+            list(names),
+        )
+
+
+def pictured(
+    subset: Subset, positions: NDArray[np.int64], explainers: Sequence[Explainer], batch_size: int
+) -> Pictured:
+    """Images at the given positions, in that order, with the heatmaps of their predicted classes.
+
+    Args:
+        subset: The split.
+        positions: [n] which of its images, each once.
+        explainers: One per model.
+        batch_size: Images at a time.
+    """
+    side = subset.image_size
+    images = np.empty([len(positions), side, side, 3], np.uint8)
+    overlays = [np.empty_like(images) for _ in explainers]
+    place_of = {int(position): place for place, position in enumerate(positions)}
+    for found, batch, _ in subset.originals(batch_size, positions).as_numpy_iterator():
+        places = [place_of[int(position)] for position in found]
+        images[places] = batch.astype(np.uint8)
+        for explainer, pictures in zip(explainers, overlays, strict=True):
+            heat = enlarge(explainer.heatmaps(batch), (side, side)).numpy()
+            for place, one in zip(places, heat, strict=True):
+                pictures[place] = figures.overlay(images[place], one)
+    return Pictured(positions, images, overlays)

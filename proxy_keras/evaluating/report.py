@@ -1,0 +1,307 @@
+"""Puts the report of an evaluation together from its numbers and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from proxy_keras import figures
+from proxy_keras.evaluating import charts
+from proxy_keras.evaluating.comparison_section import comparison_section
+from proxy_keras.evaluating.findings import Finding
+from proxy_keras.evaluating.report_parts import (
+    Card,
+    Cards,
+    Code,
+    FigurePart,
+    Figures,
+    FindingsPart,
+    Folded,
+    Part,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+)
+from proxy_keras.evaluating.subject import TrainedRun
+
+SCORES = {
+    "accuracy": "accuracy",
+    "top5": "top-5 accuracy",
+    "macro_precision": "precision, mean of the classes",
+    "macro_recall": "recall, mean of the classes",
+    "macro_f1": "F1, mean of the classes",
+    "loss": "cross-entropy, nats",
+}
+CALIBRATION = {
+    "ece": "expected calibration error",
+    "mce": "maximum calibration error",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood, nats",
+}
+
+
+def build_report(
+    metrics: Mapping[str, Any],
+    findings: Sequence[Finding],
+    shown: Mapping[str, Sequence[Card]],
+    run: TrainedRun | None,
+) -> tuple[Report, dict[str, figures.Figure]]:
+    """The report, and its charts by name.
+
+    Args:
+        metrics: The content of `metrics.json`.
+        findings: What the numbers mean.
+        shown: Cards of images, by name: "worst", "outside", "disagree"; see `failure_pictures`.
+        run: The training; None: not known.
+    """
+    kept = Figures()
+    against = []
+    if "against" in metrics:
+        against = [comparison_section(metrics, shown.get("disagree", ()), kept)]
+    sections = [
+        Section("findings", "Findings", [FindingsPart(findings)]),
+        _failures(metrics, shown),
+        *against,
+        _classification(metrics, kept),
+        _calibration(metrics, kept),
+        *([] if metrics["robustness"] is None else [_robustness(metrics, kept)]),
+        *([] if metrics["heatmaps"] is None else [_heatmaps(metrics)]),
+        *([] if run is None else [_training(run, kept)]),
+        _reproduction(metrics, run),
+    ]
+    data, scores = metrics["data"], metrics["classification"]
+    report = Report(
+        title=f"Evaluation of {metrics['model']['name']}",
+        subtitle=f"{data['images']} images ({data['split']}) of {data['source']}, "
+        f"{data['image_size']} px. {data['seen_in_training']}",
+        facts=_facts(metrics, scores),
+        sections=sections,
+    )
+    return report, kept.made
+
+
+def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        ("accuracy", f"{scores['accuracy']:.1%}"),
+        ("macro F1", f"{scores['macro_f1']:.3f}"),
+        ("calibration error", f"{metrics['calibration']['ece']:.3f}"),
+    ]
+    if metrics["robustness"] is not None:
+        facts.append(("accuracy, corrupted", f"{metrics['robustness']['mean_accuracy']:.1%}"))
+    if (metrics["heatmaps"] or {}).get("objects"):
+        inside = metrics["heatmaps"]["objects"]["mass_inside"]["mean"]
+        facts.append(("heat on the object", f"{inside:.0%}"))
+    return facts
+
+
+def _failures(metrics: Mapping[str, Any], shown: Mapping[str, Sequence[Card]]) -> Section:
+    pairs = metrics["mistakes"]["confused_pairs"]
+    parts: list[Part] = []
+    if not pairs:
+        parts.append(Text("There is no wrong answer among these images."))
+    else:
+        parts += [
+            Text("The pairs of classes with most errors:"),
+            Table(
+                ["is", "taken for", "images", "of its class"],
+                [
+                    [pair["true"], pair["predicted"], str(pair["images"]), f"{pair['share']:.0%}"]
+                    for pair in pairs
+                ],
+                numeric=(2, 3),
+            ),
+        ]
+    if "worst" in shown:
+        heat = metrics["heatmaps"] is not None
+        with_heat = ", each with the heatmap of the class that was answered" if heat else ""
+        parts += [Text(f"The surest errors{with_heat}:"), Cards(shown["worst"])]
+    if "outside" in shown:
+        parts += [
+            Text(
+                "Images whose heat avoids the object, the most first: less of it lies on the "
+                "object than if it were spread evenly."
+            ),
+            Cards(shown["outside"]),
+        ]
+    return Section("failures", "Where it fails", parts)
+
+
+def _classification(metrics: Mapping[str, Any], kept: Figures) -> Section:
+    scores = metrics["classification"]
+    classes = metrics["model"]["classes"]
+    rows = []
+    for name, title in SCORES.items():
+        interval = scores["intervals"].get(name)
+        between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+        rows.append([title, f"{scores[name]:.3f}", between])
+    per_class = Table(
+        ["class", "precision", "recall", "F1", "images"],
+        [
+            [
+                row["class"],
+                *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")),
+                str(row["images"]),
+            ]
+            for row in scores["per_class"]
+        ],
+        numeric=(1, 2, 3, 4),
+    )
+    confusion = figures.confusion_matrix(
+        np.asarray(scores["confusion"]), classes, title="answers by class"
+    )
+    return Section(
+        "classification",
+        "Classification",
+        [
+            Table(["score", "value", "95 % interval"], rows, numeric=(1, 2)),
+            kept.add("confusion", confusion, "How often each class was answered as which."),
+            Folded("Each class", table=per_class),
+        ],
+    )
+
+
+def _calibration(metrics: Mapping[str, Any], kept: Figures) -> Section:
+    calibration = metrics["calibration"]
+    bins = calibration["bins"]
+    figure = charts.reliability(
+        np.array([one["confidence"] for one in bins], np.float64),
+        np.array([one["accuracy"] for one in bins], np.float64),
+        np.array([one["count"] for one in bins], np.int64),
+    )
+    rows = [[title, f"{calibration[name]:.4f}"] for name, title in CALIBRATION.items()]
+    return Section(
+        "calibration",
+        "Does it know how sure it may be?",
+        [
+            Table(["score", "value"], rows, numeric=(1,)),
+            kept.add(
+                "reliability",
+                figure,
+                "Where the line runs below the dashed one, answers are surer than they are right.",
+            ),
+        ],
+    )
+
+
+def _robustness(metrics: Mapping[str, Any], kept: Figures) -> Section:
+    clean = metrics["classification"]["accuracy"]
+    named = {
+        name.replace("_", " "): values
+        for name, values in metrics["robustness"]["corruptions"].items()
+    }
+    severities = max(len(values) for values in named.values())
+    table = Table(
+        ["corruption", *(f"severity {number + 1}" for number in range(severities))],
+        [[name, *(f"{value:.1%}" for value in values)] for name, values in named.items()],
+        numeric=tuple(range(1, severities + 1)),
+    )
+    caption = f"Accuracy on corrupted images, beside {clean:.1%} on those as they are."
+    figure = charts.robustness(clean, named)
+    parts: list[Part] = [kept.add("robustness", figure, caption), Folded("As a table", table=table)]
+    return Section("robustness", "How it stands up to worse images", parts)
+
+
+def _heatmaps(metrics: Mapping[str, Any]) -> Section:
+    heat = metrics["heatmaps"]
+    faith, objects = heat["faithfulness"], heat["objects"]
+    parts: list[Part] = [
+        Text(
+            f"Heatmaps of {heat['images']} images by {heat['method']} of the class answered. "
+            f"{heat['why']} {heat['blank']} of them are blank."
+        ),
+        Table(
+            ["score", "heatmaps", "random heat", "better is"],
+            [
+                ["deletion", *_pair(faith["deletion"]), "lower"],
+                ["insertion", *_pair(faith["insertion"]), "higher"],
+            ],
+            numeric=(1, 2),
+        ),
+    ]
+    if objects is None:
+        parts.append(
+            Text(
+                "Where the objects are is not known for these images. Give --masks or --boxes to "
+                "see whether the heat lies on them.",
+                is_soft=True,
+            )
+        )
+    else:
+        rows = [
+            [title, *(f"{objects[name][key]:.3f}" for key in ("mean", "centre", "area"))]
+            for name, title in (
+                ("pointing_game", "hottest point on the object"),
+                ("mass_inside", "share of the heat on the object"),
+                ("iou", "overlap of the hot half with the object (IoU)"),
+            )
+        ]
+        parts += [
+            Text(
+                f"{objects['images']} of the images have a known object, which takes "
+                f"{objects['area']:.0%} of the image on average. Beside the heatmaps, what a spot "
+                "in the middle of each image, and heat spread evenly, would score:"
+            ),
+            Table(["score", "heatmaps", "middle", "chance"], rows, numeric=(1, 2, 3)),
+        ]
+    return Section("heatmaps", "Where it looks", parts)
+
+
+def _pair(score: Mapping[str, float]) -> tuple[str, str]:
+    return f"{score['mean']:.3f}", f"{score['random']:.3f}"
+
+
+def _training(run: TrainedRun, kept: Figures) -> Section:
+    history, steps = run.history, run.metrics["proxy_steps"]
+    marks = [step["epoch"] + 1 for step in steps]
+    parts: list[Part] = []
+    for name in ("accuracy", "loss"):
+        figure = figures.curves(
+            history["epoch"].tolist(),
+            {"training": history[name].tolist(), "validation": history[f"val_{name}"].tolist()},
+            xlabel="epoch",
+            ylabel=name,
+            title="",
+            marks=marks,
+        )
+        dashed = " Dashed: proxy steps." if steps else ""
+        parts.append(kept.add(f"training_{name}", figure, f"{name.capitalize()} by epoch.{dashed}"))
+    if not steps:
+        parts.append(Text("This is a plain training, without proxies."))
+        return Section("training", "Training", parts)
+    counts = {name: [step[name] for step in steps] for name in ("wrong", "chosen", "made")}
+    parts.append(
+        kept.add(
+            "proxies",
+            charts.proxies_over_time(marks, counts),
+            "Training images that were answered wrong, chosen for a proxy, and given one.",
+        )
+    )
+    for sheet in run.sheets:
+        epoch = int(sheet.stem.rpartition("_")[2])
+        caption = f"Proxies of the step after epoch {epoch}: original, heatmap, proxy."
+        parts.append(FigurePart(Picture.of_file(sheet, caption), caption, is_sheet=True))
+    return Section("training", "Training", parts)
+
+
+def _reproduction(metrics: Mapping[str, Any], run: TrainedRun | None) -> Section:
+    made = metrics["made_with"]
+    rows = [
+        ["model file, SHA-256", metrics["model"]["sha256"]],
+        ["split, SHA-256", metrics["data"]["split_sha256"]],
+        ["parameters", f"{metrics['model']['parameters']:,}"],
+        *([name, version] for name, version in made["versions"].items()),
+    ]
+    parts: list[Part] = [Code(made["command"]), Table(["what", "which"], rows)]
+    if run is not None:
+        parts += [
+            Text("The training can be repeated with its configuration, config.json:"),
+            Code("python -m proxy_keras.train --config config.json --out again"),
+            Folded("config.json", text=json.dumps(run.config.to_dict(), indent=2)),
+            Folded("run.json", text=json.dumps(run.facts, indent=2)),
+        ]
+    return Section("made", "How this was made", parts)

@@ -1,0 +1,82 @@
+"""Turns a report into one HTML page that holds all that it shows, and into a PDF."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from proxy_keras.evaluating.report_parts import Report
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def to_html(report: Report) -> str:
+    """The page: one file, without scripts, that asks for nothing from outside."""
+    page = resources.files("proxy_keras.evaluating") / "page"
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    template = environment.from_string((page / "report.html.jinja").read_text(encoding="utf-8"))
+    return template.render(
+        title=report.title,
+        subtitle=report.subtitle,
+        facts=report.facts,
+        sections=report.sections,
+        css=Markup((page / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+def find_browser() -> str:
+    """The path of an installed Chromium or Chrome.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    raise FileNotFoundError(
+        "A PDF is printed by Chromium or Chrome, and none is installed. Install one (Debian, "
+        "Ubuntu: apt install chromium), or open report.html and print it."
+    )
+
+
+def write_pdf(html: Path, pdf: Path, browser: str, *, timeout_s: float = 120.0) -> None:
+    """Prints a page into a PDF file.
+
+    Args:
+        html: The page.
+        pdf: The file.
+        browser: See `find_browser`.
+        timeout_s: Seconds that it may take.
+
+    Raises:
+        RuntimeError: The browser did not print it.
+    """
+    with tempfile.TemporaryDirectory() as profile:
+        done = subprocess.run(
+            [
+                browser,
+                "--headless",
+                # The browser refuses to run as root with it.
+                *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []),
+                "--disable-gpu",
+                "--no-pdf-header-footer",
+                f"--user-data-dir={profile}",
+                f"--print-to-pdf={pdf}",
+                html.resolve().as_uri(),
+            ],
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    if done.returncode or not pdf.is_file():
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise RuntimeError(f"{browser} could not print {html}: {' '.join(said)}")

@@ -1,0 +1,98 @@
+"""Scores of samples of images, as `Bootstrap` asks for them: many samples in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from proxy_keras.evaluating.bootstrap import Statistic
+
+
+def mean_of(values: ArrayLike) -> Statistic:
+    """The mean of one value per image.
+
+    Args:
+        values: [n] numbers or bools, or [n, s] for s means at once.
+    """
+    given = np.asarray(values, np.float64)
+    return lambda places: given[places].mean(axis=1)
+
+
+def mean_where(values: ArrayLike, chosen: ArrayLike) -> Statistic:
+    """The mean of the values of chosen images; NaN in a sample that has none of them.
+
+    Args:
+        values: [n] numbers or bools; those of other images may be NaN.
+        chosen: [n] bool.
+    """
+    is_chosen = np.asarray(chosen, bool)
+    given = np.where(is_chosen, np.asarray(values, np.float64), 0.0)
+
+    def statistic(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        return _share(given[places].sum(axis=1), is_chosen[places].sum(axis=1), np.nan)
+
+    return statistic
+
+
+class ClassStatistics:
+    """Precision, recall and F1 of predicted classes, by scikit-learn's definitions.
+
+    Args:
+        labels: [n] the true class ids, in [0, K).
+        predicted: [n] the predicted ones.
+        num_classes: K.
+    """
+
+    def __init__(self, labels: ArrayLike, predicted: ArrayLike, num_classes: int) -> None:
+        self._labels = np.asarray(labels, np.int64)
+        self._predicted = np.asarray(predicted, np.int64)
+        self._right = np.where(self._labels == self._predicted, self._labels, num_classes)
+        self._num_classes = num_classes
+
+    def macro_precision(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r] the mean of the classes' precision; 0 for a class that is never predicted."""
+        return _share(self._hits(places), self._count(self._predicted, places), 0.0).mean(axis=1)
+
+    def macro_recall(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r] the mean of the classes' recall; 0 for a class without images."""
+        return _share(self._hits(places), self._count(self._labels, places), 0.0).mean(axis=1)
+
+    def macro_f1(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r] the mean of the classes' F1."""
+        both = self._count(self._labels, places) + self._count(self._predicted, places)
+        return _share(2 * self._hits(places), both, 0.0).mean(axis=1)
+
+    def recalls(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r, K] the recall of each class; NaN for a class without images."""
+        return _share(self._hits(places), self._count(self._labels, places), np.nan)
+
+    def _hits(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._count(self._right, places)
+
+    def _count(self, ids: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[r, K] how often each class stands at the places."""
+        return counts_by_row(ids[places], self._num_classes + 1)[:, :-1]
+
+
+def counts_by_row(
+    ids: NDArray[np.int64], kinds: int, weights: NDArray[np.float64] | None = None
+) -> NDArray[Any]:
+    """How often each id occurs in each row, or the sum of its weights: [r, kinds].
+
+    Args:
+        ids: [r, n] in [0, kinds).
+        kinds: Number of different ids.
+        weights: [r, n]; None: 1 each.
+    """
+    rows = np.arange(len(ids))[:, np.newaxis] * kinds
+    flat = None if weights is None else weights.ravel()
+    counts = np.bincount((ids + rows).ravel(), weights=flat, minlength=len(ids) * kinds)
+    return counts.reshape(len(ids), kinds)
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any], of_none: float) -> NDArray[np.float64]:
+    """`part / whole`, and `of_none` where the whole is 0."""
+    none = np.full(np.shape(whole), of_none)
+    return np.divide(part, whole, out=none, where=np.asarray(whole) > 0)

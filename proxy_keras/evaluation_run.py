@@ -1,0 +1,219 @@
+"""One evaluation, from what was asked to the folder of its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy_keras.config import TrainConfig
+from proxy_keras.data import ImageData
+from proxy_keras.data.records import TEST
+from proxy_keras.evaluating.comparison import compare
+from proxy_keras.evaluating.examination import examine, heat_positions
+from proxy_keras.evaluating.failures import failure_pictures
+from proxy_keras.evaluating.findings import find
+from proxy_keras.evaluating.metrics_file import as_values, numbers
+from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
+from proxy_keras.evaluating.regions import find_regions
+from proxy_keras.evaluating.report import build_report
+from proxy_keras.evaluating.report_folder import REPORT, check_folder, write_folder
+from proxy_keras.evaluating.report_page import find_browser
+from proxy_keras.evaluating.subject import Subject
+from proxy_keras.run import load_data
+from proxy_keras.saved_model import SavedModel, image_size, open_saved
+from proxy_keras.subset import Subset
+from proxy_keras.train_options import build_config, changed
+
+
+@dataclass(frozen=True)
+class Material:
+    """The images of an evaluation.
+
+    Attributes:
+        data: All of them, with their split.
+        subset: Those that are answered.
+        config: Where they come from.
+        seen: A sentence: whether the model may have been trained on them.
+    """
+
+    data: ImageData
+    subset: Subset
+    config: TrainConfig
+    seen: str
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the images were read from; None: they are no files."""
+        folder = Path(self.config.data.source)
+        return folder if folder.is_dir() else None
+
+    @property
+    def image_names(self) -> list[str]:
+        """What each image of the subset is called: its path where it is a file, else its id."""
+        if self.root is None:
+            return self.subset.example_ids
+        paths = dict(zip(self.data.table.example_ids, self.data.table.paths, strict=True))
+        return [paths[example_id] for example_id in self.subset.example_ids]
+
+    def facts(self) -> dict[str, Any]:
+        """`data` of `metrics.json`."""
+        return {
+            "source": self.config.data.source,
+            "split": self.subset.name,
+            "images": len(self.subset),
+            "image_size": self.data.image_size,
+            "split_sha256": self.data.split_sha256,
+            "seen_in_training": self.seen,
+        }
+
+
+def evaluate_model(
+    path: Path, options: EvaluationOptions, settings: dict[str, Any], command: str
+) -> str:
+    """Evaluates a model and writes the folder of its report.
+
+    Args:
+        path: A run folder, or a `.keras` file.
+        options: How.
+        settings: The data options that were given, by their names in the configuration; of a run
+            none is needed.
+        command: The command line, which the report names.
+
+    Returns:
+        What came out, in a line.
+
+    Raises:
+        ValueError, OSError: The model, the images or an option cannot be used; the message says
+            what to do.
+        FloatingPointError: The model computes values that are not finite.
+        RuntimeError: The PDF could not be printed.
+    """
+    folder = options.out or _beside(path, options.against)
+    check_folder(folder)
+    browser = find_browser() if options.pdf else None
+    saved = open_saved(path, options.labels)
+    other = None if options.against is None else open_saved(options.against)
+    material = load_material(saved, settings, progress=not options.quiet)
+    subject = Subject.of(saved, material.data.classes)
+    _check_size(saved, material)
+    if other is not None:
+        _check_other(other, material)
+    regions = find_regions(
+        material.data,
+        material.subset,
+        material.root,
+        masks=options.masks,
+        boxes=options.boxes,
+        positions=heat_positions(material.subset, options),
+        progress=not options.quiet,
+    )
+    trained_with = _trained_with(subject)
+    method = explanation_method(options.method, trained_with)
+    done = examine(subject, material.subset, regions, options, method)
+    second = None
+    if other is not None:
+        beside = Subject.of(other, material.data.classes)
+        second = examine(beside, material.subset, regions, options, method)
+    metrics = numbers(
+        done,
+        data=material.facts(),
+        why_method=_why(options.method, trained_with),
+        image_names=material.image_names,
+        command=command,
+    )
+    if second is not None:
+        metrics["against"] = compare(done, second)
+    findings = find(metrics)
+    metrics["findings"] = as_values(findings)
+    shown, sheets = failure_pictures(done, second, options.batch_size)
+    report, charts = build_report(metrics, findings, shown, subject.run)
+    write_folder(folder, metrics, report, done, material.image_names, charts, sheets, browser)
+    lines = [f"- {finding.text}" for finding in findings]
+    return "\n".join([*lines, f"report: {folder / REPORT}"])
+
+
+def load_material(saved: SavedModel, settings: dict[str, Any], *, progress: bool) -> Material:
+    """The images to evaluate a model on.
+
+    A run has its own test split. Other images are those of the source's test split, if it has one
+    itself, and else all of them: a split drawn here would mean nothing to a model that was trained
+    elsewhere.
+
+    Args:
+        saved: The model.
+        settings: The data options that were given.
+        progress: Shows progress bars.
+
+    Raises:
+        ValueError: No data are given for a model that is no run, or they cannot be used.
+        OSError: They cannot be read.
+    """
+    if saved.run is not None and not settings:
+        config = TrainConfig.load(saved.run / "config.json")
+        data = load_data(config, saved.run, progress=progress)
+        seen = "The model was not trained on them, nor chosen by them."
+        return Material(data, data.test, config, seen)
+    if saved.run is not None:
+        config = changed(TrainConfig.load(saved.run / "config.json"), settings)
+    elif "source" in settings:
+        height, width = image_size(saved.model, settings.get("image_size"))
+        if height != width:
+            raise ValueError(f"Images are squares; the model takes {height} x {width} pixels.")
+        config = build_config({**settings, "image_size": height})
+    else:
+        raise ValueError(f"{saved.file} is no run, so say which images: --data SRC")
+    data = load_data(config, None, progress=progress)
+    is_given = TEST in data.given_splits
+    subset = data.test if is_given else data.all_images()
+    seen = (
+        "They are the test split that the data came with; whether the model was trained on them is "
+        "not known here."
+        if is_given
+        else "They are all images of the source; some may have been in the model's training."
+    )
+    return Material(data, subset, config, seen)
+
+
+def _beside(path: Path, against: Path | None) -> Path:
+    """Where the report goes if nothing else is said."""
+    base = path if path.is_dir() else path.parent
+    name = "evaluation" if path.is_dir() else f"{path.stem}_evaluation"
+    return base / (name if against is None else f"{name}_against_{against.resolve().stem}")
+
+
+def _check_size(saved: SavedModel, material: Material) -> None:
+    height, width = saved.model.input_shape[1:3]
+    side = material.data.image_size
+    if (height, width) not in ((None, None), (side, side)):
+        raise ValueError(
+            f"{saved.file} takes images of {height} x {width} pixels, these have {side}. Give "
+            f"--image-size {height}."
+        )
+
+
+def _check_other(other: SavedModel, material: Material) -> None:
+    """Refuses a model that may have been trained on the images."""
+    _check_size(other, material)
+    if other.run is None:
+        return
+    split = (other.run / "split.sha256").read_text(encoding="utf-8").split()[0]
+    if split != material.data.split_sha256:
+        raise ValueError(
+            f"{other.run} was trained with another split (SHA-256 {split[:12]}..., not "
+            f"{material.data.split_sha256[:12]}...), so it may have seen these images. Train both "
+            "with the same --data, --split-seed and shares."
+        )
+
+
+def _trained_with(subject: Subject) -> str | None:
+    proxy = None if subject.run is None else subject.run.config.proxy
+    return None if proxy is None else proxy.method
+
+
+def _why(asked: str | None, trained_with: str | None) -> str:
+    if asked is not None:
+        return "It was asked for."
+    if trained_with is None:
+        return "It is the usual one."
+    return f"The training made its proxies by {trained_with}, so another method is used here."

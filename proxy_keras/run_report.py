@@ -1,0 +1,128 @@
+"""What a run folder tells of its run beside the settings: conditions, results, figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from proxy_keras import evaluation, figures
+from proxy_keras.config import TrainConfig
+from proxy_keras.data import ImageData
+from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.fitting import optimizer_steps
+from proxy_keras.step_log import StepSummary
+
+
+def log_settings(config: TrainConfig, folder: Path) -> None:
+    """Writes the settings for TensorBoard."""
+    settings = json.dumps(config.to_dict(), indent=2)
+    with tf.summary.create_file_writer(str(folder / "tensorboard" / "config")).as_default(0):
+        tf.summary.text("config", "    " + settings.replace("\n", "\n    "))
+
+
+def _weights_sha256(model: keras.Model) -> str:
+    """SHA-256 of all weights in order, in hex: what runs under equal conditions begin with."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()
+
+
+def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str, Any]:
+    """What else a reader of the run may want to know."""
+    return {
+        "split_sha256": data.split_sha256,
+        "initial_weights_sha256": _weights_sha256(model),
+        "training_images": len(data.train),
+        "optimizer_steps": optimizer_steps(config, config.epochs, len(data.train)),
+        "classes": data.num_classes,
+        "parameters": model.count_params(),
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                name: metadata.version(name)
+                for name in ("keras", "tensorflow", "keras-hub", "numpy", "pillow")
+            },
+        },
+        "processors": os.cpu_count(),
+        "gpus": [d.name for d in tf.config.list_physical_devices("GPU")],
+    }
+
+
+def write_results(
+    folder: Path,
+    config: TrainConfig,
+    data: ImageData,
+    model: keras.Model,
+    steps: Sequence[StepSummary],
+    *,
+    seconds: float,
+    cpu_seconds: float,
+) -> dict[str, Any]:
+    """Evaluates a trained model and writes `metrics.json`, tables and figures.
+
+    Args:
+        folder: The run folder, which holds `history.csv`.
+        config: The settings.
+        data: The images and their split.
+        model: The trained model.
+        steps: The proxy steps.
+        seconds: Wall-clock time of the training.
+        cpu_seconds: Its processor time.
+
+    Returns:
+        The content of `metrics.json`.
+    """
+    metrics: dict[str, Any] = {
+        "proxies_made": sum(step.made for step in steps),
+        "proxy_steps": [dataclasses.asdict(step) for step in steps],
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+    }
+    for subset in (data.val, data.test):
+        logits = evaluation.predict_logits(model, subset, int(config.batch_size))
+        scores = evaluation.score(logits, subset.labels, data.classes)
+        metrics[subset.name] = scores.to_dict()
+        if subset is data.test:
+            _write_test_report(folder, scores, data.classes, config.epochs)
+    history = pd.read_csv(folder / "history.csv")
+    figure = figures.curves(
+        history["epoch"].tolist(),
+        {"training": history["accuracy"].tolist(), "validation": history["val_accuracy"].tolist()},
+        xlabel="epoch",
+        ylabel="accuracy",
+        title=f"{config.model} on {Path(config.data.source).name}"
+        + (" (dashed: proxy steps)" if steps else ""),
+        marks=[step.epoch + 1 for step in steps],
+    )
+    write_atomically(folder / "curves.png", figure.savefig)
+    write_text_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def _write_test_report(
+    folder: Path, scores: evaluation.Scores, classes: Sequence[str], epochs: int
+) -> None:
+    report = pd.DataFrame(scores.per_class).to_csv(index=False, float_format="%.4f")
+    write_text_atomically(folder / "per_class.csv", report)
+    figure = figures.confusion_matrix(
+        scores.confusion,
+        classes,
+        title=f"test split: {scores.accuracy:.1%} of {scores.examples} right",
+    )
+    write_atomically(folder / "confusion.png", figure.savefig)
+    with tf.summary.create_file_writer(str(folder / "tensorboard" / "test")).as_default(epochs):
+        tf.summary.image("confusion", figures.to_array(figure)[None])
+        tf.summary.scalar("test_accuracy", scores.accuracy)

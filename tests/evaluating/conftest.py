@@ -1,0 +1,64 @@
+"""Small splits in memory, and methods whose heatmaps are known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from proxy_keras.attribution import registry
+from proxy_keras.attribution.method import Method
+from proxy_keras.data.readers import ArrayReader
+from proxy_keras.subset import Subset
+
+
+class Bright(Method):
+    """Shows the bright pixels of the image, whatever the network has learned."""
+
+    needs_layer = False
+    has_image_size = True
+
+    def __call__(self, network, images, target):
+        return network.logits(images), tf.reduce_mean(images, axis=-1)
+
+
+class Dark(Bright):
+    """Shows the dark ones."""
+
+    def __call__(self, network, images, target):
+        logits, heat = super().__call__(network, images, target)
+        return logits, 255.0 - heat
+
+
+class Coarse(Bright):
+    """Shows the bright ones in cells of 4 x 4 pixels."""
+
+    def __call__(self, network, images, target):
+        logits, heat = super().__call__(network, images, target)
+        return logits, tf.nn.avg_pool2d(heat[..., None], 4, 4, "VALID")[..., 0]
+
+
+@pytest.fixture
+def known_methods(monkeypatch):
+    """Methods for these tests only: "bright", "dark", "coarse"."""
+    monkeypatch.setitem(registry.METHODS, "bright", Bright)
+    monkeypatch.setitem(registry.METHODS, "dark", Dark)
+    monkeypatch.setitem(registry.METHODS, "coarse", Coarse)
+
+
+@pytest.fixture
+def build_subset():
+    """A function that makes a split of images [n, P, P, 3] uint8 and their labels [n]."""
+
+    def build(images, labels, boxes=None):
+        ids = [f"id{number}" for number in range(len(images))]
+        return Subset(
+            ArrayReader(images, images.shape[1]),
+            np.arange(len(images)),
+            labels,
+            ids,
+            name="test",
+            seed=0,
+            classes=[str(number) for number in range(max(labels) + 1)],
+            boxes=None if boxes is None else dict(zip(ids, boxes, strict=True)),
+        )
+
+    return build

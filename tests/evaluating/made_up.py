@@ -1,0 +1,92 @@
+"""Examinations whose every answer is known, of a network that was never trained or saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from proxy_keras.data.readers import ArrayReader
+from proxy_keras.evaluating.examination import Examination
+from proxy_keras.evaluating.heatmap_scores import HeatmapScores
+from proxy_keras.evaluating.localisation import Localisation
+from proxy_keras.evaluating.predictions import Predictions
+from proxy_keras.evaluating.robustness import Robustness
+from proxy_keras.evaluating.subject import Subject
+from proxy_keras.subset import Subset
+
+CLASSES = ["cat", "dog", "owl"]
+
+
+def logits_of(answers, confidence):
+    """[N, 3] logits that give the answers these probabilities, the rest shared evenly."""
+    answers, confidence = np.asarray(answers), np.broadcast_to(confidence, len(answers))
+    shares = np.repeat((1.0 - confidence[:, None]) / 2.0, 3, axis=1)
+    shares[np.arange(len(answers)), answers] = confidence
+    return np.log(shares).astype(np.float32)
+
+
+def localisation(mass, area, pointing=None):
+    """[n] scores of objects; the centre scores half of everything."""
+    mass, area = np.asarray(mass, float), np.asarray(area, float)
+    half = np.full(len(mass), 0.5)
+    hit = np.ones(len(mass), bool) if pointing is None else np.asarray(pointing, bool)
+    middle = np.arange(len(mass)) % 2 == 0
+    return Localisation(np.arange(len(mass)), hit, mass, half, middle, half, half, area, area)
+
+
+def heatmap_scores(count, objects=None, better=0.2):
+    """Heatmaps that are better than random ones by as much, in deletion and insertion."""
+    half = np.full(count, 0.5)
+    return HeatmapScores(
+        method="grad_cam",
+        target_layer="conv",
+        positions=np.arange(count),
+        blank=np.arange(count) == 0,
+        deletion=half - better,
+        insertion=half + better,
+        random_deletion=half,
+        random_insertion=half,
+        objects=objects,
+    )
+
+
+def robustness(right):
+    """Noise that takes nothing, and blur that makes every answer wrong at severity 3."""
+    right = np.asarray(right, bool)
+    noise = np.stack([right] * 3)
+    blur = np.stack([right, right, np.zeros_like(right)])
+    return Robustness(np.arange(len(right)), right, {"noise": noise, "blur": blur})
+
+
+def examination(
+    labels, answers, confidence=0.9, *, heatmaps=None, robust=None, classes=None, name="made up"
+):
+    """An examination of a model that gave these answers."""
+    labels = np.asarray(labels)
+    classes = CLASSES if classes is None else classes
+    images = np.zeros([len(labels), 8, 8, 3], np.uint8)
+    images[..., 0] = np.arange(len(labels))[:, None, None]
+    ids = [f"id{number}" for number in range(len(labels))]
+    subset = Subset(
+        ArrayReader(images, 8),
+        np.arange(len(labels)),
+        labels,
+        ids,
+        name="test",
+        seed=0,
+        classes=classes,
+    )
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    )
+    return Examination(
+        Subject(name, model, classes, Path(__file__), None),
+        subset,
+        Predictions(logits_of(answers, confidence), labels),
+        robust,
+        None,
+        heatmaps,
+        0,
+    )

@@ -1,0 +1,220 @@
+"""The page: what is on it, in what order, escaped, and asking nothing of anyone."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy_keras.evaluating import report_page
+from proxy_keras.evaluating.comparison import compare
+from proxy_keras.evaluating.failures import failure_pictures
+from proxy_keras.evaluating.findings import find
+from proxy_keras.evaluating.report import build_report
+from proxy_keras.evaluating.report_page import to_html, write_pdf
+from proxy_keras.evaluating.report_parts import (
+    Card,
+    Cards,
+    Code,
+    FigurePart,
+    FindingsPart,
+    Folded,
+    Heading,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+    Toned,
+)
+from tests.evaluating.made_up import examination, heatmap_scores, localisation, robustness
+from tests.evaluating.test_findings import metrics_of
+
+LABELS = np.repeat([0, 1, 2], 10)
+ANSWERS = np.where(np.arange(30) % 5 == 0, (LABELS + 1) % 3, LABELS)
+HOSTILE = '<script>alert("x")</script>'
+
+
+def whole(answers=ANSWERS, name="A", classes=None):
+    objects = localisation(np.where(answers == LABELS, 0.6, 0.1), np.full(30, 0.3))
+    return examination(
+        LABELS,
+        answers,
+        heatmaps=heatmap_scores(30, objects),
+        robust=robustness(answers == LABELS),
+        name=name,
+        classes=classes,
+    )
+
+
+def report_of(done, other=None):
+    metrics = metrics_of(done)
+    if other is not None:
+        metrics["against"] = compare(done, other)
+    shown, sheets = failure_pictures(done, other, 8)
+    return *build_report(metrics, find(metrics), shown, None), sheets
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return report_of(whole())
+
+
+@pytest.fixture(scope="module")
+def beside():
+    return report_of(whole(), whole(LABELS, "B"))
+
+
+def section(report, name):
+    (found,) = [one for one in report.sections if one.id == name]
+    return found
+
+
+def test_failures_come_before_scores(alone):
+    report, charts, sheets = alone
+    assert [one.id for one in report.sections] == [
+        *("findings", "failures", "classification", "calibration"),
+        *("robustness", "heatmaps", "made"),
+    ]
+    assert set(charts) == {"confusion", "reliability", "robustness"}
+    assert set(sheets) == {"worst", "outside"}
+    assert report.facts == [
+        ("accuracy", "80.0%"),
+        ("macro F1", "0.800"),
+        ("calibration error", "0.100"),
+        ("accuracy, corrupted", "66.7%"),
+        ("heat on the object", "50%"),
+    ]
+    parts = section(report, "failures").parts
+    assert [type(part) for part in parts] == [Text, Table, Text, Cards, Text, Cards]
+    assert parts[1].rows[0] == ["cat", "dog", "2", "20%"]
+    assert [line.text for line in parts[5].cards[0].lines] == [
+        *("is cat", "said: dog 90%", "10% of the heat on it"),
+    ]
+
+
+def test_what_was_not_measured_has_no_section():
+    report, charts, sheets = report_of(examination(LABELS, LABELS))
+    assert [one.id for one in report.sections] == [
+        *("findings", "failures", "classification", "calibration", "made")
+    ]
+    assert section(report, "failures").parts == [
+        Text("There is no wrong answer among these images.")
+    ]
+    assert len(report.facts) == 3 and sheets == {}
+
+
+def test_heatmaps_without_objects_say_how_to_give_them():
+    done = examination(LABELS, ANSWERS, heatmaps=heatmap_scores(30))
+    parts = section(report_of(done)[0], "heatmaps").parts
+    assert parts[1].rows == [
+        ["deletion", "0.300", "0.500", "lower"],
+        ["insertion", "0.700", "0.500", "higher"],
+    ]
+    assert "Give --masks or --boxes" in parts[2].text
+
+
+def test_another_model_is_put_beside_after_the_failures(beside):
+    report, charts, sheets = beside
+    assert [one.id for one in report.sections][:3] == ["findings", "failures", "against"]
+    assert "classes_against" in charts and "disagree" in sheets
+    table = section(report, "against").parts[1]
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert cells["accuracy"][:2] == ["0.800", "1.000"]
+    assert cells["accuracy"][2] == Toned("-0.200", "worse")
+    # More loss is worse, too.
+    assert cells["cross-entropy, nats (lower is better)"][2].tone == "worse"
+    assert cells["top-5 accuracy"][2] == Toned("+0.000", "")
+    assert "- by blur" in cells
+    card = section(report, "against").parts[-1].cards[0]
+    assert [(line.text, line.tone) for line in card.lines] == [
+        ("is cat", ""),
+        ("this: dog 90%", "worse"),
+        ("other: cat 90%", "better"),
+    ]
+
+
+def test_the_page_holds_all_and_asks_for_nothing(beside):
+    html = to_html(beside[0])
+    assert "<script" not in html
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in html
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', html)
+    assert sources and all(one.startswith(("data:image/", "#")) for one in sources)
+    assert not re.search(r"url\((?!data:)|@import|https?://(?!www\.w3\.org)", html)
+    targets = set(re.findall(r'id="([^"]+)"', html))
+    links = re.findall(r'href="#([^"]+)"', html)
+    assert links and set(links) <= targets
+    assert all(re.findall(r'<img [^>]*alt="([^"]*)"', html))
+
+
+def test_names_are_shown_and_not_run():
+    html = to_html(report_of(whole(name=HOSTILE, classes=[HOSTILE, "b", "c"]))[0])
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;") > 5
+
+
+def test_every_kind_of_part_reaches_the_page():
+    picture = Picture.of_image(np.zeros([4, 4, 3], np.uint8), "a picture")
+    table = Table(["h0", "h1"], [["cell", Toned("7", "better")]], numeric=(1,))
+    parts = [
+        Text("a text"),
+        Heading("a heading"),
+        table,
+        Cards([Card([picture], [Toned("a line", "worse")])], is_wide=True),
+        FigurePart(picture, "a caption", is_sheet=True),
+        Code("a --command"),
+        Folded("a summary", table=table),
+        Folded("another", text="a long text"),
+        FindingsPart(find(metrics_of(examination(LABELS, LABELS)))),
+    ]
+    html = to_html(Report("T", "S", [("fact", "1")], [Section("s", "Title", parts)]))
+    for words in (
+        *("<p>a text</p>", "<h3>a heading</h3>", "<th>h0</th>", '<td class="n better">7</td>'),
+        *('<ul class="cards wide">', '<div class="worse">a line</div>', '<figure class="sheet">'),
+        *("<figcaption>a caption</figcaption>", "<pre>a --command</pre>"),
+        *(
+            "<summary>a summary</summary>",
+            "<pre>a long text</pre>",
+            "[classification.accuracy = 1]",
+        ),
+        *('class="pixels"', "<b>1</b>fact", '<section id="s">'),
+    ):
+        assert words in html, words
+
+
+def test_small_pictures_keep_their_pixels():
+    small = Picture.of_image(np.zeros([96, 96, 3], np.uint8), "x")
+    large = Picture.of_image(np.zeros([97, 97, 3], np.uint8), "x")
+    assert small.is_small and small.uri.startswith("data:image/png;base64,")
+    assert not large.is_small and large.uri.startswith("data:image/jpeg;base64,")
+
+
+@pytest.mark.slow
+def test_the_same_numbers_make_the_same_page(alone):
+    assert to_html(report_of(whole())[0]) == to_html(alone[0])
+
+
+@pytest.mark.slow
+def test_the_page_becomes_paper(alone, tmp_path):
+    page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
+    page.write_text(to_html(alone[0]))
+    write_pdf(page, paper, report_page.find_browser())
+    content = paper.read_bytes()
+    assert content.startswith(b"%PDF-") and len(content) > 20_000
+
+
+def test_a_browser_that_fails_is_told(tmp_path, monkeypatch):
+    page = tmp_path / "report.html"
+    page.write_text("x")
+    with pytest.raises(RuntimeError, match=r"/bin/false could not print .*report\.html"):
+        write_pdf(page, tmp_path / "report.pdf", "/bin/false")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="apt install chromium"):
+        report_page.find_browser()
+
+
+def test_sheets_show_the_images_of_their_cards(alone, tmp_path):
+    _, _, sheets = alone
+    sheets["worst"].savefig(tmp_path / "worst.png")
+    with Image.open(tmp_path / "worst.png") as shown:
+        assert shown.size[0] > 100 and shown.size[1] > 6 * 150

@@ -1,0 +1,73 @@
+"""Accuracies on corrupted images are those of every copy that the model was shown."""
+
+import numpy as np
+import pytest
+
+from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from proxy_keras.evaluating.robustness import measure_robustness
+
+LABELS = np.array([0, 1] * 5 + [0])
+COPIES = 1 + len(CORRUPTIONS) * len(SEVERITIES)
+
+
+@pytest.fixture
+def subset(build_subset):
+    """Eleven grainy images, bright ones of class 1."""
+    draw = np.random.default_rng(0)
+    images = draw.normal(110 + 30 * LABELS[:, None, None, None], 30, (11, 16, 16, 3))
+    return build_subset(np.clip(images, 0, 255).astype(np.uint8), LABELS)
+
+
+def by_brightness(images):
+    bright = images.mean(axis=(1, 2, 3)) - 125.0
+    return np.stack([-bright, bright], axis=1)
+
+
+def test_counted_image_by_image(subset):
+    sizes = []
+
+    def predict(images):
+        sizes.append(len(images))
+        return by_brightness(images)
+
+    found = measure_robustness(predict, subset, LABELS, batch_size=4, seed=2, progress=False)
+    assert found.clean.all() and found.clean_accuracy == 1.0
+    assert sizes == [4] * COPIES * 2 + [3] * COPIES
+    images = np.concatenate([images for _, images, _ in subset.originals(4).as_numpy_iterator()])
+    for name in CORRUPTIONS:
+        for row, severity in enumerate(SEVERITIES):
+            worse = corrupt(images, name, severity, np.arange(11), seed=2)
+            expected = by_brightness(worse).argmax(axis=1) == LABELS
+            np.testing.assert_array_equal(found.corrupted[name][row], expected)
+            assert found.accuracies[name][row] == expected.mean()
+            assert found.drops[name][row] == 1.0 - expected.mean()
+    # Light is all that this model knows.
+    assert found.drops["brightness"][2] > 0.2 > max(found.drops["blur"])
+
+
+def test_the_mean_is_of_all_corruptions_and_severities(subset):
+    found = measure_robustness(by_brightness, subset, LABELS, progress=False)
+    everything = [value for values in found.accuracies.values() for value in values]
+    assert found.mean_accuracy == pytest.approx(np.mean(everything))
+    assert found.mean_drop == pytest.approx(1.0 - np.mean(everything))
+    assert found.shares_right.shape == (11,)
+    assert found.to_dict() == {
+        "mean_accuracy": found.mean_accuracy,
+        "corruptions": found.accuracies,
+    }
+
+
+def test_some_images_are_what_they_are_among_all(subset):
+    everything = measure_robustness(by_brightness, subset, LABELS, progress=False)
+    chosen = np.array([7, 2, 9])
+    some = measure_robustness(by_brightness, subset, LABELS, positions=chosen, progress=False)
+    assert some.positions.tolist() == [2, 7, 9] and some.clean.all()
+    for name, right in some.corrupted.items():
+        np.testing.assert_array_equal(right, everything.corrupted[name][:, [2, 7, 9]])
+
+
+def test_wrong_labels_and_no_images_are_refused(subset):
+    with pytest.raises(ValueError, match="one per image"):
+        measure_robustness(by_brightness, subset, LABELS[:3], progress=False)
+    with pytest.raises(ValueError, match="at least one image"):
+        measure_robustness(by_brightness, subset, LABELS, positions=np.array([], int))
