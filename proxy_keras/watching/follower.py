@@ -1,0 +1,126 @@
+"""Follower: what the page is told of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from proxy_keras.watching.progress import Progress, progress
+from proxy_keras.watching.run_files import RunFiles, Sheet
+
+SIGNS_OF_LIFE = (
+    *("config.json", "run.json", "history.csv", "metrics.json"),
+    # Files come and go in these while a training is resumed, and while it ends.
+    *("sheets", "checkpoints", "tensorboard/train", "tensorboard/validation", "."),
+)
+
+
+class Follower:
+    """Tells what the files of a run say at the moment. For any number of threads.
+
+    Args:
+        folder: The run folder; it need not exist yet.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self._files = RunFiles(folder)
+        # Once, as a folder that is gone may no longer be found from where the command runs.
+        self._name = folder.resolve().name or str(folder)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._had_begun = False
+        self._told: tuple[dict[str, Any], str] = ({}, "")
+
+    def state(self, known: str | None = None) -> dict[str, Any]:
+        """What the page shows, as JSON values.
+
+        Args:
+            known: The `version` that the page has; its `run` is not sent again.
+
+        Returns:
+            `progress`, see `Progress`; `version`, of what follows; and `run` unless it is known:
+            `name`, `resume` (the command that goes on with it), `settings`, `conditions`,
+            `history`, `per_class`, `sheets`, `results`, `problems`.
+        """
+        with self._lock:
+            run, version = self._run(), self._told[1]
+            if run != self._told[0]:
+                version = _version(run)
+                self._told = (run, version)
+            state = {"progress": asdict(self._progress()), "version": version}
+            return state if version == known else {**state, "run": run}
+
+    def sheet(self, name: str) -> bytes | None:
+        """The picture of proxies of that name, PNG; None: the run has none.
+
+        Raises:
+            OSError: It is there and cannot be read.
+        """
+        with self._lock:
+            known = {sheet.name for sheet in self._files.sheets()}
+        try:
+            return (self.folder / "sheets" / name).read_bytes() if name in known else None
+        except FileNotFoundError:
+            return None
+
+    def _run(self) -> dict[str, Any]:
+        files = self._files
+        told = {
+            "name": self._name,
+            "resume": f"python -m proxy_keras.train --resume --out {shlex.quote(str(self.folder))}",
+            "settings": files.settings(),
+            "conditions": files.conditions(),
+            "history": files.history(),
+            "per_class": files.per_class(),
+            "sheets": [_for_page(sheet) for sheet in files.sheets()],
+            "results": _results(files.metrics()),
+        }
+        return {**told, "problems": list(files.problems.values())}
+
+    def _progress(self) -> Progress:
+        files = self._files
+        settings = files.settings()
+        now = self._clock()
+        quiet_since = files.written_at(*SIGNS_OF_LIFE)
+        epoch_ended = files.written_at("history.csv")
+        epochs = (settings or {}).get("epochs")
+        had_begun = self._had_begun
+        self._had_begun = had_begun or settings is not None
+        return progress(
+            has_begun=settings is not None,
+            had_begun=had_begun,
+            has_ended=files.metrics() is not None,
+            epoch=len(files.history().get("epoch", [])),
+            epochs=epochs if isinstance(epochs, int) else None,
+            seconds=files.epoch_seconds(),
+            quiet_s=None if quiet_since is None else max(now - quiet_since, 0.0),
+            since_epoch_s=0.0 if epoch_ended is None else max(now - epoch_ended, 0.0),
+        )
+
+
+def _version(run: dict[str, Any]) -> str:
+    text = json.dumps(run, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _for_page(sheet: Sheet) -> dict[str, Any]:
+    # The address changes with the picture, so that a browser may keep it.
+    address = f"sheets/{sheet.name}?v={sheet.changed_ns}"
+    return {"epoch": sheet.epoch, "address": address}
+
+
+def _results(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The accuracies in `metrics.json`, by split; None where there is no such file."""
+    if metrics is None:
+        return None
+    splits = {name: metrics.get(name) for name in ("val", "test")}
+    return {name: of.get("accuracy") for name, of in splits.items() if isinstance(of, dict)}

@@ -1,0 +1,259 @@
+"""Tests of proxy_keras/watching/server.py, over sockets of this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import pytest
+
+from proxy_keras.watching import server as module
+from proxy_keras.watching.server import WatchServer, address, host_name
+
+
+def test_the_page_its_parts_and_the_state_are_answered(run, serve, ask) -> None:
+    run.begin()
+    run.train(1)
+    server = serve()
+    status, headers, page = ask(server, "/")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    parts = re.findall(r'(?:src|href)="(page/[a-z.]+)"', page.decode())
+    assert sorted(parts) == ["page/icon.svg", "page/script.js", "page/style.css"]
+    kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+    for name in server.parts:
+        status, headers, body = ask(server, f"/page/{name}")
+        kind = name.rpartition(".")[2]
+        assert (status, body) == (200, server.parts[name])
+        assert headers["Content-Type"] == kinds.get(kind, headers["Content-Type"])
+    assert ask(server, "/favicon.ico")[1]["Content-Type"] == "image/svg+xml"
+
+    status, headers, body = ask(server, "/state.json")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert headers["Cache-Control"] == "no-store"
+    told = json.loads(body)
+    assert told["run"]["history"]["epoch"] == [1]
+    again = json.loads(ask(server, f"/state.json?known={told['version']}")[2])
+    assert again["version"] == told["version"] and "run" not in again
+
+
+def test_a_picture_is_answered_with_its_bytes_and_may_be_kept(run, serve, ask) -> None:
+    run.begin()
+    content = run.draw(2)
+    server = serve()
+    (sheet,) = json.loads(ask(server, "/state.json")[2])["run"]["sheets"]
+    status, headers, body = ask(server, f"/{sheet['address']}")
+    assert (status, headers["Content-Type"], body) == (200, "image/png", content)
+    assert "immutable" in headers["Cache-Control"]
+    # What a browser makes around a lone picture has styles of its own.
+    assert "style-src 'unsafe-inline'" in headers["Content-Security-Policy"]
+    assert "script-src" not in headers["Content-Security-Policy"]
+    run.draw(2, "blue")
+    (other,) = json.loads(ask(server, "/state.json")[2])["run"]["sheets"]
+    assert other["address"] != sheet["address"]
+
+
+def test_a_picture_that_the_system_refuses_is_an_error_without_a_path(
+    run, serve, ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin()
+    server = serve()
+
+    def refuse(name: str) -> bytes:
+        raise PermissionError(13, "Permission denied", "/secret/place")
+
+    monkeypatch.setattr(server.follower, "sheet", refuse)
+    status, _, body = ask(server, "/sheets/proxies_0001.png")
+    assert (status, body) == (500, b"proxies_0001.png: Permission denied.\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/state.json", "/nothing"])
+def test_every_answer_keeps_the_browser_to_this_server(run, serve, ask, path: str) -> None:
+    headers = ask(serve(), path)[1]
+    policy = dict(
+        part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    for what in ("script-src", "style-src", "img-src", "connect-src"):
+        assert policy[what] == "'self'"
+    for what in ("base-uri", "form-action", "frame-ancestors"):
+        assert policy[what] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in headers
+    assert "Python" not in headers["Server"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/config.json",
+        "/sheets/../config.json",
+        "/sheets/%2e%2e/config.json",
+        "/sheets/..%2fconfig.json",
+        "/sheets/....//config.json",
+        "/sheets/",
+        "/sheets/proxies_0009.png",
+        "/sheets/proxies_0003.png",
+        "/sheets//etc/passwd",
+        "/page/../server.py",
+        "/page/__init__.py",
+        "/page/",
+        "/index.html",
+        "/../../etc/passwd",
+        "http://localhost/state.json",
+        "*",
+    ],
+)
+def test_nothing_else_is_there(run, serve, ask, path: str) -> None:
+    run.begin()
+    run.draw(2)
+    (run.path / "sheets" / "proxies_0003.png").symlink_to(run.path / "config.json")
+    status, headers, body = ask(serve(), path)
+    assert (status, headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
+    assert b"small_cnn" not in body and b"root:" not in body
+
+
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"]
+)
+def test_it_only_reads(run, serve, ask, method: str) -> None:
+    run.begin()
+    status, headers, body = ask(serve(), "/state.json", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert body == b"This server only answers GET and HEAD.\n"
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "run.json"]
+
+
+def test_head_is_get_without_the_body(run, serve, ask) -> None:
+    server = serve()
+    for path in ("/", "/page/style.css", "/nothing"):
+        got, head = ask(server, path), ask(server, path, "HEAD")
+        assert head[0] == got[0] and head[2] == b""
+        assert int(head[1]["Content-Length"]) == len(got[2]) > 0
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            assert answer.read().endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8765", 200),
+        ("localhost", 200),
+        ("LOCALHOST.:80", 200),
+        ("[::1]:8765", 200),
+        ("192.168.0.7:8765", 200),
+        ("board.example.org", 200),
+        ("board.example.org:443", 200),
+        ("evil.example.org", 421),
+        ("localhost.evil.example.org", 421),
+        ("127.0.0.1.evil.example.org", 421),
+        ("evil.example.org:127.0.0.1", 421),
+        ("", 421),
+        ("[", 421),
+    ],
+)
+def test_a_name_that_others_made_is_not_answered(run, serve, ask, host: str, status: int) -> None:
+    run.begin()
+    answer = ask(serve(allowed=["Board.example.org:80"]), "/state.json", Host=host)
+    assert answer[0] == status
+    if status == 421:
+        assert b"--allowed-host NAME" in answer[2] and b"small_cnn" not in answer[2]
+
+
+def test_the_machine_s_own_names_are_answered(serve, ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.org")
+    server = serve(host="0.0.0.0")
+    assert not server.is_loopback
+    for name in ("box.example.org", "box.local", "localhost", "10.0.0.1"):
+        assert ask(server, "/", Host=f"{name}:{server.port}")[0] == 200
+    assert ask(server, "/", Host="box")[0] == 421
+
+
+@pytest.mark.parametrize(
+    ("sent", "first"),
+    [
+        (b"GARBAGE\r\n\r\n", b"Bad request syntax ('GARBAGE').\n"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", b"HTTP/1.0 431 "),
+        (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.0 414 "),
+        (b"GET http://[/ HTTP/1.1\r\n\r\n", b"HTTP/1.0 404 "),
+        (b"BREW / HTTP/1.1\r\n\r\n", b"HTTP/1.0 501 "),
+        # Before there was HTTP/1.0, there was no Host either.
+        (b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 "),
+    ],
+    ids=["garbage", "many headers", "long path", "no address", "unknown method", "no host"],
+)
+def test_what_is_no_request_is_refused_in_plain_text(
+    serve, capfd: pytest.CaptureFixture[str], sent: bytes, first: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", serve().port), timeout=10) as connection:
+        connection.sendall(sent)
+        with connection.makefile("rb") as answer:
+            body = answer.read()
+    assert body.startswith(first)
+    assert b"200" in first or b"<" not in body
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_browser_that_goes_away_is_no_event(
+    run, serve, ask, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+
+    def gone(known: str | None) -> dict[str, object]:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(server.follower, "state", gone)
+    with pytest.raises(OSError):
+        ask(server, "/state.json")
+    assert ask(server, "/")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_has_one_server(serve) -> None:
+    server = serve()
+    with pytest.raises(OSError, match="in use"):
+        WatchServer(server.follower, port=server.port)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost", "localhost"),
+        ("LocalHost:8765", "localhost"),
+        ("localhost:", "localhost"),
+        ("example.org.:80", "example.org"),
+        ("[::1]:8765", "::1"),
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("a:b", "a:b"),
+        ("", ""),
+    ],
+)
+def test_the_name_in_a_host_header(header: str, name: str) -> None:
+    assert host_name(header) == name
+
+
+def test_the_address_is_one_that_a_browser_takes(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve()
+    port = server.port
+    assert server.is_loopback
+    assert address(server, "127.0.0.1") == f"http://127.0.0.1:{port}/"
+    assert address(server, "::1") == f"http://[::1]:{port}/"
+    assert address(server, "box.example.org") == f"http://box.example.org:{port}/"
+    monkeypatch.setattr(module, "_number_outside", lambda: "192.168.0.7")
+    assert address(server, "0.0.0.0") == f"http://192.168.0.7:{port}/"
+    assert address(server, "::") == f"http://192.168.0.7:{port}/"
+    monkeypatch.setattr(module, "_number_outside", lambda: None)
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    assert address(server, "0.0.0.0") == f"http://box:{port}/"
+
+
+def test_the_number_outside_is_one_of_this_machine() -> None:
+    number = module._number_outside()
+    if number is not None:
+        with socket.socket() as listening:
+            listening.bind((number, 0))
