@@ -43,7 +43,9 @@ class Scores:
         accuracy: Share answered right, in [0, 1].
         top5: Share whose class is among the five highest logits (of fewer classes: all).
         loss: Mean cross-entropy, nats.
-        macro_f1: Unweighted mean of F1 over all classes of the model, in [0, 1].
+        macro_precision: Unweighted mean of precision over all classes of the model, in [0, 1].
+        macro_recall: The same of recall.
+        macro_f1: The same of F1.
         per_class: One entry per class of the model.
         confusion: [K, K] counts: row the true class, column the answered one.
     """
@@ -52,6 +54,8 @@ class Scores:
     accuracy: float
     top5: float
     loss: float
+    macro_precision: float
+    macro_recall: float
     macro_f1: float
     per_class: list[ClassScore]
     confusion: NDArray[np.int64]
@@ -63,6 +67,8 @@ class Scores:
             "accuracy": self.accuracy,
             "top5": self.top5,
             "loss": self.loss,
+            "macro_precision": self.macro_precision,
+            "macro_recall": self.macro_recall,
             "macro_f1": self.macro_f1,
             "per_class": [
                 {
@@ -145,6 +151,8 @@ class Tally:
             accuracy=float(right.sum() / n),
             top5=self._in_top / n,
             loss=self._loss / n,
+            macro_precision=float(precision.mean()),
+            macro_recall=float(recall.mean()),
             macro_f1=float(f1.mean()),
             per_class=[
                 ClassScore(name, float(p), float(r), float(f), int(count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from serve.model import Answers
@@ -22,6 +24,20 @@ from serve.service import Service
 # The last is what curl says of any file that it sends by --data-binary.
 _ANY_FILE = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
+
+def _as_written(pattern: str, rule: str) -> BeforeValidator:
+    """Refuses text that Pydantic would read all the same, such as "1_0" or "y"."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise ValueError(rule)
+        return value
+
+    return BeforeValidator(check)
+
+
+_Digits = Annotated[int, _as_written("[0-9]+", "a whole number is written in digits")]
+_Flag = Annotated[bool, _as_written("true|false", "say true or false")]
 _QUERY = frozenset({"model", "top_k", "heatmap"})
 
 # Finer steps are not seen, and the grid takes half the bytes.
@@ -53,8 +69,8 @@ def predict_routes(service: Service) -> APIRouter:
     async def predict(
         request: Request,
         model: Annotated[str | None, Query(description="Default: the first one.")] = None,
-        top_k: Annotated[int, Query(ge=1, description="Most classes to name.")] = 3,
-        heatmap: Annotated[bool, Query(description="Whether to say where it looked.")] = False,
+        top_k: Annotated[_Digits, Query(ge=1, description="Most classes to name.")] = 3,
+        heatmap: Annotated[_Flag, Query(description="Whether to say where it looked.")] = False,
     ) -> Response:
         """The classes of one image, and on request its heatmap."""
         _check_query(request)

@@ -46,7 +46,7 @@ def test_the_same_as_in_training(data, k, n, seed):
     theirs = evaluation.score(logits, label_ids, labels).to_dict()
     assert ours["confusion"] == theirs["confusion"]
     assert ours.keys() == theirs.keys()
-    for name in ("examples", "accuracy", "top5", "loss", "macro_f1"):
+    for name in sorted(ours.keys() - {"confusion", "per_class"}):
         assert ours[name] == pytest.approx(theirs[name], rel=1e-12), name
     for one, other in zip(ours["per_class"], theirs["per_class"], strict=True):
         assert one.pop("class") == other.pop("class")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from serve.models import Source
 from serve.overlay import heat_colours, overlay
@@ -34,20 +33,6 @@ PASTE = DROP.replace('new DragEvent("dragover", options)', 'new Event("none")').
     'new DragEvent("drop", options)',
     'new ClipboardEvent("paste", { clipboardData: data, bubbles: true })',
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.fail(
-            "The page is tested in Chromium, which is not installed: apt-get install chromium"
-        )
-    with sync_playwright() as playwright:
-        # The sandbox does not start for root, as which containers run.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -85,7 +85,7 @@ def test_the_model_is_chosen_by_name(
     client = open_client(Source(write_model()), Source(other, "other"))
     assert names(client.post("/v1/predict", content=picture()))[0] == "a"
     assert names(client.post("/v1/predict?model=other", content=picture()))[0] == "x"
-    answer = client.post("/v1/predict?model=other&heatmap=1", content=picture())
+    answer = client.post("/v1/predict?model=other&heatmap=true", content=picture())
     assert answer.status_code == 400
     assert "--explain none" in answer.json()["error"]
     answer = client.get("/v1/models")
@@ -109,6 +109,10 @@ def test_the_model_is_chosen_by_name(
         ("?top_k=0", b"x", JPEG, 422, "top_k"),
         ("?top_k=many", b"x", JPEG, 422, "top_k"),
         ("?heatmap=maybe", b"x", JPEG, 422, "heatmap"),
+        ("?heatmap=1", b"x", JPEG, 422, "say true or false"),
+        ("?heatmap=y", b"x", JPEG, 422, "say true or false"),
+        ("?top_k=1_0", b"x", JPEG, 422, "written in digits"),
+        ("?top_k=%2B5", b"x", JPEG, 422, "written in digits"),
         ("?topk=5", b"x", JPEG, 422, "knows heatmap, model, top_k. Received: 'topk'"),
     ],
 )
