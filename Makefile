@@ -1,5 +1,5 @@
 # Every target sets itself up: the first one builds .venv, later ones find it done.
-#   make setup | demo | test | bench | lint | format | lock | clean
+#   make setup | demo | test | bench | docs | pictures | lint | format | lock | clean
 #   make setup PYTHON=/path/to/python3.12     another interpreter
 #   make test PYTEST_ARGS="-m 'not slow'"     fewer tests
 
@@ -20,7 +20,7 @@ endif
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint browser format lock clean
+.PHONY: help setup demo test bench docs pictures lint browser format lock clean
 
 help:
 	@sed -n '1,4s/^# \{0,1\}//p' Makefile
@@ -68,12 +68,21 @@ browser:
 	fi
 
 test: lint browser
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup
 	@set -e; for script in benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS); \
 	done
+
+# The documentation as a site, in site/: a link that leads nowhere is an error.
+docs: setup
+	$(BIN)/mkdocs build --strict
+	@echo "Look at it with: $(BIN)/python -m http.server --directory site"
+
+# The pictures of the methods in it, drawn anew.
+pictures: setup
+	PYTHONPATH=$(CURDIR):$(CURDIR)/benchmarks $(BIN)/python docs/pictures.py
 
 format: setup
 	$(BIN)/ruff check --fix .
@@ -91,6 +100,6 @@ lock:
 
 # Only what this file and its tools made: never a folder of runs.
 clean:
-	rm -rf $(VENV) .lock-venv build dist proxy_attention_keras.egg-info \
+	rm -rf $(VENV) .lock-venv build dist site proxy_attention_keras.egg-info \
 		.pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
-	find proxy_keras export serve tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find proxy_keras tuner export serve tests benchmarks examples -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

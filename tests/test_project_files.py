@@ -50,6 +50,11 @@ def test_an_extra_is_its_requirements_file(extra: str) -> None:
     assert {str(r) for r in listed} == {str(r) for r in requirements(f"requirements-{extra}.txt")}
 
 
+def test_what_the_examples_need_is_tested() -> None:
+    extra = {str(Requirement(line)) for line in PROJECT["optional-dependencies"]["examples"]}
+    assert extra < {str(requirement) for requirement in requirements("requirements-dev.txt")}
+
+
 def test_the_gpu_s_tensorflow_is_of_the_same_range() -> None:
     (gpu,) = requirements("requirements-gpu.txt")
     plain = next(r for r in requirements("requirements.txt") if r.name == "tensorflow")

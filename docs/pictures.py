@@ -1,0 +1,127 @@
+"""Draws the pictures of the methods in this documentation. Run by hand, with `make pictures`.
+
+Cluttered digits, which are embedded, and two small networks that are trained on them here; seeded
+throughout. About ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from _digit_networks import BATCH, IMAGE_SIZE, compiled, resnet, transformer
+from numpy.typing import NDArray
+from PIL import Image
+
+from proxy_keras import ImageData, attribution, augment, figures, gallery
+from proxy_keras.heatmaps import enlarge
+
+IMAGES = Path(__file__).parent / "images"
+EPOCHS = 15
+SHOWN = 6
+AUGMENTED = 3
+"""As many as leave the shares under them legible on a phone."""
+
+DRAWN_BY = 4
+"""Seed of their draws: one by which three images find other partners than themselves."""
+
+DOTS_PER_INCH = 150
+SIDE, GAP = 64, 4
+COLOURS = 64
+"""Of a picture: as few as do not show, for the size of the files."""
+
+OF_TRANSFORMERS = ("attention_rollout",)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lime": {"samples": 3000},
+    "kernel_shap": {"samples": 3000},
+    # With its default of 0.2, hardly anything of a second image is seen in most pictures.
+    "mixup": {"alpha": 1.0},
+}
+
+
+def trained(build: Any, data: ImageData) -> keras.Model:
+    """The network, trained plainly."""
+    model = compiled(build, images=len(data.train), epochs=EPOCHS)
+    model.fit(data.train.batches(BATCH), epochs=EPOCHS, verbose=0, shuffle=False)
+    accuracy = model.evaluate(data.test.batches(BATCH), verbose=0)[1]
+    print(f"{model.name}: {accuracy:.1%} right on test")
+    return model
+
+
+def answered(data: ImageData, models: list[keras.Model]) -> NDArray[np.float32]:
+    """Test images [SHOWN, P, P, 3] of as many classes that all networks get right."""
+    parts = [(images.numpy(), labels.numpy()) for images, labels in data.test.batches(BATCH)]
+    images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+    is_right = np.ones(len(labels), bool)
+    for model in models:
+        is_right &= model.predict(images, verbose=0).argmax(axis=1) == labels
+    return np.stack([images[(labels == digit) & is_right][0] for digit in range(SHOWN)])
+
+
+def strip(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pictures [n, H, W, 3] beside each other, white between them."""
+    padded = np.pad(pictures, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255)
+    return np.concatenate(list(padded), axis=1)[:, :-GAP]
+
+
+def save(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Writes the picture as a PNG of few colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    few = Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+
+
+def draw_methods(data: ImageData, network: keras.Model) -> None:
+    """A strip of heatmaps over the same images for each attribution method."""
+    second = trained(transformer, data)
+    images = answered(data, [network, second])
+    large = images.repeat(SIDE // IMAGE_SIZE, axis=1).repeat(SIDE // IMAGE_SIZE, axis=2)
+    large = large.round().astype(np.uint8)
+    save(strip(large), IMAGES / "methods" / "images.png")
+    for name in attribution.names():
+        model = second if name in OF_TRANSFORMERS else network
+        heatmaps = attribution.explain(model, images, name, **OPTIONS.get(name, {}))
+        heatmaps = enlarge(heatmaps, (SIDE, SIDE)).numpy()
+        pictures = [figures.overlay(*pair) for pair in zip(large, heatmaps, strict=True)]
+        save(strip(np.stack(pictures)), IMAGES / "methods" / f"{name}.png")
+
+
+def draw_augmentations(data: ImageData, network: keras.Model) -> None:
+    """A strip of changed images with the shares of their labels for each augmentation."""
+    images, labels = gallery.some_images(data.train, AUGMENTED)
+    heatmaps = attribution.explain(network, images, "grad_cam")
+    rows = {"images": {"": (images, labels)}}
+    for name in augment.names():
+        if name == "curriculum":
+            layer = augment.get(name, of="grid_mask", epochs=10)
+            epochs = {f"epoch {epoch}": epoch for epoch in (0, 5, 10)}
+        else:
+            layer, epochs = augment.get(name, probability=1.0, **OPTIONS.get(name, {})), {"": 0}
+        augment.tell_of_data([layer], data.train)
+        rows[name] = {
+            title: gallery.changed(layer, images, labels, heatmaps, DRAWN_BY, epoch)
+            for title, epoch in epochs.items()
+        }
+    for name, titled in rows.items():
+        sheet = gallery.sheet(titled, data.classes)
+        sheet.set_dpi(DOTS_PER_INCH)
+        save(figures.to_array(sheet), IMAGES / "augmentations" / f"{name}.png")
+
+
+def main() -> None:
+    """Trains the networks and writes all pictures."""
+    tf.config.experimental.enable_op_determinism()
+    data = ImageData.from_source("decoy_digits", image_size=IMAGE_SIZE, seed=0, progress=False)
+    network = trained(resnet, data)
+    draw_augmentations(data, network)
+    draw_methods(data, network)
+
+
+if __name__ == "__main__":
+    main()
