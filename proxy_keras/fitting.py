@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from proxy_keras.augment import Augmentation, Curriculum, FlipAndRotate, InTurn, tell_of_data
 from proxy_keras.augment import parse as parse_augmentation
+from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
 from proxy_keras.augment.registry import needs_maps
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
@@ -78,7 +79,7 @@ def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmen
 
     Raises:
         ValueError: A name or an option of `augment` is unknown, there are no heatmaps for what
-            needs them, or a curriculum goes by the loss.
+            needs them, a curriculum goes by the loss, or manifold_mixup is wrapped or there twice.
     """
     geometry = FlipAndRotate(config.flip, config.rotation)
     if not config.augment:
@@ -97,7 +98,23 @@ def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmen
                 f"{text} goes by the loss, of which only a CurriculumClock tells it, in Python. "
                 "Use shape=linear, cosine or step."
             )
-    return InTurn([geometry, *(one for one in layers if not isinstance(one, ManifoldMixup))])
+        if _wraps_manifold_mixup(layer):
+            raise ValueError(
+                f"{text}: manifold_mixup mixes inside the network, where nothing else reaches it. "
+                "Give it by itself; its `probability` says how many steps it mixes."
+            )
+    others = [one for one in layers if not isinstance(one, ManifoldMixup)]
+    if len(layers) - len(others) > 1:
+        raise ValueError(
+            "manifold_mixup can be given once. Name several layers in one: "
+            "manifold_mixup:layers=('input','...')."
+        )
+    return InTurn([geometry, *others])
+
+
+def _wraps_manifold_mixup(layer: BatchLayer) -> bool:
+    inner = layer.wrapped
+    return inner is not None and (isinstance(inner, ManifoldMixup) or _wraps_manifold_mixup(inner))
 
 
 def map_provider(

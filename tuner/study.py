@@ -22,7 +22,7 @@ from proxy_keras.train_options import (
 )
 from tuner import job as jobs
 from tuner.comparing import leakage, study_report
-from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms
+from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
 from tuner.job import Job, JobError
 
@@ -176,8 +176,7 @@ def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> 
     if options["protocol"] == ORIGINAL:
         arms, modules = leakage.make_arms(base)
     else:
-        words = [word.strip() for word in options["arms"].split(",") if word.strip()]
-        arms = make_arms(words, base, controls=options["controls"])
+        arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
         modules = {arm.name: jobs.TRAINING for arm in arms}
     return Study(options["out"], tuple(arms), seeds, modules)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners
+from proxy_keras.augment.option_rules import check_count
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -33,9 +34,9 @@ class AttentiveCutMix(BatchLayer):
     needs_maps = True
 
     def __init__(self, cells: int = 6, grid: int = 7, **options: Any) -> None:
-        if grid < 1:
-            raise ValueError(f"`grid` must be >= 1. Received: {grid}")
-        if not 0 <= cells <= grid * grid:
+        check_count("grid", grid, 1)
+        check_count("cells", cells)
+        if cells > grid * grid:
             raise ValueError(f"`cells` must be in [0, {grid * grid}]. Received: {cells}")
         self.cells = cells
         self.grid = grid

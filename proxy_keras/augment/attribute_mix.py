@@ -10,6 +10,7 @@ import tensorflow as tf
 from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners
+from proxy_keras.augment.option_rules import check_count, check_positive
 from proxy_keras.heatmaps import enlarge
 
 
@@ -36,10 +37,8 @@ class AttributeMix(BatchLayer):
     needs_maps = True
 
     def __init__(self, attributes: int = 3, size: float = 0.3, **options: Any) -> None:
-        if attributes < 1:
-            raise ValueError(f"`attributes` must be >= 1. Received: {attributes}")
-        if not 0.0 < size <= 1.0:
-            raise ValueError(f"`size` must be in (0, 1]. Received: {size}")
+        check_count("attributes", attributes, 1)
+        check_positive("size", size, 1.0)
         self.attributes = attributes
         self.size = size
         super().__init__(**options)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from proxy_keras.augment.option_rules import check_count, check_share, checked_range
+
+FULL_RANGE = (0.0, 255.0)
 _GATE = 982_451_653
 """Sets the draw of which images are changed apart from what layers draw, which count from 0."""
 
@@ -43,30 +48,48 @@ class BatchLayer(keras.layers.Layer):
     Attributes:
         needs_maps: Whether it must be given `heatmaps`.
         needs_epoch: Whether it must be given `epoch`.
+        keeps_images: Whether it leaves all images as they are.
+        keeps_labels: Whether it leaves all labels as they are.
 
     Args:
-        seed: Keys the seeds that the layer draws itself; None: 0.
+        seed: Keys the seeds that the layer draws itself; None: its `name` does, so that two layers
+            of a kind draw apart.
         probability: Chance that an image is changed, in [0, 1], drawn for each; the others keep
             their pixels and labels.
+        value_range: Lowest and highest value of the images that it is called with. They are
+            stretched to [0, 255], in which all options are, and back.
         **options: Of `keras.layers.Layer`.
 
     Raises:
-        ValueError: `probability` is outside [0, 1].
+        ValueError: An option breaks its rule.
     """
 
     needs_maps: bool = False
     needs_epoch: bool = False
+    keeps_images: bool = False
+    keeps_labels: bool = False
 
     def __init__(
-        self, *, seed: int | None = None, probability: float = 1.0, **options: Any
+        self,
+        *,
+        seed: int | None = None,
+        probability: float = 1.0,
+        value_range: Sequence[float] = FULL_RANGE,
+        **options: Any,
     ) -> None:
-        if not 0.0 <= probability <= 1.0:
-            raise ValueError(f"`probability` must be in [0, 1]. Received: {probability}")
+        check_share("probability", probability)
+        if seed is not None:
+            check_count("seed", seed)
         super().__init__(dtype="float32", autocast=False, **options)
         self.seed = seed
         self.probability = probability
+        self.value_range = checked_range("value_range", value_range, -1e6, 1e6)
+        if self.value_range[0] == self.value_range[1]:
+            raise ValueError(f"`value_range` must be two numbers. Received: {value_range}")
         # Without a number it would draw one from what the weights of a model are drawn from.
-        self._seeds = keras.random.SeedGenerator(seed or 0)
+        self._seeds = keras.random.SeedGenerator(
+            zlib.crc32(self.name.encode()) if seed is None else seed
+        )
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The images and labels of a batch, changed. A pure function of its arguments.
@@ -91,6 +114,7 @@ class BatchLayer(keras.layers.Layer):
         seed: tf.Tensor | None = None,
         heatmaps: tf.Tensor | None = None,
         strength: tf.Tensor | float | None = None,
+        training: bool = True,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `augment`; without a seed the layer draws one.
 
@@ -99,15 +123,25 @@ class BatchLayer(keras.layers.Layer):
             seed: See `augment`.
             strength: Times `probability` is the chance that an image is changed; a scalar in
                 [0, 1]. None: 1.
+            training: False, as in the `predict` of a model that holds the layer: nothing is
+                changed.
 
         Raises:
-            ValueError: It needs heatmaps, and there are none.
+            ValueError: It needs heatmaps, and there are none; or labels are class ids.
         """
+        if not training:
+            return images, labels
+        if labels.shape.rank != 2:
+            raise ValueError(
+                f"{type(self).__name__} needs labels [B, K], shares of the classes, as "
+                "`batches(..., one_hot=True)` and `tf.one_hot` make them. Received: labels of "
+                f"shape {labels.shape}"
+            )
         if self.needs_maps and heatmaps is None:
             raise ValueError(f"{type(self).__name__} needs `heatmaps` [B, h, w] of the images.")
         if seed is None:
             seed = tf.cast(self._seeds.next(), tf.int64)
-        made, shares = self.augment(Batch(images, labels, heatmaps), seed)
+        made, shares = self._augmented(Batch(images, labels, heatmaps), seed)
         if self.probability < 1.0 or strength is not None:
             chance = self.probability * (1.0 if strength is None else tf.cast(strength, tf.float32))
             draw = tf.random.stateless_uniform(
@@ -117,6 +151,20 @@ class BatchLayer(keras.layers.Layer):
             made = tf.where(is_changed[:, tf.newaxis, tf.newaxis, tf.newaxis], made, images)
             shares = tf.where(is_changed[:, tf.newaxis], shares, labels)
         return tf.ensure_shape(made, images.shape), tf.ensure_shape(shares, labels.shape)
+
+    def _augmented(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `augment`, but for images in `value_range`."""
+        if self.value_range == FULL_RANGE:
+            return self.augment(batch, seed)
+        low, high = self.value_range
+        scale = FULL_RANGE[1] / (high - low)
+        made, labels = self.augment(batch._replace(images=(batch.images - low) * scale), seed)
+        return tf.clip_by_value(low + made / scale, low, high), labels
+
+    @property
+    def wrapped(self) -> BatchLayer | None:
+        """The augmentation that it wraps, as `Curriculum` does."""
+        return None
 
     @property
     def unknown_facts(self) -> tuple[str, ...]:
@@ -129,7 +177,12 @@ class BatchLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor; see `keras.layers.Layer`."""
-        config = {**super().get_config(), "seed": self.seed, "probability": self.probability}
+        config = {
+            **super().get_config(),
+            "seed": self.seed,
+            "probability": self.probability,
+            "value_range": self.value_range,
+        }
         config.pop("dtype", None)
         own = inspect.signature(type(self).__init__).parameters
         config.update({n: getattr(self, n) for n in own if n not in ("self", "options")})

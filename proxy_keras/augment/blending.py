@@ -12,7 +12,13 @@ from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import beta, partners, seeds
 from proxy_keras.augment.erasing import random_boxes
 from proxy_keras.augment.filling import Fill, FillingLayer
-from proxy_keras.augment.option_rules import check_positive, check_share, checked_range
+from proxy_keras.augment.option_rules import (
+    check_number,
+    check_positive,
+    check_share,
+    checked_positives,
+    checked_range,
+)
 from proxy_keras.augment.regions import mix, rectangles, size_of
 
 
@@ -29,6 +35,8 @@ class SamplePairing(BatchLayer):
     Source: Inoue, SamplePairing (2018). Its pauses and fine-tuning without it are left to the
     training: see `curriculum`.
     """
+
+    keeps_labels = True
 
     def __init__(self, weight: float = 0.5, **options: Any) -> None:
         check_share("weight", weight)
@@ -69,12 +77,9 @@ class Remix(BatchLayer):
     ) -> None:
         check_positive("alpha", alpha)
         check_share("tau", tau)
-        if kappa < 1.0:
-            raise ValueError(f"`kappa` must be >= 1. Received: {kappa}")
-        if any(not number > 0 for number in class_counts):
-            raise ValueError(f"`class_counts` must be > 0. Received: {class_counts}")
+        check_number("kappa", kappa, 1.0)
         self.alpha, self.kappa, self.tau = alpha, kappa, tau
-        self.class_counts = tuple(float(number) for number in class_counts)
+        self.class_counts = checked_positives("class_counts", class_counts)
         super().__init__(**options)
 
     @property

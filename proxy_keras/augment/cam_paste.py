@@ -10,6 +10,7 @@ import tensorflow as tf
 from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners
+from proxy_keras.augment.option_rules import check_number, check_positive
 from proxy_keras.heatmaps import enlarge
 
 
@@ -43,8 +44,9 @@ class CamPaste(BatchLayer):
         scale_to: float = 1.0,
         **options: Any,
     ) -> None:
-        if not 0.0 < threshold <= 1.0:
-            raise ValueError(f"`threshold` must be in (0, 1]. Received: {threshold}")
+        check_positive("threshold", threshold, 1.0)
+        for name, value in (("scale_from", scale_from), ("scale_to", scale_to)):
+            check_number(name, value)
         if not 0.0 <= scale_from <= scale_to:
             raise ValueError(
                 "`scale_from` must be >= 0, and `scale_to` not below it. Received: "

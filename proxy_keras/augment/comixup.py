@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment import comixup_solver, map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.option_rules import check_positive, check_share
+from proxy_keras.augment.option_rules import (
+    check_count,
+    check_number,
+    check_positive,
+    check_share,
+)
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -54,11 +59,9 @@ class CoMixup(BatchLayer):
         **options: Any,
     ) -> None:
         for name, count in (("members", members), ("cells", cells), ("rounds", rounds)):
-            if count < 1:
-                raise ValueError(f"`{name}` must be >= 1. Received: {count}")
+            check_count(name, count, 1)
         for name, value in (("beta", beta), ("gamma", gamma), ("eta", eta), ("tau", tau)):
-            if value < 0:
-                raise ValueError(f"`{name}` must be >= 0. Received: {value}")
+            check_number(name, value, 0.0)
         check_positive("alpha", alpha)
         check_share("omega", omega)
         self.members, self.cells, self.rounds = members, cells, rounds

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.draws import seeds
+from proxy_keras.augment.option_rules import check_count
 
 
 def jensen_shannon_loss(logits: tf.Tensor) -> tf.Tensor:
@@ -42,17 +43,30 @@ class Views:
     Args:
         layer: Makes the views. It must keep labels as they are.
         count: Views beside the image, >= 1.
+
+    Raises:
+        ValueError: The layer changes labels, or `count` breaks its rule.
     """
 
     def __init__(self, layer: BatchLayer, count: int = 2) -> None:
+        check_count("count", count, 1)
+        if not layer.keeps_labels:
+            raise ValueError(
+                "Views need an augmentation that keeps labels as they are, such as augmix. "
+                f"Received: {type(layer).__name__}"
+            )
         self._layer = layer
         self._count = count
+        self.needs_epoch, self.needs_maps = layer.needs_epoch, layer.needs_maps
 
     def __call__(
-        self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+        self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, **needed: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """([B, 1 + count, H, W, C], labels) from [B, H, W, C] and labels; `seed` [2] int64."""
-        views = [self._layer(images, labels, s)[0] for s in seeds(seed, self._count)]
+        """([B, 1 + count, H, W, C], labels) from [B, H, W, C] and labels; `seed` [2] int64.
+
+        What the layer needs, `epoch` or `heatmaps`, is given by name.
+        """
+        views = [self._layer(images, labels, s, **needed)[0] for s in seeds(seed, self._count)]
         return tf.stack([images, *views], axis=1), labels
 
 

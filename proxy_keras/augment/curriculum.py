@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import BatchLayer
-from proxy_keras.augment.option_rules import check_share
+from proxy_keras.augment.option_rules import check_count, check_number, check_share
 
 SHAPES = ("linear", "cosine", "step", "loss")
 
@@ -60,8 +60,9 @@ class Curriculum(BatchLayer):
             raise ValueError(f"`of` must be an augmentation that has no epochs. Received: {of!r}")
         if shape not in SHAPES:
             raise ValueError(f"`shape` must be one of {', '.join(SHAPES)}. Received: {shape!r}")
-        if epochs < 1:
-            raise ValueError(f"`epochs` must be >= 1. Received: {epochs}")
+        check_count("epochs", epochs, 1)
+        check_number("loss_at_start", loss_at_start)
+        check_number("loss_at_end", loss_at_end)
         if loss_at_start == loss_at_end:
             raise ValueError(
                 f"`loss_at_start` and `loss_at_end` must differ. Received: {loss_at_end}"
@@ -73,6 +74,7 @@ class Curriculum(BatchLayer):
         self.shape, self.epochs, self.start, self.end = shape, int(epochs), start, end
         self.loss_at_start, self.loss_at_end = loss_at_start, loss_at_end
         self.needs_maps = layer.needs_maps
+        self.keeps_images, self.keeps_labels = layer.keeps_images, layer.keeps_labels
         if shape == "loss":
             self.by_loss = self.add_weight(
                 name="strength",
@@ -106,12 +108,13 @@ class Curriculum(BatchLayer):
         seed: tf.Tensor | None = None,
         heatmaps: tf.Tensor | None = None,
         strength: tf.Tensor | float | None = None,
+        training: bool = True,
         epoch: tf.Tensor | int | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`.
 
         Args:
-            images, labels, seed, heatmaps, strength: See `BatchLayer.call`.
+            images, labels, seed, heatmaps, strength, training: See `BatchLayer.call`.
             epoch: Counted from 0, a scalar; `TrainSubset.batches` gives it.
 
         Raises:
@@ -123,8 +126,18 @@ class Curriculum(BatchLayer):
             seed = tf.cast(self._seeds.next(), tf.int64)
         now = self.probability * self.strength(0 if epoch is None else epoch)
         return self.of(
-            images, labels, seed, heatmaps, strength=now if strength is None else now * strength
+            images,
+            labels,
+            seed,
+            heatmaps,
+            strength=now if strength is None else now * strength,
+            training=training,
         )
+
+    @property
+    def wrapped(self) -> BatchLayer:
+        """See `BatchLayer`."""
+        return self.of
 
     @property
     def unknown_facts(self) -> tuple[str, ...]:

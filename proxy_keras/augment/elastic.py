@@ -35,6 +35,8 @@ class RandomDistortion(BatchLayer):
     and sigma 4 on 29 pixels are about the defaults.
     """
 
+    keeps_labels = True
+
     def __init__(self, scale: float = 0.05, smooth: float = 0.14, **options: Any) -> None:
         check_share("scale", scale)
         check_positive("smooth", smooth)

@@ -36,6 +36,8 @@ class RandomErasing(FillingLayer):
     Source: Zhong et al., Random Erasing (2020), algorithm 1.
     """
 
+    keeps_labels = True
+
     named_fills = ("mean", "random")
 
     def __init__(
@@ -106,6 +108,8 @@ class Cutout(FillingLayer):
 
     Source: DeVries and Taylor, Cutout (2017).
     """
+
+    keeps_labels = True
 
     def __init__(self, size: float = 0.5, fill: Fill = "mean", **options: Any) -> None:
         check_share("size", size)

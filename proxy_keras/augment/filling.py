@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import BatchLayer
+from proxy_keras.augment.option_rules import is_number, items
 
 Fill = str | float | Sequence[float]
 
@@ -35,8 +36,8 @@ class FillingLayer(BatchLayer):
             if fill in self.named_fills:
                 return fill
         else:
-            colour = (float(fill),) * 3 if isinstance(fill, (int, float)) else tuple(fill)
-            if len(colour) == 3 and all(0.0 <= value <= 255.0 for value in colour):
+            colour = (fill,) * 3 if is_number(fill) else items(fill)
+            if len(colour) == 3 and all(is_number(v) and 0.0 <= v <= 255.0 for v in colour):
                 return tuple(float(value) for value in colour)
         raise ValueError(
             "`fill` must be a grey value or a colour of three, in [0, 255], or one of "

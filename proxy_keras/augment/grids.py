@@ -12,7 +12,12 @@ import tensorflow as tf
 from proxy_keras.augment.batch_layer import Batch
 from proxy_keras.augment.draws import integers, seeds, uniform
 from proxy_keras.augment.filling import Fill, FillingLayer
-from proxy_keras.augment.option_rules import check_share, checked_range
+from proxy_keras.augment.option_rules import (
+    check_number,
+    check_share,
+    checked_counts,
+    checked_range,
+)
 from proxy_keras.augment.regions import size_of
 
 
@@ -32,6 +37,8 @@ class HideAndSeek(FillingLayer):
     Source: Singh et al., Hide-and-Seek (2018).
     """
 
+    keeps_labels = True
+
     def __init__(
         self,
         hide: float = 0.5,
@@ -40,11 +47,8 @@ class HideAndSeek(FillingLayer):
         **options: Any,
     ) -> None:
         check_share("hide", hide)
-        cells = (cells,) if isinstance(cells, int) else tuple(cells)
-        if not cells or min(cells) < 1:
-            raise ValueError(f"`cells` must be whole numbers >= 1. Received: {cells}")
         self.hide = hide
-        self.cells = tuple(int(number) for number in cells)
+        self.cells = checked_counts("cells", (cells,) if isinstance(cells, int) else cells, 1)
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -98,6 +102,8 @@ class GridMask(FillingLayer):
     `curriculum:of=grid_mask`.
     """
 
+    keeps_labels = True
+
     def __init__(
         self,
         ratio: float = 0.6,
@@ -107,8 +113,7 @@ class GridMask(FillingLayer):
         **options: Any,
     ) -> None:
         check_share("ratio", ratio)
-        if not 0.0 <= degrees <= 180.0:
-            raise ValueError(f"`degrees` must be in [0, 180]. Received: {degrees}")
+        check_number("degrees", degrees, 0.0, 180.0)
         self.ratio = ratio
         self.unit = checked_range("unit", unit, 1e-3, 1.0)
         self.degrees = degrees

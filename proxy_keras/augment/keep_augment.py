@@ -11,6 +11,8 @@ import tensorflow as tf
 from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners
+from proxy_keras.augment.erasing import Cutout
+from proxy_keras.augment.keras_layers import CutMix
 from proxy_keras.augment.option_rules import check_share
 from proxy_keras.heatmaps import enlarge
 
@@ -35,7 +37,8 @@ class KeepAugment(BatchLayer):
 
     Args:
         inner: "cutout", "cutmix", or another augmentation: as the command line gives it, a
-            `BatchLayer`, or its configuration as `keras.saving` gives it.
+            `BatchLayer`, or its configuration as `keras.saving` gives it. A selective cut has the
+            size of the region, and no options of its own.
         length: Side of the region as a share of the image's, in [0, 1]. At 0 nothing is cut, at 1
             everything is kept.
         quantile: In [0, 1].
@@ -66,6 +69,9 @@ class KeepAugment(BatchLayer):
         self.length = length
         self.quantile = quantile
         self._layer = self._made()
+        self.keeps_labels = (
+            self.inner == "cutout" if self._layer is None else (self._layer.keeps_labels)
+        )
 
     def _made(self) -> BatchLayer | None:
         """The augmentation to wrap; None: a selective cut."""
@@ -79,7 +85,17 @@ class KeepAugment(BatchLayer):
             raise ValueError(
                 f"`inner` must be an augmentation that has no epochs. Received: {self.inner!r}"
             )
+        if isinstance(layer, (Cutout, CutMix)):
+            raise ValueError(
+                "Cutout and CutMix are selective cuts here, as large as the region: give "
+                f"`inner` as one of {', '.join(CUTS)}, and `length`. Received: {self.inner!r}"
+            )
         return layer
+
+    @property
+    def wrapped(self) -> BatchLayer | None:
+        """See `BatchLayer`."""
+        return self._layer
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
@@ -135,8 +151,9 @@ class KeepAugment(BatchLayer):
     def get_config(self) -> dict[str, Any]:
         """See `BatchLayer`."""
         config = super().get_config()
-        if not isinstance(self.inner, str):
-            config["inner"] = keras.saving.serialize_keras_object(self.inner)
+        # Not its text, which does not tell what it was told of the data.
+        if self._layer is not None:
+            config["inner"] = keras.saving.serialize_keras_object(self._layer)
         return config
 
 

@@ -16,7 +16,8 @@ from proxy_keras.augment.option_rules import check_share
 class LabelSmoothing(BatchLayer):
     """Labels drawn towards even shares: `(1 - amount) * labels + amount / K`.
 
-    Linear, so that it may come before methods that mix labels, or after them, with the same result.
+    Linear, so that it may come before methods that mix labels, or after them, with the same result
+    (but for `SnapMix`, whose labels have other sums than 1).
 
     Args:
         amount: In [0, 1].
@@ -26,6 +27,8 @@ class LabelSmoothing(BatchLayer):
 
     Source: Szegedy et al., Rethinking the Inception Architecture (2016).
     """
+
+    keeps_images = True
 
     def __init__(self, amount: float = 0.1, **options: Any) -> None:
         check_share("amount", amount)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import beta, partners, seeds
-from proxy_keras.augment.option_rules import check_positive, check_share
+from proxy_keras.augment.option_rules import check_count, check_positive, check_share, items
 from proxy_keras.augment.regions import mix
 
 IMAGES = "input"
@@ -40,6 +40,11 @@ class ManifoldMixup(BatchLayer):
         self, layers: Sequence[str] | None = None, alpha: float = 2.0, **options: Any
     ) -> None:
         check_positive("alpha", alpha)
+        if layers is not None and not items(layers):
+            raise ValueError(
+                "`layers` must be names of layers, such as ('input', 'stage1_out'). Received: "
+                f"{layers!r}"
+            )
         self.layers = None if layers is None else list(layers)
         self.alpha = alpha
         super().__init__(**options)
@@ -106,6 +111,7 @@ class LatentMixing(keras.callbacks.Callback):
         super().__init__()
         check_positive("alpha", alpha)
         check_share("probability", probability)
+        check_count("seed", seed)
         if layers is not None and not layers:
             raise ValueError("`layers` must name at least one layer.")
         self._layers = None if layers is None else tuple(layers)
@@ -113,12 +119,19 @@ class LatentMixing(keras.callbacks.Callback):
         self._probability = probability
         self._seed = seed
         self._epoch = 0
+        # From `set_model` until `fit` makes its step; then it is this callback's own.
+        self._is_waiting = False
         # How the step that is being made mixes: replicas are made in threads of their own.
         self._step = threading.local()
 
     def set_model(self, model: keras.Model) -> None:
         """Takes the model that `fit` trains, and mixes its next steps."""
         super().set_model(model)
+        earlier = getattr(vars(model).get("train_step"), "__self__", None)
+        if isinstance(earlier, LatentMixing):
+            if earlier is not self and earlier._is_waiting:
+                raise ValueError("Only one LatentMixing can mix a training. Give `fit` one.")
+            earlier._restore()
         names = mixable_layers(model) if self._layers is None else self._layers
         known = {layer.name: layer for layer in model.layers}
         if unknown := [name for name in names if name != IMAGES and name not in known]:
@@ -140,7 +153,20 @@ class LatentMixing(keras.callbacks.Callback):
             if layer is not None:
                 layer.call = self._mixing(layer.call, place)
         model.train_step = self._train_step
+        model.make_train_function = self._make_train_function
         model.train_function = None
+        self._is_waiting = True
+
+    def _make_train_function(self, force: bool = False) -> Any:
+        """Makes the step of a `fit`: of this callback's, or of one that comes after it.
+
+        What interrupts a `fit`, an error or Ctrl-C, leaves the callback no word.
+        """
+        model = self.model
+        if not self._is_waiting:
+            self._restore()
+        self._is_waiting = False
+        return type(model).make_train_function(model, force)
 
     def _mixing(self, call: Callable[..., Any], place: int) -> Callable[..., Any]:
         """A layer's `call`, but that it mixes within a training step."""
@@ -165,7 +191,11 @@ class LatentMixing(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Gives the model its own training step back, and the layers their calls."""
-        for owner, name in ((self.model, "train_step"), *((one, "call") for one in self._places)):
+        self._restore()
+
+    def _restore(self) -> None:
+        of_model = ((self.model, name) for name in ("train_step", "make_train_function"))
+        for owner, name in (*of_model, *((one, "call") for one in self._places)):
             if owner is not None and name in vars(owner):
                 delattr(owner, name)
         self.model.train_function = None

@@ -192,6 +192,12 @@ def _brightness(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 
 
 def _sharpness(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    return tf.cond(
+        tf.reduce_min(_size(image)) < 3, lambda: image, lambda: _sharper_inside(image, level)
+    )
+
+
+def _sharper_inside(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     # Sums of shifted images: the convolution of TensorFlow is slower by far for one channel each.
     rows = image[:-2] + image[1:-1] + image[2:]
     inner = image[1:-1, 1:-1]

@@ -2,25 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raises ValueError unless the value of an option is > 0."""
-    if not value > 0:
-        raise ValueError(f"`{name}` must be > 0. Received: {value}")
+def is_number(value: object) -> bool:
+    """Whether an option is a finite number, and not True or False."""
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def items(values: object) -> tuple[Any, ...]:
+    """What an option holds that is a sequence; nothing if it is none."""
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else ()
+
+
+def check_number(
+    name: str, value: float, low: float = float("-inf"), high: float = float("inf")
+) -> None:
+    """Raises ValueError unless the value of an option is a number from `low` to `high`."""
+    if not (is_number(value) and low <= value <= high):
+        if low == float("-inf"):
+            rule = "a number"
+        elif high == float("inf"):
+            rule = f"a number >= {low:g}"
+        else:
+            rule = f"in [{low:g}, {high:g}]"
+        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")
+
+
+def check_positive(name: str, value: float, high: float = float("inf")) -> None:
+    """Raises ValueError unless the value of an option is a number > 0, at most `high`."""
+    if not (is_number(value) and 0 < value <= high):
+        rule = "> 0" if high == float("inf") else f"in (0, {high:g}]"
+        raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
     """Raises ValueError unless the value of an option is in [0, 1]."""
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
+    check_number(name, value, 0.0, 1.0)
 
 
-def check_count(name: str, value: int) -> None:
-    """Raises ValueError unless the value of an option is a whole number >= 0."""
-    if value < 0 or value != int(value):
-        raise ValueError(f"`{name}` must be a whole number >= 0. Received: {value}")
+def check_count(name: str, value: int, low: int = 0) -> None:
+    """Raises ValueError unless the value of an option is a whole number >= `low`."""
+    if not (is_number(value) and value >= low and value == int(value)):
+        raise ValueError(f"`{name}` must be a whole number >= {low}. Received: {value!r}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raises ValueError unless the value of an option is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False. Received: {value!r}")
+
+
+def checked_counts(name: str, values: Sequence[int], low: int) -> tuple[int, ...]:
+    """Whole numbers, at least one of them, each >= `low`.
+
+    Raises:
+        ValueError: They are not.
+    """
+    numbers = items(values)
+    if not numbers:
+        raise ValueError(
+            f"`{name}` must be whole numbers >= {low}, such as ({low}, {low + 1}). Received: "
+            f"{values!r}"
+        )
+    for value in numbers:
+        check_count(name, value, low)
+    return tuple(int(value) for value in numbers)
+
+
+def checked_positives(name: str, values: object) -> tuple[float, ...]:
+    """Numbers > 0, as many as there are.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise ValueError(f"`{name}` must be numbers > 0, such as (3, 5). Received: {values!r}")
+    for value in values:
+        check_positive(name, value)
+    return tuple(float(value) for value in values)
 
 
 def checked_range(
@@ -31,10 +94,11 @@ def checked_range(
     Raises:
         ValueError: They are not.
     """
-    pair = tuple(float(value) for value in values)
-    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
+    pair = items(values)
+    is_pair = len(pair) == 2 and all(map(is_number, pair))
+    if not is_pair or not low <= pair[0] <= pair[1] <= high:
         raise ValueError(
             f"`{name}` must be (from, to) with {low:g} <= from <= to <= {high:g}. Received: "
-            f"{values}"
+            f"{values!r}"
         )
-    return pair[0], pair[1]
+    return float(pair[0]), float(pair[1])

@@ -32,6 +32,8 @@ class RandAugment(BatchLayer):
     Source: Cubuk et al., RandAugment (2020), with its 14 operations.
     """
 
+    keeps_labels = True
+
     def __init__(self, operations: int = 2, magnitude: float = 0.5, **options: Any) -> None:
         check_count("operations", operations)
         check_share("magnitude", magnitude)
@@ -80,6 +82,8 @@ class AugMix(BatchLayer):
     Source: Hendrycks et al., AugMix (2020), algorithm 1.
     """
 
+    keeps_labels = True
+
     def __init__(
         self,
         magnitude: float = 0.3,
@@ -92,8 +96,7 @@ class AugMix(BatchLayer):
         check_share("magnitude", magnitude)
         check_positive("alpha", alpha)
         for name, value in (("width", width), ("depth", depth)):
-            check_positive(name, value)
-            check_count(name, value)
+            check_count(name, value, 1)
         self.magnitude, self.width, self.depth, self.alpha = magnitude, width, depth, alpha
         self.all_operations = all_operations
         super().__init__(**options)

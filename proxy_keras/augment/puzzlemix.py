@@ -14,7 +14,13 @@ from proxy_keras.augment import map_regions, puzzle
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import beta as draw_beta
 from proxy_keras.augment.draws import integers, partners
-from proxy_keras.augment.option_rules import check_positive
+from proxy_keras.augment.option_rules import (
+    check_count,
+    check_flag,
+    check_number,
+    check_positive,
+    checked_counts,
+)
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -62,17 +68,14 @@ class PuzzleMix(BatchLayer):
     ) -> None:
         check_positive("alpha", alpha)
         for name, value in (("beta", beta), ("gamma", gamma), ("eta", eta), ("xi", xi)):
-            if value < 0:
-                raise ValueError(f"`{name}` must be >= 0. Received: {value}")
+            check_number(name, value, 0.0)
         if gamma > 1:
             # Else the colours could make it cheaper for neighbours to differ, which no cut finds.
             raise ValueError(f"`gamma` must be <= 1. Received: {gamma}")
-        if levels < 1:
-            raise ValueError(f"`levels` must be >= 1. Received: {levels}")
-        if not blocks or min(blocks) < 2:
-            raise ValueError(f"`blocks` must be numbers >= 2. Received: {blocks}")
+        check_count("levels", levels, 1)
+        check_flag("transport", transport)
         self.alpha = alpha
-        self.blocks = tuple(int(number) for number in blocks)
+        self.blocks = checked_counts("blocks", blocks, 2)
         self.beta, self.gamma, self.eta = beta, gamma, eta
         self.levels = levels
         self.xi = xi

@@ -20,7 +20,7 @@ from proxy_keras.augment.curriculum import Curriculum
 from proxy_keras.augment.elastic import RandomDistortion
 from proxy_keras.augment.erasing import Cutout, RandomErasing
 from proxy_keras.augment.grids import GridMask, HideAndSeek
-from proxy_keras.augment.keep_augment import KeepAugment
+from proxy_keras.augment.keep_augment import CUTS, KeepAugment
 from proxy_keras.augment.keras_layers import CutMix, MixUp
 from proxy_keras.augment.labels import LabelSmoothing
 from proxy_keras.augment.manifold_mixup import ManifoldMixup
@@ -104,7 +104,7 @@ class InTurn:
                     f"{type(step).__name__} needs the heatmaps of its images, which after "
                     f"{others} are others. Put it first; only one can be."
                 )
-            if not isinstance(step, MovesMaps):
+            if not isinstance(step, MovesMaps) and not getattr(step, "keeps_images", False):
                 others = type(step).__name__
 
     def __call__(
@@ -157,8 +157,9 @@ def get(name: str, **options: Any) -> BatchLayer:
 
     Args:
         name: One of `names()`.
-        **options: Of the augmentation, such as `alpha`, and `seed` and `probability`. What
-            `curriculum` does not have itself goes to the augmentation that its `of` names.
+        **options: Of the augmentation, such as `alpha`, and `seed`, `probability` and
+            `value_range`. What `curriculum` and `keep_augment` do not have themselves goes to the
+            augmentation that their `of` and `inner` name.
 
     Raises:
         ValueError: There is no such augmentation, or it has no such option, or a value breaks its
@@ -167,19 +168,25 @@ def get(name: str, **options: Any) -> BatchLayer:
     if name not in _LAYERS:
         raise ValueError(f"There is no augmentation {name!r}. There are: {', '.join(names())}.")
     own = [p for p in inspect.signature(_LAYERS[name]).parameters if p != "options"]
-    known = [*own, *(p for p in ("seed", "probability") if p not in own)]
+    known = [*own, "seed", "probability", "value_range"]
     unknown = set(options) - set(known)
-    if name == "curriculum":
-        if "of" not in options:
-            raise ValueError("curriculum needs the name of an augmentation: of=NAME.")
-        if isinstance(options["of"], str):
-            inner = {key: options.pop(key) for key in unknown}
-            options["of"], unknown = get(options["of"], **inner), set()
+    if name == "curriculum" and "of" not in options:
+        raise ValueError("curriculum needs the name of an augmentation: of=NAME.")
+    within = {"curriculum": "of", "keep_augment": "inner"}.get(name, "")
+    wrapped = options.get(within)
+    if isinstance(wrapped, str) and (name == "curriculum" or (unknown and wrapped not in CUTS)):
+        theirs = {key: options.pop(key) for key in unknown}
+        options[within], unknown = get(wrapped, **theirs), set()
     if unknown:
         raise ValueError(
             f"{name} has no option {', '.join(sorted(unknown))}. It has: {', '.join(known)}."
         )
     return _LAYERS[name](**options)
+
+
+def parts(text: str) -> list[str]:
+    """What commas separate, but those in brackets; empty parts are left out."""
+    return [part.strip() for part in _OUTER_COMMA.split(text) if part.strip()]
 
 
 def parse(text: str) -> BatchLayer:
@@ -192,7 +199,7 @@ def parse(text: str) -> BatchLayer:
     """
     name, _, rest = text.partition(":")
     options = {}
-    for part in filter(None, _OUTER_COMMA.split(rest)):
+    for part in parts(rest):
         key, found, value = part.partition("=")
         if not found:
             raise ValueError(f"Options of an augmentation are KEY=VALUE. Received: {part!r}")

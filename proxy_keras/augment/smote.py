@@ -59,7 +59,7 @@ def smote(
             f"Class {classes[counts.argmin()]} has one image only, and SMOTE needs two. Leave the "
             "class out, or collect more."
         )
-    near = _NearByFeatures(space.reshape(len(space), -1), 1 + min(neighbours, rarest - 1))
+    near = _NearByFeatures(space.reshape(len(space), -1), 1 + neighbours)
     # Of each image its own row of the identity, SMOTE makes the weights of the images in new ones.
     rows = sparse.identity(len(images), format="csr")
     weights, made = SMOTE(k_neighbors=near, random_state=seed).fit_resample(rows, labels)
@@ -82,5 +82,6 @@ class _NearByFeatures(NearestNeighbors):
         return super().fit(self.features[X.indices], y)
 
     def kneighbors(self, X: sparse.csr_matrix, **options: Any) -> Any:
-        """See `NearestNeighbors`."""
-        return super().kneighbors(self.features[X.indices], **options)
+        """See `NearestNeighbors`, but all where there are fewer than `n_neighbors`."""
+        count = min(self.n_neighbors, self.n_samples_fit_)
+        return super().kneighbors(self.features[X.indices], n_neighbors=count, **options)

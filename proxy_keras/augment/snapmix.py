@@ -10,7 +10,7 @@ import tensorflow as tf
 from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import beta, partners
-from proxy_keras.augment.option_rules import check_positive
+from proxy_keras.augment.option_rules import check_flag, check_positive
 from proxy_keras.heatmaps import enlarge
 
 
@@ -45,6 +45,7 @@ class SnapMix(BatchLayer):
         **options: Any,
     ) -> None:
         check_positive("alpha", alpha)
+        check_flag("sum_to_one", sum_to_one)
         self.alpha = alpha
         self.sum_to_one = sum_to_one
         super().__init__(**options)

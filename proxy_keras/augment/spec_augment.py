@@ -32,6 +32,8 @@ class SpecAugment(FillingLayer):
     in [0, H - f).
     """
 
+    keeps_labels = True
+
     def __init__(
         self,
         frequency: float = 27 / 80,

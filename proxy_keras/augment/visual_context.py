@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners, seeds, uniform
-from proxy_keras.augment.option_rules import check_positive, check_share
+from proxy_keras.augment.option_rules import check_count, check_share
 from proxy_keras.augment.regions import mix, shares, size_of
 from proxy_keras.heatmaps import enlarge
 
@@ -50,7 +50,7 @@ class VisualContext(BatchLayer):
         threshold: float = 0.5,
         **options: Any,
     ) -> None:
-        check_positive("places", places)
+        check_count("places", places, 1)
         for name, value in (("ring", ring), ("largest", largest), ("threshold", threshold)):
             check_share(name, value)
         self.places, self.ring = int(places), ring

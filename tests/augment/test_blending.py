@@ -77,7 +77,7 @@ def test_mixing_with_deletion_deletes_from_the_mixture(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kappa": 0.5}, "`kappa` must be >= 1"),
+        ({"kappa": 0.5}, "`kappa` must be a number >= 1"),
         ({"class_counts": (1, 0)}, "`class_counts` must be > 0"),
         ({"tau": 2}, "`tau` must be in"),
     ],

@@ -95,3 +95,18 @@ def test_with_weight_the_answers_for_the_views_come_closer(data):
         divergences.append(float(tf.reduce_mean(jensen_shannon_loss(logits))))
     assert divergences[1] < 0.5 * divergences[0]
     assert model.evaluate(views[:, 0], labels, verbose=0)
+
+
+def test_views_need_labels_that_stay_and_pass_on_what_their_layer_needs():
+    with pytest.raises(ValueError, match="keeps labels as they are.* Received: CutMix"):
+        Views(augment.get("cutmix"))
+    with pytest.raises(ValueError, match="`count` must be a whole number >= 1"):
+        Views(augment.get("augmix"), count=0)
+    images, labels = tf.ones([3, 8, 8, 3]), tf.eye(3)
+    late = Views(
+        augment.get("curriculum", of="hide_and_seek", hide=1.0, fill=0.0, epochs=2, shape="step")
+    )
+    assert late.needs_epoch and not late.needs_maps
+    for epoch, value in ((1, 1.0), (2, 0.0)):
+        made, _ = late(images, labels, SEED, epoch=epoch)
+        np.testing.assert_array_equal(made[:, 1:], np.full([3, 2, 8, 8, 3], value))

@@ -104,7 +104,7 @@ def test_the_strength_by_loss_reaches_a_pipeline_that_was_made_before():
     ("options", "message"),
     [
         ({"shape": "sine"}, "`shape` must be one of linear, cosine, step, loss"),
-        ({"epochs": 0}, "`epochs` must be >= 1"),
+        ({"epochs": 0}, "`epochs` must be a whole number >= 1"),
         ({"start": -1}, "`start` must be in"),
         ({"loss_at_start": 1.0, "loss_at_end": 1.0}, "must differ"),
     ],
@@ -127,3 +127,15 @@ def test_a_curriculum_of_a_curriculum_is_refused_and_a_clock_without_loss():
         CurriculumClock(curriculum())
     with pytest.raises(ValueError, match="`monitor` must be one of loss. Received: 'val_loss'"):
         CurriculumClock(curriculum(shape="loss"), "val_loss").on_epoch_end(0, {"loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("curriculum:of=manifold_mixup",), "mixes inside the network, where nothing else"),
+        (("manifold_mixup", "manifold_mixup:alpha=1"), "manifold_mixup can be given once"),
+    ],
+)
+def test_what_mixes_inside_the_network_is_neither_wrapped_nor_doubled(words, message):
+    with pytest.raises(ValueError, match=message):
+        augmentation(TrainConfig(DataConfig("digits"), augment=words))

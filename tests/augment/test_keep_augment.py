@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from proxy_keras import augment
@@ -68,3 +70,19 @@ def test_it_wraps_a_layer_that_needs_maps_itself():
     made, _ = layer(images, labels, seed(), maps)
     partner = partners(5, tf.random.fold_in(tf.random.fold_in(seed(), 1), 0)).numpy()
     np.testing.assert_array_equal(shown_class(made)[:, 0, 0], partner)
+
+
+def test_what_it_was_told_is_kept_and_its_options_reach_what_it_wraps():
+    layer = augment.get("keep_augment", inner="hide_and_seek", hide=0.9, length=0.25)
+    layer.tell("mean_colour", [10.0, 20.0, 30.0])
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert copy.unknown_facts == () and copy.wrapped.hide == 0.9
+    assert copy.wrapped.fill == (10.0, 20.0, 30.0)
+
+
+@pytest.mark.parametrize("inner", ["cutout:size=0.5", "cutmix:alpha=1.0", augment.get("cutout")])
+def test_a_selective_cut_has_no_options_of_its_own(inner):
+    with pytest.raises(ValueError, match="selective cuts here, as large as the region"):
+        augment.get("keep_augment", inner=inner)
+    with pytest.raises(ValueError, match="keep_augment has no option size"):
+        augment.get("keep_augment", inner="cutout", size=0.5)

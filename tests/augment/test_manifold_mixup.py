@@ -139,3 +139,50 @@ def test_what_cannot_be_mixed_is_refused():
         model.fit(images, labels, verbose=0, callbacks=[LatentMixing()])
     with pytest.raises(ValueError, match="at least one layer"):
         LatentMixing([])
+
+
+class Interrupted(keras.callbacks.Callback):
+    """Ends a training as Ctrl-C does, before, within or after a step."""
+
+    def __init__(self, moment):
+        super().__init__()
+        setattr(self, moment, self._stop)
+
+    def _stop(self, *_, **__):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["on_train_batch_begin", "on_train_batch_end"])
+def test_an_interrupted_training_does_not_mix_the_next_one(moment):
+    images, labels = coloured(n=6, side=8)
+    data = tf.data.Dataset.from_tensors((images, labels))
+    broken, plain = _model(), _model()
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(
+            data, verbose=0, shuffle=False, callbacks=[LatentMixing(["cells"]), Interrupted(moment)]
+        )
+    broken.set_weights(plain.get_weights())
+    for model in (broken, plain):
+        model.fit(data, verbose=0, shuffle=False)
+    for one, two in zip(broken.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert "train_step" not in vars(broken) and "call" not in vars(broken.get_layer("cells"))
+
+
+def test_a_callback_can_go_on_after_an_interruption_and_only_one_mixes():
+    images, labels = coloured(n=6, side=8)
+    data = tf.data.Dataset.from_tensors((images, labels))
+    broken, whole = _model(), _model()
+    mixing = LatentMixing(["cells"])
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(
+            data, verbose=0, shuffle=False, callbacks=[mixing, Interrupted("on_train_batch_begin")]
+        )
+    broken.fit(data, verbose=0, shuffle=False, callbacks=[mixing])
+    whole.fit(data, verbose=0, shuffle=False, callbacks=[LatentMixing(["cells"])])
+    for one, two in zip(broken.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="Only one LatentMixing"):
+        whole.fit(data, verbose=0, shuffle=False, callbacks=[LatentMixing(), LatentMixing()])
+    with pytest.raises(ValueError, match="`seed` must be a whole number >= 0"):
+        LatentMixing(seed=-1)

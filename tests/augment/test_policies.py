@@ -88,7 +88,7 @@ def test_at_magnitude_0_nothing_changes(make):
     [
         (lambda: policies.RandAugment(operations=1.5), "`operations` must be a whole number"),
         (lambda: policies.RandAugment(magnitude=2), "`magnitude` must be in"),
-        (lambda: policies.AugMix(width=0), "`width` must be > 0"),
+        (lambda: policies.AugMix(width=0), "`width` must be a whole number >= 1"),
         (lambda: policies.AugMix(alpha=0), "`alpha` must be > 0"),
     ],
 )

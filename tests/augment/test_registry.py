@@ -126,13 +126,19 @@ def test_a_layer_without_a_seed_draws_the_next_of_its_own():
     np.testing.assert_array_equal(first[0], other(images, labels)[0])
 
 
-def test_cutmix_labels_are_the_pasted_area_to_a_row_of_pixels():
-    images = tf.constant(np.full((5, 64, 64, 3), 40.0 * np.arange(5)[:, None, None, None]))
-    images, labels = tf.cast(images, tf.float32), tf.eye(5)
-    made, mixed = augment.get("cutmix")(images, labels, seed())
-    for i in range(5):
-        own = float(np.mean(made[i] == images[i]))
-        assert abs(own - float(mixed[i, i])) < 4 / 64
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (28, 28), (32, 20)])
+def test_cutmix_labels_are_the_pasted_area(height, width):
+    levels = tf.range(5.0)[:, None, None, None]
+    images, labels = levels * tf.ones([5, height, width, 3]), tf.eye(5)
+    layer = augment.get("cutmix")
+    partial = 0
+    for key in range(10):
+        made, mixed = layer(images, labels, tf.constant([key, 0], tf.int64))
+        for image, shares in zip(made.numpy(), mixed.numpy(), strict=True):
+            areas = [np.mean(image == level) for level in range(5)]
+            np.testing.assert_allclose(shares, areas, atol=1e-6)
+            partial += max(areas) < 1
+    assert partial > 20
 
 
 def test_mixup_mixes_images_and_labels_with_one_weight():
@@ -199,7 +205,9 @@ def test_the_page_of_augmentations_tells_of_every_option(name):
         told = PAGE.split("## Over the training")[1].split("\n## ")[0]
     else:
         told = re.search(rf"^\| `{name}` .*$", PAGE, re.MULTILINE)[0]
-    options = set(make(name).get_config()) - {"name", "trainable", "seed", "of", "probability"}
+    options = set(make(name).get_config()) - {
+        *("name", "trainable", "seed", "of", "probability", "value_range")
+    }
     assert not [option for option in options if option not in told]
 
 
@@ -207,3 +215,96 @@ def test_maps_that_are_needed_must_be_given():
     layer = next(layer for layer in map(make, augment.names()) if layer.needs_maps)
     with pytest.raises(ValueError, match="needs `heatmaps`"):
         layer(*batch(), seed())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cutmix:alpha=x", "`alpha` must be > 0. Received: 'x'"),
+        ("mixup:probability=x", r"`probability` must be in \[0, 1\]. Received: 'x'"),
+        ("mixup:alpha=True", "`alpha` must be > 0. Received: True"),
+        ("mixup:seed=-1", "`seed` must be a whole number >= 0. Received: -1"),
+        ("cutmix:value_range=(1,1)", "`value_range` must be two numbers"),
+        ("cutout:size=None", r"`size` must be in \[0, 1\]. Received: None"),
+        ("grid_mask:degrees=x", r"`degrees` must be in \[0, 180\]. Received: 'x'"),
+        ("grid_mask:unit=0.5", "`unit` must be .from, to. .*Received: 0.5"),
+        ("random_erasing:area=0.2", "`area` must be .from, to. .*Received: 0.2"),
+        ("random_erasing:fill=None", "`fill` must be a grey value .*Received: None"),
+        ("hide_and_seek:cells=x", "`cells` must be whole numbers >= 1, such as .*Received: 'x'"),
+        ("hide_and_seek:cells=(4.5,)", "`cells` must be a whole number >= 1. Received: 4.5"),
+        ("puzzlemix:blocks=4", "`blocks` must be whole numbers >= 2, such as .*Received: 4"),
+        ("puzzlemix:levels=1.5", "`levels` must be a whole number >= 1. Received: 1.5"),
+        ("puzzlemix:transport=x", "`transport` must be True or False. Received: 'x'"),
+        ("remix:class_counts=5", "`class_counts` must be numbers > 0, .*Received: 5"),
+        ("comixup:members=2.5", "`members` must be a whole number >= 1. Received: 2.5"),
+        ("attribute_mix:attributes=1.5", "`attributes` must be a whole number >= 1"),
+        ("visual_context:places=0.5", "`places` must be a whole number >= 1. Received: 0.5"),
+        ("curriculum:of=cutout,epochs=1.5", "`epochs` must be a whole number >= 1. Received: 1.5"),
+        ("attentive_cutmix:grid=7.5", "`grid` must be a whole number >= 1. Received: 7.5"),
+        ("snapmix:sum_to_one=x", "`sum_to_one` must be True or False. Received: 'x'"),
+        ("manifold_mixup:layers=input", "`layers` must be names of layers, .*Received: 'input'"),
+        ("cam_paste:scale_to=x", "`scale_to` must be a number. Received: 'x'"),
+        ("mixup:alpha=1e999", "`alpha` must be > 0. Received: inf"),
+    ],
+)
+def test_values_of_another_type_are_refused_in_a_sentence(text, message):
+    with pytest.raises(ValueError, match=message):
+        augment.parse(text)
+
+
+def test_two_layers_of_a_kind_draw_apart_and_again_alike():
+    images, labels = batch(n=64, size=2)
+    one, other = (augment.get("sample_pairing", probability=0.5) for _ in range(2))
+    again = type(one)(probability=0.5, name=one.name)
+    changed, others, same = (
+        np.any(layer(images, labels)[0] != images, axis=(1, 2, 3)) for layer in (one, other, again)
+    )
+    np.testing.assert_array_equal(changed, same)
+    assert 10 < np.sum(changed != others) < 54
+
+
+@pytest.mark.parametrize("name", augment.names())
+def test_images_of_another_range_are_changed_alike(name):
+    images, labels = batch()
+    whole, shares = call(make(name, probability=1.0), images, labels, seed())
+    layer = make(name, probability=1.0, value_range=(-1.0, 1.0))
+    made, same = call(layer, images / 127.5 - 1.0, labels, seed())
+    # What is rounded to whole numbers may fall to the other side: of single pixels, not of regions.
+    assert np.mean(np.abs(127.5 * (made + 1.0) - whole) > 0.1) < 0.02
+    np.testing.assert_allclose(same, shares, atol=1e-5)
+    assert made.numpy().min() >= -1.0 and made.numpy().max() <= 1.0
+
+
+def test_a_model_that_holds_a_layer_answers_with_the_images_as_they_are():
+    images, labels = batch()
+    inputs = keras.Input(images.shape[1:]), keras.Input(labels.shape[1:])
+    model = keras.Model(inputs, augment.get("hide_and_seek", hide=1.0, fill=0)(*inputs))
+    np.testing.assert_array_equal(model.predict([images, labels], verbose=0)[0], images)
+    assert not np.any(model([images, labels], training=True)[0])
+
+
+@pytest.mark.parametrize("name", augment.names())
+def test_class_ids_are_refused(name):
+    images, labels = batch()
+    with pytest.raises(ValueError, match=r"needs labels \[B, K\], shares of the classes"):
+        call(make(name), images, tf.argmax(labels, axis=1), seed())
+
+
+@pytest.mark.parametrize("name", augment.names())
+def test_what_a_layer_keeps_it_says(name):
+    images, labels = batch()
+    layer = make(name, probability=1.0)
+    # One hot cell, an object that is small enough for `visual_context` to paste.
+    maps = tf.pad(tf.ones([N, 1, 1]), [[0, 0], [1, 2], [2, 1]])
+    made, mixed = call(layer, images, labels, seed(), maps)
+    assert layer.keeps_images == np.array_equal(made, images)
+    assert layer.keeps_labels == np.array_equal(mixed, labels)
+
+
+def test_smoothed_labels_may_come_before_what_needs_heatmaps():
+    images, labels = batch()
+    smoothing, mixing = augment.get("label_smoothing"), augment.get("saliencymix")
+    made, mixed = augment.InTurn([smoothing, mixing])(images, labels, seed(), heatmaps=heatmaps())
+    expected = mixing(images, labels, tf.random.fold_in(seed(), 1), heatmaps())
+    np.testing.assert_array_equal(made, expected[0])
+    np.testing.assert_allclose(mixed, smoothing(images, expected[1], seed())[1], atol=1e-6)

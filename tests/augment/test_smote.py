@@ -63,3 +63,15 @@ def test_even_classes_stay_as_they_are():
 def test_what_cannot_be_filled_up_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         smote(**{"images": IMAGES, "labels": LABELS, **arguments})
+
+
+def test_each_class_has_neighbours_as_many_as_it_can():
+    # Beside a class of two, one of nine in a row, where four neighbours can be drawn from.
+    places = np.concatenate([np.arange(20.0), 100 + np.arange(9.0), [200.0, 201.0]])
+    labels = np.repeat([0, 1, 2], [20, 9, 2])
+    # Each image has a pixel of its own, which tells which two were mixed.
+    images = np.eye(31)[:, None, :, None]
+    made, classes = smote(images, labels, features=places[:, None], neighbours=4)
+    pairs = [np.flatnonzero(new) for new in made[31:].reshape(-1, 31)[classes[31:] == 1]]
+    apart = {int(pair.max() - pair.min()) for pair in pairs}
+    assert max(apart) > 1 and max(apart) <= 4

@@ -69,7 +69,7 @@ def test_images_move_by_whole_pixels():
 
 
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="`places` must be > 0"):
+    with pytest.raises(ValueError, match="`places` must be a whole number >= 1"):
         module.VisualContext(places=0)
     with pytest.raises(ValueError, match="`largest` must be in"):
         module.VisualContext(largest=2.0)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from proxy_keras import augment
+from proxy_keras.augment.registry import parts
 from proxy_keras.config import CONTROLS, PRESETS, ProxyConfig, TrainConfig
 from proxy_keras.train_options import PROXY, TRAIN, changed
 
@@ -37,6 +38,20 @@ class Arm:
     def folder(self) -> str:
         """Its name as the name of a folder."""
         return re.sub(r"[^\w.=-]+", "_", self.name)
+
+
+_OPTION = re.compile(r"\w+\s*=")
+
+
+def split_arms(text: str) -> list[str]:
+    """The arms that commas separate; `KEY=VALUE` after a comma is an option of the arm before."""
+    words: list[str] = []
+    for part in parts(text):
+        if words and _OPTION.match(part):
+            words[-1] += f",{part}"
+        else:
+            words.append(part)
+    return words
 
 
 def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> list[Arm]:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
-from tuner.comparing.arms import make_arms
+from tuner.comparing.arms import make_arms, split_arms
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(threshold=0.3), epochs=4, lr=0.002)
 
@@ -99,3 +99,19 @@ def test_recipes_that_break_a_rule_are_refused(tmp_path, text, message):
 def test_a_missing_file_of_recipes_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         make_arms([str(tmp_path / "no.yaml")], BASE, controls=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "arms"),
+    [
+        ("none, cutmix", ["none", "cutmix"]),
+        (
+            "none,randaugment:operations=2,magnitude=0.3,cutmix",
+            ["none", "randaugment:operations=2,magnitude=0.3", "cutmix"],
+        ),
+        ("random_erasing:area=(0.02,0.2),fill=mean", ["random_erasing:area=(0.02,0.2),fill=mean"]),
+        ("proxy:shortcut,,my=recipes.yaml", ["proxy:shortcut,my=recipes.yaml"]),
+    ],
+)
+def test_commas_separate_arms_and_options(text, arms):
+    assert split_arms(text) == arms
