@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from export.exporter import LIMITS, export_model
+from export.exporter import LIMITS, check_options, export_model, report_of
 from export.heatmap import METHODS, NONE
-from export.held_out import write_images
-from export.kserve import STORAGE_URI, write_inference_service
+from export.held_out import image_paths, write_images
+from export.kserve import STORAGE_URI, check_storage_uri, write_inference_service
 from export.source import open_source
 from export.triton import write_model_repository
 
@@ -71,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="largest relative difference from Keras (default: 1e-5; fp16: 2e-2)",
     )
     parser.add_argument("--name", metavar="NAME", help="name of the model in the file")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON: class names by class id")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON list of class names")
     parser.add_argument(
         "--data", metavar="SRC", help="data of a FILE.keras: digits, ROOT, npz:FILE, ..."
     )
@@ -92,9 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--storage-uri",
-        default=STORAGE_URI,
         metavar="URI",
-        help="where KServe finds the model repository (default: %(default)s)",
+        help=f"with --kserve: where it finds the model repository (default: {STORAGE_URI})",
     )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     return parser
@@ -120,6 +120,18 @@ def run(given: argparse.Namespace) -> None:
     """
     if given.out.suffix != ".onnx":
         raise ValueError(f"--out must end in .onnx. Received: {given.out}")
+    _check_paths(given)
+    storage_uri = _storage_uri(given)
+    options: dict[str, Any] = {
+        "explain": given.explain,
+        "precision": given.precision,
+        "target_layer": given.target_layer,
+        "tolerance": given.tolerance,
+        "max_drop": given.max_drop,
+        "calibration_images": given.calibration_images,
+    }
+    # Before the model and its data are opened, which can take minutes.
+    check_options(**options)
     source = open_source(
         given.model,
         name=given.name,
@@ -132,17 +144,10 @@ def run(given: argparse.Namespace) -> None:
     held_out = None
     if given.held_out is not None:
         held_out = source.data_for("--held-out writes test images.").test
+        # A folder that cannot be used is refused before the work.
+        image_paths(held_out, given.held_out)
     exported = export_model(
-        source,
-        given.out,
-        explain=given.explain,
-        precision=given.precision,
-        target_layer=given.target_layer,
-        input_dtype=given.input_type,
-        images=given.images,
-        tolerance=given.tolerance,
-        max_drop=given.max_drop,
-        calibration_images=given.calibration_images,
+        source, given.out, input_dtype=given.input_type, images=given.images, **options
     )
     lines = [str(exported.parity)]
     if exported.quantisation is not None:
@@ -155,10 +160,53 @@ def run(given: argparse.Namespace) -> None:
     if given.triton is not None:
         lines.append(f"Triton: {write_model_repository(exported.file, given.triton)}")
     if given.kserve is not None:
-        write_inference_service(exported.file, given.kserve, storage_uri=given.storage_uri)
+        write_inference_service(exported.file, given.kserve, storage_uri=storage_uri)
         lines.append(f"KServe: {given.kserve}")
     if not given.quiet:
         print("\n".join(lines))
+
+
+def _check_paths(given: argparse.Namespace) -> None:
+    """Refuses to write where something is that is read, or where something else is written."""
+    inputs = [("MODEL", given.model), ("MODEL", given.model / "model.keras")]
+    inputs += [("--labels", given.labels)] if given.labels is not None else []
+    inputs += [("--images", path) for path in given.images]
+    outputs = [("--out", given.out), ("the report of --out", report_of(given.out))]
+    outputs += [("--kserve", given.kserve)] if given.kserve is not None else []
+    taken = {os.path.realpath(path): option for option, path in inputs}
+    for option, path in outputs:
+        if path.is_dir():
+            raise IsADirectoryError(f"{option} is a file. Received a folder: {path}")
+        other = taken.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise ValueError(
+                f"Each output is a file of its own. Received: {path} as {option} and as {other}. "
+                "Give another name."
+            )
+    if given.triton is not None:
+        if given.triton.exists() and not given.triton.is_dir():
+            raise NotADirectoryError(f"--triton is a folder. Received a file: {given.triton}")
+        outputs.append(("--triton", given.triton))
+    if given.held_out is not None:
+        folder = os.path.realpath(given.held_out)
+        for option, path in outputs:
+            if Path(os.path.realpath(path)).is_relative_to(folder):
+                raise ValueError(
+                    f"--held-out is a folder for images alone. Received: {option} in it, {path}. "
+                    "Give another place."
+                )
+
+
+def _storage_uri(given: argparse.Namespace) -> str:
+    if given.storage_uri is None:
+        return STORAGE_URI
+    if given.kserve is None:
+        raise ValueError(
+            f"--storage-uri goes into the manifest of --kserve FILE.yaml. Give that too, or leave "
+            f"it out. Received: {given.storage_uri!r}"
+        )
+    check_storage_uri(given.storage_uri)
+    return str(given.storage_uri)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -81,20 +82,28 @@ def export_model(
         target_layer: Name of the layer to explain; None: it is found.
         input_dtype: "uint8" or "float32", the type of the images.
         images: Image files to check the file on; empty: see `real_images`.
-        tolerance: Largest relative difference from Keras; None: that of `LIMITS`.
-        max_drop: Largest loss of validation accuracy by int8, in percentage points.
+        tolerance: Largest relative difference from Keras, in [0, inf); None: that of `LIMITS`.
+        max_drop: Largest loss of validation accuracy by int8, in percentage points, in [0, inf).
         calibration_images: Number of training images that int8 measures its ranges on.
 
     Raises:
         ValueError: An argument has no meaning; the model cannot be exported, or not with this
             heatmap; or the file differs too much from Keras. No file is written then.
     """
-    _check(explain, precision, target_layer, max_drop, calibration_images)
+    check_options(
+        explain=explain,
+        precision=precision,
+        target_layer=target_layer,
+        tolerance=tolerance,
+        max_drop=max_drop,
+        calibration_images=calibration_images,
+    )
     data = None
     if precision == "int8":
         data = source.data_for(
             "int8 is calibrated on training images and held to its accuracy on validation images."
         )
+    pictures, what = real_images(source, images)
     model = _of_fixed_size(source.model, source.image_size)
     flat = FlatClone(model, inline_blocks=True)
     target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
@@ -106,7 +115,6 @@ def export_model(
         exported = to_fp16(converted)
     elif data is not None:
         exported, quantisation = _quantised(converted, data, max_drop, calibration_images)
-    pictures, what = real_images(source, images)
     heatmaps = None
     if explain != NONE:
         explainer = Explainer(model, explain, target_layer=target_layer)
@@ -137,19 +145,31 @@ def export_model(
     )
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    report = file.with_suffix(".report.json")
+    report = report_of(file)
     write_text_atomically(report, json.dumps(details, indent=2) + "\n")
     write_atomically(file, lambda path: onnx.save(exported, path))
     return Exported(file, report, parity, quantisation)
 
 
-def _check(
+def report_of(file: Path) -> Path:
+    """Where the report of an exported file is: beside it."""
+    return file.with_suffix(".report.json")
+
+
+def check_options(
+    *,
     explain: str,
     precision: str,
     target_layer: str | None,
+    tolerance: float | None,
     max_drop: float,
     calibration_images: int,
 ) -> None:
+    """Checks what can be told of options without the model; see `export_model`.
+
+    Raises:
+        ValueError: An option has no meaning.
+    """
     if explain not in (*METHODS, NONE):
         raise ValueError(
             f"`explain` must be one of {', '.join((*METHODS, NONE))}. Received: {explain!r}"
@@ -158,8 +178,10 @@ def _check(
         raise ValueError(f"`precision` must be one of {', '.join(LIMITS)}. Received: {precision!r}")
     if explain == NONE and target_layer is not None:
         raise ValueError("explain='none' looks at no layer. Leave the target layer out.")
-    if max_drop < 0:
-        raise ValueError(f"`max_drop` must be >= 0 points. Received: {max_drop}")
+    for name, limit in (("tolerance", tolerance), ("max_drop", max_drop)):
+        # One that is no number would let everything pass, or nothing.
+        if limit is not None and not 0.0 <= limit < math.inf:
+            raise ValueError(f"`{name}` must be finite and >= 0. Received: {limit}")
     if calibration_images < 1:
         raise ValueError(f"`calibration_images` must be >= 1. Received: {calibration_images}")
 

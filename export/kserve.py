@@ -26,11 +26,7 @@ def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = ST
     Raises:
         ValueError: `storage_uri` is no URI.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri):
-        raise ValueError(
-            "The storage URI says where the cluster finds the model repository, e.g. "
-            f"s3://bucket/models. Received: {storage_uri!r}"
-        )
+    check_storage_uri(storage_uri)
     card = {item.key: item.value for item in onnx.load(file).metadata_props}
     known = {key: card[key] for key in ("explain", "precision", "split_sha256") if key in card}
     service: dict[str, Any] = {
@@ -57,6 +53,19 @@ def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = ST
     }
     manifest.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(manifest, yaml.safe_dump(service, sort_keys=False))
+
+
+def check_storage_uri(storage_uri: str) -> None:
+    """Checks the form of a storage URI.
+
+    Raises:
+        ValueError: It is no URI.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri):
+        raise ValueError(
+            "The storage URI says where the cluster finds the model repository, e.g. "
+            f"s3://bucket/models. Received: {storage_uri!r}"
+        )
 
 
 def _resource_name(name: str) -> str:

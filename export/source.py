@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -76,7 +78,8 @@ def open_source(
     Args:
         path: A run folder, or a `.keras` file.
         name: The name to give it; None: that of the model.
-        labels: JSON file of class names; None: those of the run or the data.
+        labels: JSON file of class names, a list or an object by class id; None: those of the run
+            or the data.
         image_size: Side in pixels, for a model that takes any; None: the model's own.
         data: Source of images, see `ImageData.from_source`, for a model without a run folder.
         needs_data: Whether its images are to be opened.
@@ -85,6 +88,8 @@ def open_source(
     Raises:
         ValueError, OSError: The model, names or data cannot be used; the message says what to do.
     """
+    if labels is not None:
+        _check_labels(Path(labels))
     saved = open_saved(path, labels)
     _check_colour(saved.model)
     size = saved_model.image_size(saved.model, image_size)
@@ -159,6 +164,23 @@ def _crops(count: int) -> Iterable[NDArray[np.uint8]]:
         share = number / max(1, count - 1)
         top, left = int((height - side) * share), int((width - side) * (1 - share))
         yield photograph[top : top + side, left : left + side]
+
+
+def _check_labels(file: Path) -> None:
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        received = f"no JSON ({error})"
+    else:
+        by_id = isinstance(names, dict) and names.keys() == {str(n) for n in range(len(names))}
+        items = list(names.values()) if by_id else names
+        if isinstance(items, list) and all(isinstance(item, str | int) for item in items):
+            return
+        received = reprlib.repr(names)
+    raise ValueError(
+        f'{file} must hold a JSON list of the class names by class id, as ["cat", "dog"], or an '
+        f'object, as {{"0": "cat", "1": "dog"}}. Received: {received}'
+    )
 
 
 def _check_colour(model: keras.Model) -> None:

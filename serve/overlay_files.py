@@ -32,7 +32,9 @@ class OverlayFolder:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{str(folder)!r} is a file. Give a folder as --overlay.")
         place = folder.resolve()
-        for parent in {os.path.dirname(file.path) for file in files}:
+        # An image may be a link to one elsewhere, which must not be replaced either.
+        paths = {path for file in files for path in (file.path, os.path.realpath(file.path))}
+        for parent in {os.path.dirname(path) for path in paths}:
             # An overlay may bear the name of an image that lies there.
             if Path(parent).resolve().is_relative_to(place):
                 raise ValueError(

@@ -28,7 +28,7 @@ from serve.files import ImageFile
 from serve.labelled import Selection, select, select_split
 from serve.model import Model
 from serve.overlay_files import OverlayFolder
-from serve.predict_options import parse
+from serve.predict_options import check_outputs, output_files, parse
 from serve.report import Scores, Tally
 from serve.split_file import SUBSETS
 from serve.stream import Result, answer_files
@@ -75,6 +75,7 @@ def _run(given: argparse.Namespace) -> int:
         raise ValueError(
             f"No images in {', '.join(given.paths)}. {' '.join(selection.notes)}".strip()
         )
+    check_outputs(output_files(given), [file.path for file in selection.files])
     if given.confusion is not None and not selection.is_labelled:
         raise ValueError(
             "--confusion needs the true classes: one folder ROOT/CLASS/*, or --split. "

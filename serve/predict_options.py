@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 from serve.cpus import available_cpus
 from serve.session import Device
-from serve.split_file import SUBSETS
+from serve.split_file import SPLIT_FILE, SUBSETS
 
 _MOST_WORKERS = 16
 
@@ -105,12 +106,42 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def output_files(given: argparse.Namespace) -> dict[str, Path]:
+    """The files to write, by their options."""
+    files = {"--json": given.json, "--csv": given.csv, "--confusion": given.confusion}
+    return {option: path for option, path in files.items() if path is not None}
+
+
+def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Checks that no file to write is one that is read, by whatever name.
+
+    Args:
+        outputs: The files to write, by their options.
+        inputs: The files that are read.
+
+    Raises:
+        ValueError: One is.
+    """
+    places = {os.path.realpath(path): option for option, path in outputs.items()}
+    for path in inputs if places else ():
+        if (option := places.get(os.path.realpath(path))) is not None:
+            raise ValueError(
+                f"{option} would replace {os.fspath(path)!r}, which is to be read. Give another "
+                f"file as {option}."
+            )
+
+
 def _check_together(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     """Ends the program if options do not go together."""
-    files = {"--json": given.json, "--csv": given.csv, "--confusion": given.confusion}
-    outputs = {option: path for option, path in files.items() if path is not None}
-    if len({path.absolute() for path in outputs.values()}) < len(outputs):
+    outputs = output_files(given)
+    if len({os.path.realpath(path) for path in outputs.values()}) < len(outputs):
         parser.error(f"{', '.join(outputs)} must be different files.")
+    inputs = [given.model]
+    inputs += [given.split, given.split / SPLIT_FILE] if given.split is not None else []
+    try:
+        check_outputs(outputs, inputs)
+    except ValueError as error:
+        parser.error(str(error))
     if given.benchmark and (outputs or given.overlay is not None):
         unwanted = [*outputs, *(["--overlay"] if given.overlay is not None else [])]
         parser.error(f"--benchmark writes no answers. Leave out {', '.join(unwanted)}.")

@@ -121,7 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let pages of this origin call, e.g. https://example.org; any number of times",
+        help="let pages of this origin call, e.g. https://example.org (*: of any); may be repeated",
     )
     access.add_argument(
         "--allowed-host",
@@ -168,7 +168,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     """The settings that the parsed arguments ask for; see `build_parser`.
 
     Raises:
-        ValueError: A number is out of its range, or the key cannot be used.
+        ValueError: A number is out of its range, an origin is none, or the key cannot be used.
         OSError: The key's file cannot be read.
     """
     return Settings(

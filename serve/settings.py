@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from serve.images import MAX_PIXELS
 
 MEBIBYTE = 1024 * 1024
+
+# As browsers send it, with which it is compared: in lower case, and with nothing behind the port.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Settings:
         hosts: Names that the server answers to in the Host header, without a port; None is any.
 
     Raises:
-        ValueError: A number is out of its range, or the key is blank or cannot be sent in a header.
+        ValueError: A number is out of its range, an origin is none, or the key is blank or cannot
+            be sent in a header.
     """
 
     max_batch: int = 8
@@ -58,6 +63,12 @@ class Settings:
                 raise ValueError(f"`{name}` must be finite and >= 0. Received: {value}")
         if not 0.0 < self.timeout_s < math.inf:
             raise ValueError(f"`timeout_s` must be finite and > 0. Received: {self.timeout_s}")
+        for origin in self.cors_origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "An origin is scheme://host or scheme://host:port in lower case, e.g. "
+                    f"https://example.org, or *. Received: {origin!r}"
+                )
         if self.api_key is not None and not _fits_a_header(self.api_key):
             raise ValueError(
                 "The API key must be printable ASCII characters without spaces, at least one. "

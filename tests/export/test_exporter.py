@@ -1,6 +1,7 @@
 """One export: the file that is left, and the cases in which none is."""
 
 import json
+import math
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from keras import layers
 
 from export.__main__ import main
 from export.exporter import export_model
+from proxy_keras.data import ImageData
 from serve.model import Model
 
 
@@ -119,7 +121,6 @@ def test_everything_beside_the_file_is_written_too(saved, tmp_path, capsys):
         (["--target-layer", "nowhere"], "No layer is named 'nowhere'"),
         (["--precision", "int8"], "--data SRC"),
         (["--held-out", "pictures"], "--held-out writes test images"),
-        (["--max-drop", "-1"], "`max_drop` must be >= 0"),
         (["--calibration-images", "0"], "`calibration_images` must be >= 1"),
         (["--images", "nothing.png"], "nothing.png"),
     ],
@@ -130,6 +131,88 @@ def test_bad_arguments_are_told_in_one_message(words, message, saved, tmp_path, 
     said = capsys.readouterr().err
     assert message in said and said.startswith("error: ") and said.count("error") == 1
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.mark.parametrize("option", ["--max-drop", "--tolerance"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_refused_before_the_model_is_opened(
+    option, value, tmp_path, capsys
+):
+    words = [tmp_path / "none.keras", "--out", tmp_path / "a.onnx", "--precision", "int8"]
+    assert _export(*words, f"{option}={value}") == 2
+    name = option[2:].replace("-", "_")
+    said = f"error: `{name}` must be finite and >= 0. Received: {float(value)}\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("limit", [{"tolerance": -1.0}, {"max_drop": math.nan}])
+def test_such_a_limit_is_refused_in_python_too(limit, make_model, make_source, tmp_path):
+    with pytest.raises(ValueError, match=f"`{next(iter(limit))}` must be finite and >= 0"):
+        export_model(make_source(make_model()), tmp_path / "a.onnx", **limit)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--kserve", "{0}/a.onnx"], "a.onnx as --kserve and as --out. Give another name"),
+        (["--kserve", "{0}/b/../a.onnx"], "as --kserve and as --out"),
+        (["--kserve", "{0}/a.report.json"], "as --kserve and as the report of --out"),
+        (["--kserve", "{0}/small.keras"], "as --kserve and as MODEL"),
+        (["--kserve", "{0}/link"], "as --kserve and as MODEL"),
+        (["--kserve", "{0}/1.png", "--images", "{0}/1.png"], "as --kserve and as --images"),
+        (["--kserve", "{0}/n.json", "--labels", "{0}/n.json"], "as --kserve and as --labels"),
+        (["--out", "{0}/n.onnx", "--labels", "{0}/n.onnx"], "as --out and as --labels"),
+        (["--out", "{0}/m.onnx"], "as --out and as MODEL"),
+        (["--labels", "{0}/a.report.json"], "as the report of --out and as --labels"),
+        (["--kserve", "{0}/b"], "--kserve is a file. Received a folder"),
+        (["--triton", "{0}/1.png"], "--triton is a folder. Received a file"),
+        (["--held-out", "{0}"], "--held-out is a folder for images alone. Received: --out in it"),
+        (["--held-out", "{0}/b", "--triton", "{0}/b/m"], "--triton in it"),
+        (["--storage-uri", "s3://b/m"], "--kserve FILE.yaml. Give that too"),
+        (["--kserve", "{0}/k.yaml", "--storage-uri", "no"], "s3://bucket/models. Received: 'no'"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_any_work(
+    words, message, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "b").mkdir()
+    for name in ("small.keras", "a.onnx", "1.png", "n.json", "n.onnx"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link").symlink_to(tmp_path / "small.keras")
+    (tmp_path / "m.onnx").symlink_to(tmp_path / "small.keras")
+    before = {path: path.is_dir() or path.read_text() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("export.__main__.open_source", None)
+    words = words if "--out" in words else ["--out", "{0}/a.onnx", *words]
+    assert _export(tmp_path / "small.keras", *(word.format(tmp_path) for word in words)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    assert {path: path.is_dir() or path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_the_model_of_a_run_folder_is_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("export.__main__.open_source", None)
+    run = tmp_path / "run"
+    assert _export(run, "--out", run / "a.onnx", "--kserve", run / "model.keras") == 2
+    assert "as --kserve and as MODEL" in capsys.readouterr().err
+
+
+def test_what_is_already_in_the_way_is_told_before_the_work(
+    make_model, make_source, tmp_path, monkeypatch, capsys
+):
+    images = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), np.uint8)
+    data = ImageData.from_arrays(images, np.arange(60) % 3, progress=False)
+    source = make_source(make_model(), data=data)
+    monkeypatch.setattr("export.__main__.open_source", lambda *_, **__: source)
+    monkeypatch.setattr("export.exporter.to_onnx", None)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    words = ["run", "--out", tmp_path / "a.onnx", "--held-out"]
+    assert _export(*words, tmp_path / "mine") == 2
+    assert "1 other files, such as notes.txt" in capsys.readouterr().err
+    assert _export(*words, tmp_path / "mine" / "notes.txt") == 2
+    assert "notes.txt is a file. Give a new or empty folder" in capsys.readouterr().err
+    assert _export("run", "--out", tmp_path / "a.onnx", "--images", tmp_path / "gone.png") == 2
+    assert "gone.png" in capsys.readouterr().err
 
 
 def test_what_is_no_model_is_told(tmp_path, capsys):

@@ -75,6 +75,33 @@ def test_names_and_data_can_be_given(tmp_path, images, make_model):
     assert source.data is not None and len(source.data.train) > 0
 
 
+@pytest.mark.parametrize("content", ['["x", 1, "z"]', '{"1": "1", "0": "x", "2": "z"}'])
+def test_names_are_a_list_or_by_class_id(content, tmp_path, make_model):
+    make_model().save(tmp_path / "a.keras")
+    (tmp_path / "names.json").write_text(content)
+    source = open_source(tmp_path / "a.keras", labels=tmp_path / "names.json")
+    assert source.classes == ["x", "1", "z"]
+
+
+@pytest.mark.parametrize(
+    ("content", "received"),
+    [
+        (b"import json", r"no JSON \(Expecting value: line 1 column 1 \(char 0\)\)"),
+        (b"\xff", "no JSON .*can't decode byte 0xff.*"),
+        (b'"abc"', "'abc'"),
+        (b"3", "3"),
+        (b'[["x"], "y", "z"]', r"\[\['x'\], 'y', 'z'\]"),
+        (b'{"x": 0, "y": 1, "z": 2}', "{'x': 0, 'y': 1, 'z': 2}"),
+    ],
+)
+def test_what_holds_no_names_is_refused_before_the_model_is_opened(content, received, tmp_path):
+    (tmp_path / "mk.py").write_bytes(content)
+    expected = rf"mk\.py must hold a JSON list of the class names.*\. Received: {received}$"
+    with pytest.raises(ValueError, match=expected) as error:
+        open_source(tmp_path / "none.keras", labels=tmp_path / "mk.py")
+    assert "\n" not in str(error.value)
+
+
 def test_data_of_another_number_of_classes_are_refused(tmp_path, images):
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.GlobalAveragePooling2D()(inputs)

@@ -52,6 +52,15 @@ def test_no_image_can_be_replaced(image, tmp_path, place):
         OverlayFolder(tmp_path / place, [image])
 
 
+def test_nor_can_the_one_that_an_image_is_a_link_to(image, tmp_path):
+    link = tmp_path / "links" / "1.png"
+    link.parent.mkdir()
+    link.symlink_to(image.path)
+    for place in (link.parent, tmp_path / "in" / "deep"):
+        with pytest.raises(ValueError, match="holds images that are to be read"):
+            OverlayFolder(place, [ImageFile(str(link), "1.png")])
+
+
 def test_nor_through_a_link(image, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "in")
     with pytest.raises(ValueError, match="holds images that are to be read"):

@@ -214,7 +214,7 @@ def test_what_cannot_be_done_is_one_message(
     [
         (["--top-k", "0"], "--top-k: must be a whole number >= 1. Received: '0'"),
         (["--batch-size", "x"], "--batch-size: must be a whole number >= 1. Received: 'x'"),
-        (["--json", "a", "--csv", "./a"], "--json, --csv must be different files"),
+        (["--json", "a", "--csv", "./b/../a"], "--json, --csv must be different files"),
         (["--benchmark", "--overlay", "o"], "Leave out --overlay"),
         (["--subset", "val"], "--split FILE"),
         (["--split", "s", "--labelled"], "Leave out --labelled"),
@@ -224,6 +224,51 @@ def test_options_that_do_not_go_together(words, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["m.onnx", "photos", *words])
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "kept"),
+    [
+        (["--json", "{0}/m.onnx"], "--json", "m.onnx"),
+        (["--csv", "{0}/root/../link.onnx"], "--csv", "m.onnx"),
+        (
+            ["--confusion", "{0}/run/split.csv", "--split", "{0}/run"],
+            "--confusion",
+            "run/split.csv",
+        ),
+        (["--csv", "{0}/s.csv", "--split", "{0}/s.csv"], "--csv", "s.csv"),
+    ],
+)
+def test_what_is_read_is_not_replaced(words, option, kept, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    for name in ("m.onnx", "run/split.csv", "s.csv"):
+        (tmp_path / name).write_text("keep")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "m.onnx")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / "m.onnx"), "root", *(word.format(tmp_path) for word in words)])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: {option} would replace '{tmp_path / kept}', which is to be read" in last
+    assert (tmp_path / kept).read_text() == "keep"
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--confusion"])
+@pytest.mark.parametrize("name", ["root/red/1.png", "link/red/1.png", "root/blue/linked.png"])
+def test_no_image_that_is_read_is_replaced(model, root, tmp_path, capsys, option, name):
+    (tmp_path / "link").symlink_to(root)
+    (root / "blue" / "linked.png").symlink_to(root / "red" / "1.png")
+    before = (root / "red" / "1.png").read_bytes()
+    assert main([model, str(root), option, str(tmp_path / name)]) == 2
+    screen = capsys.readouterr()
+    assert screen.err.startswith(f"error: {option} would replace ") and screen.out == ""
+    assert f"Give another file as {option}.\n" in screen.err and screen.err.count("\n") == 1
+    assert (root / "red" / "1.png").read_bytes() == before
+    assert (root / "blue" / "linked.png").is_symlink()
+
+
+def test_a_file_beside_the_images_is_written(model, root):
+    assert main([model, str(root), "--json", str(root / "red" / "answers.json")]) == 0
+    assert len(answers_of(root / "red" / "answers.json")) == 7
 
 
 def test_a_benchmark_prints_what_it_depends_on(model, root, capsys):

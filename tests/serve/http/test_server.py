@@ -92,6 +92,7 @@ def test_a_model_may_be_given_a_name(tmp_path: Path) -> None:
         (["{model}", "{model}"], "NAME="),
         (["{model}", "--max-batch", "0"], "max_batch"),
         (["{model}", "--port", "70000"], "70000"),
+        (["{model}", "--cors-origin", "foo"], "Received: 'foo'"),
         (["{model}", "--host", "203.0.113.1"], "Cannot listen at 203.0.113.1"),
         (["{model}", "--api-key-file", "nothing.txt"], "nothing.txt"),
         (["{text}"], "cannot open"),

@@ -42,6 +42,39 @@ def test_a_number_out_of_its_range_is_refused(wrong: dict[str, Any]) -> None:
         Settings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "https://example.org", "http://localhost:8080", "http://[::1]:80", "app-2://a_b"],
+)
+def test_an_origin_is_taken(origin: str) -> None:
+    assert Settings(cors_origins=(origin,)).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "foo",
+        "null",
+        "example.org",
+        "//example.org",
+        "https://",
+        "https://Example.org",
+        "https://example.org/",
+        "https://example.org:",
+        "https://example.org:http",
+        "https://a.org,https://b.org",
+        "https://*.example.org",
+        "https://me@example.org",
+        "https://example.org\n",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"scheme://host:port .*, or \*\. Received: ") as error:
+        Settings(cors_origins=("*", origin))
+    assert str(error.value).endswith(f"Received: {origin!r}")
+
+
 @pytest.mark.parametrize("key", ["", " ", "two words", "schlüssel", "line\n"])
 def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="API key") as error:
