@@ -23,11 +23,10 @@ class Scores:
         accuracy: Share classified right, in [0, 1].
         top5: Share whose class is among the five highest logits (of fewer classes: all).
         loss: Mean cross-entropy, nats.
-        macro_precision: Unweighted mean of the classes' precision, in [0, 1]; 0 for a class that is
-            never answered.
-        macro_recall: Unweighted mean of the classes' recall, in [0, 1]; 0 for a class without
-            images.
-        macro_f1: Unweighted mean of the classes' F1, in [0, 1].
+        macro_precision: Unweighted mean of the precision of the classes that have images or are
+            answered, in [0, 1]; 0 for a class that is never answered.
+        macro_recall: That of their recall, in [0, 1]; 0 for a class without images.
+        macro_f1: That of their F1, in [0, 1].
         per_class: For each class its name, precision, recall, F1 and number of images.
         confusion: [K, K] counts: row the true class, column the predicted one.
     """
@@ -72,6 +71,7 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Seque
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=ids, zero_division=0.0
     )
+    occurs = (support > 0) | np.isin(ids, predicted)
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
@@ -80,9 +80,9 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Seque
         accuracy=float(np.mean(predicted == labels)),
         top5=float(np.mean((top == labels[:, np.newaxis]).any(axis=1))),
         loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        macro_precision=float(precision.mean()),
-        macro_recall=float(recall.mean()),
-        macro_f1=float(f1.mean()),
+        macro_precision=float(precision[occurs].mean()),
+        macro_recall=float(recall[occurs].mean()),
+        macro_f1=float(f1[occurs].mean()),
         per_class=[
             {
                 "class": classes[k],

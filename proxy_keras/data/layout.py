@@ -16,6 +16,8 @@ from proxy_keras.data.records import TEST, TRAIN, VAL, Skipped
 LabelFn = Callable[[str], str]
 """The class of a file, given its path relative to the root, with "/"."""
 
+_MASKS = "masks"
+
 _SPLIT_OF_FOLDER = {
     "train": TRAIN,
     "training": TRAIN,
@@ -63,7 +65,8 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
 
     A root is read as already split if it has a folder `train` of folders, and beside it either a
     `val` or `test` folder or no other folder at all; folders of other names (`masks`) are then
-    ignored, and listed. Hidden files and folders (`.name`) are left out without a word. With
+    ignored, and listed. So is, beside class folders, a folder `masks` that holds folders of these
+    classes and nothing else. Hidden files and folders (`.name`) are left out without a word. With
     `label_fn`, files need no class folder.
 
     Args:
@@ -100,7 +103,11 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             _walk(root, folder, layout, partial(_by_function, label_fn, split), above)
             continue
         above = frozenset({_identity(root), _identity(root / folder)})
-        for label in _folders(root / folder):
+        labels = _folders(root / folder)
+        if not splits and _holds_masks(root / _MASKS, set(labels)):
+            labels.remove(_MASKS)
+            layout.ignored.append(f"{_MASKS}/")
+        for label in labels:
             _walk(root, _join(folder, label), layout, partial(_by_folder, label, split), above)
         _note_loose_files(root, folder, layout)
     layout.candidates.sort(key=lambda candidate: candidate.path)
@@ -144,6 +151,15 @@ def _split_folders(root: Path, folders: list[str], *, needs_class_folders: bool)
                 f"{split!r}. Keep one of them."
             )
     return found
+
+
+def _holds_masks(folder: Path, classes: set[str]) -> bool:
+    """Whether a folder is there and holds nothing but folders that are named as classes are."""
+    if _MASKS not in classes:
+        return False
+    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    names = {entry.name for entry in entries if _is_folder(entry)}
+    return bool(names) and len(names) == len(entries) and names <= classes - {_MASKS}
 
 
 def _walk(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
 from proxy_keras.evaluating.calibration import brier_scores, ece_of
 from proxy_keras.evaluating.examination import Examination
-from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
+from proxy_keras.evaluating.proportions import paired_gap_interval
+from proxy_keras.evaluating.statistics import mean_of
 
 LOWER_IS_BETTER = ("loss", "ece", "brier", "deletion")
 
@@ -101,23 +102,19 @@ def _heat(this: Examination, other: Examination) -> dict[str, Any]:
 
 def _classes(this: Examination, other: Examination) -> dict[str, Any]:
     """The recall of each class that has images."""
-    count = len(this.subject.classes)
-    mine, theirs = (
-        ClassStatistics(one.predictions.labels, one.predictions.predicted, count).recalls
-        for one in (this, other)
-    )
-    first, second = this.bootstrap.of_all(mine), this.bootstrap.of_all(theirs)
-    gap = this.bootstrap.difference(mine, theirs)
-    return {
-        name: {
-            "this": float(first[number]),
-            "other": float(second[number]),
-            "difference": float(gap.value[number]),
-            "interval": [float(gap.low[number]), float(gap.high[number])],
-        }
-        for number, name in enumerate(this.subject.classes)
-        if np.isfinite(gap.value[number])
-    }
+    found = {}
+    for number, name in enumerate(this.subject.classes):
+        mine, theirs = (
+            one.predictions.is_right[one.predictions.labels == number] for one in (this, other)
+        )
+        if len(mine):
+            found[name] = {
+                "this": float(mine.mean()),
+                "other": float(theirs.mean()),
+                "difference": float(mine.mean() - theirs.mean()),
+                "interval": paired_gap_interval(mine, theirs),
+            }
+    return found
 
 
 def _compared(samples: Bootstrap, mine: Statistic, theirs: Statistic) -> dict[str, Any]:

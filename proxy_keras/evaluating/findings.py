@@ -187,6 +187,14 @@ def _sureness(metrics: Mapping[str, Any]) -> Said:
     if calibration["ece"] < SURENESS_MATTERS:
         return
     gap = calibration["mean_confidence"] - metrics["classification"]["accuracy"]
+    if abs(gap) < calibration["ece"] / 2:
+        yield (
+            "The network is too sure of some answers and not sure enough of others: its confidence "
+            f"and the share that is right differ by {calibration['ece']:.0%} on average, and even "
+            "out over all images.",
+            "calibration.ece",
+        )
+        return
     how = "too sure" if gap > 0 else "not sure enough"
     yield (
         f"The network is {how}: it gives its answers {calibration['mean_confidence']:.0%} on "

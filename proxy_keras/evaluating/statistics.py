@@ -20,22 +20,6 @@ def mean_of(values: ArrayLike) -> Statistic:
     return lambda places: given[places].mean(axis=1)
 
 
-def mean_where(values: ArrayLike, chosen: ArrayLike) -> Statistic:
-    """The mean of the values of chosen images; NaN in a sample that has none of them.
-
-    Args:
-        values: [n] numbers or bools; those of other images may be NaN.
-        chosen: [n] bool.
-    """
-    is_chosen = np.asarray(chosen, bool)
-    given = np.where(is_chosen, np.asarray(values, np.float64), 0.0)
-
-    def statistic(places: NDArray[np.int64]) -> NDArray[np.float64]:
-        return _share(given[places].sum(axis=1), is_chosen[places].sum(axis=1), np.nan)
-
-    return statistic
-
-
 class ClassStatistics:
     """Precision, recall and F1 of predicted classes, by scikit-learn's definitions.
 
@@ -53,20 +37,21 @@ class ClassStatistics:
 
     def macro_precision(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' precision; 0 for a class that is never predicted."""
-        return _share(self._hits(places), self._count(self._predicted, places), 0.0).mean(axis=1)
+        return self._macro(self._count(self._predicted, places), places)
 
     def macro_recall(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' recall; 0 for a class without images."""
-        return _share(self._hits(places), self._count(self._labels, places), 0.0).mean(axis=1)
+        return self._macro(self._count(self._labels, places), places)
 
     def macro_f1(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' F1."""
         both = self._count(self._labels, places) + self._count(self._predicted, places)
-        return _share(2 * self._hits(places), both, 0.0).mean(axis=1)
+        return 2 * self._macro(both, places)
 
-    def recalls(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r, K] the recall of each class; NaN for a class without images."""
-        return _share(self._hits(places), self._count(self._labels, places), np.nan)
+    def _macro(self, whole: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r] the mean of hits over `whole`, of the classes that occur among the places."""
+        occurs = self._count(self._labels, places) + self._count(self._predicted, places) > 0
+        return _share(self._hits(places), whole, 0.0).sum(axis=1) / occurs.sum(axis=1)
 
     def _hits(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._count(self._right, places)

@@ -91,6 +91,20 @@ def test_a_class_called_train_is_no_split(tmp_path):
     }
 
 
+def test_masks_beside_class_folders_are_no_class(two_classes):
+    before = places(scan(two_classes))
+    for name in ("masks/cat/1.png", "masks/dog/1.png"):
+        paint(two_classes / name, 255)
+    result = scan(two_classes)
+    assert places(result) == before and result.ignored == ["masks/"]
+    # Without the folders of the classes, or with more beside them, it is a class like any other.
+    paint(two_classes / "masks" / "carnival.png", 7)
+    assert {label for _, label, _ in places(scan(two_classes))} == {"cat", "dog", "masks"}
+    (two_classes / "masks" / "carnival.png").unlink()
+    paint(two_classes / "masks" / "venice" / "1.png", 7)
+    assert {label for _, label, _ in places(scan(two_classes))} == {"cat", "dog", "masks"}
+
+
 def test_files_that_are_no_images_are_listed(two_classes):
     (two_classes / "cat/.hidden").write_text("x")
     (two_classes / "cat/empty.jpg").touch()

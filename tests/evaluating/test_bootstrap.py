@@ -138,10 +138,17 @@ def test_many_statistics_at_once_have_the_intervals_of_each():
 
 
 def test_samples_without_the_score_are_left_out():
-    labels, predicted = np.array([0] * 30 + [1]), np.array([0] * 20 + [1] * 11)
-    found = Bootstrap(31).interval(ClassStatistics(labels, predicted, 3).recalls)
-    assert found.value[:2] == pytest.approx([2 / 3, 1.0]) and np.isnan(found.value[2])
-    assert found.ends[1] == [1.0, 1.0] and np.isnan(found.ends[2]).all()
+    values = np.array([[2.0, 3.0, np.nan]] + [[1.0, np.nan, np.nan]] * 30)
+
+    def means(places):
+        picked, is_there = values[places], np.isfinite(values[places])
+        count = is_there.sum(axis=1)
+        total = np.where(is_there, picked, 0.0).sum(axis=1)
+        return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+    found = Bootstrap(31).interval(means)
+    assert found.value[:2] == pytest.approx([32 / 31, 3.0]) and np.isnan(found.value[2])
+    assert found.ends[1] == [3.0, 3.0] and np.isnan(found.ends[2]).all()
 
 
 def test_two_thousand_images_take_under_a_second():

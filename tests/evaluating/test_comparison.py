@@ -49,8 +49,10 @@ def test_every_score_is_compared_this_less_other():
 
 def test_a_model_against_itself_differs_in_nothing():
     against = compare(whole(A), whole(A))
-    for one in (*against["scores"].values(), *against["classes"].values()):
+    for one in against["scores"].values():
         assert one["difference"] == 0.0 and one["interval"] == [0.0, 0.0]
+    for one in against["classes"].values():
+        assert one["difference"] == 0.0 and one["interval"][0] < 0 < one["interval"][1]
     assert against["disagree"] == {"images": 0, "only_this_right": 0, "only_other_right": 0}
 
 
@@ -61,6 +63,13 @@ def test_classes_gain_and_lose():
     assert classes["dog"]["this"] == 0.5 and classes["dog"]["difference"] == -0.5
     assert classes["owl"]["other"] == 0.75 and classes["owl"]["difference"] == 0.25
     assert classes["dog"]["interval"][1] < 0 < classes["owl"]["interval"][0]
+
+
+def test_one_image_gains_nothing_for_sure():
+    labels = np.array([0] * 30 + [1])
+    one, other = examination(labels, labels), examination(labels, np.zeros_like(labels))
+    found = compare(one, other)["classes"]["dog"]
+    assert found["difference"] == 1.0 and found["interval"][0] < 0
 
 
 def test_a_class_without_images_is_left_out():

@@ -67,7 +67,7 @@ def test_each_finding_stands_on_its_number():
 def test_a_model_without_a_fault_gets_one_sentence():
     metrics = metrics_of(examination(LABELS, RIGHT, 0.99))
     assert texts(metrics) == [
-        "100.0% of 120 images are answered right (95 % interval 100.0% to 100.0%)."
+        "100.0% of 120 images are answered right (95 % interval 96.9% to 100.0%)."
     ]
 
 
@@ -147,6 +147,17 @@ def test_heatmaps_no_better_than_chance_and_blank_ones_are_told():
 def test_wrong_sureness_is_told(answers, confidence, words):
     metrics = metrics_of(examination(LABELS, answers, confidence))
     assert f"{confidence:.0%} on average" in said(metrics, words)
+
+
+def test_sureness_that_evens_out_is_neither_too_much_nor_too_little():
+    # Half of the answers are given 95 % and wrong in three of ten, half 75 % and all right.
+    is_sure = np.arange(120) % 2 == 0
+    wrong = is_sure & (np.arange(120) % 20 < 6)
+    answers = np.where(wrong, (LABELS + 1) % 3, LABELS)
+    metrics = metrics_of(examination(LABELS, answers, np.where(is_sure, 0.95, 0.75)))
+    sentence = said(metrics, "too sure of some answers and not sure enough of others")
+    assert "differ by 25% on average, and even out" in sentence
+    assert not [text for text in texts(metrics) if "The network is not sure enough" in text]
 
 
 def test_the_worst_corruption_is_named():

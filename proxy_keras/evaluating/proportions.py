@@ -1,0 +1,73 @@
+"""Intervals of shares of few images, where a bootstrap sees no spread: 1 of 1 is not certainty."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+
+def share_interval(hits: int, images: int) -> list[float]:
+    """Wilson's 95 % interval of `hits / images`: two numbers in [0, 1]."""
+    found = binomtest(hits, images).proportion_ci(method="wilson")
+    return [float(found.low), float(found.high)]
+
+
+def gap_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
+    """Newcombe's 95 % interval of the first share less the second, of different images.
+
+    Args:
+        mine, theirs: [n], [m] bool, n, m >= 1: which images are right.
+
+    Source: Newcombe, Interval estimation for the difference between independent proportions (1998),
+    method 10.
+    """
+    return _gap(np.asarray(mine, bool), np.asarray(theirs, bool), together=0.0)
+
+
+def paired_gap_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
+    """Newcombe's 95 % interval of the first share less the second, of the same images.
+
+    Args:
+        mine, theirs: [n] bool, n >= 1: which images each gets right.
+
+    Source: Newcombe, Improved confidence intervals for the difference between binomial proportions
+    based on paired data (1998), method 10.
+    """
+    first, second = np.asarray(mine, bool), np.asarray(theirs, bool)
+    return _gap(first, second, together=_correlation(first, second))
+
+
+def _gap(first: NDArray[np.bool_], second: NDArray[np.bool_], together: float) -> list[float]:
+    gap = float(first.mean() - second.mean())
+    below, above = _arms(first)
+    their_below, their_above = _arms(second)
+
+    def length(one: float, two: float) -> float:
+        return math.sqrt(max(one**2 - 2 * together * one * two + two**2, 0.0))
+
+    return [gap - length(below, their_above), gap + length(above, their_below)]
+
+
+def _arms(right: NDArray[np.bool_]) -> tuple[float, float]:
+    """How far Wilson's interval reaches below and above the share."""
+    share = float(right.mean())
+    low, high = share_interval(int(right.sum()), len(right))
+    return share - low, high - share
+
+
+def _correlation(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Phi of two answers, drawn towards 0 where it is positive, as the source has it."""
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    margins = math.prod(
+        (both + only_first, neither + only_second, both + only_second, neither + only_first)
+    )
+    if not margins:
+        return 0.0
+    product = float(both * neither - only_first * only_second)
+    if product > 0:
+        product = max(product - len(first) / 2, 0.0)
+    return product / math.sqrt(margins)
