@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import re
+import unicodedata
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib
+import matplotlib.figure
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -19,10 +26,68 @@ __all__ = [
     "overlay",
     "plain",
     "proxy_sheet",
+    "short",
     "to_array",
 ]
 
 HEAT_COLOURS = "inferno"
+FALLBACK_FONTS = (
+    # Han, kana and hangul: of Noto, and what comes with Linux, macOS and Windows.
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Hiragino Sans"),
+    *("Hiragino Sans GB", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
+    *("Malgun Gothic", "Arial Unicode MS"),
+    *("Noto Sans", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Nirmala UI"),
+    # Emoji as outlines: matplotlib draws none in colours.
+    *("Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
+)
+"""Where characters are looked for that the usual font lacks; those that are installed."""
+
+_reported: set[str] = set()
+"""Characters without a font that a warning has named."""
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that writes in any script that this machine has a font for.
+
+    One warning names the characters without a font, where matplotlib warns of each, each time.
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draws it; see `matplotlib.figure.Figure`."""
+        for text in self.findobj(Text):
+            if not text.get_text().isascii():
+                family = text.get_fontfamily()
+                text.set_fontfamily([*family, *(f for f in _fallbacks() if f not in family)])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            super().draw(renderer)
+        missing = set()
+        for one in caught:
+            if found := re.match(r"Glyph (\d+) .*missing from font", str(one.message)):
+                missing.add(chr(int(found[1])))
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        # An SVG that keeps its letters is written with the fonts of whoever looks at it.
+        if matplotlib.rcParams["svg.fonttype"] != "none":
+            _report(missing)
+
+
+@functools.cache
+def _fallbacks() -> list[str]:
+    known = set(font_manager.get_font_names())
+    return [name for name in FALLBACK_FONTS if name in known]
+
+
+def _report(missing: set[str]) -> None:
+    if new := sorted(missing - _reported):
+        _reported.update(new)
+        warnings.warn(
+            f"No font here has {' '.join(new[:10])}{' …' if len(new) > 10 else ''}: pictures show "
+            "boxes in their place. Install a font for them, such as Noto Sans CJK or Noto Emoji, "
+            f"and delete fontlist-*.json in {matplotlib.get_cachedir()}.",
+            stacklevel=3,
+        )
 
 
 def proxy_sheet(
@@ -49,7 +114,7 @@ def proxy_sheet(
     for column in range(n):
         is_right = labels[column] == predicted[column]
         axes[0, column].set_title(
-            f"{_short(classes[labels[column]])}\nsaid {_short(classes[predicted[column]])}",
+            f"{short(classes[labels[column]])}\nsaid {short(classes[predicted[column]])}",
             fontsize=8,
             color="black" if is_right else "firebrick",
         )
@@ -93,7 +158,8 @@ def method_sheet(
     Args:
         images: n images [H, W, 3] uint8, each of its own size.
         overlays: For each image one picture of its size per method.
-        titles: n lines that say what each image is and what was answered.
+        titles: n texts that say what each image is and what was answered; of long lines the
+            middle is left out.
         methods: Names of the methods.
     """
     rows, columns = len(images), 1 + len(methods)
@@ -104,7 +170,8 @@ def method_sheet(
             axis.imshow(picture)
             axis.set_xticks([])
             axis.set_yticks([])
-        axes[row, 0].set_xlabel(plain(titles[row]), fontsize=7)
+        lines = titles[row].split("\n")
+        axes[row, 0].set_xlabel("\n".join(map(_without_middle, lines)), fontsize=7)
     for axis, name in zip(axes[0], ["image", *methods], strict=True):
         axis.set_title(name.replace("_", " "), fontsize=8)
     return figure
@@ -120,8 +187,8 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], *, title
     picture = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
     step = max(1, k // 40)
-    axis.set_xticks(range(0, k, step), [_short(c) for c in classes[::step]], rotation=90)
-    axis.set_yticks(range(0, k, step), [_short(c) for c in classes[::step]])
+    axis.set_xticks(range(0, k, step), [short(c) for c in classes[::step]], rotation=90)
+    axis.set_yticks(range(0, k, step), [short(c) for c in classes[::step]])
     axis.tick_params(labelsize=8)
     axis.set(xlabel="predicted", ylabel="true", title=plain(title))
     if k <= 20:
@@ -166,7 +233,7 @@ def curves(
     return figure
 
 
-def to_array(figure: Figure) -> NDArray[np.uint8]:
+def to_array(figure: matplotlib.figure.Figure) -> NDArray[np.uint8]:
     """The figure as pixels: [H, W, 3] uint8."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -177,8 +244,26 @@ def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _short(name: str, length: int = 14) -> str:
-    return plain(name if len(name) <= length else name[: length - 1] + "…")
+def short(name: str, length: int = 14) -> str:
+    """The name's beginning, if it is longer than `length`; a wide character counts twice."""
+    widths = _widths(name)
+    if widths.sum() <= length:
+        return plain(name)
+    return plain(name[: int((widths.cumsum() < length).sum())] + "…")
+
+
+def _without_middle(line: str, length: int = 36) -> str:
+    """The same for a line whose end tells something, too."""
+    widths = _widths(line)
+    if widths.sum() <= length:
+        return plain(line)
+    head = int((widths.cumsum() < length / 2).sum())
+    tail = int((widths[::-1].cumsum() < length / 2).sum())
+    return plain(f"{line[:head]}…{line[len(line) - tail :]}")
+
+
+def _widths(text: str) -> NDArray[np.int64]:
+    return np.array([1 + (unicodedata.east_asian_width(one) in "WF") for one in text], np.int64)
 
 
 def plain(text: str) -> str:

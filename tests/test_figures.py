@@ -6,6 +6,8 @@ import pytest
 from proxy_keras import figures
 
 NAMES = ["$b_{$", "a_very_long_name_of_a_class", "c"]
+UNUSUAL = "⌚"
+"""A character of STIXGeneral, which comes with matplotlib, that the usual font lacks."""
 
 
 def test_proxy_sheet_shows_its_images():
@@ -29,3 +31,45 @@ def test_confusion_matrix_and_curves_take_any_name(k):
         [1, 2], {"a": [0, 1], "b": [1, 0]}, xlabel="x", ylabel="y", title="of $x_{", marks=[1]
     )
     assert len(np.unique(figures.to_array(figure))) > 10
+
+
+def test_a_long_name_is_cut_and_a_wide_character_counts_twice():
+    assert figures.short("a" * 14) == "a" * 14 and figures.short("a" * 15) == "a" * 13 + "…"
+    assert figures.short("猫" * 7) == "猫" * 7 and figures.short("猫" * 8) == "猫" * 6 + "…"
+    assert figures.short("$" * 3) == r"\$\$\$" and figures.short("") == ""
+
+
+def test_a_sheet_keeps_both_ends_of_a_long_line():
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    sheet = figures.method_sheet(images, [images], [f"is cat\nsaid {'x' * 180} 90%"], ["grad_cam"])
+    # Warnings are errors: the layout has room for all of it.
+    figures.to_array(sheet)
+    assert sheet.axes[0].get_xlabel() == f"is cat\nsaid {'x' * 12}…{'x' * 13} 90%"
+
+
+def test_characters_without_a_font_are_told_once(monkeypatch):
+    monkeypatch.setattr(figures, "_reported", set())
+    # Of planes for private use, in which no font has anything.
+    names = ["\U000f1234" * 3, "\U00101234\U000f1234", "c"]
+    with pytest.warns(UserWarning, match="No font here has \U000f1234 \U00101234:") as told:
+        figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=names[0]))
+    assert len(told) == 1
+    figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=names[0]))
+
+
+def test_other_warnings_of_drawing_are_kept():
+    figure = figures.Figure(figsize=(1, 1), layout="constrained")
+    figure.subplots().set_ylabel("x" * 500, rotation=0)
+    with pytest.warns(UserWarning, match="constrained_layout not applied"):
+        figures.to_array(figure)
+
+
+def test_a_fallback_font_draws_what_the_usual_one_lacks(monkeypatch):
+    monkeypatch.setattr(figures, "FALLBACK_FONTS", ("STIXGeneral", "no such font"))
+    figures._fallbacks.cache_clear()
+    monkeypatch.setattr(figures, "_reported", set())
+    names = [UNUSUAL] * 3
+    try:
+        figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=UNUSUAL))
+    finally:
+        figures._fallbacks.cache_clear()

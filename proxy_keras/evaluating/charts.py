@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from proxy_keras.figures import plain
+from proxy_keras.figures import Figure, plain, short
 
 WIDTH = 6.4
 """Inches: about what a phone shows at full width without making the letters too small."""
+NAME_LENGTH = 24
+"""Characters of a name beside a chart: as many as leave it half of the width, if they are wide."""
 GAIN, LOSS, NEUTRAL = "#1b7837", "#b2182b", "#53687e"
 
 
@@ -95,7 +96,7 @@ def differences(
     """Differences with their intervals, a row each; coloured where the interval leaves out 0.
 
     Args:
-        names: n rows.
+        names: n rows; of long names the beginning is shown.
         values: [n].
         intervals: [n, 2] lower and upper end.
         title: What is subtracted from what.
@@ -107,7 +108,7 @@ def differences(
         axis.plot([low, high], [row, row], color=colour, linewidth=2)
         axis.plot(value, row, marker="o", color=colour)
     axis.axvline(0, color="grey", linewidth=0.8)
-    axis.set_yticks(range(len(names)), [plain(name) for name in names])
+    axis.set_yticks(range(len(names)), [short(name, NAME_LENGTH) for name in names])
     axis.invert_yaxis()
     axis.set(title=plain(title), xlabel="difference, with its 95 % interval")
     axis.grid(axis="x", alpha=0.3)

@@ -11,9 +11,10 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+
+from proxy_keras.figures import Figure
 
 SMALL = 96
 """Images up to this side in pixels are shown with their pixels, and kept without loss."""
@@ -44,9 +45,12 @@ class Picture:
 
     @classmethod
     def of_figure(cls, figure: Figure, alt: str) -> Picture:
-        """A chart, as SVG; the same figure gives the same bytes."""
+        """A chart, as SVG; the same figure gives the same bytes.
+
+        Its letters stay text: a browser has fonts for more scripts than matplotlib finds here.
+        """
         made = io.BytesIO()
-        with matplotlib.rc_context({"svg.hashsalt": "report"}):
+        with matplotlib.rc_context({"svg.hashsalt": "report", "svg.fonttype": "none"}):
             figure.savefig(made, format="svg", metadata={"Date": None})
         return cls(_uri("image/svg+xml", made.getvalue()), alt)
 

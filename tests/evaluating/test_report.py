@@ -1,12 +1,13 @@
 """The page: what is on it, in what order, escaped, and asking nothing of anyone."""
 
+import base64
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_keras.evaluating import report_page
+from proxy_keras.evaluating import charts, report_page
 from proxy_keras.evaluating.comparison import compare
 from proxy_keras.evaluating.failures import failure_pictures
 from proxy_keras.evaluating.findings import find
@@ -32,6 +33,7 @@ from tests.evaluating.test_findings import metrics_of
 
 LABELS = np.repeat([0, 1, 2], 10)
 ANSWERS = np.where(np.arange(30) % 5 == 0, (LABELS + 1) % 3, LABELS)
+NAMES = ["x" * 180, "日本の猫", "🦉 owl"]
 HOSTILE = '<script>alert("x")</script>'
 
 
@@ -151,6 +153,30 @@ def test_names_are_shown_and_not_run():
     html = to_html(report_of(whole(name=HOSTILE, classes=[HOSTILE, "b", "c"]))[0])
     assert "<script" not in html
     assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;") > 5
+
+
+def test_names_without_end_leave_the_page_its_width(browser, tmp_path):
+    named = whole(name="m" * 180, classes=NAMES)
+    report, _, _ = report_of(named, whole(LABELS, "o" * 180, NAMES))
+    (tmp_path / "report.html").write_text(to_html(report), encoding="utf-8")
+    page = browser.new_page()
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto((tmp_path / "report.html").as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # Nor is any column pushed out of sight.
+        tables = "[...document.querySelectorAll('.table')]"
+        assert page.evaluate(f"{tables}.every(one => one.scrollWidth <= one.clientWidth)")
+    page.close()
+
+
+def test_charts_leave_names_of_any_script_to_the_fonts_of_the_browser():
+    # Warnings are errors: drawing them tells of no glyph.
+    picture = Picture.of_figure(charts.differences(NAMES, np.zeros(3), np.ones([3, 2]), ""), "x")
+    svg = base64.b64decode(picture.uri.partition(",")[2]).decode()
+    assert ">日本の猫</text>" in svg and ">🦉 owl</text>" in svg
+    assert f">{'x' * 23}…</text>" in svg
 
 
 def test_every_kind_of_part_reaches_the_page():
