@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -88,10 +86,7 @@ def open_source(
     Raises:
         ValueError, OSError: The model, names or data cannot be used; the message says what to do.
     """
-    if labels is not None:
-        _check_labels(Path(labels))
     saved = open_saved(path, labels)
-    _check_colour(saved.model)
     size = saved_model.image_size(saved.model, image_size)
     images = _open_data(saved, data, size, needs_data, progress)
     count = int(saved.model.output_shape[-1])
@@ -164,31 +159,6 @@ def _crops(count: int) -> Iterable[NDArray[np.uint8]]:
         share = number / max(1, count - 1)
         top, left = int((height - side) * share), int((width - side) * (1 - share))
         yield photograph[top : top + side, left : left + side]
-
-
-def _check_labels(file: Path) -> None:
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        received = f"no JSON ({error})"
-    else:
-        by_id = isinstance(names, dict) and names.keys() == {str(n) for n in range(len(names))}
-        items = list(names.values()) if by_id else names
-        if isinstance(items, list) and all(isinstance(item, str | int) for item in items):
-            return
-        received = reprlib.repr(names)
-    raise ValueError(
-        f'{file} must hold a JSON list of the class names by class id, as ["cat", "dog"], or an '
-        f'object, as {{"0": "cat", "1": "dog"}}. Received: {received}'
-    )
-
-
-def _check_colour(model: keras.Model) -> None:
-    shape = model.input_shape
-    if len(shape) != 4 or shape[-1] != 3:
-        raise ValueError(
-            f"The model must take colour images [B, H, W, 3]. Received: input {list(shape)}."
-        )
 
 
 def _open_data(

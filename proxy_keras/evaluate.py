@@ -58,6 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="answer corrupted images too (default: on)",
     )
     group.add_argument("--labels", type=Path, metavar="FILE", help="JSON: class names by class id")
+    group.add_argument(
+        "--against-labels", type=Path, metavar="FILE", help="the same of the model of --against"
+    )
     group.add_argument("--batch-size", type=int, metavar="B", help="images at a time (default: 64)")
     group.add_argument("--seed", type=int, metavar="I", help="keys all draws (default: 0)")
     group.add_argument("--pdf", action="store_true", help="write report.pdf too")
@@ -67,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    """Runs the command, and returns its exit code: 0 done, 2 bad data, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     given = vars(build_parser().parse_args(arguments))
     model = given.pop("model")
@@ -79,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped. Begin anew with: {command}", file=sys.stderr)
+        return 130
     return 0
 
 

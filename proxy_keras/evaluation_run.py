@@ -9,6 +9,7 @@ from typing import Any
 from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
 from proxy_keras.data.records import TEST
+from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.comparison import compare
 from proxy_keras.evaluating.examination import examine, heat_positions
 from proxy_keras.evaluating.failures import failure_pictures
@@ -17,9 +18,15 @@ from proxy_keras.evaluating.metrics_file import as_values, numbers
 from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
 from proxy_keras.evaluating.regions import find_regions
 from proxy_keras.evaluating.report import build_report
-from proxy_keras.evaluating.report_folder import REPORT, check_folder, write_folder
+from proxy_keras.evaluating.report_folder import (
+    REPORT,
+    begin_folder,
+    check_folder,
+    check_models,
+    write_folder,
+)
 from proxy_keras.evaluating.report_page import find_browser
-from proxy_keras.evaluating.subject import Subject
+from proxy_keras.evaluating.subject import Subject, TrainedRun
 from proxy_keras.run import load_data
 from proxy_keras.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.subset import Subset
@@ -35,18 +42,34 @@ class Material:
         subset: Those that are answered.
         config: Where they come from.
         seen: A sentence: whether the model may have been trained on them.
+        split_sha256: The hash of their split; where it is the run's, that of the run, which stays
+            when files are renamed.
     """
 
     data: ImageData
     subset: Subset
     config: TrainConfig
     seen: str
+    split_sha256: str
 
     @property
     def root(self) -> Path | None:
         """The folder that the images were read from; None: they are no files."""
         folder = Path(self.config.data.source)
         return folder if folder.is_dir() else None
+
+    @property
+    def is_test(self) -> bool:
+        """Whether they are a test split, not all images of the source."""
+        return self.subset.name == TEST
+
+    @property
+    def told(self) -> str:
+        """A line: which images are answered."""
+        return (
+            f"answered: {len(self.subset)} images of {self.config.data.source}, split "
+            f"{self.subset.name!r}. {self.seen}"
+        )
 
     @property
     def image_names(self) -> list[str]:
@@ -63,7 +86,7 @@ class Material:
             "split": self.subset.name,
             "images": len(self.subset),
             "image_size": self.data.image_size,
-            "split_sha256": self.data.split_sha256,
+            "split_sha256": self.split_sha256,
             "seen_in_training": self.seen,
         }
 
@@ -93,12 +116,25 @@ def evaluate_model(
     check_folder(folder)
     browser = find_browser() if options.pdf else None
     saved = open_saved(path, options.labels)
-    other = None if options.against is None else open_saved(options.against)
-    material = load_material(saved, settings, progress=not options.quiet)
-    subject = Subject.of(saved, material.data.classes)
+    run = None if saved.run is None else TrainedRun.read(saved.run)
+    other, other_run = None, None
+    if options.against is not None:
+        other = open_saved(options.against, options.against_labels)
+        other_run = None if other.run is None else TrainedRun.read(other.run)
+    if options.out is None:
+        check_models(folder, saved, other)
+    begin_folder(folder)
+    material = load_material(saved, run, settings, progress=not options.quiet)
     _check_size(saved, material)
+    subject = Subject.of(saved, run, material.data.classes)
+    subject.class_ids(material.subset)
+    beside = None
     if other is not None:
-        _check_other(other, material)
+        _check_size(other, material)
+        _check_other(saved, run, other, other_run, material)
+        beside = Subject.of(other, other_run, material.data.classes, "--against-labels")
+        beside.class_ids(material.subset)
+        _check_classes(subject, beside)
     regions = find_regions(
         material.data,
         material.subset,
@@ -112,8 +148,7 @@ def evaluate_model(
     method = explanation_method(options.method, trained_with)
     done = examine(subject, material.subset, regions, options, method)
     second = None
-    if other is not None:
-        beside = Subject.of(other, material.data.classes)
+    if beside is not None:
         second = examine(beside, material.subset, regions, options, method)
     metrics = numbers(
         done,
@@ -129,19 +164,23 @@ def evaluate_model(
     shown, sheets = failure_pictures(done, second, options.batch_size)
     report, charts = build_report(metrics, findings, shown, subject.run)
     write_folder(folder, metrics, report, done, material.image_names, charts, sheets, browser)
-    lines = [f"- {finding.text}" for finding in findings]
+    lines = [] if material.is_test else [material.told]
+    lines += [f"- {finding.text}" for finding in findings]
     return "\n".join([*lines, f"report: {folder / REPORT}"])
 
 
-def load_material(saved: SavedModel, settings: dict[str, Any], *, progress: bool) -> Material:
+def load_material(
+    saved: SavedModel, run: TrainedRun | None, settings: dict[str, Any], *, progress: bool
+) -> Material:
     """The images to evaluate a model on.
 
-    A run has its own test split. Other images are those of the source's test split, if it has one
-    itself, and else all of them: a split drawn here would mean nothing to a model that was trained
-    elsewhere.
+    A run has its own test split, also where the options given draw the run's split again. Other
+    images are those of the source's test split, if it has one itself, and else all of them: a
+    split drawn here would mean nothing to a model that was trained elsewhere.
 
     Args:
         saved: The model.
+        run: Its training; None: not known.
         settings: The data options that were given.
         progress: Shows progress bars.
 
@@ -149,13 +188,8 @@ def load_material(saved: SavedModel, settings: dict[str, Any], *, progress: bool
         ValueError: No data are given for a model that is no run, or they cannot be used.
         OSError: They cannot be read.
     """
-    if saved.run is not None and not settings:
-        config = TrainConfig.load(saved.run / "config.json")
-        data = load_data(config, saved.run, progress=progress)
-        seen = "The model was not trained on them, nor chosen by them."
-        return Material(data, data.test, config, seen)
-    if saved.run is not None:
-        config = changed(TrainConfig.load(saved.run / "config.json"), settings)
+    if run is not None:
+        config = changed(run.config, settings)
     elif "source" in settings:
         height, width = image_size(saved.model, settings.get("image_size"))
         if height != width:
@@ -163,7 +197,11 @@ def load_material(saved: SavedModel, settings: dict[str, Any], *, progress: bool
         config = build_config({**settings, "image_size": height})
     else:
         raise ValueError(f"{saved.file} is no run, so say which images: --data SRC")
-    data = load_data(config, None, progress=progress)
+    own = None if run is None or settings else run.folder
+    data = load_data(config, own, progress=progress)
+    if run is not None and (own is not None or _is_own_split(data, run)):
+        seen = "The model was not trained on them, nor chosen by them."
+        return Material(data, data.test, config, seen, run.split_sha256)
     is_given = TEST in data.given_splits
     subset = data.test if is_given else data.all_images()
     seen = (
@@ -172,14 +210,28 @@ def load_material(saved: SavedModel, settings: dict[str, Any], *, progress: bool
         if is_given
         else "They are all images of the source; some may have been in the model's training."
     )
-    return Material(data, subset, config, seen)
+    return Material(data, subset, config, seen, data.split_sha256)
+
+
+def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
+    """Whether the split that was drawn is the run's; its files may be called otherwise now."""
+    if data.split_sha256 == run.split_sha256:
+        return True
+    try:
+        SplitTable.load(run.folder).check_matches(data.table)
+    except ValueError:
+        return False
+    return True
 
 
 def _beside(path: Path, against: Path | None) -> Path:
     """Where the report goes if nothing else is said."""
     base = path if path.is_dir() else path.parent
     name = "evaluation" if path.is_dir() else f"{path.stem}_evaluation"
-    return base / (name if against is None else f"{name}_against_{against.resolve().stem}")
+    if against is None:
+        return base / name
+    other = against.resolve()
+    return base / f"{name}_against_{other.name if other.is_dir() else other.stem}"
 
 
 def _check_size(saved: SavedModel, material: Material) -> None:
@@ -192,17 +244,47 @@ def _check_size(saved: SavedModel, material: Material) -> None:
         )
 
 
-def _check_other(other: SavedModel, material: Material) -> None:
-    """Refuses a model that may have been trained on the images."""
-    _check_size(other, material)
-    if other.run is None:
+def _check_other(
+    saved: SavedModel,
+    run: TrainedRun | None,
+    other: SavedModel,
+    other_run: TrainedRun | None,
+    material: Material,
+) -> None:
+    """Refuses a pair of which one may have been trained on the images, and the other not."""
+    split = material.split_sha256
+    if run is None and other_run is None:
         return
-    split = (other.run / "split.sha256").read_text(encoding="utf-8").split()[0]
-    if split != material.data.split_sha256:
+    if run is not None and other_run is not None and run.split_sha256 == other_run.split_sha256:
+        return
+    if run is not None and run.split_sha256 != split:
         raise ValueError(
-            f"{other.run} was trained with another split (SHA-256 {split[:12]}..., not "
-            f"{material.data.split_sha256[:12]}...), so it may have seen these images. Train both "
-            "with the same --data, --split-seed and shares."
+            f"These images have another split than {saved.name} was trained with, and "
+            f"{other.name} is no run of that split, so either may have seen more of them than the "
+            "other. Leave out the data options: then the run's own test split is answered."
+        )
+    if other_run is None:
+        return
+    if other_run.split_sha256 != split:
+        raise ValueError(
+            f"{other.name} was trained with another split (SHA-256 "
+            f"{other_run.split_sha256[:12]}..., not {split[:12]}...), so it may have seen these "
+            "images. Train both with the same --data, --split-seed and shares."
+        )
+    if not material.is_test:
+        raise ValueError(
+            f"{other.name} was trained on a part of these images. Turn the two round: "
+            f"python -m proxy_keras.evaluate {other.name} --against {saved.name}"
+        )
+
+
+def _check_classes(subject: Subject, other: Subject) -> None:
+    """Refuses models that cannot be compared, before they answer anything."""
+    if subject.classes != other.classes:
+        raise ValueError(
+            f"Both models must answer the same classes in the same order. {subject.name}: "
+            f"{', '.join(subject.classes)}; {other.name}: {', '.join(other.classes)}. Where they "
+            "are only called otherwise, give --labels or --against-labels FILE.json."
         )
 
 

@@ -1,6 +1,8 @@
 """A saved model is opened with its names, and what is none is told."""
 
 import json
+import re
+import zipfile
 
 import keras
 import pytest
@@ -76,3 +78,91 @@ def test_a_class_that_nobody_knows_is_named(tmp_path):
     keras.Model(images, layers.Dense(2)(x)).save(tmp_path / "a.keras")
     with pytest.raises(ValueError, match="Could not locate class 'Twice'.*in Python"):
         open_saved(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.weights.h5", "metadata.json"])
+def test_a_byte_that_was_changed_inside_is_told(tmp_path, part):
+    file = tmp_path / "a.keras"
+    _model().save(file)
+    with zipfile.ZipFile(file) as archive:
+        place = archive.getinfo(part).header_offset + 30 + len(part) + 10
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.keras is no \.keras file, or is damaged"):
+        open_saved(file)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], "is no .keras file, or is damaged"),
+        (["metadata.json"], "is no .keras file, or is damaged"),
+        (["config.json"], "cannot be opened: "),
+        (["config.json", "metadata.json"], "cannot be opened: "),
+    ],
+)
+def test_an_archive_of_something_else_is_told(tmp_path, parts, message):
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.writestr("photo.txt", "mine")
+        for part in parts:
+            archive.writestr(part, "{}")
+    with pytest.raises(ValueError, match=re.escape(f"a.keras {message}")) as error:
+        open_saved(tmp_path / "a.keras")
+    assert "\n" not in str(error.value)
+
+
+def _grey():
+    images = keras.Input((8, 8, 1))
+    return images, layers.Dense(2)(layers.Flatten()(images))
+
+
+def _two_inputs():
+    images = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    return images, layers.Dense(2)(layers.Flatten()(layers.Add()(images)))
+
+
+def _two_outputs():
+    images = keras.Input((8, 8, 3))
+    return images, [layers.Dense(2)(layers.Flatten()(images)) for _ in range(2)]
+
+
+def _vector():
+    images = keras.Input((8,))
+    return images, layers.Dense(2)(images)
+
+
+def _map():
+    images = keras.Input((8, 8, 3))
+    return images, layers.Conv2D(2, 3)(images)
+
+
+@pytest.mark.parametrize("ends", [_grey, _two_inputs, _two_outputs, _vector, _map])
+def test_what_is_no_classifier_of_colour_images_is_refused(tmp_path, ends):
+    keras.Model(*ends()).save(tmp_path / "a.keras")
+    (tmp_path / "names.json").write_text('["cat", "dog"]')
+    for labels in (None, tmp_path / "names.json"):
+        with pytest.raises(ValueError, match=r"a\.keras must take colour images \[B, H, W, 3\]"):
+            open_saved(tmp_path / "a.keras", labels)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": "b"}', "must hold a JSON list of the class names"),
+        ("5", "must hold a JSON list of the class names"),
+        ('["cat", ["dog"]]', "must hold a JSON list of the class names"),
+        ("", r"Received: no JSON"),
+        ('["cat", "cat"]', "must name each class once. Received more than once: cat"),
+        ('{"0": "1", "1": 1}', "must name each class once. Received more than once: 1"),
+    ],
+)
+def test_names_that_are_none_are_refused_before_the_model_is_opened(tmp_path, content, message):
+    (tmp_path / "names.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"names\.json .*{message}"):
+        open_saved(tmp_path / "none.keras", tmp_path / "names.json")
+
+
+def test_a_file_of_names_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"names\.json does not exist. Give a JSON file"):
+        open_saved(tmp_path / "none.keras", tmp_path / "names.json")

@@ -24,6 +24,7 @@ class EvaluationOptions:
         boxes: File of boxes of the objects; None: found likewise.
         corruptions: Whether the images are also answered corrupted.
         labels: JSON file of the model's class names; None: those beside the model.
+        against_labels: The same of the other model.
         batch_size: Images at a time.
         seed: Keys all draws.
         pdf: Whether the report is also printed as PDF.
@@ -40,12 +41,18 @@ class EvaluationOptions:
     boxes: Path | None = None
     corruptions: bool = True
     labels: Path | None = None
+    against_labels: Path | None = None
     batch_size: int = 64
     seed: int = 0
     pdf: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        require(
+            self.against_labels is None or self.against is not None,
+            "`against_labels` names the classes of another model: give `--against` too.",
+            str(self.against_labels),
+        )
         require(self.heat_images >= 0, "`heat_images` must be >= 0.", self.heat_images)
         require(self.batch_size >= 1, "`batch_size` must be >= 1.", self.batch_size)
         require(self.seed >= 0, "`seed` must be >= 0.", self.seed)

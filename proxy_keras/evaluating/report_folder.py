@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from proxy_keras.evaluating.metrics_file import schema_text
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import Report
 from proxy_keras.files import remove, write_atomically, write_text_atomically
+from proxy_keras.saved_model import SavedModel
 
 METRICS, SCHEMA, REPORT, PDF = "metrics.json", "metrics.schema.json", "report.html", "report.pdf"
 
@@ -27,7 +30,10 @@ def check_folder(folder: Path) -> None:
 
     Raises:
         ValueError: It holds something else.
+        NotADirectoryError: It is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file. Give a folder as --out.")
     is_used = folder.exists() and any(folder.iterdir())
     # Written first, so that it tells of an evaluation that was broken off, too.
     if is_used and not (folder / SCHEMA).is_file():
@@ -35,6 +41,49 @@ def check_folder(folder: Path) -> None:
             f"{folder} holds something else than an evaluation. Give a new or empty folder as "
             "--out."
         )
+
+
+def check_models(folder: Path, model: SavedModel, against: SavedModel | None) -> None:
+    """Returns unless the folder holds the report of other models.
+
+    A model is the same if it is the same file by its content or its path: one that was trained
+    anew replaces its earlier report.
+
+    Raises:
+        ValueError: It holds one; the message says of which.
+    """
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        told = [metrics["model"], metrics.get("against")]
+        names = [None if one is None else str(one["name"]) for one in told]
+        hashes = [None if one is None else str(one["sha256"]) for one in told]
+    # None there, or none that could be lost.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    # The report lies beside its model, so there the last part of the name says enough.
+    is_same = Path(str(names[0])).name == Path(model.name).name or _is_same(
+        names[0], hashes[0], model
+    )
+    if not (is_same and _is_same(names[1], hashes[1], against)):
+        told_of = " against ".join(name for name in names if name is not None)
+        raise ValueError(
+            f"{folder} holds the report of other models ({told_of}). Give another folder: --out DIR"
+        )
+
+
+def begin_folder(folder: Path) -> None:
+    """Makes the folder, and finds out whether it can be written.
+
+    Raises:
+        OSError: It cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be written: {error.strerror or error}. Give another folder: --out DIR"
+        ) from error
 
 
 def write_folder(
@@ -76,6 +125,14 @@ def write_folder(
         write_atomically(folder / PDF, lambda pdf: write_pdf(folder / REPORT, pdf, browser))
     write_text_atomically(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     _log(folder / "tensorboard", metrics, {**charts, **sheets})
+
+
+def _is_same(name: str | None, sha256: str | None, model: SavedModel | None) -> bool:
+    if name is None or model is None:
+        return name is None and model is None
+    if Path(name).resolve() == Path(model.name).resolve():
+        return True
+    return sha256 == hashlib.sha256(model.file.read_bytes()).hexdigest()
 
 
 def _predictions(done: Examination, image_names: list[str]) -> pd.DataFrame:

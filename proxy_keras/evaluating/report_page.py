@@ -60,23 +60,26 @@ def write_pdf(html: Path, pdf: Path, browser: str, *, timeout_s: float = 120.0) 
     Raises:
         RuntimeError: The browser did not print it.
     """
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
-            [
-                browser,
-                "--headless",
-                # The browser refuses to run as root with it.
-                *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []),
-                "--disable-gpu",
-                "--no-pdf-header-footer",
-                f"--user-data-dir={profile}",
-                f"--print-to-pdf={pdf}",
-                html.resolve().as_uri(),
-            ],
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
+    # A browser that was stopped may still be writing there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [
+            browser,
+            "--headless",
+            # The browser refuses to run as root with it.
+            *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []),
+            "--disable-gpu",
+            "--no-pdf-header-footer",
+            f"--user-data-dir={profile}",
+            f"--print-to-pdf={pdf}",
+            html.resolve().as_uri(),
+        ]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(
+                f"{browser} could not print {html}: it took more than {timeout_s:g} s. Open the "
+                "file in a browser and print it."
+            ) from error
     if done.returncode or not pdf.is_file():
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise RuntimeError(f"{browser} could not print {html}: {' '.join(said)}")

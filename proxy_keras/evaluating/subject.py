@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,14 @@ import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
-from proxy_keras.config import TrainConfig
+from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.saved_model import SavedModel
 from proxy_keras.subset import Subset
+
+STEP = ("epoch", "wrong", "chosen", "made")
+HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class TrainedRun:
         metrics: The content of `metrics.json`.
         history: A row per epoch.
         sheets: The pictures of its proxy steps, in order.
+        split_sha256: The hash of its split, in hex.
     """
 
     folder: Path
@@ -37,13 +45,15 @@ class TrainedRun:
     metrics: dict[str, Any]
     history: pd.DataFrame
     sheets: list[Path]
+    split_sha256: str
 
     @classmethod
     def read(cls, folder: Path) -> TrainedRun:
         """The run in a folder.
 
         Raises:
-            FileNotFoundError: The run is not trained to its end.
+            FileNotFoundError: The run is not trained to its end, or a file of it is missing.
+            ValueError: A file does not hold what a training wrote.
         """
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(
@@ -52,12 +62,92 @@ class TrainedRun:
             )
         return cls(
             folder,
-            TrainConfig.load(folder / "config.json"),
-            json.loads((folder / "run.json").read_text(encoding="utf-8")),
-            json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
-            pd.read_csv(folder / "history.csv"),
+            _settings(folder / "config.json"),
+            _object(folder / "run.json"),
+            _metrics(folder / "metrics.json"),
+            _history(folder / "history.csv"),
             sorted((folder / "sheets").glob("proxies_*.png")),
+            _hash(folder / "split.sha256"),
         )
+
+
+def _damaged(file: Path, rule: str, received: object) -> ValueError:
+    """The error for a file of a run that does not hold what a training wrote."""
+    return ValueError(
+        f"{file} {rule}. Received: {received}. Bring back the file as the training wrote it, or "
+        "train again."
+    )
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file} does not exist, so {file.parent} is no whole run. Bring back the file, or "
+            "train again."
+        )
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """A JSON object."""
+    text = _text(file)
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise _damaged(file, "must hold a JSON object", f"no JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise _damaged(file, "must hold a JSON object", reprlib.repr(values))
+    return values
+
+
+def _settings(file: Path) -> TrainConfig:
+    values = _object(file)
+    rule = "must hold the settings of a training"
+    try:
+        config = TrainConfig.from_dict(values)
+    except (ValueError, TypeError) as error:
+        raise _damaged(file, rule, error) from error
+    if not isinstance(config.data, DataConfig) or not isinstance(config.proxy, ProxyConfig | None):
+        raise _damaged(file, rule, reprlib.repr(values))
+    return config
+
+
+def _metrics(file: Path) -> dict[str, Any]:
+    """The results, with what the report takes of each proxy step."""
+    metrics = _object(file)
+    steps = metrics.get("proxy_steps")
+    is_known = isinstance(steps, list) and all(
+        isinstance(step, dict) and all(isinstance(step.get(name), int) for name in STEP)
+        for step in steps
+    )
+    if not is_known:
+        rule = f"must hold the training's results, with {', '.join(STEP)} of all `proxy_steps`"
+        raise _damaged(file, rule, reprlib.repr(metrics))
+    return metrics
+
+
+def _history(file: Path) -> pd.DataFrame:
+    """A row per epoch, with what the report draws."""
+    text = _text(file)
+    try:
+        history = pd.read_csv(io.StringIO(text))
+    # pandas' own errors among them.
+    except ValueError as error:
+        raise _damaged(file, "must be a table of the epochs", error) from error
+    drawn = [name for name in HISTORY if name in history and is_numeric_dtype(history[name])]
+    if drawn != list(HISTORY) or not len(history):
+        received = f"{len(history)} rows of {', '.join(map(str, history))}"
+        raise _damaged(file, f"must have a row per epoch, with {', '.join(HISTORY)}", received)
+    return history
+
+
+def _hash(file: Path) -> str:
+    """A hash, in hex; a file name behind it, as other tools write, is left out."""
+    text = _text(file)
+    found = re.match(r"\s*([0-9a-f]{64})\b", text)
+    if found is None:
+        raise _damaged(file, "must hold the SHA-256 of the run's split", reprlib.repr(text))
+    return found[1]
 
 
 @dataclass(frozen=True)
@@ -71,6 +161,7 @@ class Subject:
         file: Its file.
         run: Its training; None where that is not known.
         names_assumed: Whether the model has no names, and those of the data are taken in order.
+        labels_option: The option that names its classes, for messages.
     """
 
     name: str
@@ -79,29 +170,42 @@ class Subject:
     file: Path
     run: TrainedRun | None
     names_assumed: bool = False
+    labels_option: str = "--labels"
 
     @classmethod
-    def of(cls, saved: SavedModel, data_classes: list[str]) -> Subject:
+    def of(
+        cls,
+        saved: SavedModel,
+        run: TrainedRun | None,
+        data_classes: list[str],
+        labels_option: str = "--labels",
+    ) -> Subject:
         """A saved model, to be evaluated on images of some classes.
+
+        Args:
+            saved: The model.
+            run: Its training; None: not known.
+            data_classes: The classes of the images.
+            labels_option: The option that names its classes, for messages.
 
         Raises:
             ValueError: The model has no class names and answers another number of classes than the
                 images have.
-            FileNotFoundError: It lies in a run folder that is not trained to its end.
         """
         count = saved.model.output_shape[-1]
         if saved.classes is None and count != len(data_classes):
             raise ValueError(
                 f"{saved.file} answers {count} classes, the images have {len(data_classes)}. Say "
-                "what the model's classes are called: --labels FILE.json, by class id."
+                f"what the model's classes are called: {labels_option} FILE.json, by class id."
             )
         return cls(
-            str(saved.file if saved.run is None else saved.run),
+            saved.name,
             saved.model,
             list(data_classes) if saved.classes is None else saved.classes,
             saved.file,
-            None if saved.run is None else TrainedRun.read(saved.run),
+            run,
             names_assumed=saved.classes is None,
+            labels_option=labels_option,
         )
 
     @property
@@ -118,8 +222,9 @@ class Subject:
         unknown = [name for name in subset.classes if name not in self.classes]
         if unknown:
             raise ValueError(
-                f"The model does not know the classes {', '.join(unknown)} of the images. It knows "
-                f"{', '.join(self.classes)}. Name the folders so, or give --labels FILE.json."
+                f"{self.name} does not know the classes {', '.join(unknown)} of the images. It "
+                f"knows {', '.join(self.classes)}. Name the folders so, or give "
+                f"{self.labels_option} FILE.json."
             )
         own = np.array([self.classes.index(name) for name in subset.classes])
         return own[subset.labels].astype(np.int64)
