@@ -40,6 +40,11 @@ class Arm:
         return re.sub(r"[^\w.=-]+", "_", self.name)
 
 
+_DEFAULTS = {
+    field.name: field.default
+    for settings in (TrainConfig, ProxyConfig)
+    for field in dataclasses.fields(settings)
+}
 _OPTION = re.compile(r"\w+\s*=")
 
 
@@ -61,7 +66,8 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     `proxies_off`, with the study's own proxy settings, or with a preset's as `proxy:shortcut`; an
     augmentation such as `cutmix` or `mixup:alpha=0.4`, without proxies; or a YAML file of recipes,
     which maps the name of an arm to settings that it changes: those of `TrainConfig` and
-    `ProxyConfig`, `preset`, and `no_proxy: true`.
+    `ProxyConfig`, `preset`, and `no_proxy: true`. One with proxies is named `proxy:NAME`, and one
+    of its controls `random_mask:NAME` and the like, by which a study holds them together.
 
     Args:
         words: Arms, in the order of the tables.
@@ -81,17 +87,22 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     if PLAIN not in names:
         arms.insert(0, _arm(PLAIN, base))
     if controls:
-        presets = [preset for kind, preset in map(_parts, names) if kind == PROXY_ARM]
-        wanted = [control + preset for preset in presets for control in CONTROLS]
-        arms += [_arm(name, base) for name in wanted if name not in names]
+        proxies = [arm for arm in arms if _kind(arm.name) == PROXY_ARM]
+        wanted = [_control(arm, control) for arm in proxies for control in CONTROLS]
+        arms += [arm for arm in wanted if arm.name not in names]
     _check_distinct(arms)
     return arms
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """A name's kind, and the rest of it with the colon."""
-    kind, colon, rest = name.partition(":")
-    return kind, colon + rest
+def _kind(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def _control(arm: Arm, control: str) -> Arm:
+    """A proxy arm's control, which differs from it in nothing else."""
+    proxy = dataclasses.replace(arm.config.proxy or ProxyConfig(), control=control)
+    name = control + arm.name.removeprefix(PROXY_ARM)
+    return Arm(name, dataclasses.replace(arm.config, proxy=proxy))
 
 
 def _is_file(word: str) -> bool:
@@ -124,7 +135,7 @@ def _arm(word: str, base: TrainConfig) -> Arm:
 def _read_recipes(file: Path, base: TrainConfig) -> list[Arm]:
     try:
         recipes = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not YAML: {error}") from error
     if not isinstance(recipes, dict) or not all(
         isinstance(settings, dict) for settings in recipes.values()
@@ -137,7 +148,7 @@ def _read_recipes(file: Path, base: TrainConfig) -> list[Arm]:
 
 
 def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) -> Arm:
-    if unknown := set(settings) - _RECIPE_KEYS:
+    if unknown := {str(key) for key in settings} - _RECIPE_KEYS:
         why = (
             "that all arms of a study share"
             if unknown & set(_SHARED)
@@ -145,12 +156,47 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
         )
         raise ValueError(f"The recipe {name!r} of {file} sets {', '.join(sorted(unknown))}, {why}.")
     given = {key: value for key, value in settings.items() if key != "no_proxy" or value}
-    if given.get("preset", "thesis") not in PRESETS:
+    if given.get("preset", "thesis") not in list(PRESETS):
         raise ValueError(f"The recipe {name!r} of {file}: presets are {', '.join(PRESETS)}.")
     try:
-        return Arm(name, changed(base, given))
-    except (ValueError, TypeError) as error:
+        given = {key: _checked(key, value) for key, value in given.items()}
+        config = changed(base, given)
+    except ValueError as error:
         raise ValueError(f"The recipe {name!r} of {file}: {error}") from error
+    wanted = None if config.proxy is None else config.proxy.control or PROXY_ARM
+    if wanted is not None and _kind(name) != wanted:
+        raise ValueError(
+            f"The recipe {name!r} of {file} trains with {wanted.replace('_', ' ')}: name it "
+            f"'{wanted}:NAME', by which the study compares it with what belongs to it."
+        )
+    return Arm(name, config)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The value of a setting, of the type that its default has.
+
+    Raises:
+        ValueError: It is of another type.
+    """
+    # YAML takes 1e-3 for text.
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+\.?\d*[eE][+-]?\d+", value):
+        value = float(value)
+    if name == "augment":
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"`augment` must be a list, such as [cutmix]. Received: {value!r}")
+        for text in value:
+            augment.parse(text)
+        return tuple(value)
+    default = _DEFAULTS.get(name)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = {bool: isinstance(value, bool), str: isinstance(value, str)}
+    fits |= {int: is_number and value == int(value), float: is_number}
+    if not fits.get(type(default), True) and not (name in ("lr", "batch_size") and value == "auto"):
+        raise ValueError(
+            f"`{name}` is of type {type(default).__name__}, such as {default!r}. Received: "
+            f"{value!r}"
+        )
+    return value
 
 
 def _check_distinct(arms: Sequence[Arm]) -> None:

@@ -51,15 +51,22 @@ def test_an_augmentation_is_plain_training_with_it():
 def test_recipes_change_what_they_name(tmp_path):
     file = tmp_path / "recipes.yaml"
     file.write_text(
-        "strong: {preset: shortcut, threshold: 0.2, augment: [cutmix]}\n"
-        "slow: {no_proxy: true, lr: 0.0001}\n"
-        "same_but_lr: {no_proxy: false, lr: 0.0001}\n"
+        "proxy:strong: {preset: shortcut, threshold: 0.2, augment: [cutmix]}\n"
+        "slow: {no_proxy: true, lr: 1e-4}\n"
+        "proxy:same_but_lr: {no_proxy: false, lr: 0.0001}\n"
+        "erasing:strong: {preset: shortcut, control: erasing}\n"
     )
     made = configs(str(file))
-    assert made["strong"].proxy.threshold == 0.2 and made["strong"].proxy.select == "all"
-    assert made["strong"].augment == ("cutmix",)
+    strong = made["proxy:strong"]
+    assert strong.proxy.threshold == 0.2 and strong.proxy.select == "all"
+    assert strong.augment == ("cutmix",)
     assert made["slow"] == dataclasses.replace(BASE, proxy=None, lr=0.0001)
-    assert made["same_but_lr"] == dataclasses.replace(BASE, lr=0.0001)
+    assert made["proxy:same_but_lr"] == dataclasses.replace(BASE, lr=0.0001)
+    # A recipe brings its controls along, but for those that the file has itself.
+    made = configs(str(file), controls=True)
+    masks = dataclasses.replace(strong.proxy, control="random_mask")
+    assert made["random_mask:strong"] == dataclasses.replace(strong, proxy=masks)
+    assert made["erasing:strong"].augment == () and "proxies_off:same_but_lr" in made
 
 
 @pytest.mark.parametrize(
@@ -82,11 +89,19 @@ def test_words_that_stand_for_nothing_are_refused(words, message):
         ("a: {epochs: 9}", "'a' .* sets epochs, that all arms of a study share"),
         ("a: {speed: 9}", "'a' .* sets speed, that is no setting of a recipe"),
         ("a: {threshold: 2}", "'a' .*: `threshold` must be in"),
+        ("a: {threshold: high}", "'a' .*: `threshold` is of type float, such as .*'high'"),
+        ("a: {flip: yes}", "'a' .*: `flip` is of type float, such as 0.5. Received: True"),
+        ("a: {1: 2}", "'a' .* sets 1, that is no setting of a recipe"),
+        ("a: {preset: [shortcut]}", "'a' .*: presets are thesis, shortcut"),
+        ("a: {augment: cutmix}", r"`augment` must be a list, such as \[cutmix\]"),
+        ("a: {augment: [cutmux]}", "'a' .*: There is no augmentation 'cutmux'"),
+        ("a: {preset: shortcut}", "'a' .* trains with proxy: name it 'proxy:NAME'"),
+        ("a: {control: erasing}", "'a' .* trains with erasing: name it 'erasing:NAME'"),
         ("a: {preset: best}", "'a' .*: presets are thesis, shortcut"),
         ("[a, b]", "must map the name of each arm to its settings"),
         ("a: {", "is not YAML"),
         ("a: {lr: 0.002, no_proxy: true}", "'none' and 'a' have the very same settings"),
-        ("a b: {lr: 1.0}\na_b: {lr: 0.9}", "two arms 'a_b'"),
+        ("a b: {lr: 1.0, no_proxy: true}\na_b: {lr: 0.9, no_proxy: true}", "two arms 'a_b'"),
     ],
 )
 def test_recipes_that_break_a_rule_are_refused(tmp_path, text, message):
