@@ -15,6 +15,9 @@ NAME = ".aggregate.json"
 """The file's name where none is given, in the first folder that is searched."""
 
 _KIND = "rows of proxy attention runs"
+_HEAD = json.dumps({"kind": _KIND}).removesuffix("}").encode()
+"""How each of these files begins, by which a damaged one is told from a file of other people."""
+
 _VERSION = 1
 """To be raised when a row gets other content: rows of older files are read anew."""
 
@@ -34,7 +37,8 @@ class RowCache:
     Folders are noted relative to that file, so that runs may be moved together with it.
 
     Args:
-        path: The file. Damaged content is set aside as `FILE.damaged`.
+        path: The file. Damaged content is set aside as `FILE.damaged` if the file begins as a
+            cache does or has its usual name.
 
     Attributes:
         remark: What went wrong and was mended, in a sentence; empty: nothing.
@@ -86,11 +90,13 @@ class RowCache:
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except ValueError:
-            return self._set_aside()
+            if self._path.name == NAME or self._path.read_bytes().startswith(_HEAD):
+                return self._set_aside()
+            content = None
         if not isinstance(content, dict) or content.get("kind") != _KIND:
             raise ValueError(
-                f"--cache: {self._path} holds something else, and would be overwritten. Name "
-                "another file."
+                f"--cache must be a new file or one that `tuner.aggregate` keeps rows in; "
+                f"{self._path} holds something else, and would be overwritten. Name another file."
             )
         if content.get("version") != _VERSION:
             return {}

@@ -153,12 +153,17 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _numbers(path: Path) -> list[dict[str, float]]:
-    """The lines of a CSV file of numbers; none where there is no file."""
+    """The lines of a CSV file of numbers; none where there is no file. Empty cells are NaN."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     try:
-        return [{key: float(text) for key, text in line.items()} for line in lines]
+        return [{key: _number(text) for key, text in line.items()} for line in lines]
     except (TypeError, ValueError):
         raise ValueError(f"{path.name} does not hold numbers only.") from None
+
+
+def _number(text: str) -> float:
+    # A training writes what is not a number, as after it has diverged, as an empty cell.
+    return math.nan if text == "" else float(text)

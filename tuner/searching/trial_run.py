@@ -6,8 +6,10 @@ import contextlib
 import csv
 import json
 import math
+import re
 import signal
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tuner.searching.oracle_files import set_aside
 DEATHS = 3
 """How often a process may be killed before its trial is given up."""
 _STOPPED = 130
+_ARRAYS = ("weights.npz", "optimizer.npz", "proxies.npz")
 
 
 def last_value(folder: Path, name: str) -> float:
@@ -29,9 +32,20 @@ def last_value(folder: Path, name: str) -> float:
     Args:
         folder: A run folder that is trained to its end.
         name: A column of `history.csv`.
+    Returns:
+        The number; NaN where the cell is empty, as a training that diverged leaves it.
+    Raises:
+        OSError, ValueError: `history.csv` is absent, or has no number there.
     """
-    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        return float(list(csv.DictReader(file))[-1][name])
+    path = folder / "history.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            text = list(csv.DictReader(file))[-1][name]
+        return math.nan if text == "" else float(text)
+    except (ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} must end with a number for {name}, and cannot be read: {error!r}"
+        ) from error
 
 
 def last_message(job: Job) -> str:
@@ -84,7 +98,11 @@ class TrialRun:
         """The objective of a trial that has ended; None: it failed, and its log ends with why."""
         if finished_metrics(self._job.folder) is None:
             return None
-        value = last_value(self._job.folder, self._objective)
+        try:
+            value = last_value(self._job.folder, self._objective)
+        except (OSError, ValueError) as error:
+            self._note(str(error))
+            return None
         if math.isfinite(value):
             return value
         self._note(f"the training has diverged: its {self._objective} is {value}")
@@ -103,12 +121,17 @@ class TrialRun:
             self._has_waited = True
             return False
         _move_away_others(job)
-        for path in _damaged(job.folder):
-            self._say(f"{path} is damaged, and now {set_aside(path).name}")
+        self._set_aside(_damaged(job.folder))
         if finished_metrics(job.folder) is not None:
             return True
+        # Without its newest checkpoint a training goes on from the one before, or from the start.
+        self._set_aside(_damaged_checkpoints(job.folder))
         self._process = self._block.enter_context(started(job, threads=self._threads))
         return False
+
+    def _set_aside(self, damaged: list[Path]) -> None:
+        for path in damaged:
+            self._say(f"{path} is damaged, and now {set_aside(path).name}")
 
     def _died(self, code: int) -> bool:
         """Takes note of a process that was killed, and returns whether the trial is given up."""
@@ -148,6 +171,24 @@ def _damaged(folder: Path) -> list[Path]:
             except ValueError:
                 damaged.append(path)
     return damaged
+
+
+def _damaged_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run folder that a kill or a full disk left cut short."""
+    folders = sorted((folder / "checkpoints").glob("epoch_*"))
+    return [f for f in folders if re.fullmatch(r"epoch_\d+", f.name) and not _is_whole(f)]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint can be read, as far as shows without its arrays."""
+    try:
+        state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    arrays = [checkpoint / name for name in _ARRAYS]
+    arrays += checkpoint.glob("maps.npz")
+    # The table of a zip file is at its end.
+    return isinstance(state, dict) and "epoch" in state and all(map(zipfile.is_zipfile, arrays))
 
 
 def _move_away_others(job: Job) -> None:

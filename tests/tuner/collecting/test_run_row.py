@@ -1,6 +1,7 @@
 """A run folder becomes one row of exact values, whichever version wrote it."""
 
 import json
+import math
 import os
 
 import pytest
@@ -68,6 +69,14 @@ def test_unfinished_run_has_what_its_epochs_left(tmp_path):
     assert row["status"] == "unfinished"
     assert (row["epochs_done"], row["seconds"], row["best_val_accuracy"]) == (2, 2.5, 0.75)
     assert "test_accuracy" not in row and "val_accuracy" not in row
+
+
+def test_a_diverged_run_has_empty_cells_and_its_best_epoch(tmp_path):
+    run = write_run(tmp_path)
+    (run / "history.csv").write_text("epoch,accuracy,loss,val_accuracy\n1,0.5,1.5,0.75\n2,,,\n")
+    row = read_run(run)
+    assert (row["epochs_done"], row["best_val_accuracy"]) == (2, 0.75)
+    assert math.isnan(row["train_loss"]) and math.isnan(row["train_accuracy"])
 
 
 def test_run_that_has_only_begun(tmp_path):

@@ -148,6 +148,35 @@ def test_a_file_that_is_no_cache_is_refused_and_stays(tmp_path):
         read_runs([tmp_path], cache=tmp_path / "nowhere" / "rows.json")
 
 
+@pytest.mark.parametrize("content", [b"name,accuracy\na,0.5\n", b"", b"\xff\xd8", b'{"kind": "x'])
+def test_a_file_that_is_no_json_is_refused_as_a_cache_and_stays(tmp_path, content):
+    write_run(tmp_path / "a")
+    results = tmp_path / "results.csv"
+    results.write_bytes(content)
+    with pytest.raises(ValueError, match=r"results\.csv holds something else.*Name another file"):
+        read_runs([tmp_path], cache=results)
+    assert results.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "results.csv"]
+
+
+def test_a_damaged_cache_of_any_name_is_set_aside(tmp_path):
+    write_run(tmp_path / "a")
+    cache = tmp_path / "rows.json"
+    read_runs([tmp_path], cache=cache)
+    cache.write_bytes(cache.read_bytes()[:80])
+    reading = read_runs([tmp_path], cache=cache)
+    assert reading.read == 1 and "was damaged" in reading.remark
+    assert (tmp_path / "rows.json.damaged").exists()
+
+
+def test_a_diverged_run_stays_in_the_table(tmp_path):
+    run = write_run(tmp_path / "a")
+    (run / "history.csv").write_text("epoch,loss,val_accuracy\n1,1.5,0.5\n2,,0.25\n")
+    for _ in range(2):
+        reading = read_runs([tmp_path])
+        assert not reading.unreadable and to_rows(reading.table)[0]["train_loss"] is None
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     write_run(tmp_path / "a")
 

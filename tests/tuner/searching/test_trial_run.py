@@ -6,8 +6,10 @@ import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from proxy_keras.checkpoint import Checkpoint
 from proxy_keras.config import DataConfig, TrainConfig
 from tuner.file_lock import FileLock
 from tuner.job import Job
@@ -26,6 +28,15 @@ def finished(tmp_path: Path, *, value: str = "0.25", config: TrainConfig = CONFI
     return job
 
 
+def write_checkpoint(folder: Path, epoch: int) -> Path:
+    """A checkpoint as a training leaves it, of hardly anything."""
+    path = folder / "checkpoints" / f"epoch_{epoch:04d}"
+    path.parent.mkdir(exist_ok=True)
+    arrays = [np.zeros(2, np.float32)]
+    Checkpoint(epoch, arrays, arrays, {}, {"best": 0.5}, {"maps": arrays[0]}).save(path)
+    return path
+
+
 def run(job: Job, said: list[str] | None = None) -> TrialRun:
     """That job as a trial."""
     trial = SimpleNamespace(trial_id="0")
@@ -40,11 +51,39 @@ def test_the_last_epoch_counts_and_not_the_best(tmp_path: Path) -> None:
     assert trial.step() and trial.score() == 0.25
 
 
-def test_a_training_that_has_diverged_is_a_failed_trial(tmp_path: Path) -> None:
-    job = finished(tmp_path, value="nan")
+@pytest.mark.parametrize("value", ["nan", ""])
+def test_a_training_that_has_diverged_is_a_failed_trial(value: str, tmp_path: Path) -> None:
+    job = finished(tmp_path, value=value)
     trial = run(job)
     assert trial.step() and trial.score() is None
     assert last_message(job) == "the training has diverged: its val_loss is nan"
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        b"",
+        b"epoch,val_loss\n",
+        b"epoch\n1\n",
+        b"epoch,val_loss\n1\n",
+        b"epoch,val_loss\n1,x\n",
+        b"\xff",
+    ],
+)
+def test_an_unreadable_history_fails_its_trial_only(history: bytes, tmp_path: Path) -> None:
+    job = finished(tmp_path)
+    (job.folder / "history.csv").write_bytes(history)
+    trial = run(job)
+    assert trial.step() and trial.score() is None
+    assert "history.csv must end with a number for val_loss" in last_message(job)
+
+
+def test_an_absent_history_fails_its_trial_only(tmp_path: Path) -> None:
+    job = finished(tmp_path)
+    (job.folder / "history.csv").unlink()
+    trial = run(job)
+    assert trial.step() and trial.score() is None
+    assert "history.csv" in last_message(job)
 
 
 def test_a_training_with_other_settings_is_moved_aside(tmp_path: Path) -> None:
@@ -67,6 +106,33 @@ def test_a_damaged_file_of_a_run_is_set_aside(name: str, tmp_path: Path) -> None
     trial.stop()
     assert said == [f"{job.folder / name} is damaged, and now {name}.damaged-1"]
     assert (job.folder / f"{name}.damaged-1").exists() and not (job.folder / name).exists()
+
+
+@pytest.mark.parametrize("name", ["state.json", "weights.npz", "maps.npz"])
+def test_a_damaged_checkpoint_is_set_aside_before_the_training_begins(
+    name: str, tmp_path: Path
+) -> None:
+    job = finished(tmp_path)
+    (job.folder / "metrics.json").unlink()
+    old, new = (write_checkpoint(job.folder, epoch) for epoch in (1, 2))
+    (new / name).write_bytes((new / name).read_bytes()[:5])
+    said: list[str] = []
+    trial = run(job, said)
+    assert not trial.step()
+    trial.stop()
+    assert said == [f"{new} is damaged, and now epoch_0002.damaged-1"]
+    assert sorted(path.name for path in old.parent.iterdir()) == [old.name, f"{new.name}.damaged-1"]
+
+
+def test_an_absent_file_is_a_damaged_checkpoint(tmp_path: Path) -> None:
+    job = finished(tmp_path)
+    (job.folder / "metrics.json").unlink()
+    (write_checkpoint(job.folder, 1) / "state.json").unlink()
+    said: list[str] = []
+    trial = run(job, said)
+    trial.step()
+    trial.stop()
+    assert len(said) == 1 and "epoch_0001 is damaged" in said[0]
 
 
 def test_a_trial_waits_for_another_process_in_its_folder(tmp_path: Path) -> None:
