@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tuner.file_lock import FileLock
 
 TRAINING = "proxy_keras.train"
 _LOG_LINES = 5
+_LOOK_S = 0.2
 
 
 class JobError(RuntimeError):
@@ -109,7 +111,7 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
     Raises:
         JobError: The process failed, or left no result.
     """
-    metrics = finished_metrics(job.folder) if exit_code == 0 else None
+    metrics = _finished(job) if exit_code == 0 else None
     if metrics is None:
         lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
         last = "\n".join(lines[-_LOG_LINES:]) or "(it printed nothing)"
@@ -121,21 +123,28 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
     return metrics
 
 
-def run(job: Job, *, threads: int | None = None) -> dict[str, Any]:
+def run(
+    job: Job, *, threads: int | None = None, stop: threading.Event | None = None
+) -> dict[str, Any]:
     """Trains to the end, and returns the content of `metrics.json`.
 
     Args:
         job: The training. One that is done already is not started again.
         threads: See `started`.
+        stop: Stops the training once it is set.
 
     Raises:
-        JobError: The process failed, or left no result.
+        JobError: The process failed, left no result or a damaged one, or was stopped.
     """
-    done = finished_metrics(job.folder)
+    done = _finished(job)
     if done is not None and _same_settings(job):
         return done
+    stop = stop or threading.Event()
     with started(job, threads=threads) as process:
-        return result(job, process.wait())
+        while not stop.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return result(job, process.wait(timeout=_LOOK_S))
+    raise JobError(f"The training in {job.folder} was stopped.", process.returncode)
 
 
 def run_all(
@@ -145,7 +154,7 @@ def run_all(
     threads: int | None = None,
     report: Callable[[Job, dict[str, Any] | JobError], None],
 ) -> None:
-    """Runs jobs, as many at a time as there are workers.
+    """Runs jobs, as many at a time as there are workers. Their processes end with this call.
 
     Args:
         jobs: The trainings, in the order in which they begin.
@@ -156,24 +165,61 @@ def run_all(
     threads = threads or max(1, (os.cpu_count() or 1) // workers)
     waiting = list(reversed(jobs))
     running: dict[Future[dict[str, Any]], Job] = {}
+    stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.pop()
-                running[pool.submit(run, job, threads=threads)] = job
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                job = running.pop(future)
-                error = future.exception()
-                if isinstance(error, JobError):
-                    report(job, error)
-                else:
-                    report(job, future.result())
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    job = waiting.pop()
+                    running[pool.submit(run, job, threads=threads, stop=stop)] = job
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    job = running.pop(future)
+                    error = future.exception()
+                    if isinstance(error, JobError):
+                        report(job, error)
+                    else:
+                        report(job, future.result())
+        finally:
+            # The pool waits for its threads, and they for their trainings.
+            stop.set()
+
+
+def check_source(source: str) -> None:
+    """Returns unless a source of data is missing, which each training would find out in turn.
+
+    Raises:
+        ValueError: It is no name of data, and no file or folder that is there.
+    """
+    form, _, file = source.partition(":")
+    path = file if form == "npz" and file else source
+    if source in ("digits", "decoy_digits") or form == "tfds" or Path(path).exists():
+        return
+    raise ValueError(
+        f"`--data` {source!r} is not there. Give digits, decoy_digits, a folder, npz:FILE or "
+        "tfds:NAME."
+    )
+
+
+def _finished(job: Job) -> dict[str, Any] | None:
+    """The content of a job's `metrics.json`; None where it has not ended; JobError if damaged."""
+    try:
+        return finished_metrics(job.folder)
+    except ValueError as error:
+        raise JobError(
+            f"{job.folder / 'metrics.json'} is damaged: {error}. Delete {job.folder} to train it "
+            "again.",
+            0,
+        ) from error
 
 
 def _same_settings(job: Job) -> bool:
     """Whether a finished run was asked for with the very settings of this job."""
-    return job.settings.exists() and TrainConfig.load(job.settings) == job.config
+    try:
+        return job.settings.exists() and TrainConfig.load(job.settings) == job.config
+    except (ValueError, TypeError, KeyError):
+        # The training compares them with those of its run folder, after this file is written anew.
+        return False
 
 
 def _environment(threads: int | None) -> dict[str, str]:

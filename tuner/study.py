@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from proxy_keras.config import TrainConfig
+from proxy_keras.files import write_text_atomically
 from proxy_keras.train_options import (
     add_config_option,
     add_data_options,
@@ -24,9 +27,11 @@ from tuner import job as jobs
 from tuner.comparing import leakage, study_report
 from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
+from tuner.file_lock import FileLock
 from tuner.job import Job, JobError
 
 CLEAN, ORIGINAL = "clean", "original"
+_ABOUT = "study.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -112,6 +117,29 @@ class Study:
                 found.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
         return found
 
+    def missing(self, results: Results) -> list[tuple[Arm, int, Job, str]]:
+        """The runs that are not among the results."""
+        return [item for item in self.jobs() if not results.has(item[0].name, item[1], item[3])]
+
+    @property
+    def source(self) -> str:
+        """The data of all arms."""
+        return self.arms[0].config.data.source
+
+    def lock(self) -> FileLock:
+        """A taken lock, which one study at a time has.
+
+        Raises:
+            ValueError: Another study has it.
+        """
+        lock = FileLock(self.folder / "study.lock")
+        if not lock.take(wait=False):
+            lock.close()
+            raise ValueError(
+                f"Another study runs in {self.folder}. Wait for it, end it, or give another --out."
+            )
+        return lock
+
 
 def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]:
     """Runs what is missing of a study.
@@ -125,13 +153,20 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
         The table, and what failed.
 
     Raises:
-        ValueError: The runs were not made under equal conditions.
+        ValueError: The runs were not made under equal conditions, or those in the folder with
+            other settings or data.
     """
     study.folder.mkdir(parents=True, exist_ok=True)
     results = Results(study.folder)
+    for message in results.messages:
+        print(message, file=sys.stderr)
     names = [arm.name for arm in study.arms]
-    planned = study.jobs()
-    missing = [item for item in planned if not results.has(item[0].name, item[1], item[3])]
+    planned, missing = study.jobs(), study.missing(results)
+    _check_settings(results, planned)
+    _check_same_source(study, results)
+    if missing:
+        text = json.dumps({"source": study.source}, indent=2) + "\n"
+        write_text_atomically(study.folder / _ABOUT, text)
     of_folder = {item[2].folder: item for item in missing}
     failures: list[str] = []
     with tqdm(
@@ -144,7 +179,11 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
             if isinstance(outcome, JobError):
                 failures.append(f"{arm.name}, seed {seed}: {outcome}")
                 return
-            row = row_of(arm.name, seed, job.folder, outcome, settings)
+            try:
+                row = row_of(arm.name, seed, job.folder, outcome, settings)
+            except ValueError as error:
+                failures.append(f"{arm.name}, seed {seed}: {error}")
+                return
             results.add(row)
             check_conditions(results.of(names, study.seeds))
             if not quiet:
@@ -155,14 +194,47 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
     return results, failures
 
 
+def _check_settings(results: Results, planned: Sequence[tuple[Arm, int, Job, str]]) -> None:
+    """Refuses rows that would be reported as if they were made with the settings of now."""
+    other = {
+        arm.name: None
+        for arm, seed, _, settings in planned
+        if results.has_other(arm.name, seed, settings)
+    }
+    if other:
+        raise ValueError(
+            f"{results.path} has runs of other settings than these: {', '.join(other)}. Give "
+            "another --out, or move those rows out of it, and their folders out of runs/."
+        )
+
+
+def _check_same_source(study: Study, results: Results) -> None:
+    """Refuses rows of data of the same name that lie elsewhere, and may be others."""
+    path = study.folder / _ABOUT
+    if results.table.empty or not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["source"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged. Delete it if the data are those of results.csv."
+        ) from error
+    if before != study.source:
+        raise ValueError(
+            f"The runs in {study.folder} were made with the data {before!r}, and these are "
+            f"{study.source!r}. Give another --out, or, if they are a copy of the same data, "
+            f"delete {path}."
+        )
+
+
 def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> Study:
     """The arms and seeds that the options stand for."""
     if options["seeds"] < 1:
         raise ValueError(f"`--seeds` must be >= 1. Received: {options['seeds']}")
     if options["workers"] < 1:
         raise ValueError(f"`--workers` must be >= 1. Received: {options['workers']}")
-    if options["effect"] <= 0:
-        raise ValueError(f"`--effect` must be > 0 points. Received: {options['effect']}")
+    if not 0 < options["effect"] < math.inf:
+        raise ValueError(f"`--effect` must be > 0 points, finite. Received: {options['effect']}")
     if "no_proxy" in given or "control" in given:
         raise ValueError("`--no-proxy` and `--control` are arms of a study: see --arms.")
     if "auto" in (base.batch_size, base.lr):
@@ -178,7 +250,13 @@ def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> 
     else:
         arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
         modules = {arm.name: jobs.TRAINING for arm in arms}
-    return Study(options["out"], tuple(arms), seeds, modules)
+    study = Study(options["out"], tuple(arms), seeds, modules)
+    # A study that is done can be reported where its data are not.
+    results = Results(study.folder)
+    _check_settings(results, study.jobs())
+    if study.missing(results):
+        jobs.check_source(study.source)
+    return study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,25 +273,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         base = build_config(given)
         study = _plan(given, base, options)
-        results, failures = run(study, workers=options["workers"], quiet=quiet)
-        rows = results.of([arm.name for arm in study.arms], study.seeds)
-        title = title or f"{base.model} on {Path(base.data.source).stem}"
-        if options["protocol"] == ORIGINAL:
-            sentence = leakage.write(
-                study.folder, rows, title=title, command=command, planned=len(study.jobs())
-            )
-        else:
-            verdict = study_report.write(
-                study.folder,
-                rows,
-                title=title,
-                command=command,
-                reference=PLAIN,
-                effect_points=options["effect"],
-                arms=[arm.name for arm in study.arms],
-                seeds=study.seeds,
-            )
-            sentence = "\n".join([verdict.sentence, *verdict.warnings])
+        with study.lock():
+            results, failures = run(study, workers=options["workers"], quiet=quiet)
+            rows = results.of([arm.name for arm in study.arms], study.seeds)
+            title = title or f"{base.model} on {Path(base.data.source).stem}"
+            if options["protocol"] == ORIGINAL:
+                sentence = leakage.write(
+                    study.folder, rows, title=title, command=command, planned=len(study.jobs())
+                )
+            else:
+                verdict = study_report.write(
+                    study.folder,
+                    rows,
+                    title=title,
+                    command=command,
+                    reference=PLAIN,
+                    effect_points=options["effect"],
+                    arms=[arm.name for arm in study.arms],
+                    seeds=study.seeds,
+                )
+                sentence = "\n".join([verdict.sentence, *verdict.warnings])
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,7 +18,8 @@ from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
 from tests.tuner import study_stub
 from tuner import study
 from tuner.comparing.arms import make_arms
-from tuner.comparing.study_results import Results, check_conditions, fingerprint
+from tuner.comparing.study_results import COLUMNS, Results, check_conditions, fingerprint
+from tuner.file_lock import is_locked
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(), epochs=4)
 
@@ -68,14 +75,130 @@ def test_a_failed_run_is_told_and_tried_again(plan):
     assert failures == [] and len(results.table) == 4
 
 
-def test_other_settings_are_other_runs(plan):
-    study.run(plan("none", seeds=1), workers=1, quiet=True)
-    other = plan("none", seeds=1, base=dataclasses.replace(BASE, lr=0.5))
-    results, _ = study.run(other, workers=1, quiet=True)
-    assert len(results.table) == 1
-    assert results.has(
-        "none", 0, fingerprint(dataclasses.replace(other.arms[0].config), "study_stub")
+def test_rows_of_other_settings_are_refused_before_anything_runs(plan):
+    made = plan("none,cutout", seeds=1)
+    study.run(made, workers=2, quiet=True)
+    before = (made.folder / "results.csv").read_text()
+    other = plan("none,cutout", seeds=2, base=dataclasses.replace(BASE, lr=0.5))
+    with pytest.raises(ValueError, match=r"other settings than these: none, cutout\. Give another"):
+        study.run(other, workers=1, quiet=True)
+    assert (made.folder / "results.csv").read_text() == before
+    assert not (made.folder / "runs" / "none" / "seed-1").exists()
+    # Arms that the command does not name may have any settings.
+    rest = plan("none", seeds=1)
+    results, failures = study.run(rest, workers=1, quiet=True)
+    assert failures == [] and len(results.table) == 2
+
+
+def test_data_of_the_same_name_elsewhere_are_refused(plan):
+    def at(source):
+        return plan("none", seeds=1, base=dataclasses.replace(BASE, data=DataConfig(source)))
+
+    made = at("npz:/a/d.npz")
+    study.run(made, workers=1, quiet=True)
+    with pytest.raises(ValueError, match="data 'npz:/a/d.npz', and these are 'npz:/b/d.npz'"):
+        study.run(at("npz:/b/d.npz"), workers=1, quiet=True)
+    (made.folder / "study.json").write_text("{")
+    with pytest.raises(ValueError, match="study.json is damaged. Delete it"):
+        study.run(at("npz:/a/d.npz"), workers=1, quiet=True)
+    # As in a folder of before there was such a file, or of a study that was moved.
+    (made.folder / "study.json").unlink()
+    _, failures = study.run(at("npz:/b/d.npz"), workers=1, quiet=True)
+    assert failures == [] and not (made.folder / "study.json").exists()
+
+
+def test_a_damaged_run_folder_is_the_failure_of_that_run(plan):
+    made = plan("none,cutout", seeds=1)
+    study.run(made, workers=2, quiet=True)
+    runs = made.folder / "runs"
+    for name, file in (("none", "metrics.json"), ("cutout", "run.json")):
+        (made.folder / "results.csv").unlink(missing_ok=True)
+        path = runs / name / "seed-0" / file
+        whole = path.read_text()
+        path.write_text('{"split')
+        results, failures = study.run(made, workers=1, quiet=True)
+        assert len(failures) == 1 and len(results.table) == 1
+        assert failures[0].startswith(f"{name}, seed 0: ") and file in failures[0]
+        assert "is damaged: " in failures[0] and f"elete {path.parent}" in failures[0].replace(
+            "that folder", str(path.parent)
+        )
+        path.write_text(whole)
+    (runs / "cutout" / "seed-0" / "metrics.json").write_text("{}")
+    _, failures = study.run(made, workers=1, quiet=True)
+    assert "metrics.json or run.json" in failures[0] and "proxy_steps" in failures[0]
+
+
+def test_damaged_settings_beside_a_run_folder_are_written_anew(plan):
+    made = plan("none", seeds=1)
+    study.run(made, workers=1, quiet=True)
+    (made.folder / "results.csv").unlink()
+    settings = made.folder / "runs" / "none" / "seed-0.json"
+    settings.write_text('{"data')
+    results, failures = study.run(made, workers=1, quiet=True)
+    assert failures == [] and len(results.table) == 1
+    assert json.loads(settings.read_text())["seed"] == 0
+
+
+def test_one_study_at_a_time_runs_in_a_folder(plan, monkeypatch, capsys):
+    monkeypatch.setattr(study.jobs, "TRAINING", "study_stub")
+    made = plan()
+    words = ["--data", "digits", "--arms", "none", "--seeds", "1", "--out", str(made.folder)]
+    with made.lock():
+        assert study.main([*words, "--quiet"]) == 2
+    assert f"Another study runs in {made.folder}." in capsys.readouterr().err
+    assert not (made.folder / "results.csv").exists()
+    made.lock().close()
+
+
+def test_a_study_that_is_done_needs_no_data(plan, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(study.jobs, "TRAINING", "study_stub")
+    data = tmp_path / "d.npz"
+    data.touch()
+    words = ["--data", f"npz:{data}", "--arms", "none", "--out", str(plan().folder), "--quiet"]
+    assert study.main([*words, "--seeds", "1"]) == 0
+    data.unlink()
+    assert study.main([*words, "--seeds", "1"]) == 0
+    assert study.main([*words, "--seeds", "2"]) == 2
+    assert "d.npz' is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_interrupted_study_stops_its_trainings(own, tmp_path):
+    """Also where only the study gets the signal, or fails by itself."""
+    (tmp_path / "endless.py").write_text(
+        "import pathlib, sys, time\n"
+        "pathlib.Path(sys.argv[sys.argv.index('--out') + 1]).mkdir()\n"
+        "time.sleep(60)\n"
     )
+    (tmp_path / "quick.py").write_text("")
+    script = (
+        "import sys\nfrom pathlib import Path\n"
+        "from proxy_keras.config import DataConfig, TrainConfig\nfrom tuner import job\n"
+        "config = TrainConfig(DataConfig('digits'))\n"
+        "def report(job, outcome):\n    while not Path('runs/a').exists():\n        pass\n"
+        "    raise KeyboardInterrupt\n"
+        "names = sys.argv[1:]\n"
+        "todo = [job.Job(config, Path('runs') / 'a', 'endless')]\n"
+        "todo += [job.Job(config, Path('runs') / name, 'quick') for name in names]\n"
+        "job.run_all(todo, workers=2, report=report)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *(["b"] if own else [])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "runs" / "a").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        if not own:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=15) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not is_locked(tmp_path / "runs" / "a.lock")
 
 
 def test_fingerprints_tell_settings_apart_but_not_places_or_defaults():
@@ -134,12 +257,62 @@ def test_a_damaged_table_is_refused(tmp_path):
         Results(tmp_path)
 
 
+LINES = [
+    ",".join(COLUMNS),
+    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef",
+    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,0e23456789abcdef",
+]
+
+
+def test_the_table_is_read_as_it_was_written(tmp_path):
+    (tmp_path / "results.csv").write_text("\n".join(LINES))
+    results = Results(tmp_path)
+    assert results.messages == [] and results.has("proxy", 0, "0e23456789abcdef")
+    assert results.table["initial_weights_sha256"].tolist() == ["01", "01"]
+    assert results.table[["replaced", "test_loss"]].isna().to_numpy().tolist() == [
+        [True, False],
+        [False, True],
+    ]
+    results.add(results.table.iloc[1].to_dict())
+    again = Results(tmp_path).table
+    pd.testing.assert_frame_equal(again, results.table)
+    assert again["seed"].dtype == "int64" and again["test_accuracy"].dtype == "float64"
+
+
+@pytest.mark.parametrize("lost", [1, 5, 20, 45, len(LINES[2]) - 4])
+def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
+    (tmp_path / "results.csv").write_text("\n".join(LINES)[:-lost])
+    results = Results(tmp_path)
+    assert results.table["arm"].tolist() == ["none"]
+    assert len(results.messages) == 1 and "line 3 is cut off" in results.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("none,0,abc", "line 2 must have 13 columns, and has 3. Correct it, or delete"),
+        (LINES[1].replace("0.9", "abc"), "line 2 must have a number as `test_accuracy`.*'abc'"),
+        (LINES[1].replace("0.5", "x"), "line 2 must have a number as `test_loss`.*'x'"),
+        (LINES[1].replace("0.9", ""), "line 2 must have a number as `test_accuracy`.*''"),
+        (LINES[1].replace("none,0", "none,0.5"), "line 2 must have a whole number as `seed`"),
+        (LINES[2], "line 3 is a second row of proxy, seed 0"),
+    ],
+)
+def test_a_damaged_line_is_named(line, message, tmp_path):
+    (tmp_path / "results.csv").write_text("\n".join([LINES[0], line, LINES[2]]) + "\n")
+    with pytest.raises(ValueError, match=message):
+        Results(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--seeds", "0"], "`--seeds` must be >= 1"),
         (["--workers", "0"], "`--workers` must be >= 1"),
         (["--effect", "0"], "`--effect` must be > 0"),
+        (["--effect", "nan"], "`--effect` must be > 0"),
+        (["--effect", "inf"], "`--effect` must be > 0"),
+        (["--data", "nosuch"], "`--data` 'nosuch' is not there"),
         (["--no-proxy"], "are arms of a study"),
         (["--seed", "3"], "runs several seeds"),
         (["--lr", "auto"], "give numbers instead of 'auto'"),

@@ -16,6 +16,7 @@ from proxy_keras.train_options import (
     add_recipe_options,
     build_config,
 )
+from tuner.job import check_source
 from tuner.searching.oracles import DIRECTIONS
 from tuner.searching.space import DEFAULT_FILE, Space
 
@@ -145,7 +146,7 @@ def read_options(arguments: Sequence[str] | None) -> Options:
             "--trials 30."
         )
     base = build_config(given)
-    _check_source(base.data.source)
+    check_source(base.data.source)
     return Options(
         algorithm=own["algorithm"],
         trials=own["trials"],
@@ -158,18 +159,6 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         is_fresh=own["fresh"],
         is_sure=own["yes"],
         is_quiet=own["quiet"],
-    )
-
-
-def _check_source(source: str) -> None:
-    """Refuses files that are not there, before every trial does."""
-    form, _, file = source.partition(":")
-    path = file if form == "npz" and file else source
-    if source in ("digits", "decoy_digits") or form == "tfds" or Path(path).exists():
-        return
-    raise ValueError(
-        f"`--data` {source!r} is not there. Give digits, decoy_digits, a folder, npz:FILE or "
-        "tfds:NAME."
     )
 
 
