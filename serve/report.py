@@ -43,7 +43,8 @@ class Scores:
         accuracy: Share answered right, in [0, 1].
         top5: Share whose class is among the five highest logits (of fewer classes: all).
         loss: Mean cross-entropy, nats.
-        macro_precision: Unweighted mean of precision over all classes of the model, in [0, 1].
+        macro_precision: Unweighted mean of precision over the classes that have images or are
+            answered, in [0, 1].
         macro_recall: The same of recall.
         macro_f1: The same of F1.
         per_class: One entry per class of the model.
@@ -146,14 +147,15 @@ class Tally:
         precision = right / np.maximum(answered, 1)
         recall = right / np.maximum(images, 1)
         f1 = 2 * right / np.maximum(images + answered, 1)
+        occurs = images + answered > 0
         return Scores(
             examples=n,
             accuracy=float(right.sum() / n),
             top5=self._in_top / n,
             loss=self._loss / n,
-            macro_precision=float(precision.mean()),
-            macro_recall=float(recall.mean()),
-            macro_f1=float(f1.mean()),
+            macro_precision=float(precision[occurs].mean()),
+            macro_recall=float(recall[occurs].mean()),
+            macro_f1=float(f1[occurs].mean()),
             per_class=[
                 ClassScore(name, float(p), float(r), float(f), int(count))
                 for name, p, r, f, count in zip(
