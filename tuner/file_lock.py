@@ -61,6 +61,25 @@ class FileLock:
         self.close()
 
 
+def the_only(path: Path, what: str) -> FileLock:
+    """A taken lock, for what runs once at a time in a folder.
+
+    Args:
+        path: The file of the lock, in that folder.
+        what: What runs there, such as "search".
+
+    Raises:
+        ValueError: Another has it.
+    """
+    lock = FileLock(path)
+    if not lock.take(wait=False):
+        lock.close()
+        raise ValueError(
+            f"Another {what} runs in {path.parent}. Wait for it, end it, or give another --out."
+        )
+    return lock
+
+
 def is_locked(path: Path) -> bool:
     """Whether another process holds the lock of this file."""
     with FileLock(path) as lock:

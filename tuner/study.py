@@ -27,7 +27,7 @@ from tuner import job as jobs
 from tuner.comparing import leakage, study_report
 from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
-from tuner.file_lock import FileLock
+from tuner.file_lock import FileLock, the_only
 from tuner.job import Job, JobError
 
 CLEAN, ORIGINAL = "clean", "original"
@@ -132,13 +132,7 @@ class Study:
         Raises:
             ValueError: Another study has it.
         """
-        lock = FileLock(self.folder / "study.lock")
-        if not lock.take(wait=False):
-            lock.close()
-            raise ValueError(
-                f"Another study runs in {self.folder}. Wait for it, end it, or give another --out."
-            )
-        return lock
+        return the_only(self.folder / "study.lock", "study")
 
 
 def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy_keras.files import write_text_atomically
 from proxy_keras.json_settings import differences
-from tuner.file_lock import FileLock
+from tuner.file_lock import FileLock, the_only
 from tuner.searching.oracle_files import set_aside
 
 _WRITTEN = ("search.json", "results.csv", "best.json", "oracle", "trials")
@@ -43,13 +43,7 @@ class SearchFolder:
         Raises:
             ValueError: Another search has it.
         """
-        lock = FileLock(self.path / "search.lock")
-        if not lock.take(wait=False):
-            lock.close()
-            raise ValueError(
-                f"Another search runs in {self.path}. Wait for it, end it, or give another --out."
-            )
-        return lock
+        return the_only(self.path / "search.lock", "search")
 
     def begin(self, identity: Mapping[str, Any]) -> list[str]:
         """Begins a search, or checks that it is this one which goes on.
