@@ -19,8 +19,9 @@ from _digit_networks import BATCH, IMAGE_SIZE, compiled, resnet, transformer
 from numpy.typing import NDArray
 from PIL import Image
 
-from proxy_keras import ImageData, attribution, augment, figures, gallery
+from proxy_keras import ImageData, attribution, augment, gallery
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.io import figures
 
 IMAGES = Path(__file__).parent / "images"
 EPOCHS = 15

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import yaml
 
-from proxy_keras.files import write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 
 STORAGE_URI = "pvc://model-repository"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 
 MAX_BATCH_SIZE = 32
 MAX_QUEUE_DELAY_US = 5000

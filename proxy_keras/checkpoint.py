@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.callback import ProxyAttention
 from proxy_keras.class_counts import ClassCounts
-from proxy_keras.files import UNFINISHED, remove, write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, write_text_atomically
 from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
 
 

@@ -27,8 +27,8 @@ from proxy_keras.evaluating.report_folder import (
 )
 from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.subject import Subject, TrainedRun
+from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.run import load_data
-from proxy_keras.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.subset import Subset
 from proxy_keras.train_options import build_config, changed
 

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras import figures
 from proxy_keras.augment.attenuate import attenuate
-from proxy_keras.files import write_atomically
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.io import figures
+from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.pipeline import TrainSubset
 from proxy_keras.store import dequantise
 

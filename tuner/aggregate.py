@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from proxy_keras.files import write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 from tuner.collecting import run_groups
 from tuner.collecting.columns import SHOWN, Row, require_known, sort_key
 from tuner.collecting.row_cache import NAME

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.config import TrainConfig
-from proxy_keras.files import write_atomically
+from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.run_folder import finished_metrics
 from tuner.file_lock import FileLock
 

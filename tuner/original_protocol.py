@@ -27,9 +27,9 @@ from proxy_keras import run as runs
 from proxy_keras.config import ProxyConfig, TrainConfig
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.files import write_text_atomically
 from proxy_keras.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.heat_rules import HeatRules
+from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.pipeline import Attenuation, TrainSubset
 from proxy_keras.proxy_step import ProxyStep, make_explainer
 from proxy_keras.run_folder import finished_metrics

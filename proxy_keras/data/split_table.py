@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.data.records import SPLITS, Skipped
-from proxy_keras.files import write_atomically
+from proxy_keras.io.atomic_files import write_atomically
 
 SPLIT_FILE = "split.csv"
 HASH_FILE = "split.sha256"

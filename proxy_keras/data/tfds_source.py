@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from proxy_keras.data.image_data import ImageData
-from proxy_keras.network import require_reachable
+from proxy_keras.io.reachability import require_reachable
 
 
 @dataclass(frozen=True)

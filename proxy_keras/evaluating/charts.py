@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from proxy_keras.figures import Figure, plain, short
+from proxy_keras.io.figures import Figure, plain, short
 
 WIDTH = 6.4
 """Inches: about what a phone shows at full width without making the letters too small."""

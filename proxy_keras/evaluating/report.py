@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from proxy_keras import figures
 from proxy_keras.evaluating import charts
 from proxy_keras.evaluating.comparison_section import comparison_section
 from proxy_keras.evaluating.findings import Finding
@@ -28,6 +27,7 @@ from proxy_keras.evaluating.report_parts import (
     Text,
 )
 from proxy_keras.evaluating.subject import TrainedRun
+from proxy_keras.io import figures
 
 SCORES = {
     "accuracy": "accuracy",

@@ -14,13 +14,13 @@ import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from proxy_keras import figures
 from proxy_keras.evaluating.examination import Examination
 from proxy_keras.evaluating.metrics_file import schema_text
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import Report
-from proxy_keras.files import remove, write_atomically, write_text_atomically
-from proxy_keras.saved_model import SavedModel
+from proxy_keras.io import figures
+from proxy_keras.io.atomic_files import remove, write_atomically, write_text_atomically
+from proxy_keras.io.saved_model import SavedModel
 
 METRICS, SCHEMA, REPORT, PDF = "metrics.json", "metrics.schema.json", "report.html", "report.pdf"
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from proxy_keras.figures import Figure
+from proxy_keras.io.figures import Figure
 
 SMALL = 96
 """Images up to this side in pixels are shown with their pixels, and kept without loss."""

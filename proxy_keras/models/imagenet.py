@@ -11,7 +11,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from proxy_keras.network import require_reachable
+from proxy_keras.io.reachability import require_reachable
 
 # How far, in standard deviations, the means of two preprocessings may lie apart and still be called
 # the same.

@@ -11,11 +11,11 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from proxy_keras import figures
 from proxy_keras.attribution import explain
 from proxy_keras.data.images import read_image, resize
 from proxy_keras.explain_files import main
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.io import figures
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serve.overlay
-from proxy_keras import figures
 from proxy_keras.heatmaps import enlarge
+from proxy_keras.io import figures
 from serve.overlay import heat_colours, overlay
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from proxy_keras.files import write_atomically
+from proxy_keras.io.atomic_files import write_atomically
 from tuner.comparing.analysis import Study
 from tuner.comparing.verdict import p_value, points_of, signed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from proxy_keras.files import write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 from tuner.comparing import study_csv, study_figures
 from tuner.comparing.analysis import ArmSummary, Study, analyse
 from tuner.comparing.comparison import Comparison

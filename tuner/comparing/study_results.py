@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from proxy_keras.config import DataConfig, TrainConfig
-from proxy_keras.files import write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 
 COLUMNS = (
     "arm",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.files import write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 
 _STATE_KEYS = {"trials", "start_order", "end_order", "hyperparameters", "seed_state"}
 _TRIAL_KEYS = {"trial_id", "hyperparameters", "status", "score"}

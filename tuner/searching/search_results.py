@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_tuner.engine.trial import TrialStatus
 
-from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.run_folder import finished_metrics
 from tuner.searching.search_folder import SearchFolder
 from tuner.searching.trial_run import last_value

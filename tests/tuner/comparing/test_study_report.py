@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from proxy_keras.figures import to_array
+from proxy_keras.io.figures import to_array
 from tests.tuner.made_up_results import results
 from tuner.comparing import study_figures, study_report
 from tuner.comparing.analysis import analyse

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from proxy_keras import figures
+from proxy_keras.io import figures
 
 NAMES = ["$b_{$", "a_very_long_name_of_a_class", "c"]
 UNUSUAL = "⌚"

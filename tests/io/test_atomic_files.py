@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_keras.files import write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 
 
 def test_failed_write_leaves_the_old_content(tmp_path):

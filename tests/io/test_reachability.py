@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from proxy_keras import network
-from proxy_keras.network import require_reachable
+from proxy_keras.io import reachability
+from proxy_keras.io.reachability import require_reachable
 
 WHAT, REMEDY = "The file", "Copy it."
 
@@ -26,14 +26,14 @@ def listener():
 
 
 def test_a_host_that_accepts_is_reachable(monkeypatch, listener):
-    monkeypatch.setattr(network, "HTTPS_PORT", listener)
+    monkeypatch.setattr(reachability, "HTTPS_PORT", listener)
     require_reachable("127.0.0.1", what=WHAT, remedy=REMEDY)
 
 
 def test_refusal_says_what_failed_and_what_to_do(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         free_port = server.getsockname()[1]
-    monkeypatch.setattr(network, "HTTPS_PORT", free_port)
+    monkeypatch.setattr(reachability, "HTTPS_PORT", free_port)
     with pytest.raises(ConnectionError, match=r"The file must be .*127\.0\.0\.1.*refused.*Copy it"):
         require_reachable("127.0.0.1", what=WHAT, remedy=REMEDY)
 

@@ -8,7 +8,7 @@ import keras
 import pytest
 from keras import layers
 
-from proxy_keras.saved_model import open_saved
+from proxy_keras.io.saved_model import open_saved
 
 
 def _model(activation="linear"):

@@ -1,0 +1,1 @@
+"""Files and pictures: written whole, opened safely, fetched only where a host answers."""
