@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 from _timing import Timing, environment, interleaved, table
 
-from proxy_keras import build_model, heatmaps
+from proxy_keras import build_model
 from proxy_keras.attribution import Explainer, get, names
 from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.heatmaps import scaling
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -85,7 +86,7 @@ def single_pass(name: str, size: int, batch: int, rounds: int) -> str:
 
     @tf.function
     def blend(images: tf.Tensor, heat: tf.Tensor) -> tf.Tensor:
-        large = heatmaps.enlarge(heat, images.shape[1:3])
+        large = scaling.enlarge(heat, images.shape[1:3])
         return attenuate(images / 255.0, large, threshold=0.5, weight=0.7)
 
     functions: dict[str, Callable[[], object]] = {FORWARD: lambda: forward(images)}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from proxy_keras import ImageData, attribution, augment, gallery
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 
 IMAGES = Path(__file__).parent / "images"

@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from export.vjp import Head
-from proxy_keras import heatmaps
 from proxy_keras.attribution.grad_cam import GradCAM
 from proxy_keras.attribution.grad_cam_plus_plus import GradCAMPlusPlus
 from proxy_keras.attribution.hires_cam import HiResCAM
@@ -19,6 +18,7 @@ from proxy_keras.attribution.method import GradientMethod, Method
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target, make_target
 from proxy_keras.graph import FlatClone
+from proxy_keras.heatmaps import scaling
 
 NONE = "none"
 """Explain nothing: the file answers with classes alone."""
@@ -75,7 +75,7 @@ class BatchedLayerScoreCAM(LayerScoreCAM):
         # not every runtime of ONNX files has.
         for start in range(0, channels, self.chunk_size):
             # [B, m, h, w, 1]
-            masks = heatmaps.normalise(activations[..., start : start + self.chunk_size])
+            masks = scaling.normalise(activations[..., start : start + self.chunk_size])
             masks = tf.transpose(masks, [0, 3, 1, 2])[..., tf.newaxis]
             count = masks.shape[1]
             changed = tf.reshape(activations[:, tf.newaxis] * masks, [-1, height, width, channels])
@@ -151,5 +151,5 @@ class Explained:
         return {
             "logits": logits,
             "probabilities": self._flat.probabilities(logits),
-            "heatmap": heatmaps.normalise(raw),
+            "heatmap": scaling.normalise(raw),
         }

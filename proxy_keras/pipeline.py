@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from proxy_keras.augment.attenuate import REPLACEMENTS, attenuate
 from proxy_keras.augment.registry import needs_epoch, needs_maps
 from proxy_keras.distribution.parts import Parts
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.map_store import MapStore
 from proxy_keras.store import ProxyStore
 from proxy_keras.subset import RowStream, Subset, check_batch_size, finished, in_python

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuate import attenuate
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.pipeline import TrainSubset

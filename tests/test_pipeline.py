@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuate import attenuate
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.pipeline import Attenuation, TrainSubset
 from proxy_keras.store import dequantise, quantise
 from proxy_keras.subset import Subset

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras import heatmaps as maps_of
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.network import Network
@@ -19,6 +18,7 @@ from proxy_keras.attribution.target import ScoreFunction, check_explain, make_ta
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.attribution.training_tap import TrainingTap
 from proxy_keras.graph import FlatClone
+from proxy_keras.heatmaps import scaling as maps_of
 
 ENGINES = ("compiled", "tf-keras-vis")
 

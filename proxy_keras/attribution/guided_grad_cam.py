@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.grad_cam import GradCAM
 from proxy_keras.attribution.guided_backprop import GuidedBackprop
 from proxy_keras.attribution.method import Method, unit_scale
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
 from proxy_keras.attribution.target import Target
+from proxy_keras.heatmaps import scaling
 
 
 class GuidedGradCAM(Method):
@@ -40,7 +40,7 @@ class GuidedGradCAM(Method):
         gradients = tape.gradient(
             total, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        coarse = heatmaps.enlarge(GradCAM().combine(activations, gradients), tf.shape(images)[1:3])
+        coarse = scaling.enlarge(GradCAM().combine(activations, gradients), tf.shape(images)[1:3])
         guided = GuidedBackprop().hand_back(images, logits, score.gradient(logits))
         guided, _ = unit_scale(guided)
         return logits, largest_magnitude(guided) * coarse

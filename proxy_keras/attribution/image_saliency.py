@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.method import Method
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
+from proxy_keras.heatmaps import scaling
 
 
 class ImageSaliency(Method):
@@ -55,8 +55,8 @@ class ImageSaliency(Method):
         )
         maps = self.find(opponents(reduce(changes, self.side)))
         longer = max(maps.shape[1] or self.side, maps.shape[2] or self.side)
-        maps = heatmaps.smooth(maps, self.blur * longer)
-        return network.logits(images), heatmaps.enlarge(maps, tf.shape(images)[1:3])
+        maps = scaling.smooth(maps, self.blur * longer)
+        return network.logits(images), scaling.enlarge(maps, tf.shape(images)[1:3])
 
 
 def opponents(images: tf.Tensor) -> tf.Tensor:

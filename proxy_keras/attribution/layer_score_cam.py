@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.channel_weights import ChannelWeightMethod
 from proxy_keras.attribution.linear_head import LinearHead
 from proxy_keras.attribution.target import Score
+from proxy_keras.heatmaps import scaling
 
 
 class LayerScoreCAM(ChannelWeightMethod):
@@ -28,7 +28,7 @@ class LayerScoreCAM(ChannelWeightMethod):
 
     def change(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
         """The activations masked by one of their channels; see `ChannelWeightMethod`."""
-        masks = heatmaps.normalise(tf.gather(activations, channels, axis=-1, batch_dims=1))
+        masks = scaling.normalise(tf.gather(activations, channels, axis=-1, batch_dims=1))
         return activations * masks[..., tf.newaxis]
 
     def linear_answers(
@@ -37,7 +37,7 @@ class LayerScoreCAM(ChannelWeightMethod):
         """The masked means of every cell's own logits; see `ChannelWeightMethod`."""
         height, width, channels = activations.shape[1:]
         cells = tf.reshape(activations, [-1, height * width, channels])
-        masks = heatmaps.normalise(cells[:, :, tf.newaxis])[:, :, 0]
+        masks = scaling.normalise(cells[:, :, tf.newaxis])[:, :, 0]
         of_cells = tf.matmul(cells / (height * width), head.kernel)
         return tf.matmul(masks, of_cells, transpose_a=True) + head.bias
 

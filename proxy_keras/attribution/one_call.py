@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.explainer import Explainer
 from proxy_keras.attribution.target import ScoreFunction
+from proxy_keras.heatmaps import scaling
 
 
 def explain(
@@ -81,6 +81,6 @@ def explain(
         heat = explainer.heatmaps(images[batch], None if labels is None else labels[batch])
         if size is not None:
             target = images.shape[1:3] if size == "image" else size
-            heat = heatmaps.enlarge(heat, target).numpy()
+            heat = scaling.enlarge(heat, target).numpy()
         parts.append(heat)
     return np.concatenate(parts)

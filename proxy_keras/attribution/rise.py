@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.draws import uniform
 from proxy_keras.attribution.masking import MaskingMethod, Subject
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
+from proxy_keras.heatmaps import scaling
 
 
 class RISE(MaskingMethod):
@@ -94,7 +94,7 @@ class RISE(MaskingMethod):
         size = [(self.cells + 1) * side for side in sides]
 
         def masks_of(numbers: tf.Tensor) -> tf.Tensor:
-            large = heatmaps.enlarge(tf.gather(grids, numbers), size)
+            large = scaling.enlarge(tf.gather(grids, numbers), size)
             down, right = (tf.gather(shift, numbers)[:, tf.newaxis] for shift in shifts)
             large = tf.gather(large, down + tf.range(height), axis=1, batch_dims=1)
             return tf.gather(large, right + tf.range(width), axis=2, batch_dims=1)

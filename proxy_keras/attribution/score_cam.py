@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution.method import ChunkedMethod, unit_scale
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target
+from proxy_keras.heatmaps import scaling
 
 
 class ScoreCAM(ChunkedMethod):
@@ -54,9 +54,9 @@ class ScoreCAM(ChunkedMethod):
         parts = [tf.zeros([0])]
         for numbers in self.chunks(live.shape[0], "masked images"):
             rows = tf.gather(live[:, 0], numbers)
-            enlarged = heatmaps.enlarge(tf.gather(masks, rows), images.shape[1:3])
+            enlarged = scaling.enlarge(tf.gather(masks, rows), images.shape[1:3])
             owners = rows // count
-            masked = tf.gather(images, owners) * heatmaps.normalise(enlarged)[..., tf.newaxis]
+            masked = tf.gather(images, owners) * scaling.normalise(enlarged)[..., tf.newaxis]
             parts.append(score.probability(network.logits(masked), owners))
         scores = tf.scatter_nd(live, tf.concat(parts, axis=0), [batch * count])
         return tf.reshape(scores, [batch, count])

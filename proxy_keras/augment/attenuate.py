@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
 """(images [B, H, W, C], peak, seed [2]) -> what may stand in their place, of a shape that fits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.heatmaps import normalise
+from proxy_keras.heatmaps.scaling import normalise
 
 SURROUNDS = (12, 24, 28, 48, 56, 112)
 """Half sides in pixels of the square surroundings, as the paper has them."""

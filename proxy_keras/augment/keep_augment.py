@@ -14,7 +14,7 @@ from proxy_keras.augment.draws import partners
 from proxy_keras.augment.erasing import Cutout
 from proxy_keras.augment.keras_layers import CutMix
 from proxy_keras.augment.option_rules import check_share
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 CUTS = ("cutout", "cutmix")
 # Places along a side at which a region may begin: more would cost time and change little.

@@ -12,7 +12,7 @@ from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.centre_surround import centre_surround
 from proxy_keras.augment.draws import beta, partners
 from proxy_keras.augment.option_rules import check_positive
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 SALIENCIES = ("network", "image")
 

@@ -11,7 +11,7 @@ from proxy_keras.augment import map_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import beta, partners
 from proxy_keras.augment.option_rules import check_flag, check_positive
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 
 @keras.saving.register_keras_serializable("proxy_keras")

@@ -11,7 +11,7 @@ from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.draws import partners, seeds, uniform
 from proxy_keras.augment.option_rules import check_count, check_share
 from proxy_keras.augment.regions import mix, shares, size_of
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 COARSE = 32
 FAR = 1e9

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras import heatmaps as maps_of
+from proxy_keras.heatmaps import scaling as maps_of
 
 
 def checked_heatmaps(heatmaps: Any, count: int | None = None) -> NDArray[np.float32]:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution import Explainer, explain
 from proxy_keras.attribution.target import class_weights
+from proxy_keras.heatmaps import scaling
 
 GRADIENT_METHODS = ["grad_cam", "grad_cam_plus_plus", "layer_cam"]
 REFERENCE_METHODS = [*GRADIENT_METHODS, "score_cam", "faster_score_cam", "saliency", "smooth_grad"]
@@ -163,7 +163,7 @@ def test_contrast_is_predicted_minus_true_or_that_class(seed, classes):
 def test_smoothing_is_that_of_heatmaps(build_cnn, images):
     model = build_cnn()
     sharp = Explainer(model, "grad_cam").heatmaps(images)
-    expected = heatmaps.normalise(heatmaps.smooth(sharp, 1.5))
+    expected = scaling.normalise(scaling.smooth(sharp, 1.5))
     got = Explainer(model, "grad_cam", smooth=1.5).heatmaps(images)
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert np.abs(got - sharp).max() > 0.05
@@ -315,7 +315,7 @@ class TestExplain:
         for size, target in (("image", (16, 16)), ((5, 24), (5, 24))):
             got = explain(model, images, "layer_cam", size=size)
             assert got.shape == (7, *target)
-            np.testing.assert_allclose(got, heatmaps.enlarge(small, target), atol=1e-6)
+            np.testing.assert_allclose(got, scaling.enlarge(small, target), atol=1e-6)
 
     def test_options_and_no_images(self, build_cnn, images):
         model = build_cnn()

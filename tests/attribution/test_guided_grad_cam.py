@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution import Explainer
+from proxy_keras.heatmaps import scaling
 
 
 def raw(model, method, images):
@@ -14,8 +14,8 @@ def raw(model, method, images):
 
 def test_is_guided_backprop_times_enlarged_grad_cam(build_cnn, images):
     model = build_cnn()
-    coarse = heatmaps.enlarge(raw(model, "grad_cam", images), (16, 16))
-    expected = heatmaps.normalise(raw(model, "guided_backprop", images) * coarse)
+    coarse = scaling.enlarge(raw(model, "grad_cam", images), (16, 16))
+    expected = scaling.normalise(raw(model, "guided_backprop", images) * coarse)
     explainer = Explainer(model, "guided_grad_cam")
     assert explainer.map_shape == (16, 16)
     assert explainer.target_layer == "relu"

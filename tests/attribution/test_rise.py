@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.rise import RISE
 from proxy_keras.attribution.target import Score
 from proxy_keras.graph import FlatClone
+from proxy_keras.heatmaps import scaling
 
 
 def scaled(maps):
@@ -42,7 +42,7 @@ def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell():
     assert coarse.max() <= 1
     # Shifting makes every pixel as likely to be shown as any other.
     np.testing.assert_allclose(coarse.mean(axis=0), 0.5, atol=0.04)
-    whole = heatmaps.enlarge(tf.constant([[[0.0, 1.0], [1.0, 0.0]]]), (15, 18)).numpy()[0]
+    whole = scaling.enlarge(tf.constant([[[0.0, 1.0], [1.0, 0.0]]]), (15, 18)).numpy()[0]
     windows = [
         sign + (1 - 2 * sign) * whole[row : row + 9, column : column + 12]
         for row in range(5)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from proxy_keras import heatmaps
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.network import CompiledNetwork
+from proxy_keras.heatmaps import scaling
 
 
 def scaled(maps, axis=(1, 2)):
@@ -25,7 +25,7 @@ def score_cam_in_numpy(model, images, weights, channels=None):
         order = np.argsort(-activation.std(axis=(0, 1)))[:count]
         heat = 0.0
         for channel in order:
-            mask = heatmaps.enlarge(activation[None, ..., channel], image.shape[:2]).numpy()
+            mask = scaling.enlarge(activation[None, ..., channel], image.shape[:2]).numpy()
             masked = image * scaled(mask)[0, ..., None]
             probabilities = np.asarray(ops.softmax(model(masked[None], training=False)))[0]
             heat = heat + (probabilities * weight).sum() * activation[..., channel]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy_keras.augment import REPLACEMENTS, area_thresholds, attenuate
 from proxy_keras.augment.attenuate import replaced_share
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 
 IMAGE = np.array([[[[0.2, 1.0], [0.4, 0.0]], [[0.6, 0.5], [0.8, 0.5]]]], np.float32)  # [1, 2, 2, 2]
 HEAT = np.array([[[1.0, 0.5], [0.4, 0.0]]], np.float32)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serve.overlay
-from proxy_keras.heatmaps import enlarge
+from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from serve.overlay import heat_colours, overlay
 

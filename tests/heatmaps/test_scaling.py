@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
-from proxy_keras.heatmaps import enlarge, normalise, smooth
+from proxy_keras.heatmaps.scaling import enlarge, normalise, smooth
 
 
 def test_normalise_uses_each_maps_own_extremes():

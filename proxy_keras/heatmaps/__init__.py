@@ -1,0 +1,1 @@
+"""Arithmetic on heatmaps that attribution and augmentation share."""
