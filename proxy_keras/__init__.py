@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from proxy_keras.callback import ProxyAttention
     from proxy_keras.data import ImageData
     from proxy_keras.models import build_model
-    from proxy_keras.schedule import every, plateau
+    from proxy_keras.settings.schedule import every, plateau
     from proxy_keras.step_log import StepSummary
 
 __version__ = "0.1.0"
@@ -33,9 +33,9 @@ _HOMES = {
     "StepSummary": "step_log",
     "attenuate": "augment",
     "build_model": "models",
-    "every": "schedule",
+    "every": "settings.schedule",
     "explain": "attribution",
-    "plateau": "schedule",
+    "plateau": "settings.schedule",
 }
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_keras import attribution
-from proxy_keras.command_line import add_method_option
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluation_run import evaluate_model
-from proxy_keras.train_options import add_data_options
+from proxy_keras.settings.command_line import add_method_option
+from proxy_keras.settings.train_options import add_data_options
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
@@ -29,8 +28,9 @@ from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.subject import Subject, TrainedRun
 from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.run import load_data
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.train_options import build_config, changed
 from proxy_keras.subset import Subset
-from proxy_keras.train_options import build_config, changed
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from tqdm.auto import tqdm
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.explainer import ENGINES
-from proxy_keras.command_line import add_method_option
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from proxy_keras.io.saved_model import image_size, open_saved
+from proxy_keras.settings.command_line import add_method_option
 
 ROWS_PER_SHEET = 12
 

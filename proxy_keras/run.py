@@ -15,7 +15,6 @@ import tensorflow as tf
 from proxy_keras.callback import ProxyAttention
 from proxy_keras.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.class_counts import ClassCounts
-from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team, make_team
 from proxy_keras.fitting import (
@@ -34,7 +33,8 @@ from proxy_keras.pipeline import TrainSubset
 from proxy_keras.recipe import find_batch_size, find_learning_rate, resolve_precision
 from proxy_keras.run_folder import has_begun
 from proxy_keras.run_report import about, log_settings, write_results
-from proxy_keras.schedule import Plateau, parse
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.schedule import Plateau, parse
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What a training logs at the end of each epoch."""

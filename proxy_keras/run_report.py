@@ -18,11 +18,11 @@ import pandas as pd
 import tensorflow as tf
 
 from proxy_keras import evaluation
-from proxy_keras.config import TrainConfig
 from proxy_keras.data import ImageData
 from proxy_keras.fitting import optimizer_steps
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.settings.config import TrainConfig
 from proxy_keras.step_log import StepSummary
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras import run as runs
-from proxy_keras.config import TrainConfig
 from proxy_keras.distribution import WorkerLost
-from proxy_keras.json_settings import differences
 from proxy_keras.run_folder import finished_metrics, has_begun
-from proxy_keras.train_options import (
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.json_settings import differences
+from proxy_keras.settings.train_options import (
     add_config_option,
     add_data_options,
     add_proxy_options,

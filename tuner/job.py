@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.config import TrainConfig
 from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.run_folder import finished_metrics
+from proxy_keras.settings.config import TrainConfig
 from tuner.file_lock import FileLock
 
 TRAINING = "proxy_keras.train"

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import warnings
 
-from proxy_keras.schedule import Every, Plateau, Schedule, Segments, parse
+from proxy_keras.settings.schedule import Every, Plateau, Schedule, Segments, parse
 
 
 def scaled(schedule: str, *, made_for: int, epochs: int) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from proxy_keras.config import TrainConfig
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.train_options import (
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.train_options import (
     add_config_option,
     add_data_options,
     add_proxy_options,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.json_settings import require
+from proxy_keras.settings.json_settings import require
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.io.saved_model import SavedModel
+from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.subset import Subset
 
 STEP = ("epoch", "wrong", "chosen", "made")

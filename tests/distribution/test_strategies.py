@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras import train
-from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.distribution import make_team, strategies
+from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxy_keras.config import TrainConfig
 from proxy_keras.io.atomic_files import write_text_atomically
+from proxy_keras.settings.config import TrainConfig
 
 
 def accuracy(config: TrainConfig) -> float:

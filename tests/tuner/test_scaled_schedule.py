@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.schedule import parse
+from proxy_keras.settings.schedule import parse
 from tuner.scaled_schedule import has_steps, scaled
 
 

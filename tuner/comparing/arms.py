@@ -13,8 +13,8 @@ import yaml
 
 from proxy_keras import augment
 from proxy_keras.augment.registry import parts
-from proxy_keras.config import CONTROLS, PRESETS, ProxyConfig, TrainConfig
-from proxy_keras.train_options import PROXY, TRAIN, changed
+from proxy_keras.settings.config import CONTROLS, PRESETS, ProxyConfig, TrainConfig
+from proxy_keras.settings.train_options import PROXY, TRAIN, changed
 
 PLAIN = "none"
 PROXY_ARM = "proxy"

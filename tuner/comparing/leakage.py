@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proxy_keras.config import ProxyConfig, TrainConfig
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.schedule import Segments, parse
+from proxy_keras.settings.config import ProxyConfig, TrainConfig
+from proxy_keras.settings.schedule import Segments, parse
 from tuner import job as jobs
 from tuner.comparing import leakage_figure
 from tuner.comparing.arms import Arm

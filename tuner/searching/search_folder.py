@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.json_settings import differences
+from proxy_keras.settings.json_settings import differences
 from tuner.file_lock import FileLock, the_only
 from tuner.searching.oracle_files import set_aside
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.config import TrainConfig
-from proxy_keras.train_options import (
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.train_options import (
     add_config_option,
     add_data_options,
     add_proxy_options,

@@ -12,7 +12,7 @@ from typing import Any
 import keras_tuner
 import yaml
 
-from proxy_keras.config import TrainConfig
+from proxy_keras.settings.config import TrainConfig
 from tuner.scaled_schedule import has_steps, scaled
 from tuner.searching.parameter import Parameter
 from tuner.searching.searchable import PROXY, changed, check_name, check_value, current

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
 from tuner.comparing.arms import make_arms, split_arms
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(threshold=0.3), epochs=4, lr=0.002)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from proxy_keras.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
 from tuner.searching.space import DEFAULT_FILE, Space
 
 BASE = TrainConfig(DataConfig("digits"), epochs=20)

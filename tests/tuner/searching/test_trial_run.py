@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from proxy_keras.checkpoint import Checkpoint
-from proxy_keras.config import DataConfig, TrainConfig
+from proxy_keras.settings.config import DataConfig, TrainConfig
 from tuner.file_lock import FileLock
 from tuner.job import Job
 from tuner.searching.trial_run import TrialRun, last_message, last_value

@@ -11,8 +11,9 @@ from typing import Any
 from proxy_keras import attribution, models
 from proxy_keras.augment import REPLACEMENTS
 from proxy_keras.augment import names as augmentations
-from proxy_keras.command_line import add_method_option
-from proxy_keras.config import (
+from proxy_keras.selection import SELECTS
+from proxy_keras.settings.command_line import add_method_option
+from proxy_keras.settings.config import (
     CONTROLS,
     PRECISIONS,
     PRESETS,
@@ -22,7 +23,6 @@ from proxy_keras.config import (
     ProxyConfig,
     TrainConfig,
 )
-from proxy_keras.selection import SELECTS
 
 DATA = {f.name for f in dataclasses.fields(DataConfig)}
 PROXY = {f.name for f in dataclasses.fields(ProxyConfig)}

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from proxy_keras.command_line import add_method_option
+from proxy_keras.settings.command_line import add_method_option
 
 
 def _parsed(*words):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, ClassVar
 
-from proxy_keras.json_settings import JsonSettings, require
-from proxy_keras.map_source import refresh_every
+from proxy_keras.settings.json_settings import JsonSettings, require
+from proxy_keras.settings.map_source import refresh_every
 
 CONTROLS: tuple[str, ...] = ("random_mask", "erasing", "proxies_off")
 WRONG_FROM: tuple[str, ...] = ("evaluation", "train")

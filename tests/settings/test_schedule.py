@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.schedule import Every, Plan, Plateau, Segments, every, parse, plateau
+from proxy_keras.settings.schedule import Every, Plan, Plateau, Segments, every, parse, plateau
 
 
 def test_segments_put_a_step_at_the_end_of_each_p_epoch():
