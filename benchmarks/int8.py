@@ -22,7 +22,7 @@ from _timing import environment, interleaved, table
 from export.exporter import export_model
 from export.precision import accuracy
 from export.source import open_source
-from proxy_keras.subset import Subset
+from proxy_keras.data.data_split import Subset
 
 THREADS, BATCH = 2, 8
 TRAIN = "--data digits --model resnet18 --no-proxy --flip 0 --rotation 0 --precision float32"

@@ -25,9 +25,9 @@ from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import Subset
 from proxy_keras.graph import FlatClone
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
-from proxy_keras.subset import Subset
 
 LIMITS: dict[str, tuple[float | None, float | None]] = {
     "fp32": (1e-5, 1e-4),

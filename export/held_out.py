@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from proxy_keras.subset import Subset
+from proxy_keras.data.data_split import Subset
 
 _BATCH = 64
 

@@ -18,11 +18,11 @@ from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.attribution.registry import make as make_method
 from proxy_keras.attribution.target import ScoreFunction, check_explain
 from proxy_keras.augment.attenuate import REPLACEMENTS
+from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.epoch_record import EpochRecord
 from proxy_keras.freshness import check_fresh
 from proxy_keras.heat_rules import HeatRules
-from proxy_keras.pipeline import Attenuation, TrainSubset
 from proxy_keras.proxy_step import ProxyStep, make_explainer
 from proxy_keras.settings.config import WRONG_FROM, ProxyConfig
 from proxy_keras.settings.schedule import Plan, Schedule, parse

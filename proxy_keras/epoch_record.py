@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.pipeline import TrainSubset, Undoable
+from proxy_keras.data.train_split import TrainSubset, Undoable
 from proxy_keras.proxy_step import Answers
 
 

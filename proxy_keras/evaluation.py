@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from proxy_keras.subset import Subset
+from proxy_keras.data.data_split import Subset
 
 
 @dataclass(frozen=True)

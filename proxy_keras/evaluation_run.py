@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import Subset
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.comparison import compare
@@ -30,7 +31,6 @@ from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.run import load_data
 from proxy_keras.settings.config import TrainConfig
 from proxy_keras.settings.train_options import build_config, changed
-from proxy_keras.subset import Subset
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
 from proxy_keras.augment.registry import needs_maps
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
+from proxy_keras.data.data_split import Subset
+from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps, map_callback
-from proxy_keras.pipeline import TrainSubset
 from proxy_keras.recipe import make_optimizer
 from proxy_keras.settings.config import TrainConfig
-from proxy_keras.subset import Subset
 
 
 def compile_model(model: keras.Model, config: TrainConfig, epochs: int, examples: int) -> None:

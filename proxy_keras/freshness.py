@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy_keras.pipeline import TrainSubset
+from proxy_keras.data.train_split import TrainSubset
 
 _REMEDY = (
     "Give `fit` the result of `data.train.batches(...)` of the split that ProxyAttention has, "

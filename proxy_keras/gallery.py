@@ -16,9 +16,9 @@ from proxy_keras.attribution import names as methods
 from proxy_keras.augment import BatchLayer, parse, tell_of_data
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
+from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.io.figures import Figure
 from proxy_keras.io.saved_model import image_size, open_saved
-from proxy_keras.pipeline import TrainSubset
 
 Row = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Images [n, P, P, 3] float32 in [0, 255], and their labels [n, K]."""

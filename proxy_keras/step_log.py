@@ -11,11 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.data.proxy_store import dequantise
+from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically
-from proxy_keras.pipeline import TrainSubset
-from proxy_keras.store import dequantise
 
 SHOWN = 8
 """Proxies in a picture."""

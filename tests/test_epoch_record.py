@@ -9,8 +9,8 @@ from proxy_keras import ProxyAttention
 from proxy_keras.attribution import Explainer
 from proxy_keras.augment import FlipAndRotate
 from proxy_keras.data import ImageData
+from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.proxy_step import ProxyStep
-from proxy_keras.store import dequantise
 
 SIZE, CLASSES, BATCH = 8, 3, 16
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy_keras.data.records import Record, Skipped
+from proxy_keras.data.split_draw import SplitDraw, draw_split, relink_split
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.data.splits import SplitDraw, draw_split, relink_split
 
 _SHOWN = 3
 

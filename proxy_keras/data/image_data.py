@@ -19,6 +19,7 @@ from proxy_keras.data.arrays import (
     class_names,
     square_size,
 )
+from proxy_keras.data.data_split import RowReader, RowStream, Subset
 from proxy_keras.data.description import describe
 from proxy_keras.data.drawing import Drawing
 from proxy_keras.data.layout import LabelFn
@@ -27,11 +28,10 @@ from proxy_keras.data.readers import ArrayReader, FileReader, Images
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.scan import scan_folder
 from proxy_keras.data.shortcut import Shortcut
+from proxy_keras.data.split_draw import SplitDraw
 from proxy_keras.data.split_table import SplitTable, save_skipped
-from proxy_keras.data.splits import SplitDraw
 from proxy_keras.data.stream_reader import StreamReader
-from proxy_keras.pipeline import TrainSubset
-from proxy_keras.subset import RowReader, RowStream, Subset
+from proxy_keras.data.train_split import TrainSubset
 
 _MIN_IMAGE_SIZE = 8
 

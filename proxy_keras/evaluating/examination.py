@@ -10,6 +10,7 @@ import numpy as np
 
 from proxy_keras import evaluation
 from proxy_keras.attribution import Explainer
+from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
 from proxy_keras.evaluating.calibration import Calibration, negative_log_likelihoods
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
@@ -22,7 +23,6 @@ from proxy_keras.evaluating.robustness import Robustness, measure_robustness
 from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
 from proxy_keras.evaluating.subject import Subject
 from proxy_keras.metrics import CompiledClassifier
-from proxy_keras.subset import Subset
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
+from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap
 from proxy_keras.evaluating.localisation import Localisation, localise
 from proxy_keras.evaluating.regions import Regions
 from proxy_keras.evaluating.statistics import mean_of
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
-from proxy_keras.subset import Subset
 
 STEPS = 20
 """Steps of deletion and insertion: an image costs four times as many answers, and four more."""

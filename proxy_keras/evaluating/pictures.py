@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
+from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.report_parts import Card, Picture, Toned
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
-from proxy_keras.subset import Subset
 
 
 @dataclass(frozen=True)

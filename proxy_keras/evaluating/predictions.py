@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from tqdm.auto import tqdm
 
+from proxy_keras.data.data_split import Subset
 from proxy_keras.metrics import CompiledClassifier
-from proxy_keras.subset import Subset
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
 from proxy_keras.evaluating.mask_folder import MaskFolder
-from proxy_keras.subset import Subset
 
 MASKS, BOXES = "masks", "boxes.csv"
 """What is looked for beside the images of a folder."""

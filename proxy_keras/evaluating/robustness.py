@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
+from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from proxy_keras.subset import Subset
 
 Predict = Callable[[NDArray[np.float32]], ArrayLike]
 """Images [B, P, P, 3] float32 in [0, 255] -> logits or probabilities [B, K]."""

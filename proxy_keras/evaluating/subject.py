@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
+from proxy_keras.data.data_split import Subset
 from proxy_keras.io.saved_model import SavedModel
 from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
-from proxy_keras.subset import Subset
 
 STEP = ("epoch", "wrong", "chosen", "made")
 HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")

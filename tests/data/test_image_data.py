@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from proxy_keras.data import ImageData, SplitTable
+from proxy_keras.data.data_split import Subset
 from proxy_keras.data.images import read_image, resize
-from proxy_keras.pipeline import TrainSubset
-from proxy_keras.subset import Subset
+from proxy_keras.data.train_split import TrainSubset
 
 SPLITS = ("train", "val", "test")
 

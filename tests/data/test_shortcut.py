@@ -7,8 +7,8 @@ import pytest
 
 from proxy_keras.data.records import Record
 from proxy_keras.data.shortcut import Shortcut
+from proxy_keras.data.split_draw import draw_split
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.data.splits import draw_split
 
 
 def table_of(num_classes: int, per_class: int) -> SplitTable:

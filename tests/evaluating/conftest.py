@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from proxy_keras.attribution import registry
 from proxy_keras.attribution.method import Method
+from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
-from proxy_keras.subset import Subset
 
 
 class Bright(Method):

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
 from proxy_keras.evaluating.examination import Examination
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores
@@ -14,7 +15,6 @@ from proxy_keras.evaluating.localisation import Localisation
 from proxy_keras.evaluating.predictions import Predictions
 from proxy_keras.evaluating.robustness import Robustness
 from proxy_keras.evaluating.subject import Subject
-from proxy_keras.subset import Subset
 
 CLASSES = ["cat", "dog", "owl"]
 

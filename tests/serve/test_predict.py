@@ -17,7 +17,7 @@ from PIL import Image
 
 import serve
 from proxy_keras.data.scan import scan_folder
-from proxy_keras.data.splits import draw_split
+from proxy_keras.data.split_draw import draw_split
 from serve.overlay import overlay
 from serve.predict import main
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from proxy_keras.data.scan import scan_folder
+from proxy_keras.data.split_draw import draw_split
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.data.splits import draw_split
 from serve.card import ModelCard
 from serve.labelled import select_split
 from serve.split_file import read_split

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras.store import ProxyStore, dequantise, quantise
+from proxy_keras.data.proxy_store import ProxyStore, dequantise, quantise
 
 IDS = [f"train-{n}" for n in range(6)]
 

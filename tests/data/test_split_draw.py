@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.data.records import Record
-from proxy_keras.data.splits import draw_split, relink_split
+from proxy_keras.data.split_draw import draw_split, relink_split
 
 
 def digest(picture: object) -> str:

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.data.data_split import Subset
+from proxy_keras.data.proxy_store import dequantise, quantise
+from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.pipeline import Attenuation, TrainSubset
-from proxy_keras.store import dequantise, quantise
-from proxy_keras.subset import Subset
 
 N, SIZE = 40, 8
 IMAGES = np.random.default_rng(0).integers(0, 256, (N + 10, SIZE, SIZE, 3), np.uint8)

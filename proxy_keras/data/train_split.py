@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuate import REPLACEMENTS, attenuate
 from proxy_keras.augment.registry import needs_epoch, needs_maps
+from proxy_keras.data.data_split import RowStream, Subset, check_batch_size, finished, in_python
+from proxy_keras.data.heatmap_store import MapStore
+from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.map_store import MapStore
-from proxy_keras.store import ProxyStore
-from proxy_keras.subset import RowStream, Subset, check_batch_size, finished, in_python
 
 Augment = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 """(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels.
