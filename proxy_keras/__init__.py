@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from proxy_keras.attribution import explain
     from proxy_keras.augment import attenuate
-    from proxy_keras.callback import ProxyAttention
     from proxy_keras.data import ImageData
     from proxy_keras.models import build_model
+    from proxy_keras.proxy.callback import ProxyAttention
+    from proxy_keras.proxy.step_log import StepSummary
     from proxy_keras.settings.schedule import every, plateau
-    from proxy_keras.step_log import StepSummary
 
 __version__ = "0.1.0"
 
@@ -29,8 +29,8 @@ __all__ = [
 
 _HOMES = {
     "ImageData": "data",
-    "ProxyAttention": "callback",
-    "StepSummary": "step_log",
+    "ProxyAttention": "proxy.callback",
+    "StepSummary": "proxy.step_log",
     "attenuate": "augment",
     "build_model": "models",
     "every": "settings.schedule",

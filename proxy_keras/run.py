@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.callback import ProxyAttention
 from proxy_keras.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.class_counts import ClassCounts
 from proxy_keras.data import ImageData
@@ -30,6 +29,7 @@ from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.models import build_model, freeze_backbone, unfreeze
+from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.recipe import find_batch_size, find_learning_rate, resolve_precision
 from proxy_keras.run_folder import has_begun
 from proxy_keras.run_report import about, log_settings, write_results

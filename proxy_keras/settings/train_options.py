@@ -11,7 +11,7 @@ from typing import Any
 from proxy_keras import attribution, models
 from proxy_keras.augment import REPLACEMENTS
 from proxy_keras.augment import names as augmentations
-from proxy_keras.selection import SELECTS
+from proxy_keras.proxy.selection import SELECTS
 from proxy_keras.settings.command_line import add_method_option
 from proxy_keras.settings.config import (
     CONTROLS,

@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy_keras import attribution, models
 from proxy_keras.augment import REPLACEMENTS
-from proxy_keras.selection import SELECTS
+from proxy_keras.proxy.selection import SELECTS
 from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
 
 PROXY = frozenset(f.name for f in dataclasses.fields(ProxyConfig))

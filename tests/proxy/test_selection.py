@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.selection import choose
+from proxy_keras.proxy.selection import choose
 
 # Four classes; rows 0 and 2 are wrong. Losses, from large to small: 2, 0, 3, 1.
 LOGITS = np.array([[2, 1, 0, 0], [0, 9, 0, 0], [0, 0, 8, 0], [0, 0, 0, 1]], np.float32)

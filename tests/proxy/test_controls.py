@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras.controls import displaced, squares
+from proxy_keras.proxy.controls import displaced, squares
 
 
 @settings(deadline=None)

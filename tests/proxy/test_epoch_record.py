@@ -10,7 +10,7 @@ from proxy_keras.attribution import Explainer
 from proxy_keras.augment import FlipAndRotate
 from proxy_keras.data import ImageData
 from proxy_keras.data.proxy_store import dequantise
-from proxy_keras.proxy_step import ProxyStep
+from proxy_keras.proxy.proxy_step import ProxyStep
 
 SIZE, CLASSES, BATCH = 8, 3, 16
 

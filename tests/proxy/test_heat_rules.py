@@ -8,7 +8,7 @@ import pytest
 
 from proxy_keras import ProxyAttention
 from proxy_keras.data import ImageData
-from proxy_keras.heat_rules import HeatRules
+from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.settings.config import ProxyConfig
 
 RED = np.array([[[200, 40], [0, 0]]], np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.train_split import TrainSubset, Undoable
-from proxy_keras.proxy_step import Answers
+from proxy_keras.proxy.proxy_step import Answers
 
 
 class EpochRecord:

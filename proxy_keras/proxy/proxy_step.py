@@ -11,17 +11,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras import controls, selection
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.augment.attenuate import area_thresholds, replaced_share
 from proxy_keras.data.proxy_store import dequantise, quantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
-from proxy_keras.heat_rules import HeatRules
 from proxy_keras.heatmaps.scaling import enlarge
+from proxy_keras.proxy import controls, selection
+from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
 from proxy_keras.settings.config import ProxyConfig
-from proxy_keras.step_log import Masks, StepLog, StepSummary
 
 
 class Answers(NamedTuple):

@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras import selection
 from proxy_keras.attribution.explainer import ENGINES
 from proxy_keras.attribution.registry import make as make_method
 from proxy_keras.attribution.target import ScoreFunction, check_explain
 from proxy_keras.augment.attenuate import REPLACEMENTS
 from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.distribution import Team
-from proxy_keras.epoch_record import EpochRecord
-from proxy_keras.freshness import check_fresh
-from proxy_keras.heat_rules import HeatRules
-from proxy_keras.proxy_step import ProxyStep, make_explainer
+from proxy_keras.proxy import selection
+from proxy_keras.proxy.epoch_record import EpochRecord
+from proxy_keras.proxy.freshness import check_fresh
+from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
+from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings.config import WRONG_FROM, ProxyConfig
 from proxy_keras.settings.schedule import Plan, Schedule, parse
-from proxy_keras.step_log import StepLog, StepSummary
 
 
 class ProxyAttention(keras.callbacks.Callback):

@@ -1,0 +1,1 @@
+"""Proxy Attention: which images, when, what is hidden in them, and what was done."""
