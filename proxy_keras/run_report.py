@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from proxy_keras import evaluation
 from proxy_keras.data import ImageData
 from proxy_keras.fitting import optimizer_steps
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.metrics import classification
 from proxy_keras.proxy.step_log import StepSummary
 from proxy_keras.settings.config import TrainConfig
 
@@ -93,8 +93,8 @@ def write_results(
         "cpu_seconds": cpu_seconds,
     }
     for subset in (data.val, data.test):
-        logits = evaluation.predict_logits(model, subset, int(config.batch_size))
-        scores = evaluation.score(logits, subset.labels, data.classes)
+        logits = classification.predict_logits(model, subset, int(config.batch_size))
+        scores = classification.score(logits, subset.labels, data.classes)
         metrics[subset.name] = scores.to_dict()
         if subset is data.test:
             _write_test_report(folder, scores, data.classes, config.epochs)
@@ -114,7 +114,7 @@ def write_results(
 
 
 def _write_test_report(
-    folder: Path, scores: evaluation.Scores, classes: Sequence[str], epochs: int
+    folder: Path, scores: classification.Scores, classes: Sequence[str], epochs: int
 ) -> None:
     report = pd.DataFrame(scores.per_class).to_csv(index=False, float_format="%.4f")
     write_text_atomically(folder / "per_class.csv", report)

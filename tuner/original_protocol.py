@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from proxy_keras import evaluation
 from proxy_keras import run as runs
 from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.records import TEST
@@ -30,6 +29,7 @@ from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.io.atomic_files import write_text_atomically
+from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
@@ -116,8 +116,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "cpu_seconds": time.process_time() - cpu_began,
     }
     for subset in (data.val, data.test):
-        logits = evaluation.predict_logits(model, subset, int(config.batch_size))
-        metrics[subset.name] = evaluation.score(logits, subset.labels, data.classes).to_dict()
+        logits = classification.predict_logits(model, subset, int(config.batch_size))
+        metrics[subset.name] = classification.score(logits, subset.labels, data.classes).to_dict()
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(table) + 1))
     write_text_atomically(folder / "history.csv", table.to_csv(index=False))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from proxy_keras import evaluation
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
@@ -22,7 +21,7 @@ from proxy_keras.evaluating.regions import Regions
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
 from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
 from proxy_keras.evaluating.subject import Subject
-from proxy_keras.metrics import CompiledClassifier
+from proxy_keras.metrics import CompiledClassifier, classification
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,12 @@ class Examination:
     seed: int
 
     @cached_property
-    def scores(self) -> evaluation.Scores:
+    def scores(self) -> classification.Scores:
         """The classification's scores."""
         given = self.predictions
-        return evaluation.score(given.logits, given.labels.astype(np.int32), self.subject.classes)
+        return classification.score(
+            given.logits, given.labels.astype(np.int32), self.subject.classes
+        )
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras import evaluation
+from proxy_keras.metrics import classification
 from serve.report import Scores, Tally
 
 
@@ -44,7 +44,7 @@ def test_the_same_as_in_training(data, k, n, seed):
     label_ids = rng.integers(0, k, n).astype(np.int32)
     labels = [f"class {at}" for at in range(k)]
     ours = scored(logits, label_ids, labels).to_dict()
-    theirs = evaluation.score(logits, label_ids, labels).to_dict()
+    theirs = classification.score(logits, label_ids, labels).to_dict()
     assert ours["confusion"] == theirs["confusion"]
     assert ours.keys() == theirs.keys()
     for name in sorted(ours.keys() - {"confusion", "per_class"}):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, log_loss
 
-from proxy_keras.evaluation import score
+from proxy_keras.metrics.classification import score
 
 
 def test_counted_by_hand():
