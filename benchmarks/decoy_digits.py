@@ -15,8 +15,8 @@ from _timing import environment, table
 
 from proxy_keras import ImageData, build_model
 from proxy_keras.data.decoy_digits import make_decoy_digits
-from proxy_keras.recipe import make_optimizer
-from proxy_keras.run import EpochClock
+from proxy_keras.training.optimizer import make_optimizer
+from proxy_keras.training.run import EpochClock
 
 
 def accuracy(seed: int, *, decoys: bool, epochs: int, batch: int = 32) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from _timing import environment, table
 
 from proxy_keras import ImageData, ProxyAttention, build_model
-from proxy_keras.run import EpochClock
+from proxy_keras.training.run import EpochClock
 
 
 class EpochTimes(keras.callbacks.Callback):

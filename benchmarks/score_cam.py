@@ -22,8 +22,8 @@ from _timing import environment, interleaved, table
 from proxy_keras import ImageData, build_model
 from proxy_keras.attribution import Explainer
 from proxy_keras.metrics import spearman
-from proxy_keras.recipe import make_optimizer
-from proxy_keras.run import EpochClock
+from proxy_keras.training.optimizer import make_optimizer
+from proxy_keras.training.run import EpochClock
 
 EXACT = "score_cam"
 REFERENCE = "tf-keras-vis Scorecam"

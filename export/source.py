@@ -18,9 +18,9 @@ from proxy_keras.data.data_split import Subset
 from proxy_keras.data.images import read_image, resize
 from proxy_keras.io import saved_model
 from proxy_keras.io.saved_model import SavedModel, open_saved
-from proxy_keras.run import load_data
-from proxy_keras.run_folder import finished_metrics
 from proxy_keras.settings.config import TrainConfig
+from proxy_keras.training.run import load_data
+from proxy_keras.training.run_folder import finished_metrics
 
 CHECKED_IMAGES = 7
 

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proxy_keras import run as runs
 from proxy_keras.distribution import WorkerLost
-from proxy_keras.run_folder import finished_metrics, has_begun
 from proxy_keras.settings.config import TrainConfig
 from proxy_keras.settings.json_settings import differences
 from proxy_keras.settings.train_options import (
@@ -23,6 +21,8 @@ from proxy_keras.settings.train_options import (
     changed,
     with_absolute_paths,
 )
+from proxy_keras.training import run as runs
+from proxy_keras.training.run_folder import finished_metrics, has_begun
 
 
 def build_parser() -> argparse.ArgumentParser:

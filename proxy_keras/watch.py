@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxy_keras.run_folder import has_begun
+from proxy_keras.training.run_folder import has_begun
 from proxy_keras.watching import Follower, WatchServer, address
 
 BEGINNINGS = frozenset({"labels", "lr_range_test", "run", "skipped", "split"})

@@ -272,7 +272,7 @@ def test_sections_of_a_text() -> None:
         ("../README.md#from-the-command-line", "docs", "evaluation.md", "train.md"),
         ("../README.md", "docs", "search.md", "index.md"),
         ("../studies.md", "docs/studies", "studies/README.md", "../studies.md"),
-        ("../proxy_keras/run.py", "docs", "a.md", "../proxy_keras/run.py"),
+        ("../proxy_keras/training/run.py", "docs", "a.md", "../proxy_keras/training/run.py"),
     ],
 )
 def test_links_of_the_repository_become_links_of_the_site(

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from proxy_keras import evaluate, evaluation_run
-from proxy_keras.run import load_data
 from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.training.run import load_data
 
 FAST = ["--quiet", "--heat-images", "0", "--no-corruptions"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.atomic_files import write_atomically
-from proxy_keras.run_folder import finished_metrics
 from proxy_keras.settings.config import TrainConfig
+from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import FileLock
 
 TRAINING = "proxy_keras.train"

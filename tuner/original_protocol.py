@@ -22,20 +22,20 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from proxy_keras import run as runs
 from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import Attenuation, TrainSubset
-from proxy_keras.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
-from proxy_keras.run_folder import finished_metrics
 from proxy_keras.settings.config import ProxyConfig, TrainConfig
 from proxy_keras.settings.schedule import Segments, parse
+from proxy_keras.training import run as runs
+from proxy_keras.training.fitting import compile_model, training_batches, validation_batches
+from proxy_keras.training.run_folder import finished_metrics
 
 WITHOUT_PROXIES = "proxies_off"
 

@@ -13,8 +13,8 @@ import sys
 
 import keras
 
-from proxy_keras import run as runs
 from proxy_keras.train import main
+from proxy_keras.training import run as runs
 
 kill_at = int(sys.argv[1])
 steps = []

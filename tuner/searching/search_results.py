@@ -12,7 +12,7 @@ from typing import Any
 from keras_tuner.engine.trial import TrialStatus
 
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
-from proxy_keras.run_folder import finished_metrics
+from proxy_keras.training.run_folder import finished_metrics
 from tuner.searching.search_folder import SearchFolder
 from tuner.searching.trial_run import last_value
 from tuner.searching.trial_runner import TrialJobs

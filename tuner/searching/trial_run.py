@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.run_folder import finished_metrics
 from proxy_keras.settings.config import TrainConfig
+from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import is_locked
 from tuner.job import Job, started
 from tuner.searching.oracle_files import set_aside

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from proxy_keras.checkpoint import Checkpoint
 from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.training.checkpoint import Checkpoint
 from tuner.file_lock import FileLock
 from tuner.job import Job
 from tuner.searching.trial_run import TrialRun, last_message, last_value

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.recipe import make_optimizer
+from proxy_keras.training.optimizer import make_optimizer
 
 
 def tiny_model() -> keras.Model:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from proxy_keras.class_counts import ClassCounts
+from proxy_keras.training.class_counts import ClassCounts
 
 CLASSES = ["a", "b", "c"]
 DRAW = np.random.default_rng(0)

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proxy_keras.class_counts import ClassCounts
 from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, write_text_atomically
-from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.proxy.callback import ProxyAttention
+from proxy_keras.training.class_counts import ClassCounts
+from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from proxy_keras.recipe.one_cycle import OneCycle
+from proxy_keras.training.one_cycle import OneCycle
 
 _PEAK_FACTOR = 2.0
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.checkpoint import Checkpoint, CheckpointFolder
+from proxy_keras.training.checkpoint import Checkpoint, CheckpointFolder
 
 
 def _model(units=2, seed=0):

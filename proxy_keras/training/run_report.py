@@ -18,12 +18,12 @@ import pandas as pd
 import tensorflow as tf
 
 from proxy_keras.data import ImageData
-from proxy_keras.fitting import optimizer_steps
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.step_log import StepSummary
 from proxy_keras.settings.config import TrainConfig
+from proxy_keras.training.fitting import optimizer_steps
 
 
 def log_settings(config: TrainConfig, folder: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from proxy_keras.recipe.optimizer import make_optimizer
-from proxy_keras.recipe.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.optimizer import make_optimizer
+from proxy_keras.training.trial_steps import left_as_it_was, make_step
 
 _SMOOTHING = 0.9
 # The sweep ends when the smoothed loss is this many times its least value.

@@ -12,12 +12,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.checkpoint import CheckpointFolder, RunCheckpoint
-from proxy_keras.class_counts import ClassCounts
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team, make_team
-from proxy_keras.fitting import (
+from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.saved_model import open_saved
+from proxy_keras.models import build_model, freeze_backbone, unfreeze
+from proxy_keras.proxy.callback import ProxyAttention
+from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings.schedule import Plateau, parse
+from proxy_keras.training.batch_size import find_batch_size
+from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
+from proxy_keras.training.class_counts import ClassCounts
+from proxy_keras.training.fitting import (
     augmentation,
     compile_model,
     map_provider,
@@ -25,16 +32,11 @@ from proxy_keras.fitting import (
     training_batches,
     validation_batches,
 )
-from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
-from proxy_keras.io.saved_model import open_saved
-from proxy_keras.map_refresh import FrozenTeacher, RefreshMaps
-from proxy_keras.models import build_model, freeze_backbone, unfreeze
-from proxy_keras.proxy.callback import ProxyAttention
-from proxy_keras.recipe import find_batch_size, find_learning_rate, resolve_precision
-from proxy_keras.run_folder import has_begun
-from proxy_keras.run_report import about, log_settings, write_results
-from proxy_keras.settings.config import TrainConfig
-from proxy_keras.settings.schedule import Plateau, parse
+from proxy_keras.training.lr_range_test import find_learning_rate
+from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
+from proxy_keras.training.precision import resolve_precision
+from proxy_keras.training.run_folder import has_begun
+from proxy_keras.training.run_report import about, log_settings, write_results
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What a training logs at the end of each epoch."""

@@ -15,8 +15,8 @@ import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.recipe.optimizer import make_optimizer
-from proxy_keras.recipe.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.optimizer import make_optimizer
+from proxy_keras.training.trial_steps import left_as_it_was, make_step
 
 _FIRST = 8
 _LARGEST = 512

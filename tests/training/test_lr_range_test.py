@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.recipe import LrRangeResult, find_learning_rate, make_optimizer
-from proxy_keras.recipe.lr_range_test import smooth, suggest
+from proxy_keras.training.lr_range_test import LrRangeResult, find_learning_rate, smooth, suggest
+from proxy_keras.training.optimizer import make_optimizer
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.recipe.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.trial_steps import left_as_it_was, make_step
 
 
 def linear() -> keras.Model:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.recipe import OneCycle
+from proxy_keras.training.one_cycle import OneCycle
 
 
 def test_the_corners_are_exact() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from proxy_keras.recipe import precision
-from proxy_keras.recipe.precision import resolve_precision
+from proxy_keras.training import precision
+from proxy_keras.training.precision import resolve_precision
 
 
 @pytest.fixture

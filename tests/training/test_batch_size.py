@@ -14,8 +14,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.recipe import batch_size
-from proxy_keras.recipe.batch_size import BatchSizeResult, Trial, find_batch_size
+from proxy_keras.training import batch_size
+from proxy_keras.training.batch_size import BatchSizeResult, Trial, find_batch_size
 
 
 @pytest.fixture
