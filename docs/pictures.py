@@ -19,7 +19,8 @@ from _digit_networks import BATCH, IMAGE_SIZE, compiled, resnet, transformer
 from numpy.typing import NDArray
 from PIL import Image
 
-from proxy_keras import ImageData, attribution, augment, gallery
+from proxy_keras import ImageData, attribution, augment
+from proxy_keras.explaining import augmentation_gallery
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 
@@ -95,7 +96,7 @@ def draw_methods(data: ImageData, network: keras.Model) -> None:
 
 def draw_augmentations(data: ImageData, network: keras.Model) -> None:
     """A strip of changed images with the shares of their labels for each augmentation."""
-    images, labels = gallery.some_images(data.train, AUGMENTED)
+    images, labels = augmentation_gallery.some_images(data.train, AUGMENTED)
     heatmaps = attribution.explain(network, images, "grad_cam")
     rows = {"images": {"": (images, labels)}}
     for name in augment.names():
@@ -106,11 +107,11 @@ def draw_augmentations(data: ImageData, network: keras.Model) -> None:
             layer, epochs = augment.get(name, probability=1.0, **OPTIONS.get(name, {})), {"": 0}
         augment.tell_of_data([layer], data.train)
         rows[name] = {
-            title: gallery.changed(layer, images, labels, heatmaps, DRAWN_BY, epoch)
+            title: augmentation_gallery.changed(layer, images, labels, heatmaps, DRAWN_BY, epoch)
             for title, epoch in epochs.items()
         }
     for name, titled in rows.items():
-        sheet = gallery.sheet(titled, data.classes)
+        sheet = augmentation_gallery.sheet(titled, data.classes)
         sheet.set_dpi(DOTS_PER_INCH)
         save(figures.to_array(sheet), IMAGES / "augmentations" / f"{name}.png")
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_keras import attribution
+from proxy_keras.evaluating.evaluation import evaluate_model
 from proxy_keras.evaluating.options import EvaluationOptions
-from proxy_keras.evaluation_run import evaluate_model
 from proxy_keras.settings.command_line import add_method_option
 from proxy_keras.settings.train_options import add_data_options
 

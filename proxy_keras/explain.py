@@ -9,6 +9,6 @@ if __name__ != "__main__":
         "from proxy_keras import explain"
     )
 
-from proxy_keras.explain_files import main
+from proxy_keras.explaining.image_files import main
 
 sys.exit(main())

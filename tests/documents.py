@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from export import __main__ as export_command
-from proxy_keras import evaluate, explain_files, gallery, train, watch
+from proxy_keras import evaluate, train, watch
+from proxy_keras.explaining import augmentation_gallery, image_files
 from serve import predict_options, server
 from tuner import aggregate, study
 from tuner.searching import search_options
@@ -25,9 +26,9 @@ PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glo
 PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "proxy_keras.train": train.build_parser,
     "proxy_keras.watch": watch.build_parser,
-    "proxy_keras.augment.gallery": gallery.build_parser,
+    "proxy_keras.augment.gallery": augmentation_gallery.build_parser,
     "proxy_keras.evaluate": evaluate.build_parser,
-    "proxy_keras.explain": explain_files.build_parser,
+    "proxy_keras.explain": image_files.build_parser,
     "export": export_command.build_parser,
     "serve.predict": predict_options.build_parser,
     "serve.server": server.build_parser,

@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.augment.gallery`, the command; its work is in `proxy_keras.gallery`."""
+"""`python -m proxy_keras.augment.gallery`, the command; see `explaining.augmentation_gallery`."""
 
 import importlib
 import sys
@@ -8,6 +8,6 @@ if __name__ != "__main__":
         "proxy_keras.augment.gallery is a command, `python -m proxy_keras.augment.gallery`."
     )
 
-# By its name: the command bears that of this package, but knows data and networks, which the
-# modules of the package must not.
-sys.exit(importlib.import_module("proxy_keras.gallery").main())
+# Imported by name: the command lives in this package, but its work needs data and networks, which
+# modules of this package must not import.
+sys.exit(importlib.import_module("proxy_keras.explaining.augmentation_gallery").main())

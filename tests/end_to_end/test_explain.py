@@ -13,7 +13,7 @@ from PIL import Image
 
 from proxy_keras.attribution import explain
 from proxy_keras.data.images import read_image, resize
-from proxy_keras.explain_files import main
+from proxy_keras.explaining.image_files import main
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 

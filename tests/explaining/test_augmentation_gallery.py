@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_keras import ImageData, gallery
+from proxy_keras import ImageData
+from proxy_keras.explaining import augmentation_gallery
 
 
 @pytest.mark.parametrize(
@@ -26,13 +27,13 @@ from proxy_keras import ImageData, gallery
 )
 def test_labels_are_told_in_shares(shares, text):
     names = ["a", "$b$", "a long name indeed", "d", "e"]
-    assert gallery.label_text(np.array(shares, np.float32), names) == text
+    assert augmentation_gallery.label_text(np.array(shares, np.float32), names) == text
 
 
 def test_images_are_of_one_class_after_the_other():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     data = ImageData.from_arrays(images, np.sort(np.arange(40) % 4), progress=False).train
-    chosen, labels = gallery.some_images(data, 6)
+    chosen, labels = augmentation_gallery.some_images(data, 6)
     assert chosen.shape == (6, 8, 8, 3)
     assert sorted(labels.sum(axis=0)) == [1, 1, 2, 2]
     assert len({image.tobytes() for image in chosen}) == 6
@@ -40,16 +41,16 @@ def test_images_are_of_one_class_after_the_other():
 
 def test_a_sheet_has_a_row_for_each_augmentation():
     row = (np.zeros([3, 8, 8, 3], np.float32), np.eye(3, dtype=np.float32))
-    figure = gallery.sheet({name: row for name in "abcd"}, ["x", "y", "z"])
+    figure = augmentation_gallery.sheet({name: row for name in "abcd"}, ["x", "y", "z"])
     assert len(figure.subfigs) == 1 and len(figure.subfigs[0].axes) == 12
-    long = gallery.sheet({str(number): row for number in range(15)}, ["x", "y", "z"])
+    long = augmentation_gallery.sheet({str(number): row for number in range(15)}, ["x", "y", "z"])
     assert [len(part.axes) for part in long.subfigs] == [24, 24]
 
 
 def test_the_command_draws_and_says_what_it_leaves_out(tmp_path, capsys, monkeypatch):
     out = tmp_path / "new" / "sheet.png"
     monkeypatch.setattr(
-        gallery, "augmentations", lambda: ("curriculum", "cutmix", "visual_context")
+        augmentation_gallery, "augmentations", lambda: ("curriculum", "cutmix", "visual_context")
     )
     command = ["gallery", "--data", "digits", "--columns", "3", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
@@ -72,7 +73,7 @@ def test_a_trained_model_gives_heatmaps_and_options_are_kept(tmp_path, capsys):
     rows = ["visual_context:places=2", "curriculum:of=cutout,size=0.2"]
     command = ["--data", "digits", "--columns", "2", "--out", str(tmp_path / "sheet.png")]
     command += [part for row in rows for part in ("--aug", row)]
-    assert gallery.main([*command, "--maps", str(tmp_path / "model.keras")]) == 0
+    assert augmentation_gallery.main([*command, "--maps", str(tmp_path / "model.keras")]) == 0
     assert "2 augmentations of 2 images" in capsys.readouterr().out
 
 
@@ -85,7 +86,10 @@ def test_a_trained_model_gives_heatmaps_and_options_are_kept(tmp_path, capsys):
     ],
 )
 def test_bad_arguments_are_told(tmp_path, capsys, options, message):
-    assert gallery.main(["--data", "digits", "--out", str(tmp_path / "a.png"), *options]) == 2
+    assert (
+        augmentation_gallery.main(["--data", "digits", "--out", str(tmp_path / "a.png"), *options])
+        == 2
+    )
     assert message in capsys.readouterr().err
 
 
