@@ -16,11 +16,7 @@ class AblationCAM(ChannelWeightMethod):
     the map removes; but it turns the map over where the score is negative, and has no limit where
     it is near 0. So the weight here is the drop.
 
-    Args:
-        chunk_size: Ablated activations [h, w, D] per pass of the head, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: `chunk_size` is below 1.
+    Options: see `ChunkOptions`.
 
     Source: Desai and Ramaswamy, Ablation-CAM: Visual Explanations for Deep Convolutional Network
     via Gradient-free Localization (WACV 2020).

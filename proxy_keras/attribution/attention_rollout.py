@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import tensorflow as tf
 
 from proxy_keras.attribution.attention_record import recorded_attention
 from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method_options import AttentionRolloutOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
-FUSIONS = {"mean": tf.reduce_mean, "max": tf.reduce_max}
+_FUSIONS = {"mean": tf.reduce_mean, "max": tf.reduce_max}
 
 # Patches that differ by less count as equal, lest rounding should become a picture.
 _ROUNDING = 1e-5
 
 
-class AttentionRollout(Method):
+class AttentionRollout(AttentionRolloutOptions, Method):
     """How much each patch reaches the class token, if attention alone moved information.
 
     Each block mixes its tokens by the mean of its attention's heads and, for the residual
@@ -25,22 +24,14 @@ class AttentionRollout(Method):
     is made of. The map is the row of the class token; where there is none, the mean of all rows.
     The explained class makes no difference.
 
-    Args:
-        head_fusion: "mean" over the heads (the paper), or "max", which keeps what few heads see.
+    Options: see `AttentionRolloutOptions`.
 
     Raises:
-        ValueError: `head_fusion` is neither; or, at the first call, the network is not a
-            transformer whose `keras.layers.MultiHeadAttention` attends from all tokens to all.
+        ValueError: At the first call: the network is not a transformer whose
+            `keras.layers.MultiHeadAttention` attends from all tokens to all.
 
     Source: Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020).
     """
-
-    def __init__(self, *, head_fusion: Literal["mean", "max"] = "mean") -> None:
-        if head_fusion not in FUSIONS:
-            raise ValueError(
-                f"`head_fusion` must be one of {list(FUSIONS)}. Received: {head_fusion!r}"
-            )
-        self._fuse = FUSIONS[head_fusion]
 
     def __call__(
         self, network: Network, images: tf.Tensor, target: Target
@@ -59,7 +50,7 @@ class AttentionRollout(Method):
             tf.debugging.assert_equal(
                 tf.shape(weights)[0], count, "Attention within windows cannot be rolled out."
             )
-            mixing = self._fuse(weights, axis=1) + tf.eye(tokens)
+            mixing = _FUSIONS[self.head_fusion](weights, axis=1) + tf.eye(tokens)
             mixing /= tf.reduce_sum(mixing, axis=-1, keepdims=True)
             row = tf.matmul(row, mixing)
         patches = row[:, 0, prefix:]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import tensorflow as tf
 
 from proxy_keras.attribution.draws import uniform
-from proxy_keras.attribution.method import SignedMethod
-
-BASELINES = ("black", "white", "mean", "blur", "uniform")
+from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method_options import BaselineOptions
 
 # Standard deviation of the blur, as a share of each side: no shape is left, colours are.
 _BLUR = 1 / 8
@@ -32,16 +29,9 @@ class Baseline:
     """
 
     def __init__(self, name: str, value_range: tuple[float, float], seed: int) -> None:
-        if name not in BASELINES:
-            raise ValueError(f"`baseline` must be one of {BASELINES}. Received: {name!r}")
-        low, high = value_range
-        if not (low < high and math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(
-                "`value_range` must be (lowest, highest) of the images that the model takes. "
-                f"Received: {value_range}"
-            )
+        BaselineOptions(baseline=name, value_range=value_range, seed=seed)
         self.name = name
-        self.value_range = (float(low), float(high))
+        self.value_range = (float(value_range[0]), float(value_range[1]))
         self.seed = seed
 
     def __call__(self, images: tf.Tensor, number: int | tf.Tensor = 0) -> tf.Tensor:
@@ -64,26 +54,15 @@ class Baseline:
         return tf.broadcast_to(noise, tf.shape(images))
 
 
-class BaselineMethod(SignedMethod):
-    """A signed method that explains the difference from a baseline image.
+class BaselineMethod(BaselineOptions, Method):
+    """A method that compares the image with a baseline image.
 
-    Args:
-        baseline: One of "black", "white", "mean", "blur", "uniform"; see `Baseline`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the "uniform" baseline.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `BaselineOptions`.
     """
 
-    def __init__(
-        self,
-        *,
-        baseline: str = "black",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-    ) -> None:
-        self.baseline = Baseline(baseline, value_range, seed)
+    def baselines(self, images: tf.Tensor, index: int | tf.Tensor = 0) -> tf.Tensor:
+        """Return the baselines of images; see `Baseline`."""
+        return Baseline(self.baseline, self.value_range, self.seed)(images, index)
 
 
 def _blur(images: tf.Tensor) -> tf.Tensor:

@@ -17,12 +17,6 @@ class ChannelWeightMethod(ChunkedMethod):
 
     The image goes through the network once; only the head, which is short, answers D times. Where
     it is global average pooling and a dense layer, its answers are known in closed form.
-
-    Args:
-        chunk_size: Changed activations [h, w, D] per pass of the head, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: `chunk_size` is below 1.
     """
 
     @abstractmethod

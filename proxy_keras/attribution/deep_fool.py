@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.image_gradient import check_counts
 from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method_options import DeepFoolOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
@@ -13,20 +13,13 @@ from proxy_keras.attribution.target import Target
 _BEYOND = 1e-4
 
 
-class DeepFool(Method):
+class DeepFool(DeepFoolOptions, Method):
     """Where, and how strongly, the image changes when it is pushed over the nearest boundary.
 
     The score to explain plays no part: it is always the predicted class that the image is to
     lose. Values are not held within the range of images, as in the paper.
 
-    Args:
-        overshoot: How far the change goes beyond the boundary, as a share of it, >= 0.
-        max_steps: Linear steps at most, >= 1; an image that has not flipped by then keeps the
-            change that it got.
-        classes: Candidates for the new class, the nearest in logits, >= 1.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `DeepFoolOptions`.
 
     Source: Moosavi-Dezfooli et al., DeepFool: a simple and accurate method to fool deep neural
     networks (CVPR 2016).
@@ -34,14 +27,6 @@ class DeepFool(Method):
 
     has_image_size = True
     needs_layer = False
-
-    def __init__(self, *, overshoot: float = 0.02, max_steps: int = 50, classes: int = 10) -> None:
-        if not 0.0 <= overshoot < float("inf"):
-            raise ValueError(f"`overshoot` must be >= 0 and finite. Received: {overshoot}")
-        check_counts(max_steps=max_steps, classes=classes)
-        self.overshoot = overshoot
-        self.max_steps = max_steps
-        self.classes = classes
 
     def __call__(
         self, network: Network, images: tf.Tensor, target: Target

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.deep_lift_rules import rule_for
+from proxy_keras.attribution.method import SignedMethod
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.op_walk import (
     Rule,
@@ -16,20 +17,14 @@ from proxy_keras.attribution.op_walk import (
 from proxy_keras.attribution.target import Score, Target
 
 
-class DeepLIFT(BaselineMethod):
+class DeepLIFT(BaselineMethod, SignedMethod):
     """What each value adds to the score by its difference from a baseline, by the rescale rule.
 
     Activations hand back the quotient of the changes of output and input in place of a gradient;
     products share their change evenly. The attributions of an image sum to its score minus the
     score of its baseline. Two passes, and one back.
 
-    Args:
-        baseline: "black", "white", "mean", "blur" or "uniform"; see `Baseline`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the "uniform" baseline.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `BaselineOptions`.
 
     Source: Shrikumar et al., Learning Important Features Through Propagating Activation
     Differences (ICML 2017).
@@ -46,7 +41,7 @@ class DeepLIFT(BaselineMethod):
         Raises:
             ValueError: The network computes something for which there is no rule.
         """
-        pair = [tf.identity(images), tf.identity(self.baseline(images))]
+        pair = [tf.identity(images), tf.identity(self.baselines(images))]
         logits = [network.logits(given) for given in pair]
         score = target(logits[0])
         # The choice of the class is not part of the way.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.image_saliency import ImageSaliency, mirror
+from proxy_keras.attribution.method_options import DynamicOptions
 from proxy_keras.attribution.natural_basis import PATCH, natural_filters
 
 # Filters that answer less, as a share of all answers, see nothing but rounding.
 _FAINT = 1e-6
 
 
-class Dynamic(ImageSaliency):
+class Dynamic(DynamicOptions, ImageSaliency):
     """Where the filters answer that are rare in this image, and so carry most information.
 
     Sparse filters learned from natural patches by independent component analysis run over every
@@ -23,19 +24,11 @@ class Dynamic(ImageSaliency):
     A fixed basis, and not one learned from the image itself, makes a target's rare structure stand
     out against filters that know it, and gives each image the same map whatever is beside it.
 
-    Args:
-        side: Longer side in pixels to which larger images are reduced, >= 8.
-        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `DynamicOptions`.
 
     Source: Hou and Zhang, Dynamic Visual Attention: Searching for Coding Length Increments
     (NeurIPS 2008).
     """
-
-    def __init__(self, *, side: int = 64, blur: float = 0.08) -> None:
-        super().__init__(side=side, blur=blur)
 
     def find(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.network import Network
@@ -19,8 +20,6 @@ from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.attribution.training_tap import TrainingTap
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling as maps_of
-
-ENGINES = ("compiled", "tf-keras-vis")
 
 
 class Explainer:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from proxy_keras.attribution.method_options import FasterScoreCAMOptions
 from proxy_keras.attribution.score_cam import ScoreCAM
 
 
-class FasterScoreCAM(ScoreCAM):
+class FasterScoreCAM(FasterScoreCAMOptions, ScoreCAM):
     """Score-CAM on the channels that vary most over the image.
 
     The channels are chosen per image, by standard deviation.
 
-    Args:
-        channels: How many channels are scored, >= 1; all of them where the layer has fewer.
-        chunk_size: Masked images per forward pass, >= 1.
-
-    Raises:
-        ValueError: `channels` or `chunk_size` is below 1.
+    Options: see `FasterScoreCAMOptions`.
 
     Source: Li, Faster Score-CAM (github.com/tabayashi0117/Score-CAM, 2020).
     """
-
-    def __init__(self, *, channels: int = 10, chunk_size: int = 32) -> None:
-        super().__init__(chunk_size=chunk_size)
-        if channels < 1:
-            raise ValueError(f"`channels` must be >= 1. Received: {channels}")
-        self.channels = channels
 
     def select(self, activations: tf.Tensor) -> tf.Tensor:
         """The `channels` most varied of activations [B, h, w, D], [B, h, w, d]."""

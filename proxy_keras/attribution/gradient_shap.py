@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.image_gradient import (
-    check_counts,
     copies_per_pass,
     copy_gradients,
     fold,
 )
+from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method_options import GradientSHAPOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
 
-class GradientSHAP(BaselineMethod):
+class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
     """The mean of gradient times way, over ways from a background and a random point on each.
 
     In expectation the attributions of an image sum to its score minus the mean score of the
     background. The background's images are used equally often and the points are spread evenly
     along each way, which leaves less to chance than drawing both.
 
-    Args:
-        samples: Gradients per image, >= 1.
-        background: [N, H, W, C], images that the model knows. None: draws of `baseline`.
-        baseline: "black", "white", "mean", "blur" or "uniform"; see `Baseline`. The last gives
-            another image for each sample.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of all that is drawn; the draws are the same for every image.
-        chunk_size: Images per pass, >= 1, where the batch is not larger; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range, or the background is not a batch of images.
+    Options: see `GradientSHAPOptions`.
 
     Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017);
     Erion et al., Improving performance of deep learning models with axiomatic attribution priors
@@ -45,31 +34,11 @@ class GradientSHAP(BaselineMethod):
     has_image_size = True
     needs_layer = False
 
-    def __init__(
-        self,
-        *,
-        samples: int = 50,
-        background: Any = None,
-        baseline: str = "uniform",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(baseline=baseline, value_range=value_range, seed=seed)
-        check_counts(samples=samples, chunk_size=chunk_size)
-        self.samples = samples
-        self.chunk_size = chunk_size
-        self._background: np.ndarray | None = None
-        if background is not None:
-            self._background = np.asarray(background, np.float32)
-            if self._background.ndim != 4 or len(self._background) == 0:
-                raise ValueError(
-                    "`background` must be images [N, H, W, C], N >= 1. Received: shape "
-                    f"{self._background.shape}"
-                )
-        count = 1 if self._background is None else len(self._background)
-        rng = np.random.default_rng(seed)
-        rounds, places = np.divmod(np.arange(samples), count)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count = 1 if self.background is None else len(self.background)
+        rng = np.random.default_rng(self.seed)
+        rounds, places = np.divmod(np.arange(self.samples), count)
         uses = np.bincount(places, minlength=count)
         # Even steps along each way, and a start that is shifted evenly from way to way.
         shares = (rounds + (places + rng.uniform()) / count) / uses[places]
@@ -84,9 +53,9 @@ class GradientSHAP(BaselineMethod):
         score = target(logits)
 
         def start(number: tf.Tensor) -> tf.Tensor:
-            if self._background is None:
-                return self.baseline(images, number)
-            image = tf.gather(self._background, tf.gather(self._picks, number))
+            if self.background is None:
+                return self.baselines(images, number)
+            image = tf.gather(self.background, tf.gather(self._picks, number))
             return tf.broadcast_to(image, tf.shape(images))
 
         def update(numbers: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor]:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.image_saliency import ImageSaliency, mirror, reduce
+from proxy_keras.attribution.method_options import GraphBasedOptions
 
 _ANGLES = (0.0, 45.0, 90.0, 135.0)
 _WAVELENGTH = 5.0
@@ -20,7 +21,7 @@ _BALANCING_ROUNDS = 8
 _FAINT = 1e-3
 
 
-class GraphBased(ImageSaliency):
+class GraphBased(GraphBasedOptions, ImageSaliency):
     """Where a random walker on the image's cells is found who is drawn to what looks different.
 
     Features (intensity, colour opponents, Gabor energy at four angles and two scales) are averaged
@@ -32,22 +33,11 @@ class GraphBased(ImageSaliency):
     paper, distances are balanced so that the image's centre is not preferred. Network and class
     make no difference.
 
-    Args:
-        cells: Cells along the longer side of the grid, >= 4; cost grows with the fourth power.
-        blur: Standard deviation of the final Gaussian, as a share of the grid's side; >= 0.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `GraphBasedOptions`.
 
     Source: Harel, Koch and Perona, Graph-Based Visual Saliency (NeurIPS 2006), with the difference
     |M(i) - M(j)| that it names beside that of logarithms.
     """
-
-    def __init__(self, *, cells: int = 24, blur: float = 0.02) -> None:
-        if cells < 4:
-            raise ValueError(f"`cells` must be >= 4. Received: {cells}")
-        super().__init__(side=4 * cells, blur=blur)
-        self.cells = cells
 
     def find(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency on the grid; see `ImageSaliency`."""

@@ -87,16 +87,5 @@ def copies_per_pass(images: tf.Tensor, chunk_size: int) -> tf.Tensor:
     return tf.maximum(chunk_size // tf.shape(images)[0], 1)
 
 
-def check_counts(**counts: int) -> None:
-    """Returns if each of these options is at least 1.
-
-    Raises:
-        ValueError: One is not.
-    """
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"`{name}` must be >= 1. Received: {count}")
-
-
 def _gradient(tape: tf.GradientTape, score: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     return tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -8,32 +8,20 @@ from typing import ClassVar
 import tensorflow as tf
 
 from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method_options import ImageSaliencyOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.heatmaps import scaling
 
 
-class ImageSaliency(Method):
+class ImageSaliency(ImageSaliencyOptions, Method):
     """A method that finds what stands out in the image, whatever the network makes of it.
 
-    Args:
-        side: Longer side in pixels to which larger images are reduced first, >= 8.
-        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `ImageSaliencyOptions`.
     """
 
     has_image_size: ClassVar[bool] = True
     needs_layer: ClassVar[bool] = False
-
-    def __init__(self, *, side: int, blur: float) -> None:
-        if side < 8:
-            raise ValueError(f"`side` must be >= 8 (in pixels). Received: {side}")
-        if blur < 0:
-            raise ValueError(f"`blur` must be >= 0 (a share of the side). Received: {blur}")
-        self.side = side
-        self.blur = blur
 
     @abstractmethod
     def find(self, images: tf.Tensor) -> tf.Tensor:

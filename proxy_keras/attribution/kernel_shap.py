@@ -11,56 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.method_options import KernelSHAPOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
-class KernelSHAP(SuperpixelMethod):
+class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
     """The superpixels' Shapley values, by weighted least squares over coalitions of them.
 
     The values of an image's superpixels add up to the class probability of the image less that of
     the baseline. They are exact where `samples` is enough for all 2^n - 2 coalitions. The `shap`
     package draws the coalitions and solves.
 
-    Args:
-        superpixels: About how many per image, >= 1.
-        samples: Coalitions per image, >= 2 * superpixels.
-        segmentation: "slic", which follows colours, or "grid", equal cells.
-        baseline: What shows in place of absent superpixels, see `MaskingMethod`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the draw of coalitions.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `KernelSHAPOptions`.
 
     Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017).
     """
-
-    def __init__(
-        self,
-        *,
-        superpixels: int = 50,
-        samples: int = 1000,
-        segmentation: str = "slic",
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(
-            superpixels=superpixels,
-            samples=samples,
-            segmentation=segmentation,
-            baseline=baseline,
-            value_range=value_range,
-            seed=seed,
-            chunk_size=chunk_size,
-        )
-        if samples < 2 * superpixels:
-            raise ValueError(
-                "`samples` must be >= 2 * superpixels, else the values are not determined. "
-                f"Received: samples={samples}, superpixels={superpixels}"
-            )
 
     def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """The Shapley values; see `SuperpixelMethod`."""

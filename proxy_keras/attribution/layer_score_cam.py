@@ -17,11 +17,7 @@ class LayerScoreCAM(ChannelWeightMethod):
     softmax probability of the explained class that the head gives to the rest. So all channels
     together cost about one forward pass, where Score-CAM needs one each.
 
-    Args:
-        chunk_size: Masked activations [h, w, D] per pass of the head, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: `chunk_size` is below 1.
+    Options: see `ChunkOptions`.
 
     Source: this project, after Wang et al., Score-CAM (CVPR Workshops 2020).
     """

@@ -6,56 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.method_options import LIMEOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
-class LIME(SuperpixelMethod):
+class LIME(LIMEOptions, SuperpixelMethod):
     """The superpixels' weights in a linear model of the class probability near the image.
 
     The model is fitted by the `lime` package (ridge regression, the nearer the masked image the
     more it counts); what differs from its image explainer is that images are masked in batches.
 
-    Args:
-        kernel_width: Width of the neighbourhood in cosine distance, > 0.
-        superpixels: About how many per image, >= 1.
-        samples: Masked images per image, >= 2; the first of them is the image itself.
-        segmentation: "slic", which follows colours, or "grid", equal cells.
-        baseline: What shows in place of hidden superpixels, see `MaskingMethod`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the draw of superpixels.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `LIMEOptions`.
 
     Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?": Explaining the Predictions of
     Any Classifier (KDD 2016).
     """
-
-    def __init__(
-        self,
-        *,
-        kernel_width: float = 0.25,
-        superpixels: int = 50,
-        samples: int = 1000,
-        segmentation: str = "slic",
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(
-            superpixels=superpixels,
-            samples=samples,
-            segmentation=segmentation,
-            baseline=baseline,
-            value_range=value_range,
-            seed=seed,
-            chunk_size=chunk_size,
-        )
-        if kernel_width <= 0:
-            raise ValueError(f"`kernel_width` must be > 0. Received: {kernel_width}")
-        self.kernel_width = kernel_width
 
     def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """The linear models' coefficients; see `SuperpixelMethod`."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from proxy_keras.attribution.lrp_rules import AlphaBetaRule, EpsilonRule, Rule
 from proxy_keras.attribution.lrp_steps import Steps
 from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method_options import LRPOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.graph import nodes_to
 
-RULES = ("epsilon", "alpha_beta")
 
-
-class LRP(SignedMethod):
+class LRP(LRPOptions, SignedMethod):
     """The score, handed back from layer to layer until each value of the image has its share.
 
     A linear unit hands its relevance to its inputs by their part in it; the share of the bias is
@@ -24,16 +23,10 @@ class LRP(SignedMethod):
     normalisation is folded into the linear layer before it. Activations hand relevance on as it
     is, max pooling to the largest value, a gate (as in squeeze-and-excite) to the gated signal.
 
-    Args:
-        rule: "epsilon" or "alpha_beta".
-        epsilon: What keeps units away from 0 under the epsilon rule, as a share of the mean
-            magnitude of the layer's units; >= 0. Above it, weak contradictions count less.
-        alpha: Weight of what raises a unit under the alpha-beta rule, >= 1; what lowers it has
-            beta = alpha - 1.
+    Options: see `LRPOptions`.
 
     Raises:
-        ValueError: An option is outside its range; or, at the first call, the network has a layer
-            for which there is no rule, such as attention.
+        ValueError: At the first call: the network has a layer without a rule, such as attention.
 
     Source: Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
     Layer-Wise Relevance Propagation (PLoS ONE 2015), equations 58 and 60.
@@ -42,28 +35,15 @@ class LRP(SignedMethod):
     has_image_size: ClassVar[bool] = True
     needs_layer: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        *,
-        rule: Literal["epsilon", "alpha_beta"] = "epsilon",
-        epsilon: float = 0.1,
-        alpha: float = 2.0,
-    ) -> None:
-        if rule not in RULES:
-            raise ValueError(f"`rule` must be one of {RULES}. Received: {rule!r}")
-        if epsilon < 0:
-            raise ValueError(f"`epsilon` must be >= 0. Received: {epsilon}")
-        if alpha < 1:
-            raise ValueError(f"`alpha` must be >= 1, for beta is alpha - 1. Received: {alpha}")
-        self._rule: Rule = EpsilonRule(epsilon) if rule == "epsilon" else AlphaBetaRule(alpha)
-
     def attribute(
         self, network: Network, images: tf.Tensor, target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and the relevance [B, H, W, C] of each value; see `SignedMethod`."""
         model = network.flat.model
         nodes = nodes_to(network.flat.output)
-        steps = Steps(self._rule, nodes)
+        is_epsilon = self.rule == "epsilon"
+        rule: Rule = EpsilonRule(self.epsilon) if is_epsilon else AlphaBetaRule(self.alpha)
+        steps = Steps(rule, nodes)
         values = {id(model.inputs[0]): images}
         ways_back: list[tuple[Any, list[Any], Any]] = []
         for node in nodes:

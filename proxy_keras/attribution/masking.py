@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from proxy_keras.attribution.baselines import Baseline
+from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.method import ChunkedMethod
+from proxy_keras.attribution.method_options import MaskingOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target
 
@@ -39,37 +40,14 @@ class Subject:
         return cls(network, images, logits, target(logits))
 
 
-class MaskingMethod(ChunkedMethod):
+class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
     """A method that hides parts of an image behind a baseline, and looks at the logits only.
 
-    Args:
-        baseline: What hidden parts are replaced by: "black", "white", "mean" (the image's own
-            mean colour), "blur" or "uniform"; see `Baseline`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of all that is drawn. The draw is the same for each image.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `MaskingOptions`.
     """
 
     has_image_size = True
     needs_layer = False
-
-    def __init__(
-        self,
-        *,
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(chunk_size=chunk_size)
-        # What NumPy takes, from whose generators some methods draw.
-        if not 0 <= seed < 2**32:
-            raise ValueError(f"`seed` must be in [0, 2^32). Received: {seed}")
-        self.seed = seed
-        self.baseline = Baseline(baseline, value_range, seed)
 
     def changes(
         self,
@@ -95,7 +73,7 @@ class MaskingMethod(ChunkedMethod):
             mine = tf.gather(owners, rows)
             whole = tf.gather(subject.images, mine)
             masks = kept(rows)[..., tf.newaxis]
-            masked = masks * whole + (1.0 - masks) * self.baseline(whole)
+            masked = masks * whole + (1.0 - masks) * self.baselines(whole)
             after, rounding = _scored(subject.score, subject.network.logits(masked), mine)
             change = after - tf.gather(before, mine)
             is_noise = tf.abs(change) <= tf.maximum(rounding, tf.gather(noise, mine))

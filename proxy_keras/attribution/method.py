@@ -9,6 +9,7 @@ from typing import ClassVar
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from proxy_keras.attribution.method_options import ChunkOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
@@ -102,22 +103,13 @@ class SignedMethod(Method):
         return logits, tf.nn.relu(tf.reduce_sum(attributions, axis=-1))
 
 
-class ChunkedMethod(Method):
+class ChunkedMethod(ChunkOptions, Method):
     """A method that runs the network on many perturbed copies, a chunk at a time.
 
-    Args:
-        chunk_size: Copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: `chunk_size` is below 1.
+    Options: see `ChunkOptions`.
     """
 
     is_traced: ClassVar[bool] = False
-
-    def __init__(self, *, chunk_size: int = 32) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"`chunk_size` must be >= 1. Received: {chunk_size}")
-        self.chunk_size = chunk_size
 
     def chunks(self, total: int, what: str) -> Iterator[tf.Tensor]:
         """The numbers 0 to total - 1 in chunks, [n] int32, with a progress bar if wished."""

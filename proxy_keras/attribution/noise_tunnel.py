@@ -8,47 +8,28 @@ import tensorflow as tf
 
 from proxy_keras.attribution.draws import normal
 from proxy_keras.attribution.image_gradient import (
-    check_counts,
     copies_per_pass,
     copy_gradients,
     fold,
 )
 from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.method_options import NoiseTunnelOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
 from proxy_keras.attribution.target import Target
 
 
-class NoiseTunnel(Method):
+class NoiseTunnel(NoiseTunnelOptions, Method):
     """A method that looks at the gradients at many copies of the image with Gaussian noise.
 
     The class that is explained is that of the image itself. All images get the same draws, each
     scaled to its own range, so that a heatmap does not depend on the batch.
 
-    Args:
-        samples: Noisy copies per image, >= 1.
-        noise: Standard deviation as a share of the range of the image's values, >= 0.
-        seed: Of the noise.
-        chunk_size: Noisy images per pass, >= 1, where the batch is not larger; it bounds the
-            memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `NoiseTunnelOptions`.
     """
 
     has_image_size = True
     needs_layer = False
-
-    def __init__(
-        self, *, samples: int = 25, noise: float = 0.15, seed: int = 0, chunk_size: int = 32
-    ) -> None:
-        check_counts(samples=samples, chunk_size=chunk_size)
-        if not 0.0 <= noise < float("inf"):
-            raise ValueError(f"`noise` must be >= 0 and finite. Received: {noise}")
-        self.samples = samples
-        self.noise = noise
-        self.seed = seed
-        self.chunk_size = chunk_size
 
     @abstractmethod
     def combine(self, mean: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
-from proxy_keras.attribution.image_gradient import check_counts, copies_per_pass, fold
+from proxy_keras.attribution.image_gradient import copies_per_pass, fold
+from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method_options import PathOptions
 
 Evaluation = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Units [n, B, ...], scores [n, B], and the gradients of the scores by the units [n, B, ...]."""
 
 
-class PathMethod(BaselineMethod):
+class PathMethod(PathOptions, BaselineMethod, SignedMethod):
     """A signed method that integrates gradients along the straight way from a baseline.
 
     What units (pixels, or activations of a layer) get on a step of the way is their change times
@@ -22,30 +24,8 @@ class PathMethod(BaselineMethod):
     to a bend and linear after it, as in ReLU networks, and the trapezoidal rule where it is
     quadratic. So the sum over all units comes close to the score's rise in few steps.
 
-    Args:
-        steps: Steps of the way, >= 1.
-        baseline: "black", "white", "mean", "blur" or "uniform"; see `Baseline`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the "uniform" baseline.
-        chunk_size: Images per pass, >= 1, where the batch is not larger; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `PathOptions`.
     """
-
-    def __init__(
-        self,
-        *,
-        steps: int = 50,
-        baseline: str = "black",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(baseline=baseline, value_range=value_range, seed=seed)
-        check_counts(steps=steps, chunk_size=chunk_size)
-        self.steps = steps
-        self.chunk_size = chunk_size
 
     def integrate(
         self,
@@ -60,7 +40,7 @@ class PathMethod(BaselineMethod):
             units: [B, ...] float32, read for their shape.
             evaluate: Gives units, scores and gradients at copies [n, B, H, W, C] of the images.
         """
-        start = self.baseline(images)
+        start = self.baselines(images)
         way = images - start
 
         def update(numbers: tf.Tensor, total: tf.Tensor, *before: tf.Tensor) -> tuple:

@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from proxy_keras.attribution.draws import uniform
 from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.method_options import RISEOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.heatmaps import scaling
 
 
-class RISE(MaskingMethod):
+class RISE(RISEOptions, MaskingMethod):
     """The mean of random masks, weighted by the class probability of what they let through.
 
     Masks are coarse random grids, enlarged bilinearly and shifted by up to one cell. Probabilities
@@ -21,46 +22,12 @@ class RISE(MaskingMethod):
     which scaling removes, and spares it the noise of a finite number of masks: an image whose
     probability no mask changes gets a blank map.
 
-    Args:
-        cells: Cells of a grid along each side, >= 1.
-        probability: Chance that a cell lets the image through, in (0, 1).
-        masks: How many masks, >= 2.
-        baseline: What shows where a mask lets nothing through, see `MaskingMethod`. The paper's
-            0 is the mean colour, as its images are centred.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the masks, which are the same for each image.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `RISEOptions`. The paper's baseline of 0 is the mean colour, as its images are
+    centred.
 
     Source: Petsiuk, Das and Saenko, RISE: Randomized Input Sampling for Explanation of Black-box
     Models (BMVC 2018), equation 6.
     """
-
-    def __init__(
-        self,
-        *,
-        cells: int = 7,
-        probability: float = 0.5,
-        masks: int = 1000,
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(
-            baseline=baseline, value_range=value_range, seed=seed, chunk_size=chunk_size
-        )
-        if cells < 1:
-            raise ValueError(f"`cells` must be >= 1. Received: {cells}")
-        if not 0.0 < probability < 1.0:
-            raise ValueError(f"`probability` must be in (0, 1). Received: {probability}")
-        if masks < 2:
-            raise ValueError(f"`masks` must be >= 2. Received: {masks}")
-        self.cells = cells
-        self.probability = probability
-        self.masks = masks
 
     def __call__(
         self, network: Network, images: tf.Tensor, target: Target

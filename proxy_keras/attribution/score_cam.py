@@ -17,11 +17,7 @@ class ScoreCAM(ChunkedMethod):
     takes it; the weight is the softmax probability of the explained class for that image, or for
     a contrast the difference of two. All D channels cost a forward pass each.
 
-    Args:
-        chunk_size: Masked images per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: `chunk_size` is below 1.
+    Options: see `ChunkOptions`.
 
     Source: Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
     Networks (CVPR Workshops 2020).

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.lime import LIME
 from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.method_options import SPLIMEOptions
 
 
 def submodular_pick(weights: NDArray[np.floating], budget: int) -> NDArray[np.int64]:
@@ -47,7 +48,7 @@ def submodular_pick(weights: NDArray[np.floating], budget: int) -> NDArray[np.in
     return np.array(picked, np.int64)
 
 
-class SPLIME(LIME):
+class SPLIME(SPLIMEOptions, LIME):
     """LIME of a few images that represent the batch; the heatmaps of the others are blank.
 
     Images have no words in common, so the superpixels here are the cells of a grid, the same for
@@ -55,53 +56,11 @@ class SPLIME(LIME):
     other images of its batch. For picking, an explanation is cut down to its heaviest cells, since
     a ridge regression gives hardly any cell a weight of 0.
 
-    Args:
-        budget: How many images of a batch are picked, >= 1.
-        features: How many cells of an explanation count for picking, >= 1.
-        kernel_width: Width of the neighbourhood in cosine distance, > 0.
-        superpixels: About how many cells, >= 1.
-        samples: Masked images per image, >= 2; the first of them is the image itself.
-        baseline: What shows in place of hidden cells, see `MaskingMethod`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the draw of cells.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `SPLIMEOptions`.
 
     Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?": Explaining the Predictions of
     Any Classifier (KDD 2016), algorithm 2.
     """
-
-    def __init__(
-        self,
-        *,
-        budget: int = 10,
-        features: int = 10,
-        kernel_width: float = 0.25,
-        superpixels: int = 50,
-        samples: int = 1000,
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(
-            kernel_width=kernel_width,
-            superpixels=superpixels,
-            samples=samples,
-            segmentation="grid",
-            baseline=baseline,
-            value_range=value_range,
-            seed=seed,
-            chunk_size=chunk_size,
-        )
-        if budget < 1:
-            raise ValueError(f"`budget` must be >= 1. Received: {budget}")
-        if features < 1:
-            raise ValueError(f"`features` must be >= 1. Received: {features}")
-        self.budget = budget
-        self.features = features
 
     def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """LIME's weights of the picked images, zeros for the others; see `SuperpixelMethod`."""

@@ -19,18 +19,10 @@ class SpectralResidual(ImageSaliency):
     a target of another colour counts; on grey images this is the paper's method. Network and class
     make no difference.
 
-    Args:
-        side: Longer side in pixels to which larger images are reduced, >= 8; the paper's is 64.
-        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `ImageSaliencyOptions`.
 
     Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach (CVPR 2007).
     """
-
-    def __init__(self, *, side: int = 64, blur: float = 0.06) -> None:
-        super().__init__(side=side, blur=blur)
 
     def find(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import MaskingMethod, Subject
 from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method_options import SuperpixelOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
-
-SEGMENTATIONS = ("slic", "grid")
 
 
 def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> NDArray[np.int32]:
@@ -52,47 +51,11 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
     return labels
 
 
-class SuperpixelMethod(SignedMethod, MaskingMethod):
+class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
     """A method that gives each superpixel of an image a weight, by hiding some at a time.
 
-    Args:
-        superpixels: About how many per image, >= 1.
-        samples: How many times each image is masked, >= 2.
-        segmentation: "slic" or "grid", see `superpixels.superpixels`.
-        baseline: What shows in place of hidden superpixels, see `MaskingMethod`.
-        value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the draw of superpixels.
-        chunk_size: Masked copies per forward pass, >= 1; it bounds the memory.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `SuperpixelOptions`.
     """
-
-    def __init__(
-        self,
-        *,
-        superpixels: int = 50,
-        samples: int = 1000,
-        segmentation: str = "slic",
-        baseline: str = "mean",
-        value_range: tuple[float, float] = (0.0, 255.0),
-        seed: int = 0,
-        chunk_size: int = 32,
-    ) -> None:
-        super().__init__(
-            baseline=baseline, value_range=value_range, seed=seed, chunk_size=chunk_size
-        )
-        if superpixels < 1:
-            raise ValueError(f"`superpixels` must be >= 1. Received: {superpixels}")
-        if samples < 2:
-            raise ValueError(f"`samples` must be >= 2. Received: {samples}")
-        if segmentation not in SEGMENTATIONS:
-            raise ValueError(
-                f"`segmentation` must be one of {SEGMENTATIONS}. Received: {segmentation!r}"
-            )
-        self.superpixels = superpixels
-        self.samples = samples
-        self.segmentation = segmentation
 
     @abstractmethod
     def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:

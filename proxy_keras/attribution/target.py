@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-EXPLAINED = ("predicted", "true", "contrast")
+from proxy_keras.attribution.catalogue import EXPLAINED
 
 ScoreFunction = Callable[[tf.Tensor], Any]
 """Logits [N, K] -> scores [N], each row by itself: perturbed copies come in any number."""

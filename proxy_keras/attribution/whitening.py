@@ -7,6 +7,7 @@ import math
 import tensorflow as tf
 
 from proxy_keras.attribution.image_saliency import ImageSaliency, mirror
+from proxy_keras.attribution.method_options import WhiteningOptions
 
 # Ratio of each log-Gabor wavelength to the one before, and the bandwidth that fits it.
 _RATIO = 1.7
@@ -18,7 +19,7 @@ _MARGIN = 12
 _RIDGE = 1e-4
 
 
-class Whitening(ImageSaliency):
+class Whitening(WhiteningOptions, ImageSaliency):
     """How far each place is, statistically, from the rest of its own image.
 
     Colours are whitened: rotated to their principal components and scaled to the same variance.
@@ -27,23 +28,11 @@ class Whitening(ImageSaliency):
     Hotelling's T^2 of that place. The maps of all components and orientations, which have the same
     mean, are added. Network and class make no difference.
 
-    Args:
-        scales: Wavelengths per orientation, >= 2: 4 px of the reduced image, and times 1.7 on.
-        side: Longer side in pixels to which larger images are reduced, >= 8.
-        blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
-
-    Raises:
-        ValueError: An option is outside its range.
+    Options: see `WhiteningOptions`.
 
     Source: Garcia-Diaz et al., Saliency from Hierarchical Adaptation through Decorrelation and
     Variance Normalization (Image and Vision Computing 2012).
     """
-
-    def __init__(self, *, scales: int = 4, side: int = 128, blur: float = 0.03) -> None:
-        if scales < 2:
-            raise ValueError(f"`scales` must be >= 2. Received: {scales}")
-        super().__init__(side=side, blur=blur)
-        self.scales = scales
 
     def find(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.explainer import ENGINES
+from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras.attribution.explainer import ENGINES
+from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.attribution.registry import make as make_method
 from proxy_keras.attribution.target import ScoreFunction, check_explain
 from proxy_keras.augment.attenuate import REPLACEMENTS

@@ -9,7 +9,7 @@ from keras import layers, ops
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from proxy_keras.attribution import Explainer, get, names
-from proxy_keras.attribution.explainer import ENGINES
+from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.attribution.method import GradientMethod
 
 CHEAP = {

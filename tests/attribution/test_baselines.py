@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.baselines import BASELINES, Baseline
+from proxy_keras.attribution.baselines import Baseline
+from proxy_keras.attribution.method_options import BASELINES
 
 
 def baseline(name, images, value_range=(-1.0, 3.0), seed=0, number=0):

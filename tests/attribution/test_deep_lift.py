@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.baselines import BASELINES, Baseline
+from proxy_keras.attribution.baselines import Baseline
+from proxy_keras.attribution.method_options import BASELINES
 
 
 def scored(function, size):

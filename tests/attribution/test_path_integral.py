@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.baselines import BASELINES, Baseline
+from proxy_keras.attribution.baselines import Baseline
+from proxy_keras.attribution.method_options import BASELINES
 
 METHODS = ["integrated_gradients", "conductance"]
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from proxy_keras.attribution import registry
+from proxy_keras.attribution.catalogue import METHODS, Entry
 from proxy_keras.attribution.method import Method
 
 
@@ -43,9 +43,9 @@ class Blank(Method):
 @pytest.fixture(autouse=True)
 def known_methods(monkeypatch):
     """Methods for these tests only: "brightness", "from_grey", "blank"."""
-    monkeypatch.setitem(registry.METHODS, "brightness", Brightness)
-    monkeypatch.setitem(registry.METHODS, "from_grey", FromGrey)
-    monkeypatch.setitem(registry.METHODS, "blank", Blank)
+    monkeypatch.setitem(METHODS, "brightness", Entry(f"{__name__}:Brightness"))
+    monkeypatch.setitem(METHODS, "from_grey", Entry(f"{__name__}:FromGrey"))
+    monkeypatch.setitem(METHODS, "blank", Entry(f"{__name__}:Blank"))
 
 
 @pytest.fixture
