@@ -18,7 +18,7 @@ from proxy_keras.data.data_split import Subset
 from proxy_keras.data.images import read_image, resize
 from proxy_keras.io import saved_model
 from proxy_keras.io.saved_model import SavedModel, open_saved
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run import load_data
 from proxy_keras.training.run_folder import finished_metrics
 

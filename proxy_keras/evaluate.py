@@ -12,8 +12,8 @@ from pathlib import Path
 from proxy_keras import attribution
 from proxy_keras.evaluating.evaluation import evaluate_model
 from proxy_keras.evaluating.options import EvaluationOptions
-from proxy_keras.settings.command_line import add_method_option
-from proxy_keras.settings.train_options import add_data_options
+from proxy_keras.settings import DataConfig, ProxyConfig
+from proxy_keras.settings.options import add_options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,8 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="how heatmaps are made (default: grad_cam, or layer_cam after training with that)",
     )
-    add_method_option(group)
-    group.add_argument("--target-layer", metavar="NAME", help="layer to explain")
+    add_options(group, ProxyConfig, "method_options", "target_layer")
     group.add_argument(
         "--heat-images",
         type=int,
@@ -65,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--seed", type=int, metavar="I", help="keys all draws (default: 0)")
     group.add_argument("--pdf", action="store_true", help="write report.pdf too")
     group.add_argument("--quiet", action="store_true", help="no progress bars")
-    add_data_options(parser.add_argument_group("data; a run has its own"))
+    add_options(parser.add_argument_group("data; a run has its own"), DataConfig)
     return parser
 
 

@@ -9,19 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.distribution import WorkerLost
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.json_settings import differences
-from proxy_keras.settings.train_options import (
+from proxy_keras.settings.options import (
     add_config_option,
-    add_data_options,
-    add_proxy_options,
-    add_recipe_options,
+    add_train_options,
     build_config,
     changed,
     with_absolute_paths,
 )
-from proxy_keras.training import run as runs
 from proxy_keras.training.run_folder import finished_metrics, has_begun
 
 
@@ -33,9 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     _add_run_options(parser)
-    add_data_options(parser.add_argument_group("data"))
-    add_recipe_options(parser.add_argument_group("network and recipe"))
-    add_proxy_options(parser.add_argument_group("proxies"))
+    add_train_options(parser)
     return parser
 
 
@@ -112,6 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if folder.exists() and any(folder.iterdir()) and not resume:
                 raise ValueError(f"{folder} is not empty. Give a new or empty folder as --out.")
             config = build_config(given)
+        config.check_schedule()
+        # TensorFlow takes seconds to import: wrong settings are named before it.
+        from proxy_keras.distribution import WorkerLost
+        from proxy_keras.training import run as runs
+
         prepared = runs.prepare(config, folder, verbose=verbose)
     except (ValueError, OSError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)

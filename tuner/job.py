@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.atomic_files import write_atomically
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import FileLock
 
@@ -217,7 +217,7 @@ def _same_settings(job: Job) -> bool:
     """Whether a finished run was asked for with the very settings of this job."""
     try:
         return job.settings.exists() and TrainConfig.load(job.settings) == job.config
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         # The training compares them with those of its run folder, after this file is written anew.
         return False
 

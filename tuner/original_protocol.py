@@ -31,7 +31,7 @@ from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
-from proxy_keras.settings.config import ProxyConfig, TrainConfig
+from proxy_keras.settings import ProxyConfig, TrainConfig
 from proxy_keras.settings.schedule import Segments, parse
 from proxy_keras.training import run as runs
 from proxy_keras.training.fitting import compile_model, training_batches, validation_batches

@@ -15,12 +15,10 @@ from typing import Any
 from tqdm import tqdm
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.settings.config import TrainConfig
-from proxy_keras.settings.train_options import (
+from proxy_keras.settings import TrainConfig
+from proxy_keras.settings.options import (
     add_config_option,
-    add_data_options,
-    add_proxy_options,
-    add_recipe_options,
+    add_train_options,
     build_config,
 )
 from tuner import job as jobs
@@ -83,10 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--title", metavar="TEXT", help="heading of the report")
     study.add_argument("--quiet", action="store_true", default=False, help="print the verdict only")
     add_config_option(study)
-    add_data_options(parser.add_argument_group("data"))
-    recipe = parser.add_argument_group("network and recipe")
-    add_recipe_options(recipe)
-    add_proxy_options(parser.add_argument_group("proxies"))
+    add_train_options(parser)
     return parser
 
 

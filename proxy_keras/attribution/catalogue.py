@@ -9,6 +9,9 @@ from proxy_keras.attribution import method_options as o
 
 ENGINES = ("compiled", "tf-keras-vis")
 
+EXPLAIN_CHOICES = ("predicted", "true", "contrast")
+"""Names of the scores that can be explained."""
+
 EXPLAINED = ("predicted", "true", "contrast")
 """Names of the scores that can be explained."""
 

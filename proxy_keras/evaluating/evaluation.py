@@ -28,8 +28,8 @@ from proxy_keras.evaluating.report_folder import (
 from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.subject import Subject, TrainedRun
 from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
-from proxy_keras.settings.config import TrainConfig
-from proxy_keras.settings.train_options import build_config, changed
+from proxy_keras.settings import TrainConfig
+from proxy_keras.settings.options import build_config, changed
 from proxy_keras.training.run import load_data
 
 

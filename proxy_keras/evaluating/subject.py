@@ -19,7 +19,7 @@ from pandas.api.types import is_numeric_dtype
 
 from proxy_keras.data.data_split import Subset
 from proxy_keras.io.saved_model import SavedModel
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import TrainConfig
 
 STEP = ("epoch", "wrong", "chosen", "made")
 HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
@@ -104,12 +104,9 @@ def _settings(file: Path) -> TrainConfig:
     values = _object(file)
     rule = "must hold the settings of a training"
     try:
-        config = TrainConfig.from_dict(values)
-    except (ValueError, TypeError) as error:
+        return TrainConfig.from_dict(values)
+    except ValueError as error:
         raise _damaged(file, rule, error) from error
-    if not isinstance(config.data, DataConfig) or not isinstance(config.proxy, ProxyConfig | None):
-        raise _damaged(file, rule, reprlib.repr(values))
-    return config
 
 
 def _metrics(file: Path) -> dict[str, Any]:

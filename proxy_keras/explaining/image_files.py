@@ -19,12 +19,12 @@ from tqdm.auto import tqdm
 
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from proxy_keras.io.saved_model import image_size, open_saved
-from proxy_keras.settings.command_line import add_method_option
+from proxy_keras.settings import ProxyConfig
+from proxy_keras.settings.options import add_options
 
 ROWS_PER_SHEET = 12
 
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="M[,M...]",
         help=f"one or several of {', '.join(attribution.names())} (default: %(default)s)",
     )
-    add_method_option(parser)
+    add_options(parser, ProxyConfig, "method_options")
     parser.add_argument(
         "--class", dest="class_name", metavar="NAME", help="explain this class, by name or number"
     )
@@ -73,8 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="explain what speaks for the predicted class and against this one",
     )
-    parser.add_argument("--target-layer", metavar="NAME", help="layer to explain")
-    parser.add_argument("--engine", choices=ENGINES, default="compiled")
+    add_options(parser, ProxyConfig, "target_layer", "engine")
+    parser.set_defaults(engine="compiled")
     parser.add_argument(
         "--image-size", type=int, metavar="P", help="side in pixels, for models that take any"
     )

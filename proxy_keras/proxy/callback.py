@@ -13,10 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from proxy_keras.attribution.catalogue import ENGINES
-from proxy_keras.attribution.registry import make as make_method
-from proxy_keras.attribution.target import ScoreFunction, check_explain
-from proxy_keras.augment.attenuate import REPLACEMENTS
+from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.proxy import selection
@@ -25,8 +22,10 @@ from proxy_keras.proxy.freshness import check_fresh
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
-from proxy_keras.settings.config import WRONG_FROM, ProxyConfig
+from proxy_keras.settings import ProxyConfig, arguments_text, declared
 from proxy_keras.settings.schedule import Plan, Schedule, parse
+
+SETTINGS = declared(ProxyConfig)
 
 
 class ProxyAttention(keras.callbacks.Callback):
@@ -45,17 +44,9 @@ class ProxyAttention(keras.callbacks.Callback):
               callbacks=[proxy])
     ```
 
-    All other settings (threshold, weight, replacement, select, wrong_from, region, max_area,
-    smooth, clear_every_step, keep_epochs, show, show_from, agree, spare, engine, target_layer,
-    control, method_options) are those of `ProxyConfig`, which says what they do.
-
     Args:
         data: The training split whose `batches` are given to `fit`.
-        schedule: "5,p,9,p,4", a list of the same parts, "every:3,finish:0.2", "plateau:3", or what
-            `every` and `plateau` return.
-        method: Attribution method: a name of `attribution.names()`.
-        subset: Share in (0, 1], or a callable from the epoch (counted from 0) to one.
-        explain: "predicted", "true" or "contrast", or a callable from logits [N, K] to scores [N].
+        <settings>
         batch_size: Images per batch in the proxy step.
         log_dir: Where scalars and a picture of proxies go for TensorBoard; None: nowhere.
         sheet_dir: Where the same picture goes as a PNG per step; None: nowhere.
@@ -69,6 +60,9 @@ class ProxyAttention(keras.callbacks.Callback):
 
     Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023).
     """
+
+    # The settings in this docstring come from their declarations.
+    __doc__ = str(__doc__).replace("<settings>", arguments_text(ProxyConfig, indent=8))
 
     def __init__(
         self,
@@ -102,49 +96,23 @@ class ProxyAttention(keras.callbacks.Callback):
         verbose: int = 1,
         team: Team | None = None,
     ) -> None:
+        settings = {name: value for name, value in locals().items() if name in SETTINGS}
         super().__init__()
         if not isinstance(data, TrainSubset):
             raise ValueError(
                 "ProxyAttention needs the training split of an ImageData. Received: "
                 f"{type(data).__name__}. Pass `data.train`, and `data.train.batches(...)` to fit."
             )
-        for name, value, known in (
-            ("replacement", replacement, REPLACEMENTS),
-            ("select", select, selection.SELECTS),
-            ("engine", engine, ENGINES),
-            ("wrong_from", wrong_from, WRONG_FROM),
-        ):
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
-        check_explain(explain)
-        make_method(method, dict(method_options or {}))
         self._schedule = parse(schedule)
-        self.config = ProxyConfig(
-            schedule=str(self._schedule),
-            method=method,
-            threshold=threshold,
-            weight=weight,
-            subset=1.0 if callable(subset) else subset,
-            replacement=replacement,
-            select=select,
-            explain="custom" if callable(explain) else explain,
-            wrong_from=wrong_from,
-            region=region,
-            max_area=max_area,
-            smooth=smooth,
-            clear_every_step=clear_every_step,
-            keep_epochs=keep_epochs,
-            show=show,
-            show_from=show_from,
-            agree=agree,
-            spare=spare,
-            engine=engine,
-            target_layer=target_layer,
-            control=control,
-            method_options=dict(method_options or {}),
-        )
+        # Functions are no settings: they stand beside those that could be written to a file.
+        settings["schedule"] = str(self._schedule)
+        settings["method_options"] = dict(method_options or {})
+        for name in ("subset", "explain"):
+            if callable(settings[name]):
+                del settings[name]
+        self.config = ProxyConfig(**settings)
         self.data = data
         self.steps: list[StepSummary] = []
         self._rules = HeatRules(self.config, data)

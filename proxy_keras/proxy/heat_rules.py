@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.metrics.localisation import mass_inside
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 
 
 class HeatRules:

@@ -21,7 +21,7 @@ from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.proxy import controls, selection
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 
 
 class Answers(NamedTuple):

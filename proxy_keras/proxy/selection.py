@@ -7,8 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-SELECTS: tuple[str, ...] = ("wrong", "loss", "margin", "random", "all")
-
 Share = float | Callable[[int], float]
 """A share in (0, 1], or a callable from the epoch (counted from 0) to one."""
 
@@ -41,7 +39,7 @@ def choose(
         epoch: Counted from 0.
 
     Raises:
-        ValueError: `select` is unknown, or the share is not in (0, 1].
+        ValueError: The share is not in (0, 1].
     """
     share = float(subset(epoch)) if callable(subset) else float(subset)
     if not 0.0 < share <= 1.0:
@@ -51,9 +49,7 @@ def choose(
     if select in ("loss", "margin"):
         order = _by_loss(logits, labels) if select == "loss" else _by_margin(logits)
         return np.sort(order[: _count(share, len(order))])
-    candidates = {"wrong": wrong, "random": everyone, "all": everyone}.get(select)
-    if candidates is None:
-        raise ValueError(f"`select` must be one of {', '.join(SELECTS)}. Received: {select!r}")
+    candidates = {"wrong": wrong, "random": everyone, "all": everyone}[select]
     count = _count(share, len(wrong) if select == "random" else len(candidates))
     draw = np.random.default_rng([seed, epoch, 2])
     return np.sort(draw.choice(candidates, count, replace=False)).astype(np.int64)

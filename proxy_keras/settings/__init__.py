@@ -1,1 +1,17 @@
-"""What can be set in a training run: the settings, their checks, and the options made of them."""
+"""The settings of a training run: declared once, checked when they are made; no TensorFlow."""
+
+from proxy_keras.settings.data_config import DataConfig
+from proxy_keras.settings.declaration import Declared, arguments_text, declared
+from proxy_keras.settings.proxy_config import CONTROLS, PRESETS, ProxyConfig
+from proxy_keras.settings.train_config import TrainConfig
+
+__all__ = [
+    "CONTROLS",
+    "PRESETS",
+    "DataConfig",
+    "Declared",
+    "ProxyConfig",
+    "TrainConfig",
+    "arguments_text",
+    "declared",
+]

@@ -17,7 +17,7 @@ from proxy_keras.data.proxy_store import quantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.io.saved_model import open_saved
-from proxy_keras.settings.map_source import refresh_every
+from proxy_keras.settings.heatmap_source import refresh_every
 
 METHOD = "grad_cam"
 

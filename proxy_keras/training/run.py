@@ -19,8 +19,7 @@ from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone, unfreeze
 from proxy_keras.proxy.callback import ProxyAttention
-from proxy_keras.settings.config import TrainConfig
-from proxy_keras.settings.schedule import Plateau, parse
+from proxy_keras.settings import TrainConfig
 from proxy_keras.training.batch_size import find_batch_size
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
@@ -37,9 +36,6 @@ from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.training.precision import resolve_precision
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
-
-LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
-"""What a training logs at the end of each epoch."""
 
 
 class EpochClock(keras.callbacks.Callback):
@@ -123,7 +119,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     begun = has_begun(folder)
     team = make_team(config.strategy, config.replicas)
     verbose = verbose if team.is_chief else 0
-    _check_monitor(config)
+    config.check_schedule()
     augmentation(config)
     # After the checks, lest they draw from what the initial weights are drawn from.
     keras.utils.set_random_seed(config.seed)
@@ -246,16 +242,6 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             cpu_seconds=sum(checkpoint.cpu_seconds),
         )
     return team.from_chief(metrics)
-
-
-def _check_monitor(config: TrainConfig) -> None:
-    """Refuses a plateau of what this training does not log, before anything is trained."""
-    schedule = None if config.proxy is None else parse(config.proxy.schedule)
-    if isinstance(schedule, Plateau) and schedule.monitor not in LOGGED:
-        raise ValueError(
-            f"The schedule {str(schedule)!r} must watch one of {', '.join(LOGGED)}. Received: "
-            f"{schedule.monitor!r}"
-        )
 
 
 def _measured(

@@ -22,7 +22,7 @@ from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.step_log import StepSummary
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from proxy_keras.training.fitting import optimizer_steps
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy_keras import ImageData, augment
 from proxy_keras.augment import Curriculum, CurriculumClock
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.fitting import augmentation
 
 SEED = tf.constant([3, 0], tf.int64)

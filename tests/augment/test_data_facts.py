@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from proxy_keras import ImageData, augment
 from proxy_keras.augment import data_facts
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.fitting import augmentation
 
 

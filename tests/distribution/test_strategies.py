@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from proxy_keras import train
 from proxy_keras.distribution import make_team, strategies
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 
 
 @pytest.fixture

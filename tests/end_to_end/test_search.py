@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from tests.end_to_end.conftest import ROOT, environment
 
 pytestmark = pytest.mark.slow

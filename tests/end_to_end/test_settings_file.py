@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from PIL import Image
 
 from proxy_keras import evaluate
 from proxy_keras.evaluating import evaluation
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.run import load_data
 
 FAST = ["--quiet", "--heat-images", "0", "--no-corruptions"]

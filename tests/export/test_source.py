@@ -9,7 +9,7 @@ from PIL import Image
 
 from export.source import open_source, real_images, versions
 from proxy_keras.data import ImageData
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from proxy_keras.data import ImageData
 from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.train_split import Attenuation
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 
 SIZE, CLASSES = 8, 3
 
@@ -405,7 +405,7 @@ def test_any_score_can_be_explained(data):
     _, images, _ = next(data.train.originals(len(data.train)).as_numpy_iterator())
     expected = explain(model, images, "grad_cam", class_ids=1)[made["positions"]]
     np.testing.assert_allclose(dequantise(made["heatmaps"]), expected, atol=1.01 / 255)
-    assert proxy.config.explain == "custom"
+    assert proxy.get_config()["explain"]["config"] == "_second_logit"
     again = ProxyAttention.from_config(proxy.get_config(), data=data.train)
     assert again.get_config() == proxy.get_config()
 

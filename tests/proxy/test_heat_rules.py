@@ -9,7 +9,7 @@ import pytest
 from proxy_keras import ProxyAttention
 from proxy_keras.data import ImageData
 from proxy_keras.proxy.heat_rules import HeatRules
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 
 RED = np.array([[[200, 40], [0, 0]]], np.uint8)
 BLUE = np.array([[[100, 90], [0, 30]]], np.uint8)

@@ -76,8 +76,3 @@ def test_choice_is_sorted_unique_and_within_the_split(select, subset, seed):
 def test_share_out_of_range_is_refused(subset):
     with pytest.raises(ValueError, match=r"`subset` must be in \(0, 1\]"):
         _choose("wrong", subset)
-
-
-def test_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="`select` must be one of wrong, loss"):
-        _choose("best", 0.5)

@@ -13,7 +13,7 @@ from proxy_keras.augment import FlipAndRotate, InTurn
 from proxy_keras.data import ImageData
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_store import dequantise, quantise
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import RunCheckpoint
 from proxy_keras.training.fitting import augmentation
 from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps, map_callback

@@ -10,7 +10,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 
 
 def config(

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 
 EPOCH_S = 0.05
 

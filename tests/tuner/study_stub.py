@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 
 
 def accuracy(config: TrainConfig) -> float:

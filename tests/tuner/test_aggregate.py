@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 from tests.tuner.fake_runs import config, write_events, write_run
 from tuner.aggregate import build_parser, main
 

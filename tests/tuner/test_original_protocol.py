@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from proxy_keras.data import ImageData
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tuner import original_protocol
 from tuner.original_protocol import _carry_over, main, train
 

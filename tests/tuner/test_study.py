@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tests.tuner import study_stub
 from tuner import study
 from tuner.comparing.arms import make_arms
@@ -173,7 +173,7 @@ def test_an_interrupted_study_stops_its_trainings(own, tmp_path):
     (tmp_path / "quick.py").write_text("")
     script = (
         "import sys\nfrom pathlib import Path\n"
-        "from proxy_keras.settings.config import DataConfig, TrainConfig\nfrom tuner import job\n"
+        "from proxy_keras.settings import DataConfig, TrainConfig\nfrom tuner import job\n"
         "config = TrainConfig(DataConfig('digits'))\n"
         "def report(job, outcome):\n    while not Path('runs/a').exists():\n        pass\n"
         "    raise KeyboardInterrupt\n"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tuner.collecting.columns import Row, Value
 
 METRICS = "metrics.json"

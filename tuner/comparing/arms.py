@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from proxy_keras import augment
-from proxy_keras.augment.registry import parts
-from proxy_keras.settings.config import CONTROLS, PRESETS, ProxyConfig, TrainConfig
-from proxy_keras.settings.train_options import PROXY, TRAIN, changed
+from proxy_keras.augment import catalogue as augment
+from proxy_keras.augment.registry import parse
+from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
+from proxy_keras.settings.options import changed
 
 PLAIN = "none"
 PROXY_ARM = "proxy"
 _SHARED = ("model", "weights", "freeze", "head_epochs", "epochs", "batch_size", "seed", "strategy")
-_RECIPE_KEYS = (PROXY | TRAIN | {"preset", "no_proxy"}) - set(_SHARED)
+_RECIPE_KEYS = {*declared(ProxyConfig), *declared(TrainConfig), "preset", "no_proxy"} - {*_SHARED}
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,13 @@ class Arm:
         return re.sub(r"[^\w.=-]+", "_", self.name)
 
 
-_DEFAULTS = {
-    field.name: field.default
-    for settings in (TrainConfig, ProxyConfig)
-    for field in dataclasses.fields(settings)
-}
 _OPTION = re.compile(r"\w+\s*=")
 
 
 def split_arms(text: str) -> list[str]:
     """The arms that commas separate; `KEY=VALUE` after a comma is an option of the arm before."""
     words: list[str] = []
-    for part in parts(text):
+    for part in augment.split_commas(text):
         if words and _OPTION.match(part):
             words[-1] += f",{part}"
         else:
@@ -124,7 +119,7 @@ def _arm(word: str, base: TrainConfig) -> Arm:
             word, dataclasses.replace(base, proxy=dataclasses.replace(settings, control=control))
         )
     if kind in augment.names():
-        augment.parse(word)
+        parse(word)
         return Arm(word, dataclasses.replace(base, proxy=None, augment=(*base.augment, word)))
     raise ValueError(
         f"There is no arm {word!r}. Arms are {', '.join((PLAIN, PROXY_ARM, *CONTROLS))}, with a "
@@ -156,10 +151,7 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
         )
         raise ValueError(f"The recipe {name!r} of {file} sets {', '.join(sorted(unknown))}, {why}.")
     given = {key: value for key, value in settings.items() if key != "no_proxy" or value}
-    if given.get("preset", "thesis") not in list(PRESETS):
-        raise ValueError(f"The recipe {name!r} of {file}: presets are {', '.join(PRESETS)}.")
     try:
-        given = {key: _checked(key, value) for key, value in given.items()}
         config = changed(base, given)
     except ValueError as error:
         raise ValueError(f"The recipe {name!r} of {file}: {error}") from error
@@ -170,33 +162,6 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
             f"'{wanted}:NAME', by which the study compares it with what belongs to it."
         )
     return Arm(name, config)
-
-
-def _checked(name: str, value: Any) -> Any:
-    """The value of a setting, of the type that its default has.
-
-    Raises:
-        ValueError: It is of another type.
-    """
-    # YAML takes 1e-3 for text.
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+\.?\d*[eE][+-]?\d+", value):
-        value = float(value)
-    if name == "augment":
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f"`augment` must be a list, such as [cutmix]. Received: {value!r}")
-        for text in value:
-            augment.parse(text)
-        return tuple(value)
-    default = _DEFAULTS.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = {bool: isinstance(value, bool), str: isinstance(value, str)}
-    fits |= {int: is_number and value == int(value), float: is_number}
-    if not fits.get(type(default), True) and not (name in ("lr", "batch_size") and value == "auto"):
-        raise ValueError(
-            f"`{name}` is of type {type(default).__name__}, such as {default!r}. Received: "
-            f"{value!r}"
-        )
-    return value
 
 
 def _check_distinct(arms: Sequence[Arm]) -> None:

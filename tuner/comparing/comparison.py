@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proxy_keras.settings.config import CONTROLS
+from proxy_keras.settings import CONTROLS
 from tuner.comparing import statistics
 from tuner.comparing.power import Power, study_power
 

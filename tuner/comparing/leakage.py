@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.settings.config import ProxyConfig, TrainConfig
+from proxy_keras.settings import ProxyConfig, TrainConfig
 from proxy_keras.settings.schedule import Segments, parse
 from tuner import job as jobs
 from tuner.comparing import leakage_figure

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 
 COLUMNS = (
     "arm",

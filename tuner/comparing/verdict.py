@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy_keras.settings.config import CONTROLS
+from proxy_keras.settings import CONTROLS
 from tuner.comparing.analysis import Study
 from tuner.comparing.comparison import Comparison, is_proxy, kind_of
 from tuner.comparing.power import MOST_SEEDS, Power

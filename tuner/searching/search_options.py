@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.settings.config import TrainConfig
-from proxy_keras.settings.train_options import (
+from proxy_keras.settings import TrainConfig
+from proxy_keras.settings.options import (
     add_config_option,
-    add_data_options,
-    add_proxy_options,
-    add_recipe_options,
+    add_train_options,
     build_config,
 )
 from tuner.job import check_source
@@ -110,9 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--yes", action="store_true", help="do so without asking")
     add_config_option(group)
     group.add_argument("--quiet", action="store_true", help="print the result only")
-    add_data_options(parser.add_argument_group("data"))
-    add_recipe_options(parser.add_argument_group("network and recipe"))
-    add_proxy_options(parser.add_argument_group("proxies"))
+    add_train_options(parser)
     return parser
 
 

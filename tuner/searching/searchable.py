@@ -3,84 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from proxy_keras import attribution, models
-from proxy_keras.augment import REPLACEMENTS
-from proxy_keras.proxy.selection import SELECTS
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import ProxyConfig, TrainConfig, declared
+from tuner.searching.parameter import Parameter
 
-PROXY = frozenset(f.name for f in dataclasses.fields(ProxyConfig))
+PROXY = frozenset(declared(ProxyConfig))
 """Names of the settings of the method."""
 
-# Seed and split are the same for all trials, and so is the number of epochs, unless the algorithm
-# itself deals in them: else the longest training would win.
-_TRAIN = {f.name for f in dataclasses.fields(TrainConfig)} - {"data", "proxy", "seed", "epochs"}
-_NAMES: dict[str, Collection[str]] = {
-    "model": models.names(),
-    "method": attribution.names(),
-    "replacement": REPLACEMENTS,
-    "select": SELECTS,
-    "explain": ("predicted", "true", "contrast"),
-    "engine": ("compiled", "tf-keras-vis"),
+# Seed and epochs are the same for all trials, or the longest training run would win.
+_SEARCHABLE = {
+    name: setting
+    for cls in (ProxyConfig, TrainConfig)
+    for name, setting in declared(cls).items()
+    if name not in ("seed", "epochs")
 }
-_DEFAULTS = {**ProxyConfig().to_dict(), **TrainConfig(DataConfig("")).to_dict()}
-_KINDS: dict[type, tuple[type, ...]] = {float: (float, int), int: (int,), bool: (bool,)}
 
 
 def check_name(name: object) -> None:
-    """Refuses what is no setting, or must not differ between trials.
+    """Check that a name is a setting that may differ between trials.
 
     Raises:
-        ValueError: It is one of these.
+        ValueError: It is none, or must not differ.
     """
     if name in ("seed", "epochs"):
         raise ValueError(
             f"`{name}` cannot be searched: it is the same for all trials. Give it as --{name}; "
             "the algorithm hyperband varies epochs itself."
         )
-    if name not in PROXY | _TRAIN:
-        raise ValueError(
-            f"A space may have {', '.join(sorted(PROXY | _TRAIN))}. Received: {name!r}"
-        )
+    if name not in _SEARCHABLE:
+        raise ValueError(f"A space may have {', '.join(sorted(_SEARCHABLE))}. Received: {name!r}")
 
 
-def check_value(name: str, value: Any) -> None:
-    """Refuses what `TrainConfig` would take and a training would not.
+def check_values(name: str, parameter: Parameter) -> None:
+    """Check every choice, or both ends of a range, of a setting by itself.
 
     Raises:
-        ValueError: The value is of another type, or names nothing.
+        ValueError: A value breaks the setting's rule.
     """
-    names = _NAMES.get(name)
-    if names is not None and value not in names:
-        raise ValueError(
-            f"The space offers `{name}` {value!r}, which is none of: {', '.join(names)}"
-        )
-    default = _DEFAULTS[name]
-    expected = _KINDS.get(type(default))
-    is_auto = name in ("lr", "batch_size") and value == "auto"
-    # True is an int in Python, and not in a space.
-    fits = expected is None or (
-        isinstance(value, expected) and isinstance(value, bool) == isinstance(default, bool)
-    )
-    if not (fits or is_auto):
-        raise ValueError(
-            f"The space offers `{name}` {value!r}, but this setting is of type "
-            f"{type(default).__name__}, such as {default!r}."
-        )
+    setting = _SEARCHABLE[name]
+    if parameter.kind == "float" and setting.is_whole:
+        raise ValueError(f"`{name}` must be {setting.rule}: use `type: int` or `type: choice`.")
+    for value in parameter.samples():
+        setting.check(value)
 
 
 def current(config: TrainConfig, name: str) -> Any:
-    """The value of a setting; None where there are no proxies that it belongs to."""
+    """Return the value of a setting; None without the proxies that it belongs to."""
     return getattr(config.proxy if name in PROXY else config, name, None)
 
 
 def changed(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
-    """The settings with some of them changed.
+    """Return the settings with some of them changed.
 
     Raises:
-        ValueError, TypeError: A value breaks its rule.
+        ValueError: A value breaks its rule.
     """
     proxy = {name: value for name, value in values.items() if name in PROXY}
     train = {name: value for name, value in values.items() if name not in PROXY}

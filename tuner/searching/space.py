@@ -12,10 +12,10 @@ from typing import Any
 import keras_tuner
 import yaml
 
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from tuner.scaled_schedule import has_steps, scaled
 from tuner.searching.parameter import Parameter
-from tuner.searching.searchable import PROXY, changed, check_name, check_value, current
+from tuner.searching.searchable import PROXY, changed, check_name, check_values, current
 
 DEFAULT_FILE = Path(__file__).with_name("default_space.yaml")
 
@@ -116,11 +116,11 @@ class Space:
             ValueError: A value is not usable; the message names it.
         """
         for name, parameter in self.parameters.items():
+            check_values(name, parameter)
             for value in parameter.samples():
-                check_value(name, value)
                 try:
                     changed(base, {name: value})
-                except (ValueError, TypeError) as error:
+                except ValueError as error:
                     raise ValueError(f"The space offers `{name}` {value!r}: {error}") from error
         for schedule in self._schedules(base):
             for n in epochs:

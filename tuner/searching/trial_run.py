@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import is_locked
 from tuner.job import Job, started
@@ -197,7 +197,7 @@ def _move_away_others(job: Job) -> None:
         return
     try:
         is_same = TrainConfig.load(job.settings) == job.config
-    except (ValueError, TypeError):
+    except ValueError:
         # Not whole. The run folder has its own copy, which the training compares.
         is_same = True
     if is_same:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from keras_tuner.engine.trial import TrialStatus
 
-from proxy_keras.settings.config import TrainConfig
+from proxy_keras.settings import TrainConfig
 from tuner.job import TRAINING, Job
 from tuner.searching.space import Space
 from tuner.searching.trial_run import TrialRun, fail, last_message

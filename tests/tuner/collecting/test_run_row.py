@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from proxy_keras.settings.config import ProxyConfig
+from proxy_keras.settings import ProxyConfig
 from tests.tuner.fake_runs import config, write_run
 from tuner.collecting.run_row import arm, read_run, settings, short_name
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proxy_keras.settings.config import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tuner.comparing import leakage
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(threshold=0.3), epochs=40)

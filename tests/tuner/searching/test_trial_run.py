@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from proxy_keras.settings.config import DataConfig, TrainConfig
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import Checkpoint
 from tuner.file_lock import FileLock
 from tuner.job import Job

@@ -4,12 +4,13 @@ import argparse
 
 import pytest
 
-from proxy_keras.settings.command_line import add_method_option
+from proxy_keras.settings import ProxyConfig
+from proxy_keras.settings.options import add_options
 
 
 def _parsed(*words):
     parser = argparse.ArgumentParser()
-    add_method_option(parser)
+    add_options(parser, ProxyConfig, "method_options")
     return parser.parse_args(words).method_options
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_keras.settings.config import PRESETS, DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings import PRESETS, DataConfig, ProxyConfig, TrainConfig
 
 
 def test_thesis_defaults():

@@ -1,4 +1,4 @@
-"""What the command lines of the project share: options of attribution methods."""
+"""KeyValue: an option `--option KEY=VALUE` that can be repeated."""
 
 from __future__ import annotations
 
@@ -33,14 +33,3 @@ class KeyValue(argparse.Action):
         collected = dict(getattr(namespace, self.dest, None) or {})
         collected[key] = value
         setattr(namespace, self.dest, collected)
-
-
-def add_method_option(group: argparse._ActionsContainer) -> None:
-    """Adds `--method-option KEY=VALUE`, which sets `method_options` to a dictionary."""
-    group.add_argument(
-        "--method-option",
-        dest="method_options",
-        action=KeyValue,
-        metavar="KEY=VALUE",
-        help="an option of the attribution method, e.g. samples=50; any number of times",
-    )

@@ -1,0 +1,118 @@
+"""DataConfig: where the images come from, and how they are split."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from proxy_keras.settings.declaration import (
+    Count,
+    Integer,
+    NonNegativeInteger,
+    ProperShare,
+    Setting,
+    Share,
+    require,
+    settings,
+)
+from proxy_keras.settings.json_settings import JsonSettings
+
+
+@settings
+class DataConfig(JsonSettings):
+    """Where the images come from, and how they are split.
+
+    Raises:
+        ValueError: A value breaks its rule.
+    """
+
+    source: Annotated[
+        str,
+        Setting(
+            "Images to train on: `digits`, `decoy_digits`, a folder `ROOT/CLASS/*` or "
+            "`ROOT/{train,val,test}/CLASS/*`, `npz:FILE`, or `tfds:NAME`.",
+            metavar="SRC",
+            option="--data",
+        ),
+    ]
+    image_size: Annotated[
+        Annotated[Integer, Field(ge=8)] | None,
+        Setting(
+            "Side of the images.",
+            metavar="P",
+            unset="32 for the bundled digits, the arrays' own size for `npz:`, else 224",
+            unit="pixels",
+        ),
+    ] = None
+    seed: Annotated[
+        NonNegativeInteger,
+        Setting(
+            "Seed of the split. `--seed` keys everything else, so that runs can share a split.",
+            metavar="I",
+            option="--split-seed",
+        ),
+    ] = 0
+    val: Annotated[
+        ProperShare,
+        Setting("Share of the training images used for validation.", metavar="SHARE"),
+    ] = 0.15
+    test: Annotated[
+        ProperShare,
+        Setting(
+            "Share of the images used for testing, where the source has no test split.",
+            metavar="SHARE",
+        ),
+    ] = 0.15
+    folds: Annotated[
+        Annotated[Integer, Field(ge=2)] | None,
+        Setting("Validate by k-fold cross-validation; needs `--fold`.", metavar="K"),
+    ] = None
+    fold: Annotated[
+        NonNegativeInteger | None,
+        Setting("The fold used for validation, counted from 0.", metavar="I"),
+    ] = None
+    shortcut: Annotated[
+        Share | None,
+        Setting(
+            "Plant a grey corner patch that gives away the class in this share of the training "
+            "images (for studies).",
+            metavar="RATE",
+        ),
+    ] = None
+    val_shortcut: Annotated[
+        bool,
+        Setting(
+            "The planted patch gives away the class in validation images too. Off: it is "
+            "uninformative there, as in the test split."
+        ),
+    ] = True
+    limit: Annotated[
+        Count | None,
+        Setting(
+            "Number of training images to use, drawn from each class in proportion.",
+            metavar="N",
+            unset="all",
+            unit="images",
+        ),
+    ] = None
+    strict: Annotated[
+        bool, Setting("Stop at an unreadable image instead of skipping and reporting it.")
+    ] = False
+    data_dir: Annotated[
+        str | None,
+        Setting(
+            "Folder of prepared `tfds:` data sets.",
+            metavar="DIR",
+            unset="TensorFlow Datasets' default",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        folds, fold = self.folds, self.fold
+        if folds is not None or fold is not None:
+            require(
+                folds is not None and fold is not None and fold < folds,
+                "`folds` must be >= 2, and `fold` one of 0 to folds - 1.",
+                (folds, fold),
+            )

@@ -1,0 +1,202 @@
+"""TrainConfig: everything that can be set in a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from proxy_keras.augment.catalogue import AugmentationSpec
+from proxy_keras.augment.catalogue import names as augmentation_names
+from proxy_keras.models import catalogue as models
+from proxy_keras.settings.data_config import DataConfig
+from proxy_keras.settings.declaration import (
+    Count,
+    NonNegative,
+    NonNegativeInteger,
+    Number,
+    OneOf,
+    Positive,
+    Rule,
+    Setting,
+    Share,
+    Texts,
+    require,
+    settings,
+)
+from proxy_keras.settings.heatmap_source import refresh_every
+from proxy_keras.settings.json_settings import JsonSettings
+from proxy_keras.settings.proxy_config import ProxyConfig
+from proxy_keras.settings.schedule import Plateau, parse
+
+LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
+"""What a training run logs at the end of each epoch."""
+
+
+def _augmentations(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        AugmentationSpec.parse(text)
+    return texts
+
+
+def _heatmap_source(text: str) -> str:
+    refresh_every(text)
+    return text
+
+
+@settings
+class TrainConfig(JsonSettings):
+    """A whole training run; the defaults are the thesis's recipe.
+
+    Attributes:
+        data: The images.
+        proxy: The method; None: plain training.
+        augmentations: `augment`, parsed.
+
+    Raises:
+        ValueError: A value breaks its rule, or two values contradict each other.
+    """
+
+    NESTED: ClassVar[dict[str, type[JsonSettings]]] = {"data": DataConfig, "proxy": ProxyConfig}
+
+    data: DataConfig
+    proxy: ProxyConfig | None = dataclasses.field(default_factory=ProxyConfig)
+    model: Annotated[str, OneOf(models.names()), Setting("Network.", metavar="NAME")] = "resnet18"
+    weights: Annotated[
+        str,
+        Setting(
+            "Initial weights. From a file, layers of the same name and shape are loaded.",
+            metavar="none|imagenet|FILE",
+        ),
+    ] = "none"
+    freeze: Annotated[bool, Setting("Train the head only.")] = False
+    head_epochs: Annotated[
+        NonNegativeInteger,
+        Setting(
+            "Epochs before all others in which only the head is trained; 1 by default with "
+            "`--weights`.",
+            metavar="N",
+        ),
+    ] = 0
+    epochs: Annotated[Count, Setting("Epochs to train.", metavar="N")] = 20
+    batch_size: Annotated[
+        Count | Literal["auto"],
+        Setting(
+            "Images per step. `auto`: the largest that fits (GPU memory; on a CPU two seconds a "
+            "step).",
+            metavar="B|auto",
+        ),
+    ] = 64
+    lr: Annotated[
+        Positive | Literal["auto"],
+        Setting(
+            "Learning rate of AdamW; the one-cycle peak is twice as high. `auto`: learning-rate "
+            "range test.",
+            metavar="LR|auto",
+        ),
+    ] = 1e-3
+    weight_decay: Annotated[NonNegative, Setting("Weight decay of AdamW.", metavar="X")] = 1e-5
+    one_cycle: Annotated[
+        bool, Setting("Learning rate in one cycle. Off: a constant learning rate.")
+    ] = True
+    flip: Annotated[Share, Setting("Probability of a horizontal flip.", metavar="P")] = 0.5
+    rotation: Annotated[
+        Annotated[Number, Field(ge=0.0, le=180.0)],
+        Setting("Largest rotation in either direction.", metavar="DEGREES"),
+    ] = 10.0
+    augment: Annotated[
+        Texts,
+        Rule(_augmentations),
+        Setting(
+            "A further augmentation, such as `cutmix` or `mixup:alpha=0.4`; can be repeated.",
+            metavar="NAME[:KEY=VALUE,...]",
+            option="--aug",
+            names=augmentation_names(),
+        ),
+    ] = ()
+    augment_maps: Annotated[
+        Annotated[str, Rule(_heatmap_source)] | None,
+        Setting(
+            "Heatmaps for augmentations that need them, such as `saliencymix`. `self:N`: of the "
+            "network itself, every N epochs; or of a trained one: a run folder or `FILE.keras`.",
+            metavar="self:N|RUN|FILE",
+            option="--aug-maps",
+            unset="none",
+        ),
+    ] = None
+    precision: Annotated[
+        str,
+        OneOf(("auto", "float32", "mixed_float16", "mixed_bfloat16")),
+        Setting(
+            "Precision of the computation. `mixed_float16` scales the loss; `auto` chooses by the "
+            "hardware.",
+            metavar="P",
+        ),
+    ] = "auto"
+    strategy: Annotated[
+        str,
+        OneOf(("none", "mirrored", "multi_worker")),
+        Setting(
+            "`mirrored`: all devices of this machine. `multi_worker`: those of several machines, "
+            "named in the variable `TF_CONFIG`.",
+            metavar="S",
+        ),
+    ] = "none"
+    replicas: Annotated[
+        Count | None,
+        Setting("Number of devices; without a GPU, the CPU is split.", metavar="N", unset="all"),
+    ] = None
+    seed: Annotated[
+        NonNegativeInteger,
+        Setting("Seed of initial weights, order, augmentation and draws.", metavar="I"),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        recorded = self.proxy is not None and self.proxy.wrong_from == "train"
+        require(
+            not (self.augment and recorded),
+            "`wrong_from='train'` needs images that show one class each: leave out `augment`.",
+            self.augment,
+        )
+        if self.strategy == "none":
+            require(self.replicas is None, "`replicas` needs `strategy='mirrored'`.", self.replicas)
+            return
+        for name in ("batch_size", "lr"):
+            require(
+                getattr(self, name) != "auto",
+                f"`{name}='auto'` measures one device. Find it with `strategy='none'`.",
+                "auto",
+            )
+        require(
+            not recorded,
+            f"`wrong_from='train'` records the steps of one device. With "
+            f"`strategy='{self.strategy}'` use `wrong_from='evaluation'`.",
+            "train",
+        )
+
+    def check_schedule(self) -> None:
+        """Check that the schedule fits `epochs` and watches what a training run logs.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if self.proxy is None:
+            return
+        schedule = parse(self.proxy.schedule)
+        with warnings.catch_warnings():
+            # Given when training begins.
+            warnings.simplefilter("ignore", UserWarning)
+            schedule.plan(self.epochs)
+        require(
+            not isinstance(schedule, Plateau) or schedule.monitor in LOGGED,
+            f"The schedule {str(schedule)!r} must watch one of {', '.join(LOGGED)}.",
+            getattr(schedule, "monitor", None),
+        )
+
+    @cached_property
+    def augmentations(self) -> tuple[AugmentationSpec, ...]:
+        """The further augmentations, parsed."""
+        return tuple(AugmentationSpec.parse(text) for text in self.augment)
