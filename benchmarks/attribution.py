@@ -10,8 +10,6 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,8 +17,11 @@ from _timing import Timing, environment, interleaved, table
 
 from proxy_keras import build_model
 from proxy_keras.attribution import Explainer, get, names
-from proxy_keras.augment.attenuate import attenuate
-from proxy_keras.heatmaps import scaling
+from proxy_keras.augment.attenuation import attenuate
+from proxy_keras.heatmaps.scaling import scaling
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,14 +1,14 @@
 """Changes to training images: the proxy operation, geometry, and augmentations by name."""
 
-from proxy_keras.augment.attenuate import REPLACEMENTS, area_thresholds, attenuate
+from proxy_keras.augment.attenuation import REPLACEMENTS, area_thresholds, attenuate
 from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.consistency import ConsistentModel, Views, jensen_shannon_loss
 from proxy_keras.augment.curriculum import Curriculum, CurriculumClock
-from proxy_keras.augment.data_facts import tell_of_data
+from proxy_keras.augment.dataset_statistics import adapt
 from proxy_keras.augment.geometry import FlipAndRotate
 from proxy_keras.augment.labels import sample_weights
 from proxy_keras.augment.manifold_mixup import LatentMixing
-from proxy_keras.augment.registry import Augmentation, InTurn, get, names, parse
+from proxy_keras.augment.registry import Augmentation, Compose, get, names, parse
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Curriculum",
     "CurriculumClock",
     "FlipAndRotate",
-    "InTurn",
+    "Compose",
     "LatentMixing",
     "Views",
     "area_thresholds",
@@ -30,5 +30,5 @@ __all__ = [
     "names",
     "parse",
     "sample_weights",
-    "tell_of_data",
+    "adapt",
 ]

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import map_regions
+from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import partners
 from proxy_keras.augment.option_rules import check_count
+from proxy_keras.augment.stateless_random import partners
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -46,8 +46,8 @@ class AttentiveCutMix(BatchLayer):
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
         partner = partners(tf.shape(images)[0], tf.random.fold_in(seed, 0))
-        heat = map_regions.averaged(tf.gather(heatmaps, partner), (self.grid, self.grid))
-        cells = map_regions.hottest_cells(heat, self.cells, tf.random.fold_in(seed, 1))
-        mask = map_regions.as_pixels(cells, map_regions.side_of(images))
+        heat = heatmap_regions.resize_by_area(tf.gather(heatmaps, partner), (self.grid, self.grid))
+        cells = heatmap_regions.hottest_cells(heat, self.cells, tf.random.fold_in(seed, 1))
+        mask = heatmap_regions.enlarge_cells(cells, heatmap_regions.spatial_size(images))
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return map_regions.pasted(images, labels, others, theirs, mask)
+        return heatmap_regions.paste(images, labels, others, theirs, mask)

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import map_regions
+from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import partners
 from proxy_keras.augment.option_rules import check_count, check_positive
+from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
 
 
@@ -46,25 +46,25 @@ class AttributeMix(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], map_regions.side_of(images)
+        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
         partner = partners(count, tf.random.fold_in(seed, 0))
-        mined = self._mined(enlarge(tf.gather(heatmaps, partner), side), side, seed)
+        mined = self._mine_boxes(enlarge(tf.gather(heatmaps, partner), side), side, seed)
         drawn = tf.random.stateless_uniform(
             [count], tf.random.fold_in(seed, 1), 0, self.attributes, tf.int32
         )
-        mask = map_regions.inside(tf.gather(mined, drawn, batch_dims=1), side)
+        mask = heatmap_regions.box_masks(tf.gather(mined, drawn, batch_dims=1), side)
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return map_regions.pasted(images, labels, others, theirs, mask)
+        return heatmap_regions.paste(images, labels, others, theirs, mask)
 
-    def _mined(
+    def _mine_boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
         """The boxes of the attributes: [B, attributes, 4] int32."""
         length = tf.cast(tf.round(tf.cast(tf.stack(side), tf.float32) * self.size), tf.int32)
         boxes = []
         for number in range(self.attributes):
-            centres = map_regions.hottest_pixel(heat, tf.random.fold_in(seed, 10 + number))
+            centres = heatmap_regions.hottest_pixel(heat, tf.random.fold_in(seed, 10 + number))
             sides = tf.broadcast_to(tf.maximum(length, 1), tf.shape(centres))
-            boxes.append(map_regions.boxes_around(centres, sides, side))
-            heat = tf.where(map_regions.inside(boxes[-1], side), 0.0, heat)
+            boxes.append(heatmap_regions.boxes_around(centres, sides, side))
+            heat = tf.where(heatmap_regions.box_masks(boxes[-1], side), 0.0, heat)
         return tf.stack(boxes, axis=1)

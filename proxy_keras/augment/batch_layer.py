@@ -141,7 +141,7 @@ class BatchLayer(keras.layers.Layer):
             raise ValueError(f"{type(self).__name__} needs `heatmaps` [B, h, w] of the images.")
         if seed is None:
             seed = tf.cast(self._seeds.next(), tf.int64)
-        made, shares = self._augmented(Batch(images, labels, heatmaps), seed)
+        made, shares = self._augment_in_range(Batch(images, labels, heatmaps), seed)
         if self.probability < 1.0 or strength is not None:
             chance = self.probability * (1.0 if strength is None else tf.cast(strength, tf.float32))
             draw = tf.random.stateless_uniform(
@@ -152,7 +152,7 @@ class BatchLayer(keras.layers.Layer):
             shares = tf.where(is_changed[:, tf.newaxis], shares, labels)
         return tf.ensure_shape(made, images.shape), tf.ensure_shape(shares, labels.shape)
 
-    def _augmented(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _augment_in_range(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `augment`, but for images in `value_range`."""
         if self.value_range == FULL_RANGE:
             return self.augment(batch, seed)
@@ -167,13 +167,13 @@ class BatchLayer(keras.layers.Layer):
         return None
 
     @property
-    def unknown_facts(self) -> tuple[str, ...]:
-        """What it has yet to be told of the training data: names of `data_facts.FACTS`."""
+    def missing_statistics(self) -> tuple[str, ...]:
+        """What it has yet to be told of the training data: names of `STATISTICS`."""
         return ()
 
-    def tell(self, fact: str, value: Any) -> None:
-        """Takes one of `unknown_facts`; see `data_facts.tell_of_data`."""
-        raise ValueError(f"{type(self).__name__} does not ask for {fact!r}.")
+    def set_statistic(self, name: str, value: Any) -> None:
+        """Takes one of `missing_statistics`; see `dataset_statistics.adapt`."""
+        raise ValueError(f"{type(self).__name__} does not need {name!r}.")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor; see `keras.layers.Layer`."""

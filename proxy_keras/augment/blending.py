@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import beta, partners, seeds
 from proxy_keras.augment.erasing import random_boxes
 from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.masks import mix, rectangles, size_of
 from proxy_keras.augment.option_rules import (
     check_number,
     check_positive,
@@ -19,7 +19,7 @@ from proxy_keras.augment.option_rules import (
     checked_positives,
     checked_range,
 )
-from proxy_keras.augment.regions import mix, rectangles, size_of
+from proxy_keras.augment.stateless_random import beta, partners, split_seed
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -59,7 +59,7 @@ class Remix(BatchLayer):
         kappa: How many times as frequent a class must be as another to give way, >= 1.
         tau: Below this weight an image's class may give way altogether, in [0, 1].
         class_counts: Examples of each class; () until it is told, and then as MixUp. A training by
-            the command line tells it; elsewhere see `data_facts.tell_of_data`.
+            the command line tells it; elsewhere see `dataset_statistics.adapt`.
 
     Raises:
         ValueError: An option breaks its rule.
@@ -83,14 +83,14 @@ class Remix(BatchLayer):
         super().__init__(**options)
 
     @property
-    def unknown_facts(self) -> tuple[str, ...]:
+    def missing_statistics(self) -> tuple[str, ...]:
         """See `BatchLayer`."""
         return () if self.class_counts else ("class_counts",)
 
-    def tell(self, fact: str, value: Any) -> None:
+    def set_statistic(self, name: str, value: Any) -> None:
         """See `BatchLayer`."""
-        if fact != "class_counts":
-            super().tell(fact, value)
+        if name != "class_counts":
+            super().set_statistic(name, value)
         # A class without examples meets no other.
         self.class_counts = tuple(max(float(number), 1.0) for number in value)
 
@@ -98,7 +98,7 @@ class Remix(BatchLayer):
         """See `BatchLayer`; labels are mixed by weights of their own."""
         images, labels, _ = batch
         count = tf.shape(images)[0]
-        of_partner, of_weight = seeds(seed, 2)
+        of_partner, of_weight = split_seed(seed, 2)
         partner = partners(count, of_partner)
         weight = beta([count], of_weight, self.alpha)
         made = mix(images, tf.gather(images, partner), weight)
@@ -167,10 +167,10 @@ class ImageMixingDeletion(FillingLayer):
         """See `BatchLayer`; what is deleted counts for neither label."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_partner, of_weight, of_box = seeds(seed, 3)
+        of_partner, of_weight, of_box = split_seed(seed, 3)
         partner = partners(count, of_partner)
         weight = beta([count], of_weight, self.alpha)
         box = random_boxes(count, height, width, self.area, (0.3, 1 / 0.3), of_box)
         mixed = mix(images, tf.gather(images, partner), weight)
-        made = self.filled(mixed, rectangles(*box, (height, width)), seed)
+        made = self.fill_where(mixed, rectangles(*box, (height, width)), seed)
         return made, mix(labels, tf.gather(labels, partner), weight)

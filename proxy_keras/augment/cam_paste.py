@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import map_regions
+from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import partners
 from proxy_keras.augment.option_rules import check_number, check_positive
+from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
 
 
@@ -60,27 +60,29 @@ class CamPaste(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], map_regions.side_of(images)
+        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
         partner = partners(count, tf.random.fold_in(seed, 0))
         is_hot = enlarge(heatmaps, side) >= self.threshold
-        own = map_regions.bounding_boxes(is_hot)
+        own = heatmap_regions.bounding_boxes(is_hot)
         sources = tf.gather(own, partner)
         factor = tf.random.stateless_uniform(
             [count, 1], tf.random.fold_in(seed, 1), self.scale_from, self.scale_to
         )
         size = tf.cast(sources[:, 2:] - sources[:, :2], tf.float32) * factor
-        middles = self._middles(own, side, tf.random.fold_in(seed, 2))
+        middles = self._centres(own, side, tf.random.fold_in(seed, 2))
         targets = tf.concat([middles - size / 2, middles + size / 2], axis=1)
         others = tf.gather(images, partner)
         is_theirs = tf.cast(tf.gather(is_hot, partner), tf.float32)
         both = tf.concat([others, is_theirs[..., tf.newaxis]], axis=-1)
-        both = map_regions.moved(both, tf.cast(sources, tf.float32), targets)
+        both = heatmap_regions.warp_boxes(both, tf.cast(sources, tf.float32), targets)
         # Moving by interpolation leaves the outline between 0 and 1; a repeated border is outside.
         rounded = tf.cast(tf.round(targets), tf.int32)
-        mask = (both[..., -1] >= 0.5) & map_regions.inside(rounded, side)
-        return map_regions.pasted(images, labels, both[..., :-1], tf.gather(labels, partner), mask)
+        mask = (both[..., -1] >= 0.5) & heatmap_regions.box_masks(rounded, side)
+        return heatmap_regions.paste(
+            images, labels, both[..., :-1], tf.gather(labels, partner), mask
+        )
 
-    def _middles(
+    def _centres(
         self, boxes: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
         """Rows and columns [B, 2] float32 of the middles of boxes; anywhere for empty ones."""

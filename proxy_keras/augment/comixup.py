@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment import comixup_solver, map_regions
+from proxy_keras.augment import comixup_solver, heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.option_rules import (
     check_count,
@@ -73,12 +73,12 @@ class CoMixup(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        heat = map_regions.averaged(heatmaps, (self.cells, self.cells))
+        heat = heatmap_regions.resize_by_area(heatmaps, (self.cells, self.cells))
         # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
         shown = tf.numpy_function(self._solve, [heat, seed], tf.int32, False)
         shown = tf.ensure_shape(shown, [None, self.cells, self.cells])
-        side = map_regions.side_of(images)
-        source = map_regions.as_pixels(shown, side)
+        side = heatmap_regions.spatial_size(images)
+        source = heatmap_regions.enlarge_cells(shown, side)
         rows, columns = tf.meshgrid(tf.range(side[0]), tf.range(side[1]), indexing="ij")
         places = [source, *(tf.broadcast_to(axis, tf.shape(source)) for axis in (rows, columns))]
         made = tf.gather_nd(images, tf.stack(places, axis=-1))

@@ -74,7 +74,7 @@ def joint_labels(saliency: Array, log_prior: Array, start: Labels, by: Weights) 
             penalty = 2 * np.where(used > by.tau * cells, used, 0.0) + shunned[:, mixture]
             penalty *= by.gamma / cells
             now = costs + penalty[:, :, np.newaxis, np.newaxis]
-            labels[:, mixture] = _expanded(labels[:, mixture], now, by.beta / cells, pairs)
+            labels[:, mixture] = _expand_labels(labels[:, mixture], now, by.beta / cells, pairs)
             chosen = labels[:, mixture, np.newaxis] == np.arange(m)[:, np.newaxis, np.newaxis]
             counts[:, mixture] = chosen.sum(axis=(2, 3))
     return labels
@@ -112,7 +112,7 @@ def compatibility(saliency: Array, omega: float) -> Array:
     return (1 - omega) * np.eye(m) + omega * m * far / np.maximum(total, 1)
 
 
-def _expanded(
+def _expand_labels(
     labels: Labels,
     costs: Array,
     beta: float,

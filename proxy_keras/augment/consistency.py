@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import BatchLayer
-from proxy_keras.augment.draws import seeds
 from proxy_keras.augment.option_rules import check_count
+from proxy_keras.augment.stateless_random import split_seed
 
 
 def jensen_shannon_loss(logits: tf.Tensor) -> tf.Tensor:
@@ -66,7 +66,7 @@ class Views:
 
         What the layer needs, `epoch` or `heatmaps`, is given by name.
         """
-        views = [self._layer(images, labels, s, **needed)[0] for s in seeds(seed, self._count)]
+        views = [self._layer(images, labels, s, **needed)[0] for s in split_seed(seed, self._count)]
         return tf.stack([images, *views], axis=1), labels
 
 

@@ -140,13 +140,13 @@ class Curriculum(BatchLayer):
         return self.of
 
     @property
-    def unknown_facts(self) -> tuple[str, ...]:
+    def missing_statistics(self) -> tuple[str, ...]:
         """See `BatchLayer`."""
-        return self.of.unknown_facts
+        return self.of.missing_statistics
 
-    def tell(self, fact: str, value: Any) -> None:
+    def set_statistic(self, name: str, value: Any) -> None:
         """See `BatchLayer`."""
-        self.of.tell(fact, value)
+        self.of.set_statistic(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """See `BatchLayer`."""

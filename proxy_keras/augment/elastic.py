@@ -1,4 +1,4 @@
-"""Elastic distortion: pixels displaced by smooth random fields."""
+"""Elastic distortion: pixels displace by smooth random fields."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import seeds
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import check_positive, check_share
-from proxy_keras.augment.regions import size_of
+from proxy_keras.augment.stateless_random import split_seed
 
 _BEYOND = 4.0
 """Points of noise beyond each end of an image; those farther would weigh less than 0.0004."""
@@ -54,9 +54,9 @@ class RandomDistortion(BatchLayer):
             self.scale
             * shorter
             * smooth_field(tf.stack([count, height, width]), self.smooth * shorter, s)
-            for s in seeds(seed, 2)
+            for s in split_seed(seed, 2)
         )
-        return displaced(images, down, right), labels
+        return displace(images, down, right), labels
 
 
 def smooth_field(shape: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -85,8 +85,8 @@ def _smoothing(length: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     return weights / tf.norm(weights, axis=1, keepdims=True)
 
 
-def displaced(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Images read at displaced places, bilinearly; beyond the border the outermost pixels count.
+def displace(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Images read at displace places, bilinearly; beyond the border the outermost pixels count.
 
     Args:
         images: [B, H, W, C] float32.

@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch
-from proxy_keras.augment.draws import integers, seeds, uniform
 from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.masks import rectangles, size_of
 from proxy_keras.augment.option_rules import check_share, checked_range
-from proxy_keras.augment.regions import rectangles, size_of
+from proxy_keras.augment.stateless_random import integers, split_seed, uniform
 
 ATTEMPTS = 100
 """Rectangles drawn per image; the first that lies inside the image is erased."""
@@ -56,9 +56,9 @@ class RandomErasing(FillingLayer):
         """See `BatchLayer`; labels stay."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        for_boxes, for_fill = seeds(seed, 2)
+        for_boxes, for_fill = split_seed(seed, 2)
         box = random_boxes(count, height, width, self.area, self.ratio, for_boxes)
-        return self.filled(images, rectangles(*box, (height, width)), for_fill), labels
+        return self.fill_where(images, rectangles(*box, (height, width)), for_fill), labels
 
     def _fill(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if self.fill == "random":
@@ -79,7 +79,7 @@ def random_boxes(
     Of several draws the first that lies inside is taken; where none does, the box is empty.
     """
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    of_area, of_ratio, of_top, of_left = seeds(seed, 4)
+    of_area, of_ratio, of_top, of_left = split_seed(seed, 4)
     shape = [count, ATTEMPTS]
     pixels = uniform(shape, of_area, *area) * rows * columns
     aspect = uniform(shape, of_ratio, *ratio)
@@ -121,9 +121,9 @@ class Cutout(FillingLayer):
         images, labels, _ = batch
         count, height, width = size_of(images)
         side = tf.round(self.size * tf.cast(tf.minimum(height, width), tf.float32))
-        of_row, of_column = seeds(seed, 2)
+        of_row, of_column = split_seed(seed, 2)
         top = tf.cast(integers([count], of_row, height), tf.float32) - side // 2
         left = tf.cast(integers([count], of_column, width), tf.float32) - side // 2
         sides = tf.fill([count], side)
         is_out = rectangles(top, left, sides, sides, (height, width))
-        return self.filled(images, is_out, seed), labels
+        return self.fill_where(images, is_out, seed), labels

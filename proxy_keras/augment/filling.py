@@ -19,7 +19,7 @@ class FillingLayer(BatchLayer):
     Args:
         fill: What stands where pixels are taken out, in [0, 255]: a grey value, a colour of three,
             or "mean", the data set's mean colour. A training by the command line computes it;
-            elsewhere give it by `data_facts.tell_of_data`. Until then the batch's mean stands in.
+            elsewhere give it by `dataset_statistics.adapt`. Until then the batch's mean stands in.
 
     Raises:
         ValueError: `fill` is none of these.
@@ -45,17 +45,17 @@ class FillingLayer(BatchLayer):
         )
 
     @property
-    def unknown_facts(self) -> tuple[str, ...]:
+    def missing_statistics(self) -> tuple[str, ...]:
         """See `BatchLayer`."""
         return ("mean_colour",) if self.fill == "mean" else ()
 
-    def tell(self, fact: str, value: Any) -> None:
+    def set_statistic(self, name: str, value: Any) -> None:
         """See `BatchLayer`."""
-        if fact != "mean_colour":
-            super().tell(fact, value)
+        if name != "mean_colour":
+            super().set_statistic(name, value)
         self.fill = self._checked_fill([float(channel) for channel in value])
 
-    def filled(self, images: tf.Tensor, is_out: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def fill_where(self, images: tf.Tensor, is_out: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images with `fill` wherever `is_out` [B, H, W, 1] bool; `seed` is for random fills."""
         return tf.where(is_out, self._fill(images, seed), images)
 

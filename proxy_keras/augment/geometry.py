@@ -41,7 +41,7 @@ class FlipAndRotate:
             Images of the same shape, dtype and range, and the labels.
         """
         if self.flip > 0:
-            images = self._flipped(images, tf.random.fold_in(seed, 0))
+            images = self._flip(images, tf.random.fold_in(seed, 0))
         if self.degrees > 0:
             angles = self._angles(tf.shape(images)[0], tf.random.fold_in(seed, 1))
             images = rotate(images, angles)
@@ -75,10 +75,10 @@ class FlipAndRotate:
         if self.degrees > 0:
             maps = rotate(maps, -self._angles(tf.shape(maps)[0], tf.random.fold_in(seed, 1)))
         if self.flip > 0:
-            maps = self._flipped(maps, tf.random.fold_in(seed, 0))
+            maps = self._flip(maps, tf.random.fold_in(seed, 0))
         return maps[..., 0]
 
-    def _flipped(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _flip(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         draw = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed=seed)
         return tf.where(draw < self.flip, tf.reverse(images, axis=[2]), images)
 

@@ -10,15 +10,15 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch
-from proxy_keras.augment.draws import integers, seeds, uniform
 from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import (
     check_number,
     check_share,
     checked_counts,
     checked_range,
 )
-from proxy_keras.augment.regions import size_of
+from proxy_keras.augment.stateless_random import integers, split_seed, uniform
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -55,12 +55,12 @@ class HideAndSeek(FillingLayer):
         """See `BatchLayer`; labels stay."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_number, of_cell = seeds(seed, 2)
+        of_number, of_cell = split_seed(seed, 2)
         number = tf.gather(self.cells, integers([count], of_number, len(self.cells)))
         most = max(self.cells)
         is_hidden = uniform([count, most, most], of_cell) < self.hide
         is_out = cells_to_pixels(is_hidden, number, height, width)
-        return self.filled(images, is_out, seed), labels
+        return self.fill_where(images, is_out, seed), labels
 
 
 def cells_to_pixels(
@@ -123,7 +123,7 @@ class GridMask(FillingLayer):
         """See `BatchLayer`; labels stay."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_unit, of_row, of_column, of_angle = seeds(seed, 4)
+        of_unit, of_row, of_column, of_angle = split_seed(seed, 4)
         shorter = tf.cast(tf.minimum(height, width), tf.float32)
         unit = tf.maximum(tf.round(uniform([count], of_unit, *self.unit) * shorter), 1.0)
         starts = tf.stack(
@@ -132,7 +132,7 @@ class GridMask(FillingLayer):
         limit = math.radians(self.degrees)
         angle = uniform([count], of_angle, -limit, limit)
         is_out = grid(height, width, unit, self.ratio, starts, angle)
-        return self.filled(images, is_out, seed), labels
+        return self.fill_where(images, is_out, seed), labels
 
 
 def grid(

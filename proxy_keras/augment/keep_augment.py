@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import map_regions
+from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import partners
 from proxy_keras.augment.erasing import Cutout
 from proxy_keras.augment.keras_layers import CutMix
 from proxy_keras.augment.option_rules import check_share
+from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
 
 CUTS = ("cutout", "cutmix")
@@ -100,18 +100,18 @@ class KeepAugment(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        side = map_regions.side_of(images)
+        side = heatmap_regions.spatial_size(images)
         boxes = self._boxes(enlarge(heatmaps, side), side, tf.random.fold_in(seed, 0))
-        mask = map_regions.inside(boxes, side)
+        mask = heatmap_regions.box_masks(boxes, side)
         again = tf.random.fold_in(seed, 1)
         if self._layer is not None:
             made, mixed = self._layer(images, labels, again, heatmaps)
-            return map_regions.pasted(made, mixed, images, labels, mask)
+            return heatmap_regions.paste(made, mixed, images, labels, mask)
         if self.inner == "cutout":
             return tf.where(mask[..., tf.newaxis], 0.0, images), labels
         partner = partners(tf.shape(images)[0], again)
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return map_regions.pasted(images, labels, others, theirs, mask)
+        return heatmap_regions.paste(images, labels, others, theirs, mask)
 
     def _boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
@@ -137,16 +137,16 @@ class KeepAugment(BatchLayer):
         return tf.stack([y0, x0, y0 + sides[0], x0 + sides[1]], axis=1)
 
     @property
-    def unknown_facts(self) -> tuple[str, ...]:
+    def missing_statistics(self) -> tuple[str, ...]:
         """See `BatchLayer`."""
-        return () if self._layer is None else self._layer.unknown_facts
+        return () if self._layer is None else self._layer.missing_statistics
 
-    def tell(self, fact: str, value: Any) -> None:
+    def set_statistic(self, name: str, value: Any) -> None:
         """See `BatchLayer`."""
         if self._layer is None:
-            super().tell(fact, value)
+            super().set_statistic(name, value)
         else:
-            self._layer.tell(fact, value)
+            self._layer.set_statistic(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """See `BatchLayer`."""

@@ -9,11 +9,11 @@ import tensorflow as tf
 from keras import layers
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.keyed_seeds import KeyedSeeds
+from proxy_keras.augment.keyed_seeds import StatelessSeeds
 from proxy_keras.augment.option_rules import check_positive
 
 
-class FromKeras(BatchLayer):
+class WrappedKerasLayer(BatchLayer):
     """One of Keras' preprocessing layers. A subclass makes it in `make`."""
 
     def __init__(self, **options: Any) -> None:
@@ -33,7 +33,7 @@ class FromKeras(BatchLayer):
         layer = self._layer
         how = self.corrected(
             layer.get_random_transformation(
-                {"images": images, "labels": labels}, training=True, seed=KeyedSeeds(seed)
+                {"images": images, "labels": labels}, training=True, seed=StatelessSeeds(seed)
             )
         )
         made = layer.transform_images(images, how, training=True)
@@ -47,7 +47,7 @@ class FromKeras(BatchLayer):
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
-class CutMix(FromKeras):
+class CutMix(WrappedKerasLayer):
     """A box of another image of the batch pasted in; labels by area.
 
     Keras draws where the box lies so that all of it is inside the image; in the paper its centre is
@@ -65,11 +65,11 @@ class CutMix(FromKeras):
         super().__init__(**options)
 
     def make(self) -> keras.Layer:
-        """See `FromKeras`."""
+        """See `WrappedKerasLayer`."""
         return layers.CutMix(factor=(self.alpha, self.alpha), seed=0, dtype="float32")
 
     def corrected(self, how: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """See `FromKeras`: labels by the pixels that are pasted.
+        """See `WrappedKerasLayer`: labels by the pixels that are pasted.
 
         Keras goes by the box before its edges are rounded to pixels, which differs by up to seven
         points at 28 px.
@@ -79,7 +79,7 @@ class CutMix(FromKeras):
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
-class MixUp(FromKeras):
+class MixUp(WrappedKerasLayer):
     """A weighted sum with another image of the batch; labels by weight.
 
     Args:
@@ -94,5 +94,5 @@ class MixUp(FromKeras):
         super().__init__(**options)
 
     def make(self) -> keras.Layer:
-        """See `FromKeras`."""
+        """See `WrappedKerasLayer`."""
         return layers.MixUp(alpha=self.alpha, seed=0, dtype="float32")

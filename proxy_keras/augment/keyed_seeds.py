@@ -1,4 +1,4 @@
-"""KeyedSeeds: makes the random layers of Keras depend on a given seed alone."""
+"""StatelessSeeds: makes the random layers of Keras depend on a given seed alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-class KeyedSeeds(keras.random.SeedGenerator):
+class StatelessSeeds(keras.random.SeedGenerator):
     """Seeds drawn in turn from one seed, without a state that outlives the call.
 
     Keras' own generator counts in a variable, so that what an image becomes depends on all batches

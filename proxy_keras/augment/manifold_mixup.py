@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import beta, partners, seeds
+from proxy_keras.augment.masks import mix
 from proxy_keras.augment.option_rules import check_count, check_positive, check_share, items
-from proxy_keras.augment.regions import mix
+from proxy_keras.augment.stateless_random import beta, partners, split_seed
 
 IMAGES = "input"
 """Stands for the images themselves among the names of layers."""
@@ -52,7 +52,7 @@ class ManifoldMixup(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, _ = batch
-        of_weight, of_partner = seeds(seed, 2)
+        of_weight, of_partner = split_seed(seed, 2)
         count = tf.shape(images)[0]
         weight = tf.repeat(beta([1], of_weight, self.alpha), count)
         partner = partners(count, of_partner)
@@ -151,7 +151,7 @@ class LatentMixing(keras.callbacks.Callback):
             self._key = tf.Variable(tf.zeros([2], tf.int64), trainable=False)
         for place, layer in enumerate(self._places):
             if layer is not None:
-                layer.call = self._mixing(layer.call, place)
+                layer.call = self._wrap_call(layer.call, place)
         model.train_step = self._train_step
         model.make_train_function = self._make_train_function
         model.train_function = None
@@ -168,7 +168,7 @@ class LatentMixing(keras.callbacks.Callback):
         self._is_waiting = False
         return type(model).make_train_function(model, force)
 
-    def _mixing(self, call: Callable[..., Any], place: int) -> Callable[..., Any]:
+    def _wrap_call(self, call: Callable[..., Any], place: int) -> Callable[..., Any]:
         """A layer's `call`, but that it mixes within a training step."""
 
         def call_and_mix(*args: Any, **kwargs: Any) -> Any:

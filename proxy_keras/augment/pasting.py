@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import beta, integers, partners, seeds, uniform
+from proxy_keras.augment.masks import mix, rectangles, shares, size_of
 from proxy_keras.augment.option_rules import check_positive, checked_range
-from proxy_keras.augment.regions import mix, rectangles, shares, size_of
+from proxy_keras.augment.stateless_random import beta, integers, partners, split_seed, uniform
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -36,7 +36,7 @@ class SmoothMix(BatchLayer):
         """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_partner, of_row, of_column, of_spread = seeds(seed, 4)
+        of_partner, of_row, of_column, of_spread = split_seed(seed, 4)
         partner = partners(count, of_partner)
         row, column = integers([count], of_row, height), integers([count], of_column, width)
         shorter = tf.cast(tf.minimum(height, width), tf.float32)
@@ -82,7 +82,7 @@ class ResizeMix(BatchLayer):
         """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_partner, of_scale, of_row, of_column = seeds(seed, 4)
+        of_partner, of_scale, of_row, of_column = split_seed(seed, 4)
         partner = partners(count, of_partner)
         scale = uniform([count], of_scale, *self.scale)
         high, wide = (
@@ -92,12 +92,12 @@ class ResizeMix(BatchLayer):
         top = integers([count], of_row, height - high + 1)
         left = integers([count], of_column, width - wide + 1)
         is_pasted = rectangles(top, left, high, wide, (height, width))
-        small = shrunk(tf.gather(images, partner), top, left, high, wide)
+        small = shrink(tf.gather(images, partner), top, left, high, wide)
         made = tf.where(is_pasted, small, images)
         return made, mix(tf.gather(labels, partner), labels, shares(is_pasted))
 
 
-def shrunk(
+def shrink(
     images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
     """Each image resized, bilinearly, to `height` x `width` pixels at (`top`, `left`).
@@ -155,7 +155,7 @@ class RICAP(BatchLayer):
         """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        of_row, of_column, of_crop_y, of_crop_x, *of_partner = seeds(seed, 7)
+        of_row, of_column, of_crop_y, of_crop_x, *of_partner = split_seed(seed, 7)
         row, column = (
             tf.cast(tf.round(beta([count], s, self.alpha) * tf.cast(side, tf.float32)), tf.int32)
             for s, side in ((of_row, height), (of_column, width))

@@ -8,9 +8,16 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import Shape, beta, dirichlet, integers, seeds, uniform
 from proxy_keras.augment.operations import OPERATIONS, apply_chain
 from proxy_keras.augment.option_rules import check_count, check_positive, check_share
+from proxy_keras.augment.stateless_random import (
+    Shape,
+    beta,
+    dirichlet,
+    integers,
+    split_seed,
+    uniform,
+)
 
 ALL = tuple(OPERATIONS)
 CORRUPTIONS = ("colour", "contrast", "brightness", "sharpness")
@@ -45,7 +52,7 @@ class RandAugment(BatchLayer):
         images, labels, _ = batch
         if self.magnitude == 0.0:
             return images, labels
-        of_choice, of_sign = seeds(seed, 2)
+        of_choice, of_sign = split_seed(seed, 2)
         shape = [tf.shape(images)[0], self.operations]
         choice = integers(shape, of_choice, len(ALL))
         levels = self.magnitude * _signs(shape, of_sign)
@@ -107,7 +114,7 @@ class AugMix(BatchLayer):
         if self.magnitude == 0.0:
             return images, labels
         count = tf.shape(images)[0]
-        of_chains, of_weights, of_own = seeds(seed, 3)
+        of_chains, of_weights, of_own = split_seed(seed, 3)
         names = [name for name in ALL if self.all_operations or name not in CORRUPTIONS]
         weights = dirichlet([count, self.width], of_weights, self.alpha)
         own_weight = beta([count], of_own, self.alpha)
@@ -130,7 +137,7 @@ class AugMix(BatchLayer):
 
     def _chains(self, count: tf.Tensor, names: int, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Choices and levels [B, width, depth], and lengths [B, width], of the chains."""
-        of_length, of_choice, of_level, of_sign = seeds(seed, 4)
+        of_length, of_choice, of_level, of_sign = split_seed(seed, 4)
         shape = [count, self.width, self.depth]
         # Without identity, the first of the names.
         choice = 1 + integers(shape, of_choice, names - 1)

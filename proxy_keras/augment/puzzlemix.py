@@ -10,10 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment import map_regions, puzzle
+from proxy_keras.augment import heatmap_regions, puzzlemix_solver
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import beta as draw_beta
-from proxy_keras.augment.draws import integers, partners
 from proxy_keras.augment.option_rules import (
     check_count,
     check_flag,
@@ -21,22 +19,24 @@ from proxy_keras.augment.option_rules import (
     check_positive,
     checked_counts,
 )
+from proxy_keras.augment.stateless_random import beta as draw_beta
+from proxy_keras.augment.stateless_random import integers, partners
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class PuzzleMix(BatchLayer):
     """Two images mixed block by block so that the salient blocks of both are seen.
 
-    The weights of the blocks minimise the energy that `puzzle.best_masks` states; then the blocks
-    of either image are moved so that the salient ones come to lie where it is seen
-    (`puzzle.best_moves`). Labels by area. A blank map counts as even; with two of them the mask
-    follows the prior and the colours alone, and is mostly one image.
+    The weights of the blocks minimise the energy that `puzzlemix_solver.best_masks` states; then
+    the blocks of either image are moved so that the salient ones come to lie where it is seen
+    (`puzzlemix_solver.best_moves`). Labels by area. A blank map counts as even; with two of them
+    the mask follows the prior and the colours alone, and is mostly one image.
 
     Args:
         alpha: > 0, of the Beta(alpha, alpha) prior of the own image's share; the paper's is 1.
         blocks: Numbers of blocks along a side, of which one is drawn for each batch; those that do
             not divide the image's side are left out.
-        beta, gamma, eta: Weights of the energy, >= 0, see `puzzle.Weights`.
+        beta, gamma, eta: Weights of the energy, >= 0, see `puzzlemix_solver.Weights`.
         levels: Steps of a block's weight between 0 and 1, >= 1; the paper's three labels are 2.
         xi: Cost of moving blocks, >= 0.
         transport: Whether blocks are moved.
@@ -90,18 +90,20 @@ class PuzzleMix(BatchLayer):
         sizes = self._fitting(images.shape)
         n = tf.gather(sizes, integers([], tf.random.fold_in(seed, 1), len(sizes)))
         prior = draw_beta([count], tf.random.fold_in(seed, 2), self.alpha)
-        heat = map_regions.averaged(heatmaps, (n, n))
+        heat = heatmap_regions.resize_by_area(heatmaps, (n, n))
         # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
         mask, own_blocks, their_blocks = tf.numpy_function(
             self._solve, [heat, partner, images, prior], [tf.float32, tf.int32, tf.int32], False
         )
         own, others = images, tf.gather(images, partner)
         if self.transport:
-            own = _rearranged(own, tf.ensure_shape(own_blocks, [None, None]), n)
-            others = _rearranged(others, tf.ensure_shape(their_blocks, [None, None]), n)
+            own = _rearrange(own, tf.ensure_shape(own_blocks, [None, None]), n)
+            others = _rearrange(others, tf.ensure_shape(their_blocks, [None, None]), n)
         mask = tf.ensure_shape(mask, [None, None, None])
         share = tf.reduce_mean(mask, axis=[1, 2])[:, tf.newaxis]
-        weight = map_regions.as_pixels(mask, map_regions.side_of(images))[..., tf.newaxis]
+        weight = heatmap_regions.enlarge_cells(mask, heatmap_regions.spatial_size(images))[
+            ..., tf.newaxis
+        ]
         # Whole weights give pixels back exactly; others lie between two.
         made = weight * own + (1.0 - weight) * others
         return made, share * labels + (1.0 - share) * tf.gather(labels, partner)
@@ -129,20 +131,20 @@ class PuzzleMix(BatchLayer):
         even = 1.0 / heat[0].size
         saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
         pictures = images / 255.0
-        by = puzzle.Weights(self.beta, self.gamma, self.eta, self.levels)
+        by = puzzlemix_solver.Weights(self.beta, self.gamma, self.eta, self.levels)
         theirs = saliency[partner]
-        masks = puzzle.best_masks(
+        masks = puzzlemix_solver.best_masks(
             saliency, theirs, pictures, pictures[partner], prior.astype(np.float64), by
         )
         if not self.transport:
             nothing = np.zeros([len(heat), 0], np.int32)
             return masks.astype(np.float32), nothing, nothing
-        own_blocks = puzzle.best_moves(masks, saliency, self.xi)
-        their_blocks = puzzle.best_moves(1.0 - masks, theirs, self.xi)
+        own_blocks = puzzlemix_solver.best_moves(masks, saliency, self.xi)
+        their_blocks = puzzlemix_solver.best_moves(1.0 - masks, theirs, self.xi)
         return masks.astype(np.float32), own_blocks, their_blocks
 
 
-def _rearranged(images: tf.Tensor, blocks: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+def _rearrange(images: tf.Tensor, blocks: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
     """Images whose n * n places show the blocks of the given numbers [B, n * n]."""
     shape = tf.shape(images)
     batch, height, width, channels = tf.unstack(shape)

@@ -75,7 +75,7 @@ class Augmentation(Protocol):
         """Images [B, H, W, 3] float32 in [0, 255] and labels [B, K], changed; seed [2] int64."""
 
 
-class InTurn:
+class Compose:
     """Several augmentations, one after the other, each with a seed of its own.
 
     Geometry comes first, and what mixes images after it: a box of `cutmix` that is rotated later
@@ -104,7 +104,9 @@ class InTurn:
                     f"{type(step).__name__} needs the heatmaps of its images, which after "
                     f"{others} are others. Put it first; only one can be."
                 )
-            if not isinstance(step, MovesMaps) and not getattr(step, "keeps_images", False):
+            if not isinstance(step, TransformsHeatmaps) and not getattr(
+                step, "keeps_images", False
+            ):
                 others = type(step).__name__
 
     def __call__(
@@ -124,13 +126,13 @@ class InTurn:
             given = {"epoch": epoch} if needs_epoch(step) else {}
             given |= {"heatmaps": heatmaps} if needs_maps(step) else {}
             images, labels = step(images, labels, own, **given)
-            if heatmaps is not None and isinstance(step, MovesMaps):
+            if heatmaps is not None and isinstance(step, TransformsHeatmaps):
                 heatmaps = step.apply_to_maps(heatmaps, own)
         return images, labels
 
 
 @runtime_checkable
-class MovesMaps(Protocol):
+class TransformsHeatmaps(Protocol):
     """An augmentation that can do to heatmaps what it does to images, such as `FlipAndRotate`."""
 
     def apply_to_maps(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import map_regions
+from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
 from proxy_keras.augment.centre_surround import centre_surround
-from proxy_keras.augment.draws import beta, partners
 from proxy_keras.augment.option_rules import check_positive
+from proxy_keras.augment.stateless_random import beta, partners
 from proxy_keras.heatmaps.scaling import enlarge
 
 SALIENCIES = ("network", "image")
@@ -56,7 +56,7 @@ class SaliencyMix(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], map_regions.side_of(images)
+        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
         partner = partners(count, tf.random.fold_in(seed, 0))
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
         if self.needs_maps:
@@ -66,6 +66,6 @@ class SaliencyMix(BatchLayer):
         drawn = beta([count], tf.random.fold_in(seed, 1), self.alpha)
         share = tf.sqrt(1.0 - drawn)[:, tf.newaxis]
         sides = tf.cast(tf.cast(tf.stack(side), tf.float32) * share, tf.int32)
-        centres = map_regions.hottest_pixel(heat, tf.random.fold_in(seed, 2))
-        mask = map_regions.inside(map_regions.boxes_around(centres, sides, side), side)
-        return map_regions.pasted(images, labels, others, theirs, mask)
+        centres = heatmap_regions.hottest_pixel(heat, tf.random.fold_in(seed, 2))
+        mask = heatmap_regions.box_masks(heatmap_regions.boxes_around(centres, sides, side), side)
+        return heatmap_regions.paste(images, labels, others, theirs, mask)

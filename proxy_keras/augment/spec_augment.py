@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch
-from proxy_keras.augment.draws import integers, seeds
 from proxy_keras.augment.filling import Fill, FillingLayer
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import check_count, check_share
-from proxy_keras.augment.regions import size_of
+from proxy_keras.augment.stateless_random import integers, split_seed
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -54,18 +54,18 @@ class SpecAugment(FillingLayer):
         if self.masks == 0:
             return images, labels
         count, height, width = size_of(images)
-        of_rows, of_columns = seeds(seed, 2)
+        of_rows, of_columns = split_seed(seed, 2)
         rows = bands(count, height, self.frequency, self.masks, of_rows)
         columns = bands(count, width, self.time, self.masks, of_columns)
         is_out = rows[:, :, tf.newaxis, tf.newaxis] | columns[:, tf.newaxis, :, tf.newaxis]
-        return self.filled(images, is_out, seed), labels
+        return self.fill_where(images, is_out, seed), labels
 
 
 def bands(
     count: tf.Tensor, length: tf.Tensor, widest: float, number: int, seed: tf.Tensor
 ) -> tf.Tensor:
     """Which of `length` places lie in one of the bands: [count, length] bool."""
-    of_width, of_start = seeds(seed, 2)
+    of_width, of_start = split_seed(seed, 2)
     limit = tf.cast(tf.round(widest * tf.cast(length, tf.float32)), tf.int32)
     wide = integers([count, number], of_width, limit + 1)
     start = integers([count, number], of_start, tf.maximum(length - wide, 1))

@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.draws import partners, seeds, uniform
+from proxy_keras.augment.masks import mix, shares, size_of
 from proxy_keras.augment.option_rules import check_count, check_share
-from proxy_keras.augment.regions import mix, shares, size_of
+from proxy_keras.augment.stateless_random import partners, split_seed, uniform
 from proxy_keras.heatmaps.scaling import enlarge
 
 COARSE = 32
@@ -61,7 +61,7 @@ class VisualContext(BatchLayer):
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
         count, height, width = size_of(images)
-        of_partner, of_place = seeds(seed, 2)
+        of_partner, of_place = split_seed(seed, 2)
         partner = partners(count, of_partner)
         masks = enlarge(tf.gather(heatmaps, partner), (height, width)) >= self.threshold
         masks = tf.cast(masks, tf.float32)[..., tf.newaxis]
@@ -70,8 +70,8 @@ class VisualContext(BatchLayer):
         masks *= tf.cast(is_small, tf.float32)[:, tf.newaxis, tf.newaxis, tf.newaxis]
         others = tf.gather(images, partner)
         move = self._best(images, others, masks, self._moves(masks, of_place))
-        pasted = moved(masks, move)
-        made = images + pasted * (moved(others, move) - images)
+        pasted = translate(masks, move)
+        made = images + pasted * (translate(others, move) - images)
         return made, mix(tf.gather(labels, partner), labels, shares(pasted))
 
     def _best(
@@ -120,7 +120,7 @@ def ring_colour(images: tf.Tensor, rings: tf.Tensor) -> tf.Tensor:
     )
 
 
-def moved(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+def translate(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
     """Images moved by whole rows and columns [B, 2], with zeros where nothing comes in."""
     _, height, width = size_of(images)
     moves = tf.cast(moves, tf.float32)
@@ -155,9 +155,9 @@ def best_move(
     """
 
     def distance(move: tf.Tensor) -> tf.Tensor:
-        around = moved(rings, move)
+        around = translate(rings, move)
         away = tf.reduce_sum(tf.square(ring_colour(images, around) - colour), axis=1)
-        is_in = (shares(around) > 0.0) & (shares(moved(masks, move)) > 0.0)
+        is_in = (shares(around) > 0.0) & (shares(translate(masks, move)) > 0.0)
         return tf.where(is_in, away, FAR)
 
     return tf.argmin(tf.map_fn(distance, moves, fn_output_signature=tf.float32), axis=0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution import names as methods
-from proxy_keras.augment import BatchLayer, parse, tell_of_data
+from proxy_keras.augment import BatchLayer, adapt, parse
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSubset
@@ -102,7 +102,7 @@ def draw_gallery(given: argparse.Namespace) -> None:
         if layer.needs_maps and heatmaps is None:
             print(f"left out {name}: it needs heatmaps; give a trained model as --maps")
             continue
-        tell_of_data([layer], data)
+        adapt([layer], data)
         rows[text.replace("_", " ")] = changed(layer, images, labels, heatmaps, given.seed)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     sheet(rows, data.classes).savefig(given.out)

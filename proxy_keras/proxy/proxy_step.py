@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.augment.attenuate import area_thresholds, replaced_share
+from proxy_keras.augment.attenuation import area_thresholds, replaced_share
 from proxy_keras.data.proxy_store import dequantise, quantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.heatmaps.scaling import enlarge

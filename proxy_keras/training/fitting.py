@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import Augmentation, Curriculum, FlipAndRotate, InTurn, tell_of_data
+from proxy_keras.augment import Augmentation, Compose, Curriculum, FlipAndRotate, adapt
 from proxy_keras.augment import parse as parse_augmentation
 from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
@@ -86,7 +86,7 @@ def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmen
         return geometry
     layers = [parse_augmentation(text) for text in config.augment]
     if data is not None:
-        tell_of_data(layers, data)
+        adapt(layers, data)
     for text, layer in zip(config.augment, layers, strict=True):
         if needs_maps(layer) and config.augment_maps is None:
             raise ValueError(
@@ -109,7 +109,7 @@ def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmen
             "manifold_mixup can be given once. Name several layers in one: "
             "manifold_mixup:layers=('input','...')."
         )
-    return InTurn([geometry, *others])
+    return Compose([geometry, *others])
 
 
 def _wraps_manifold_mixup(layer: BatchLayer) -> bool:

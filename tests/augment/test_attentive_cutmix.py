@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras import augment
-from proxy_keras.augment.draws import partners
+from proxy_keras.augment.stateless_random import partners
 from tests.augment.map_batches import levels, planted, seed, shares_shown, shown_class
 
 

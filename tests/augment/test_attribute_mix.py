@@ -17,7 +17,7 @@ def _peaks(n):
 
 
 def test_attributes_are_mined_from_the_hottest_down_without_what_was_taken():
-    boxes = AttributeMix(attributes=3, size=0.2)._mined(_peaks(1), (20, 20), seed())
+    boxes = AttributeMix(attributes=3, size=0.2)._mine_boxes(_peaks(1), (20, 20), seed())
     np.testing.assert_array_equal(boxes[0], [[2, 2, 6, 6], [13, 3, 17, 7], [8, 13, 12, 17]])
 
 

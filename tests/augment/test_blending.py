@@ -56,11 +56,11 @@ def test_remix_favours_the_rarer_class_and_mixes_pixels_as_mixup(monkeypatch):
 
 def test_remix_is_told_how_many_examples_the_classes_have():
     layer = blending.Remix()
-    assert layer.unknown_facts == ("class_counts",)
-    layer.tell("class_counts", np.array([5, 0, 7]))
-    assert layer.class_counts == (5.0, 1.0, 7.0) and layer.unknown_facts == ()
-    with pytest.raises(ValueError, match="does not ask for 'mean_colour'"):
-        layer.tell("mean_colour", [1, 2, 3])
+    assert layer.missing_statistics == ("class_counts",)
+    layer.set_statistic("class_counts", np.array([5, 0, 7]))
+    assert layer.class_counts == (5.0, 1.0, 7.0) and layer.missing_statistics == ()
+    with pytest.raises(ValueError, match="does not need 'mean_colour'"):
+        layer.set_statistic("mean_colour", [1, 2, 3])
 
 
 def test_mixing_with_deletion_deletes_from_the_mixture(monkeypatch):

@@ -51,7 +51,7 @@ def test_no_single_expansion_could_lower_the_energy_further():
     pairs = neighbours(2, 2)
     labels = draw.integers(3, size=(2, 2, 2))
     for _ in range(5):
-        labels = comixup_solver._expanded(labels, costs, 0.4, pairs)
+        labels = comixup_solver._expand_labels(labels, costs, 0.4, pairs)
     for grid, cost in zip(labels, costs, strict=True):
         reached = _potts(grid, cost, 0.4)
         for label in range(3):

@@ -65,7 +65,7 @@ def test_the_strength_is_the_chance_that_an_image_is_changed():
 def test_the_pipeline_says_which_epoch_it_is():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     known = {image.tobytes() for image in images}
-    steps = augment.InTurn([augment.FlipAndRotate(0.0, 0.0), curriculum(epochs=1, shape="step")])
+    steps = augment.Compose([augment.FlipAndRotate(0.0, 0.0), curriculum(epochs=1, shape="step")])
     data = ImageData.from_arrays(images, np.arange(40) % 2, progress=False).train
     batches = data.batches(16, one_hot=True, augment=steps)
     unchanged = []

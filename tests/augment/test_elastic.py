@@ -16,7 +16,7 @@ IMAGES = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 9, 12, 3)), tf
 def test_images_are_read_at_displaced_places():
     draw = np.random.default_rng(1)
     down, right = draw.uniform(-4, 4, (2, 2, 9, 12)).astype(np.float32)
-    made = elastic.displaced(IMAGES, tf.constant(down), tf.constant(right))
+    made = elastic.displace(IMAGES, tf.constant(down), tf.constant(right))
     y, x = np.mgrid[:9, :12]
     for b in range(2):
         for c in range(3):
@@ -45,7 +45,7 @@ def test_the_correlation_of_a_field_is_a_gaussian_up_to_the_border(sigma):
 
 def test_both_directions_have_fields_of_their_own(monkeypatch):
     seen = []
-    monkeypatch.setattr(elastic, "displaced", lambda x, *fields: seen.extend(fields) or x)
+    monkeypatch.setattr(elastic, "displace", lambda x, *fields: seen.extend(fields) or x)
     elastic.RandomDistortion(scale=0.1)(IMAGES, tf.eye(2), SEED)
     assert not np.allclose(seen[0], seen[1])
 
@@ -54,7 +54,7 @@ def test_scale_is_the_spread_of_the_displacement_and_0_nothing(monkeypatch):
     same, _ = elastic.RandomDistortion(scale=0.0)(IMAGES, tf.eye(2), SEED)
     np.testing.assert_array_equal(same, IMAGES)
     seen = []
-    monkeypatch.setattr(elastic, "displaced", lambda x, *fields: seen.extend(fields) or x)
+    monkeypatch.setattr(elastic, "displace", lambda x, *fields: seen.extend(fields) or x)
     elastic.RandomDistortion(scale=0.1)(tf.zeros([500, 10, 10, 3]), tf.ones([500, 1]), SEED)
     np.testing.assert_allclose([np.std(field) for field in seen], 1.0, atol=0.15)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.augment import erasing
-from proxy_keras.augment.draws import seeds, uniform
+from proxy_keras.augment.stateless_random import split_seed, uniform
 
 LABELS = tf.one_hot([0, 1], 2)
 SEED = tf.constant([3, 0], tf.int64)
@@ -22,10 +22,10 @@ def test_boxes_are_those_of_algorithm_1():
     draws = [
         draw.numpy()
         for draw in (
-            uniform(shape, seeds(SEED, 4)[0], *area),
-            uniform(shape, seeds(SEED, 4)[1], *ratio),
-            uniform(shape, seeds(SEED, 4)[2]),
-            uniform(shape, seeds(SEED, 4)[3]),
+            uniform(shape, split_seed(SEED, 4)[0], *area),
+            uniform(shape, split_seed(SEED, 4)[1], *ratio),
+            uniform(shape, split_seed(SEED, 4)[2]),
+            uniform(shape, split_seed(SEED, 4)[3]),
         )
     ]
     for image, (top, left, high, wide) in enumerate(zip(*map(np.array, boxes), strict=True)):

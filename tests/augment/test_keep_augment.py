@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras import augment
-from proxy_keras.augment.draws import partners
+from proxy_keras.augment.stateless_random import partners
 from tests.augment.map_batches import coloured, levels, planted, seed, shares_shown, shown_class
 
 
@@ -74,9 +74,9 @@ def test_it_wraps_a_layer_that_needs_maps_itself():
 
 def test_what_it_was_told_is_kept_and_its_options_reach_what_it_wraps():
     layer = augment.get("keep_augment", inner="hide_and_seek", hide=0.9, length=0.25)
-    layer.tell("mean_colour", [10.0, 20.0, 30.0])
+    layer.set_statistic("mean_colour", [10.0, 20.0, 30.0])
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert copy.unknown_facts == () and copy.wrapped.hide == 0.9
+    assert copy.missing_statistics == () and copy.wrapped.hide == 0.9
     assert copy.wrapped.fill == (10.0, 20.0, 30.0)
 
 

@@ -46,7 +46,7 @@ def test_mixing_comes_after_geometry_so_that_labels_are_areas():
     # A rotation after the box was pasted would move its edges, not its label.
     size = 64
     images = tf.constant([0.0, 100.0])[:, None, None, None] * tf.ones([2, size, size, 3])
-    both = augment.InTurn([augment.FlipAndRotate(1.0, 30.0), augment.get("cutmix")])
+    both = augment.Compose([augment.FlipAndRotate(1.0, 30.0), augment.get("cutmix")])
     for number in range(5):
         made, labels = both(images, tf.eye(2), tf.constant([number, 0], tf.int64))
         np.testing.assert_allclose(

@@ -44,10 +44,10 @@ def test_labels_are_the_shares_of_the_images(name, count, number):
 
 def test_an_image_is_shrunk_as_a_whole():
     image = tf.constant(np.random.default_rng(0).uniform(size=(1, 8, 8, 3)), tf.float32)
-    made = pasting.shrunk(image, *(tf.constant([v]) for v in (2, 1, 4, 4)))
+    made = pasting.shrink(image, *(tf.constant([v]) for v in (2, 1, 4, 4)))
     expected = tf.image.resize(image, [4, 4])
     np.testing.assert_allclose(made[:, 2:6, 1:5], expected, atol=1e-5)
-    whole = pasting.shrunk(image, *(tf.constant([v]) for v in (0, 0, 8, 8)))
+    whole = pasting.shrink(image, *(tf.constant([v]) for v in (0, 0, 8, 8)))
     np.testing.assert_allclose(whole, image, atol=1e-6)
 
 

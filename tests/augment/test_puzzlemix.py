@@ -10,8 +10,8 @@ import tensorflow as tf
 from scipy.special import comb
 
 from proxy_keras import augment
-from proxy_keras.augment import puzzle
-from proxy_keras.augment.draws import partners
+from proxy_keras.augment import puzzlemix_solver
+from proxy_keras.augment.stateless_random import partners
 from tests.augment.map_batches import levels, planted, seed
 
 BY = {"beta": 6.0, "gamma": 0.8, "eta": 0.5}
@@ -49,12 +49,12 @@ def _energy(z, s, t, own, others, prior, by):
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_mask_has_the_least_energy_of_all(steps):
     draw = np.random.default_rng(steps)
-    by = puzzle.Weights(**BY, levels=steps)
+    by = puzzlemix_solver.Weights(**BY, levels=steps)
     saliency = draw.dirichlet(np.full(4, 0.5), 6).reshape(6, 2, 2)
     theirs = draw.dirichlet(np.full(4, 0.5), 6).reshape(6, 2, 2)
     own, others = draw.random((2, 6, 8, 8, 3))
     prior = draw.uniform(0.2, 0.8, 6)
-    masks = puzzle.best_masks(saliency, theirs, own, others, prior, by)
+    masks = puzzlemix_solver.best_masks(saliency, theirs, own, others, prior, by)
     values = np.arange(steps + 1) / steps
     mixed = 0
     for k in range(6):
@@ -71,7 +71,7 @@ def test_blocks_are_moved_at_the_least_cost_of_all():
     draw = np.random.default_rng(0)
     masks = (draw.random((5, 2, 2)) < 0.5).astype(float)
     saliency = draw.dirichlet(np.ones(4), 5).reshape(5, 2, 2)
-    sources = puzzle.best_moves(masks, saliency, xi=0.1)
+    sources = puzzlemix_solver.best_moves(masks, saliency, xi=0.1)
     places = [(0, 0), (0, 1), (1, 0), (1, 1)]
     for k in range(5):
 
@@ -97,7 +97,7 @@ def test_salient_halves_of_two_images_are_both_seen():
 
 
 def test_what_is_salient_is_moved_under_the_mask():
-    plan = puzzle.best_moves(
+    plan = puzzlemix_solver.best_moves(
         np.array([[[1.0, 0.0], [0.0, 0.0]]]), np.array([[[0.0, 0.9], [0.1, 0.0]]]), xi=0.1
     )
     np.testing.assert_array_equal(plan, [[1, 0, 2, 3]])  # the hot block and the seen one swap

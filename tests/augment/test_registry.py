@@ -150,7 +150,7 @@ def test_mixup_mixes_images_and_labels_with_one_weight():
 
 def test_several_in_turn_have_seeds_of_their_own():
     images, labels = batch()
-    both = augment.InTurn([augment.get("mixup"), augment.get("mixup")])
+    both = augment.Compose([augment.get("mixup"), augment.get("mixup")])
     expected = (images, labels)
     for number in range(2):
         expected = augment.get("mixup")(*expected, tf.random.fold_in(seed(), number))
@@ -304,7 +304,7 @@ def test_what_a_layer_keeps_it_says(name):
 def test_smoothed_labels_may_come_before_what_needs_heatmaps():
     images, labels = batch()
     smoothing, mixing = augment.get("label_smoothing"), augment.get("saliencymix")
-    made, mixed = augment.InTurn([smoothing, mixing])(images, labels, seed(), heatmaps=heatmaps())
+    made, mixed = augment.Compose([smoothing, mixing])(images, labels, seed(), heatmaps=heatmaps())
     expected = mixing(images, labels, tf.random.fold_in(seed(), 1), heatmaps())
     np.testing.assert_array_equal(made, expected[0])
     np.testing.assert_allclose(mixed, smoothing(images, expected[1], seed())[1], atol=1e-6)

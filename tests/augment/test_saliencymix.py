@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from proxy_keras import augment
 from proxy_keras.augment.centre_surround import SURROUNDS, centre_surround
-from proxy_keras.augment.draws import beta, partners
+from proxy_keras.augment.stateless_random import beta, partners
 from tests.augment.map_batches import levels, planted, seed, shares_shown, shown_class
 
 

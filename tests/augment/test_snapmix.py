@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras import augment
-from proxy_keras.augment.draws import partners
 from proxy_keras.augment.snapmix import SnapMix, cross_entropy_of_shares
+from proxy_keras.augment.stateless_random import partners
 from tests.augment.map_batches import levels, seed, shown_class
 
 

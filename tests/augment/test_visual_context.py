@@ -62,7 +62,7 @@ def test_the_ring_is_what_lies_around_the_object():
 
 def test_images_move_by_whole_pixels():
     image = tf.constant(np.arange(1.0, 17.0, dtype=np.float32).reshape(1, 4, 4, 1))
-    made = module.moved(image, tf.constant([[1, -2]]))[0, :, :, 0]
+    made = module.translate(image, tf.constant([[1, -2]]))[0, :, :, 0]
     expected = np.zeros([4, 4])
     expected[1:, :2] = image[0, :3, 2:, 0]
     np.testing.assert_array_equal(made, expected)

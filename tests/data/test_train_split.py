@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
-from proxy_keras.augment.attenuate import attenuate
+from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.proxy_store import dequantise, quantise
 from proxy_keras.data.train_split import Attenuation, TrainSubset

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import proxy_keras
 from proxy_keras import augment
-from proxy_keras.augment import FlipAndRotate, InTurn
+from proxy_keras.augment import Compose, FlipAndRotate
 from proxy_keras.data import ImageData
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_store import dequantise, quantise
@@ -61,9 +61,9 @@ def test_maps_are_flipped_and_rotated_with_their_images(data):
     data.train.maps.replace(images[..., 0].astype(np.uint8))
     geometry = FlipAndRotate(0.5, 30.0)
     data.train.store.begin_epoch(0)
-    plain = list(data.train.batches(7, one_hot=True, augment=InTurn([geometry])))
+    plain = list(data.train.batches(7, one_hot=True, augment=Compose([geometry])))
     data.train.store.begin_epoch(0)
-    maps = list(data.train.batches(7, one_hot=True, augment=InTurn([geometry, Probe()])))
+    maps = list(data.train.batches(7, one_hot=True, augment=Compose([geometry, Probe()])))
     for (image, label), (heat, same) in zip(plain, maps, strict=True):
         np.testing.assert_array_equal(label, same)
         np.testing.assert_allclose(image[..., 0], 255.0 * heat[..., 0], atol=1e-3)
@@ -83,10 +83,10 @@ def test_coarse_maps_are_flipped_exactly():
 
 def test_what_needs_maps_must_come_first():
     layer, mixup = augment.get("saliencymix"), augment.get("mixup")
-    assert InTurn([FlipAndRotate(), layer, mixup]).needs_maps
-    assert not InTurn([FlipAndRotate(), mixup]).needs_maps
+    assert Compose([FlipAndRotate(), layer, mixup]).needs_maps
+    assert not Compose([FlipAndRotate(), mixup]).needs_maps
     with pytest.raises(ValueError, match="SaliencyMix needs .* after MixUp are others"):
-        InTurn([FlipAndRotate(), mixup, FlipAndRotate(), layer])
+        Compose([FlipAndRotate(), mixup, FlipAndRotate(), layer])
 
 
 def test_maps_are_those_of_explain_refreshed_at_the_right_epochs(data):
@@ -126,7 +126,7 @@ def _train(images, folder, stop):
     )
     layer = augment.get("attentive_cutmix", cells=12)
     model.fit(
-        data.train.batches(16, one_hot=True, augment=InTurn([FlipAndRotate(), layer])),
+        data.train.batches(16, one_hot=True, augment=Compose([FlipAndRotate(), layer])),
         epochs=5,
         initial_epoch=done,
         verbose=0,
@@ -179,7 +179,7 @@ def test_maps_and_proxies_work_together(data):
     model = keras.models.clone_model(_model())
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     batches = data.train.batches(
-        16, one_hot=True, augment=InTurn([FlipAndRotate(), augment.get("snapmix")])
+        16, one_hot=True, augment=Compose([FlipAndRotate(), augment.get("snapmix")])
     )
     history = model.fit(batches, epochs=2, verbose=0, shuffle=False, callbacks=[proxy, maps])
     assert history.history["proxies"][-1] > 0 and not data.train.maps.is_blank

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.augment import REPLACEMENTS, area_thresholds, attenuate
-from proxy_keras.augment.attenuate import replaced_share
+from proxy_keras.augment.attenuation import replaced_share
 from proxy_keras.heatmaps.scaling import enlarge
 
 IMAGE = np.array([[[[0.2, 1.0], [0.4, 0.0]], [[0.6, 0.5], [0.8, 0.5]]]], np.float32)  # [1, 2, 2, 2]

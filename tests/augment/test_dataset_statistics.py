@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras import ImageData, augment
-from proxy_keras.augment import data_facts
+from proxy_keras.augment import dataset_statistics
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.fitting import augmentation
 
@@ -21,16 +21,18 @@ def data() -> ImageData:
 def test_the_mean_colour_is_of_all_pixels_of_the_training_split(data):
     every = np.concatenate([x.numpy() for _, x, _ in data.train.originals(7)])
     np.testing.assert_allclose(
-        data_facts.mean_colour(data.train), every.mean(axis=(0, 1, 2)), rtol=1e-5
+        dataset_statistics.mean_colour(data.train), every.mean(axis=(0, 1, 2)), rtol=1e-5
     )
-    counts = data_facts.class_counts(data.train)
+    counts = dataset_statistics.class_counts(data.train)
     np.testing.assert_array_equal(counts, np.bincount(data.train.labels, minlength=3))
 
 
 def test_each_fact_is_computed_once_and_told_to_those_that_ask(data, monkeypatch):
     calls = []
     monkeypatch.setitem(
-        data_facts.FACTS, "mean_colour", lambda _: calls.append(1) or np.array([1.0, 2.0, 3.0])
+        dataset_statistics.STATISTICS,
+        "mean_colour",
+        lambda _: calls.append(1) or np.array([1.0, 2.0, 3.0]),
     )
     layers = [
         augment.get(name, **options)
@@ -42,11 +44,11 @@ def test_each_fact_is_computed_once_and_told_to_those_that_ask(data, monkeypatch
             ("cutmix", {}),
         )
     ]
-    augment.tell_of_data(layers, data.train)
+    augment.adapt(layers, data.train)
     assert calls == [1]
     assert layers[0].fill == layers[2].of.fill == (1.0, 2.0, 3.0)
     assert layers[1].fill == (7.0, 7.0, 7.0)
-    assert layers[3].class_counts == tuple(data_facts.class_counts(data.train))
+    assert layers[3].class_counts == tuple(dataset_statistics.class_counts(data.train))
 
 
 def test_until_it_is_told_the_mean_of_the_batch_stands_in(data):
@@ -61,4 +63,4 @@ def test_a_training_tells_its_augmentations(data):
     config = TrainConfig(DataConfig("digits"), augment=("hide_and_seek:hide=1.0",), rotation=0.0)
     images = tf.zeros([2, 8, 8, 3])
     made, _ = augmentation(config, data.train)(images, tf.eye(2), tf.constant([1, 0], tf.int64))
-    np.testing.assert_allclose(made[0, 0, 0], data_facts.mean_colour(data.train), rtol=1e-6)
+    np.testing.assert_allclose(made[0, 0, 0], dataset_statistics.mean_colour(data.train), rtol=1e-6)

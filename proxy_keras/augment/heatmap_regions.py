@@ -8,7 +8,7 @@ import tensorflow as tf
 _STEP = 1e-4
 
 
-def averaged(maps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+def resize_by_area(maps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
     """Maps [B, h, w] resized by area to [B, H, W]: each cell is the mean of what it covers."""
     shape = tf.shape(maps)
     rows, columns = _overlap(size[0], shape[1]), _overlap(size[1], shape[2])
@@ -24,7 +24,7 @@ def _overlap(cells: int | tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(covered) / step
 
 
-def as_pixels(cells: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+def enlarge_cells(cells: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     """Cells [B, h, w] of any dtype as pixels [B, H, W]: each takes the cell that it lies in."""
     shape = tf.shape(cells)
     rows = tf.range(side[0]) * shape[1] // side[0]
@@ -75,7 +75,7 @@ def boxes_around(
     )
 
 
-def inside(boxes: tf.Tensor, image_side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+def box_masks(boxes: tf.Tensor, image_side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     """Which pixels lie in the box of their image: [B, H, W] bool."""
     rows, columns = tf.range(image_side[0]), tf.range(image_side[1])
     y0, x0, y1, x1 = (edge[:, tf.newaxis] for edge in tf.unstack(boxes, axis=1))
@@ -102,7 +102,7 @@ def bounding_boxes(masks: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reduce_any(masks, axis=[1, 2])[:, tf.newaxis], boxes, 0)
 
 
-def moved(images: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+def warp_boxes(images: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Images resized and moved so that their source box comes to lie on the target box.
 
     Args:
@@ -133,7 +133,7 @@ def moved(images: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> tf.Tenso
     return tf.ensure_shape(made, images.shape)
 
 
-def pasted(
+def paste(
     images: tf.Tensor,
     labels: tf.Tensor,
     others: tf.Tensor,
@@ -146,7 +146,7 @@ def pasted(
     return made, labels * (1.0 - share) + their_labels * share
 
 
-def side_of(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def spatial_size(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Height and width of images [B, H, W, C]."""
     shape = tf.shape(images)
     return shape[1], shape[2]

@@ -40,31 +40,31 @@ def class_counts(data: Examples) -> NDArray[np.int64]:
     return np.bincount(data.labels, minlength=len(data.classes))
 
 
-FACTS: dict[str, Callable[[Examples], Any]] = {
+STATISTICS: dict[str, Callable[[Examples], Any]] = {
     "mean_colour": mean_colour,
     "class_counts": class_counts,
 }
 
 
-class Asking(Protocol):
+class Adaptable(Protocol):
     """An augmentation that may want to know something of the data; see `BatchLayer`."""
 
     @property
-    def unknown_facts(self) -> Sequence[str]:
-        """Names of `FACTS`."""
+    def missing_statistics(self) -> Sequence[str]:
+        """Names of `STATISTICS`."""
 
-    def tell(self, fact: str, value: Any) -> None:
+    def set_statistic(self, name: str, value: Any) -> None:
         """Takes one of them."""
 
 
-def tell_of_data(layers: Iterable[Asking], data: Examples) -> None:
+def adapt(layers: Iterable[Adaptable], data: Examples) -> None:
     """Tells each layer what it has yet to know of the data; each fact is computed once at most.
 
     Call it before the layers are used: a `tf.data` pipeline keeps what they knew when it was made.
     """
     known: dict[str, Any] = {}
     for layer in layers:
-        for fact in layer.unknown_facts:
-            if fact not in known:
-                known[fact] = FACTS[fact](data)
-            layer.tell(fact, known[fact])
+        for name in layer.missing_statistics:
+            if name not in known:
+                known[name] = STATISTICS[name](data)
+            layer.set_statistic(name, known[name])

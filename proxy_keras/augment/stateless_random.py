@@ -9,7 +9,7 @@ import tensorflow as tf
 Shape = Sequence[int | tf.Tensor]
 
 
-def seeds(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
+def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """`count` seeds, no two alike, from one."""
     return [tf.random.fold_in(seed, number) for number in range(count)]
 
@@ -30,7 +30,7 @@ def integers(shape: Shape, seed: tf.Tensor, end: tf.Tensor | int) -> tf.Tensor:
 
 def beta(shape: Shape, seed: tf.Tensor, alpha: float) -> tf.Tensor:
     """float32 in [0, 1] of the distribution Beta(alpha, alpha)."""
-    first, second = (tf.random.stateless_gamma(shape, s, alpha) for s in seeds(seed, 2))
+    first, second = (tf.random.stateless_gamma(shape, s, alpha) for s in split_seed(seed, 2))
     # Both underflow to 0 where alpha is small.
     total = first + second
     return tf.where(total > 0.0, tf.math.divide_no_nan(first, total), 0.5)
