@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.heatmaps.scaling import enlarge
 
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
@@ -58,7 +59,6 @@ _FILLS: dict[str, Fill] = {
     "blur": _blur,
     "noise": _noise,
 }
-REPLACEMENTS: tuple[str, ...] = ("blended", "black", *_FILLS)
 
 
 def attenuate(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from proxy_keras.augment.catalogue import LAYERS, import_class
 from proxy_keras.augment.option_rules import check_count, check_share, checked_range
 
 FULL_RANGE = (0.0, 255.0)
@@ -168,12 +169,14 @@ class BatchLayer(keras.layers.Layer):
 
     @property
     def missing_statistics(self) -> tuple[str, ...]:
-        """What it has yet to be told of the training data: names of `STATISTICS`."""
-        return ()
+        """Statistics of the training data not set yet: names of `dataset_statistics.STATISTICS`."""
+        return () if self.wrapped is None else self.wrapped.missing_statistics
 
     def set_statistic(self, name: str, value: Any) -> None:
-        """Takes one of `missing_statistics`; see `dataset_statistics.adapt`."""
-        raise ValueError(f"{type(self).__name__} does not need {name!r}.")
+        """Set one of `missing_statistics`; see `dataset_statistics.adapt`."""
+        if self.wrapped is None:
+            raise ValueError(f"{type(self).__name__} does not need {name!r}.")
+        self.wrapped.set_statistic(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor; see `keras.layers.Layer`."""
@@ -187,3 +190,23 @@ class BatchLayer(keras.layers.Layer):
         own = inspect.signature(type(self).__init__).parameters
         config.update({n: getattr(self, n) for n in own if n not in ("self", "options")})
         return config
+
+
+def wrapped_layer(option: str, value: BatchLayer | Mapping[str, Any]) -> BatchLayer:
+    """Return the layer that an option holds, rebuilt if it is a configuration.
+
+    Raises:
+        ValueError: It is not an augmentation, or needs `epoch` itself.
+    """
+    layer = value
+    if isinstance(value, Mapping):
+        for name, path in LAYERS.items():
+            if path.endswith(f":{value.get('class_name')}"):
+                # Keras only knows classes that have been imported.
+                import_class(name)
+        layer = keras.saving.deserialize_keras_object(value)
+    if not isinstance(layer, BatchLayer) or layer.needs_epoch:
+        raise ValueError(
+            f"`{option}` must be an augmentation that does not need `epoch`. Received: {value!r}"
+        )
+    return layer

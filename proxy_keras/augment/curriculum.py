@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment.batch_layer import BatchLayer
+from proxy_keras.augment.batch_layer import BatchLayer, wrapped_layer
 from proxy_keras.augment.option_rules import check_count, check_number, check_share
 
 SHAPES = ("linear", "cosine", "step", "loss")
@@ -55,9 +55,7 @@ class Curriculum(BatchLayer):
         loss_at_end: float = 0.5,
         **options: Any,
     ) -> None:
-        layer = of if isinstance(of, BatchLayer) else keras.saving.deserialize_keras_object(of)
-        if not isinstance(layer, BatchLayer) or layer.needs_epoch:
-            raise ValueError(f"`of` must be an augmentation that has no epochs. Received: {of!r}")
+        layer = wrapped_layer("of", of)
         if shape not in SHAPES:
             raise ValueError(f"`shape` must be one of {', '.join(SHAPES)}. Received: {shape!r}")
         check_count("epochs", epochs, 1)
@@ -138,15 +136,6 @@ class Curriculum(BatchLayer):
     def wrapped(self) -> BatchLayer:
         """See `BatchLayer`."""
         return self.of
-
-    @property
-    def missing_statistics(self) -> tuple[str, ...]:
-        """See `BatchLayer`."""
-        return self.of.missing_statistics
-
-    def set_statistic(self, name: str, value: Any) -> None:
-        """See `BatchLayer`."""
-        self.of.set_statistic(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """See `BatchLayer`."""

@@ -9,46 +9,45 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment import heatmap_regions
-from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.batch_layer import Batch, BatchLayer, wrapped_layer
+from proxy_keras.augment.catalogue import SELECTIVE_CUTS
 from proxy_keras.augment.erasing import Cutout
 from proxy_keras.augment.keras_layers import CutMix
 from proxy_keras.augment.option_rules import check_share
 from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
 
-CUTS = ("cutout", "cutmix")
-# Places along a side at which a region may begin: more would cost time and change little.
-_PLACES = 32
+_POSITIONS = 32
+"""Region positions per side that are considered; more would cost time and change little."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class KeepAugment(BatchLayer):
-    """An augmentation that cuts beside the salient region, or puts it back afterwards.
+    """An augmentation that cuts outside the salient region, or restores that region afterwards.
 
-    The importance of a region is the heat in it; `tau` is the `quantile` of the importance of all
-    regions of this size. *Selective cut*, for the inner augmentations "cutout" and "cutmix": a
-    region of importance at most `tau` is drawn, and blackened or replaced by another image's (then
-    labels by area). *Selective paste*, for all others: a region of importance at least `tau` is
-    drawn, and the image that went in is pasted there over what the inner augmentation made.
+    The importance of a region is the sum of its heat; `tau` is the `quantile` of the importance of
+    all regions of this size. *Selective cut*, for "cutout" and "cutmix": a region of importance at
+    most `tau` is drawn, and blackened or replaced by another image's (then labels by area).
+    *Selective paste*, for all others: a region of importance at least `tau` is drawn, and the
+    original image is pasted there over the output of the inner augmentation.
 
     If that mixes labels, a pasted share `a` of the image gives `(1 - a) * mixed + a * own`: exact
     for mixtures with the same weight everywhere, such as mixup. Regions of equal importance are
-    drawn alike, so with a blank map any region serves.
+    equally likely, so a blank map gives any region.
 
     Args:
-        inner: "cutout", "cutmix", or another augmentation: as the command line gives it, a
-            `BatchLayer`, or its configuration as `keras.saving` gives it. A selective cut has the
-            size of the region, and no options of its own.
+        inner: "cutout", "cutmix", or another augmentation, a `BatchLayer` or its configuration from
+            `keras.saving`. A selective cut has the size of the region, and no options of its own.
         length: Side of the region as a share of the image's, in [0, 1]. At 0 nothing is cut, at 1
             everything is kept.
         quantile: In [0, 1].
 
     Raises:
-        ValueError: An option is outside its range, or `inner` is not known.
+        ValueError: An option is outside its range, or `inner` is not an augmentation.
 
-    Source: Gong et al., KeepAugment (CVPR 2021). There the heat is the gradient of the logit; here
-        it is whatever map is given, and regions begin at up to 32 places along a side, as in the
-        paper's approximation at low resolution.
+    Source: Gong et al., KeepAugment (CVPR 2021), where the heat is the gradient of the logit. Here
+        any map works, and regions start at up to 32 positions per side, as in the paper's
+        low-resolution approximation.
     """
 
     needs_maps = True
@@ -63,34 +62,16 @@ class KeepAugment(BatchLayer):
         check_share("length", length)
         check_share("quantile", quantile)
         super().__init__(**options)
-        self.inner = (
-            keras.saving.deserialize_keras_object(inner) if isinstance(inner, Mapping) else inner
-        )
+        self.inner = inner if inner in SELECTIVE_CUTS else wrapped_layer("inner", inner)
+        if isinstance(self.inner, (Cutout, CutMix)):
+            raise ValueError(
+                "KeepAugment cuts a region of its own size in place of Cutout and CutMix: set "
+                f"`inner` to one of {', '.join(SELECTIVE_CUTS)}, and `length`. Received: {inner!r}"
+            )
         self.length = length
         self.quantile = quantile
-        self._layer = self._made()
-        self.keeps_labels = (
-            self.inner == "cutout" if self._layer is None else (self._layer.keeps_labels)
-        )
-
-    def _made(self) -> BatchLayer | None:
-        """The augmentation to wrap; None: a selective cut."""
-        if self.inner in CUTS:
-            return None
-        # Here, because the registry knows this class.
-        from proxy_keras.augment.registry import parse
-
-        layer = parse(self.inner) if isinstance(self.inner, str) else self.inner
-        if not isinstance(layer, BatchLayer) or layer.needs_epoch:
-            raise ValueError(
-                f"`inner` must be an augmentation that has no epochs. Received: {self.inner!r}"
-            )
-        if isinstance(layer, (Cutout, CutMix)):
-            raise ValueError(
-                "Cutout and CutMix are selective cuts here, as large as the region: give "
-                f"`inner` as one of {', '.join(CUTS)}, and `length`. Received: {self.inner!r}"
-            )
-        return layer
+        self._layer = self.inner if isinstance(self.inner, BatchLayer) else None
+        self.keeps_labels = self.inner == "cutout" or bool(self._layer and self._layer.keeps_labels)
 
     @property
     def wrapped(self) -> BatchLayer | None:
@@ -103,27 +84,27 @@ class KeepAugment(BatchLayer):
         side = heatmap_regions.spatial_size(images)
         boxes = self._boxes(enlarge(heatmaps, side), side, tf.random.fold_in(seed, 0))
         mask = heatmap_regions.box_masks(boxes, side)
-        again = tf.random.fold_in(seed, 1)
+        inner_seed = tf.random.fold_in(seed, 1)
         if self._layer is not None:
-            made, mixed = self._layer(images, labels, again, heatmaps)
+            made, mixed = self._layer(images, labels, inner_seed, heatmaps)
             return heatmap_regions.paste(made, mixed, images, labels, mask)
         if self.inner == "cutout":
             return tf.where(mask[..., tf.newaxis], 0.0, images), labels
-        partner = partners(tf.shape(images)[0], again)
+        partner = partners(tf.shape(images)[0], inner_seed)
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
         return heatmap_regions.paste(images, labels, others, theirs, mask)
 
     def _boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
-        """The drawn region of each image: [B, 4] int32."""
+        """Draw a region for each image: [B, 4] int32."""
         sides = [tf.cast(tf.round(tf.cast(s, tf.float32) * self.length), tf.int32) for s in side]
         rows, columns = (_starts(s - long) for s, long in zip(side, sides, strict=True))
         sums = tf.pad(tf.cumsum(tf.cumsum(heat, 1), 2), [[0, 0], [1, 0], [1, 0]])
         bands = tf.gather(sums, rows + sides[0], axis=1) - tf.gather(sums, rows, axis=1)
         inside = tf.gather(bands, columns + sides[1], axis=2) - tf.gather(bands, columns, axis=2)
         importance = tf.reshape(inside, [tf.shape(heat)[0], -1])
-        # Sums of equal heat differ by rounding.
+        # Sums of equal heat can differ by rounding.
         step = 1e-5 * tf.reduce_sum(heat, axis=[1, 2])[:, tf.newaxis]
         ranked = tf.sort(importance, axis=1)
         last = tf.cast(tf.shape(ranked)[1] - 1, tf.float32)
@@ -136,27 +117,14 @@ class KeepAugment(BatchLayer):
         x0 = tf.gather(columns, place % tf.shape(columns)[0])
         return tf.stack([y0, x0, y0 + sides[0], x0 + sides[1]], axis=1)
 
-    @property
-    def missing_statistics(self) -> tuple[str, ...]:
-        """See `BatchLayer`."""
-        return () if self._layer is None else self._layer.missing_statistics
-
-    def set_statistic(self, name: str, value: Any) -> None:
-        """See `BatchLayer`."""
-        if self._layer is None:
-            super().set_statistic(name, value)
-        else:
-            self._layer.set_statistic(name, value)
-
     def get_config(self) -> dict[str, Any]:
         """See `BatchLayer`."""
         config = super().get_config()
-        # Not its text, which does not tell what it was told of the data.
         if self._layer is not None:
             config["inner"] = keras.saving.serialize_keras_object(self._layer)
         return config
 
 
 def _starts(room: tf.Tensor) -> tf.Tensor:
-    """Where regions may begin along a side that leaves them `room`: every place, or every few."""
-    return tf.range(0, room + 1, tf.maximum(1, room // _PLACES))
+    """Return the start positions from 0 to `room`, about `_POSITIONS` of them."""
+    return tf.range(0, room + 1, tf.maximum(1, room // _POSITIONS))

@@ -27,10 +27,10 @@ from proxy_keras.augment.stateless_random import integers, partners
 class PuzzleMix(BatchLayer):
     """Two images mixed block by block so that the salient blocks of both are seen.
 
-    The weights of the blocks minimise the energy that `puzzlemix_solver.best_masks` states; then
-    the blocks of either image are moved so that the salient ones come to lie where it is seen
-    (`puzzlemix_solver.best_moves`). Labels by area. A blank map counts as even; with two of them
-    the mask follows the prior and the colours alone, and is mostly one image.
+    The weights of the blocks minimise the energy that `puzzlemix_solver.best_masks` states; then the blocks
+    of either image are moved so that the salient ones come to lie where it is seen
+    (`puzzlemix_solver.best_moves`). Labels by area. A blank map counts as even; with two of them the mask
+    follows the prior and the colours alone, and is mostly one image.
 
     Args:
         alpha: > 0, of the Beta(alpha, alpha) prior of the own image's share; the paper's is 1.

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment.attenuation import REPLACEMENTS, attenuate
-from proxy_keras.augment.registry import needs_epoch, needs_maps
+from proxy_keras.augment.attenuation import attenuate
+from proxy_keras.augment.catalogue import REPLACEMENTS
+from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.data_split import RowStream, Subset, check_batch_size, finished, in_python
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_store import ProxyStore

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.augment.attenuation import REPLACEMENTS
 from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.proxy import selection

@@ -12,8 +12,8 @@ import tensorflow as tf
 from proxy_keras.augment import Augmentation, Compose, Curriculum, FlipAndRotate, adapt
 from proxy_keras.augment import parse as parse_augmentation
 from proxy_keras.augment.batch_layer import BatchLayer
+from proxy_keras.augment.compose import needs_maps
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
-from proxy_keras.augment.registry import needs_maps
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.train_split import TrainSubset

@@ -121,7 +121,7 @@ def test_a_training_by_the_command_line_has_no_clock():
 
 
 def test_a_curriculum_of_a_curriculum_is_refused_and_a_clock_without_loss():
-    with pytest.raises(ValueError, match="an augmentation that has no epochs"):
+    with pytest.raises(ValueError, match="an augmentation that does not need `epoch`"):
         Curriculum(of=curriculum())
     with pytest.raises(ValueError, match="A 'linear' curriculum needs none"):
         CurriculumClock(curriculum())

@@ -82,7 +82,7 @@ def test_what_it_was_told_is_kept_and_its_options_reach_what_it_wraps():
 
 @pytest.mark.parametrize("inner", ["cutout:size=0.5", "cutmix:alpha=1.0", augment.get("cutout")])
 def test_a_selective_cut_has_no_options_of_its_own(inner):
-    with pytest.raises(ValueError, match="selective cuts here, as large as the region"):
+    with pytest.raises(ValueError, match="in place of Cutout and CutMix"):
         augment.get("keep_augment", inner=inner)
     with pytest.raises(ValueError, match="keep_augment has no option size"):
         augment.get("keep_augment", inner="cutout", size=0.5)

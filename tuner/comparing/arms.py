@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from proxy_keras.augment import catalogue as augment
-from proxy_keras.augment.registry import parse
 from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
 from proxy_keras.settings.options import changed
 
@@ -119,7 +118,6 @@ def _arm(word: str, base: TrainConfig) -> Arm:
             word, dataclasses.replace(base, proxy=dataclasses.replace(settings, control=control))
         )
     if kind in augment.names():
-        parse(word)
         return Arm(word, dataclasses.replace(base, proxy=None, augment=(*base.augment, word)))
     raise ValueError(
         f"There is no arm {word!r}. Arms are {', '.join((PLAIN, PROXY_ARM, *CONTROLS))}, with a "
