@@ -85,6 +85,13 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
         wanted = [_control(arm, control) for arm in proxies for control in CONTROLS]
         arms += [arm for arm in wanted if arm.name not in names]
     _check_distinct(arms)
+    specs = {spec for arm in arms for spec in arm.config.augmentations}
+    if specs:
+        # Their options are checked by the layers, which import TensorFlow.
+        from proxy_keras.augment.registry import build
+
+        for spec in specs:
+            build(spec)
     return arms
 
 
