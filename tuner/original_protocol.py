@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import Attenuation, TrainSubset
+from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules

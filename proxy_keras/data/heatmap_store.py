@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.proxy_store import dequantise
+from proxy_keras.heatmaps.eight_bit import dequantise
 
 
 class MapStore:

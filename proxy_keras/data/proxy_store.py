@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_keras.heatmaps.eight_bit import dequantise, quantise
+
 
 class Shown(NamedTuple):
     """How the examples of one batch are shown.
@@ -276,13 +278,3 @@ class ProxyStore:
                 born=born,
                 slot=slot,
             )
-
-
-def quantise(heatmaps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Heatmaps in [0, 1] in steps of 1/255: uint8."""
-    return np.rint(heatmaps * 255.0).astype(np.uint8)
-
-
-def dequantise(heatmaps: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What `quantise` kept, as float32 in [0, 1]."""
-    return heatmaps.astype(np.float32) / np.float32(255.0)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.metrics.localisation import mass_inside
 from proxy_keras.settings import ProxyConfig
 

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.augment.attenuation import area_thresholds, replaced_share
-from proxy_keras.data.proxy_store import dequantise, quantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
+from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.proxy import controls, selection
 from proxy_keras.proxy.heat_rules import HeatRules

@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuation import attenuate
-from proxy_keras.data.proxy_store import dequantise
 from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically

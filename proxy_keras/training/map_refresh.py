@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.proxy_store import quantise
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
+from proxy_keras.heatmaps.eight_bit import quantise
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.settings.heatmap_source import refresh_every
 

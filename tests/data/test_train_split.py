@@ -7,8 +7,8 @@ import tensorflow as tf
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.data_split import Subset
-from proxy_keras.data.proxy_store import dequantise, quantise
 from proxy_keras.data.train_split import Attenuation, TrainSubset
+from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
 
 N, SIZE = 40, 8

@@ -9,7 +9,7 @@ from proxy_keras import ProxyAttention
 from proxy_keras.attribution import Explainer
 from proxy_keras.augment import FlipAndRotate
 from proxy_keras.data import ImageData
-from proxy_keras.data.proxy_store import dequantise
+from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.proxy.proxy_step import ProxyStep
 
 SIZE, CLASSES, BATCH = 8, 3, 16

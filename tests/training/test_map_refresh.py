@@ -12,7 +12,7 @@ from proxy_keras import augment
 from proxy_keras.augment import Compose, FlipAndRotate
 from proxy_keras.data import ImageData
 from proxy_keras.data.heatmap_store import MapStore
-from proxy_keras.data.proxy_store import dequantise, quantise
+from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import RunCheckpoint
 from proxy_keras.training.fitting import augmentation
