@@ -15,8 +15,8 @@ from _timing import environment, table
 
 from proxy_keras import ImageData, build_model
 from proxy_keras.data.decoy_digits import make_decoy_digits
+from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.optimizer import make_optimizer
-from proxy_keras.training.run import EpochClock
 
 
 def accuracy(seed: int, *, decoys: bool, epochs: int, batch: int = 32) -> float:
@@ -43,7 +43,7 @@ def accuracy(seed: int, *, decoys: bool, epochs: int, batch: int = 32) -> float:
         epochs=epochs,
         verbose=0,
         shuffle=False,
-        callbacks=[EpochClock(data.train)],
+        callbacks=[CountEpochs(data.train)],
     )
     return 100 * float(model.evaluate(data.test.batches(64), verbose=0)[1])
 

@@ -19,7 +19,7 @@ import numpy as np
 from _timing import environment, table
 
 from proxy_keras import ImageData, ProxyAttention, build_model
-from proxy_keras.training.run import EpochClock
+from proxy_keras.training.count_epochs import CountEpochs
 
 
 class EpochTimes(keras.callbacks.Callback):
@@ -53,7 +53,7 @@ def compare(name: str, size: int, count: int, batch: int, epochs: int, rounds: i
     )
     schedule = [*["p"] * (epochs - 1), 1]
     callbacks = {
-        "plain training steps": lambda: EpochClock(data.train),
+        "plain training steps": lambda: CountEpochs(data.train),
         "steps, recorded (wrong_from='train')": lambda: ProxyAttention(
             data.train, schedule, wrong_from="train", control="proxies_off", verbose=0
         ),

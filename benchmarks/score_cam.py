@@ -22,8 +22,8 @@ from _timing import environment, interleaved, table
 from proxy_keras import ImageData, build_model
 from proxy_keras.attribution import Explainer
 from proxy_keras.metrics import spearman
+from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.optimizer import make_optimizer
-from proxy_keras.training.run import EpochClock
 
 EXACT = "score_cam"
 REFERENCE = "tf-keras-vis Scorecam"
@@ -115,7 +115,7 @@ def _trained(epochs: int) -> tuple[keras.Model, ImageData, float]:
         epochs=epochs,
         verbose=0,
         shuffle=False,
-        callbacks=[EpochClock(data.train)],
+        callbacks=[CountEpochs(data.train)],
     )
     return model, data, float(model.evaluate(data.test.batches(64), verbose=0)[1])
 

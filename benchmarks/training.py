@@ -136,9 +136,10 @@ def pipeline(n: int, rounds: int) -> str:
         _write_photos(folder, n)
         plain, some, full = (ImageData.from_folder(folder, progress=False) for _ in range(3))
         for data, share in ((some, 0.2), (full, 1.0)):
-            ids = data.train.example_ids[: int(share * len(data.train))]
-            maps = np.random.default_rng(0).random((len(ids), 7, 7), np.float32)
-            data.train.store.put(ids, maps, np.full(len(ids), 0.5, np.float32), epoch=0)
+            count = int(share * len(data.train))
+            maps = np.random.default_rng(0).integers(0, 256, (count, 7, 7), np.uint8)
+            thresholds = np.full(count, 0.5, np.float32)
+            data.train.store.put(np.arange(count), maps, thresholds, epoch=0)
             data.train.attenuation = Attenuation(weight=1.0, replacement="blended")
 
         def through(batches: tf.data.Dataset) -> object:

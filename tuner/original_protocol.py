@@ -25,7 +25,6 @@ import tensorflow as tf
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import Attenuation, TrainSubset
-from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules
@@ -55,7 +54,8 @@ class SegmentClock(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Keys order and augmentation of the epoch."""
-        self._data.store.begin_epoch(epoch, show=self._show)
+        self._data.store.draw_shown(epoch, show=self._show)
+        self._data.clock.begin(epoch)
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -149,12 +149,13 @@ def _redrawn(table: SplitTable, *, seed: int, segment: int) -> SplitTable:
 
 def _carry_over(before: TrainSubset, now: TrainSubset) -> None:
     """Gives a new training split the proxies of those of its images that had one before."""
-    state, training = before.store.get_state(), set(now.example_ids)
+    state = before.store.get_state()
+    position_of = {id_: position for position, id_ in enumerate(now.example_ids)}
     ids = [before.example_ids[position] for position in state["positions"]]
-    stays = np.array([id_ in training for id_ in ids], bool)
+    stays = np.array([id_ in position_of for id_ in ids], bool)
     now.store.put(
-        [id_ for id_ in ids if id_ in training],
-        dequantise(state["heatmaps"][stays]),
+        np.array([position_of[id_] for id_ in ids if id_ in position_of], np.int64),
+        state["heatmaps"][stays],
         state["thresholds"][stays],
         epoch=0,
     )

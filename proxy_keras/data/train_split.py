@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -14,26 +12,13 @@ from numpy.typing import NDArray
 from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.compose import needs_epoch, needs_maps
+from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
 from proxy_keras.data.data_split import RowStream, Subset, check_batch_size, finished, in_python
+from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
 from proxy_keras.heatmaps.scaling import enlarge
-
-Augment = Callable[..., tuple[tf.Tensor, tf.Tensor]]
-"""(images [B, P, P, 3] float32 in [0, 255], labels, seed [2] int64) -> images, labels.
-
-One with a true attribute `needs_epoch` is also given `epoch`, int64, counted from 0; one with a
-true `needs_maps` the originals' `heatmaps` [B, h, w] float32 in [0, 1].
-"""
-
-
-@runtime_checkable
-class Undoable(Protocol):
-    """An augmentation whose geometry can be undone, such as `augment.FlipAndRotate`."""
-
-    def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Heatmaps [B, h, w] of the images that it made with this seed, as of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +27,6 @@ class Attenuation:
 
     weight: float = 0.1
     replacement: str = "blended"
-
-
-class Served(NamedTuple):
-    """How the training batches were made that were asked for last."""
-
-    batch_size: int
-    augment: Augment | None
-    parts: Parts | None = None
 
 
 class TrainSubset(Subset):
@@ -63,12 +40,18 @@ class TrainSubset(Subset):
     """Examples in the shuffle buffer of a stream. Arrays and files are shuffled completely."""
 
     attenuation = Attenuation()
-    served: Served | None = None
+    largest_batch = 0
+    """Largest batch size that batches were asked for."""
+
+    @cached_property
+    def clock(self) -> EpochClock:
+        """The current epoch, and the data sets opened in it."""
+        return EpochClock()
 
     @cached_property
     def store(self) -> ProxyStore:
         """Which examples have a proxy, and the heatmap of each."""
-        return ProxyStore(self.example_ids, seed=self.seed)
+        return ProxyStore(len(self), seed=self.seed)
 
     @cached_property
     def maps(self) -> MapStore:
@@ -81,7 +64,8 @@ class TrainSubset(Subset):
         Removes all proxies. Datasets built earlier must not be read any more.
         """
         self.seed = seed
-        self.store = ProxyStore(self.example_ids, seed=seed)
+        self.store = ProxyStore(len(self), seed=seed)
+        self.clock = EpochClock()
 
     def batches(
         self,
@@ -108,10 +92,12 @@ class TrainSubset(Subset):
             depend on (seed, epoch, batch) alone; that of a part on its number among all parts.
         """
         check_batch_size(batch_size)
-        self.served = Served(batch_size, augment, parts)
-        batches = tf.data.Dataset.range(1).flat_map(self._opened).batch(batch_size)
+        self.largest_batch = max(self.largest_batch, batch_size)
+        feed = BatchFeed(self.seed, batch_size, augment, parts)
+        opened = tf.data.Dataset.range(1).flat_map(partial(self._opened, feed))
+        batches = opened.batch(batch_size)
         numbered = batches.enumerate() if parts is None else parts.of(batches)
-        batches = numbered.map(self._look_up)
+        batches = numbered.map(partial(self._look_up, feed))
         reader = self._reader
         if not isinstance(reader, RowStream):
             batches = batches.map(
@@ -126,38 +112,15 @@ class TrainSubset(Subset):
         )
         return finished(batches, len(self), batch_size, parts)
 
-    def restored(self, heatmaps: NDArray[np.uint8], batch: int) -> NDArray[np.uint8]:
-        """Heatmaps of the images as they were served, in the geometry of the originals.
-
-        Args:
-            heatmaps: [B, h, w] uint8 of a batch of the current epoch.
-            batch: Its number in the epoch, from 0.
-
-        Returns:
-            [B, h, w] uint8; the same where there is no augmentation that can be undone.
-        """
-        augment: object = None if self.served is None else self.served.augment
-        if not isinstance(augment, Undoable):
-            return heatmaps
-        with tf.device("CPU:0"):
-            seed = tf.random.fold_in(self._batch_seed(self.store.epoch, batch), 0)
-            restored = augment.undo(tf.cast(heatmaps, tf.float32), seed)
-        return np.rint(restored.numpy()).astype(np.uint8)
-
-    def _batch_seed(self, epoch: int | tf.Tensor, batch: int | tf.Tensor) -> tf.Tensor:
-        # An int32 would give another seed than the same number as int64.
-        epoch, batch = tf.cast(epoch, tf.int64), tf.cast(batch, tf.int64)
-        return tf.random.fold_in(tf.random.fold_in(self._seeds(), epoch), batch)
-
-    def _opened(self, once: tf.Tensor) -> tf.data.Dataset:
-        """Positions, or (position, image) of a stream, in the order of the current epoch."""
-        store = self.store  # made while tracing, not in a thread of tf.data
-        epoch = in_python(lambda _: store.open_epoch(), [once], tf.int64)
+    def _opened(self, feed: BatchFeed, once: tf.Tensor) -> tf.data.Dataset:
+        """Return positions, or (position, image) of a stream, in the order of the epoch."""
+        clock = self.clock  # Made while tracing, not in a thread of tf.data.
+        epoch = in_python(lambda _: clock.open(feed), [once], tf.int64)
         if isinstance(self._reader, RowStream):
             # Without this the order would depend on the global seed too. It is set for this
             # function's graph alone.
             tf.compat.v1.set_random_seed(1)
-            seeds = tf.random.fold_in(self._seeds(), epoch)
+            seeds = tf.random.fold_in(split_seed(self.seed), epoch)
             seed = tf.random.stateless_uniform([], seeds, None, None, tf.int64)
             return self._streamed(self._reader, np.arange(len(self))).shuffle(
                 self.SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False
@@ -170,33 +133,34 @@ class TrainSubset(Subset):
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [len(self)]))
 
     def _look_up(
-        self, index: tf.Tensor, batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+        self, feed: BatchFeed, index: tf.Tensor, batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], ...]:
-        """The batch (positions, or positions and images), its proxies, and its seed."""
+        """Return the batch (positions, or positions and images), its proxies, and its seed."""
+        store, heatmaps = self.store, self.maps
 
         def look_up(places: NDArray[np.int64], index: np.int64) -> tuple[object, ...]:
             how = self.attenuation
             code = REPLACEMENTS.index(how.replacement)
-            shown = self.store.look_up(places, int(index))
-            maps = self.maps.look_up(places)
-            return *shown, np.float32(how.weight), np.int32(code), maps
+            feed.positions[int(index)] = places.copy()
+            shown = store.look_up(places)
+            weight, epoch = np.float32(how.weight), np.int64(feed.epoch)
+            return *shown, weight, np.int32(code), epoch, heatmaps.look_up(places)
 
         batch = batch if isinstance(batch, tuple) else (batch,)
-        is_proxy, heatmaps, thresholds, epoch, weight, code, maps = in_python(
-            look_up,
-            [batch[0], index],
-            [tf.bool, tf.float32, tf.float32, tf.int64, tf.float32, tf.int32, tf.float32],
-        )
-        shown = (
-            tf.ensure_shape(is_proxy, [None]),
-            tf.ensure_shape(heatmaps, [None, None, None]),
-            tf.ensure_shape(thresholds, [None]),
-            tf.ensure_shape(weight, []),
-            tf.ensure_shape(code, []),
-            tf.ensure_shape(epoch, []),
-            tf.ensure_shape(maps, [None, None, None]),
-        )
-        return *batch, shown, self._batch_seed(epoch, index)
+        kinds = {
+            "is_proxy": (tf.bool, [None]),
+            "heatmaps": (tf.float32, [None, None, None]),
+            "thresholds": (tf.float32, [None]),
+            "weight": (tf.float32, []),
+            "code": (tf.int32, []),
+            "epoch": (tf.int64, []),
+            "maps": (tf.float32, [None, None, None]),
+        }
+        found = in_python(look_up, [batch[0], index], [dtype for dtype, _ in kinds.values()])
+        shapes = [shape for _, shape in kinds.values()]
+        shown = tuple(tf.ensure_shape(x, shape) for x, shape in zip(found, shapes, strict=True))
+        epoch = shown[list(kinds).index("epoch")]
+        return *batch, shown, feed.batch_seed(epoch, index)
 
     def _served(
         self,
@@ -221,11 +185,8 @@ class TrainSubset(Subset):
         if augment is not None:
             given = {"epoch": epoch} if needs_epoch(augment) else {}
             given |= {"heatmaps": maps} if needs_maps(augment) else {}
-            images, labels = augment(images, labels, tf.random.fold_in(seed, 0), **given)
+            images, labels = augment(images, labels, augmentation_seed(seed), **given)
         return images, labels
-
-    def _seeds(self) -> tf.Tensor:
-        return tf.constant([self.seed, 0], tf.int64)
 
 
 # Compiled into one pass over the images, which costs a tenth of operation after operation. One

@@ -251,7 +251,8 @@ class ProxyAttention(keras.callbacks.Callback):
         self._is_first = False
         if self.config.keep_epochs is not None:
             store.expire(born_before=epoch - self.config.keep_epochs)
-        store.begin_epoch(epoch, show=self._chance_of_showing(epoch))
+        store.draw_shown(epoch, show=self._chance_of_showing(epoch))
+        self.data.clock.begin(epoch)
         self._epoch = epoch
         self._must_check = True
         if self._record is not None:

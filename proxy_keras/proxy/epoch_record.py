@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.train_split import TrainSubset, Undoable
+from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.proxy.proxy_step import Answers
 
 
@@ -32,21 +32,14 @@ class EpochRecord:
         """Lets the model's next `fit` record its steps.
 
         Raises:
-            ValueError: `fit` was not given batches of the training split, or their augmentation
-                cannot be undone.
+            ValueError: `fit` was not given batches of the training split.
         """
-        served = self._data.served
-        if served is None:
+        if not self._data.largest_batch:
             raise ValueError(
                 "wrong_from='train' needs the batches of the split that ProxyAttention has. Give "
                 "`fit` the result of `data.train.batches(...)`."
             )
-        if served.augment is not None and not isinstance(served.augment, Undoable):
-            raise ValueError(
-                f"The geometry of {served.augment!r} cannot be undone: it has no method "
-                "undo(heatmaps, seed). Use augment.FlipAndRotate, or wrong_from='evaluation'."
-            )
-        self._tap.attach(min(served.batch_size, len(self._data)))
+        self._tap.attach(min(self._data.largest_batch, len(self._data)))
 
     def detach(self) -> None:
         """Gives the model its own training step back."""
@@ -58,10 +51,15 @@ class EpochRecord:
         self._is_wanted = is_wanted
 
     def add(self) -> None:
-        """Takes down the step that has just ended."""
+        """Record the step that has just ended.
+
+        Raises:
+            ValueError: The augmentation of the batches cannot be undone.
+        """
         if self._is_wanted:
-            positions = self._data.store.looked_up[len(self._parts)]
-            self._parts.append(self._tap.read(len(positions)))
+            feed = self._data.clock.feeds[-1]
+            feed.check_undoable()
+            self._parts.append(self._tap.read(len(feed.positions[len(self._parts)])))
 
     def answers(self) -> Answers:
         """The answers to all training images; heatmaps in the geometry of the originals.
@@ -80,9 +78,9 @@ class EpochRecord:
         logits = np.empty([len(data), self._num_classes], np.float32)
         heatmaps = np.empty([len(data), *self._map_shape], np.uint8)
         for batch, (said, maps) in enumerate(self._parts):
-            positions = data.store.looked_up[batch]
-            logits[positions] = said
-            heatmaps[positions] = data.restored(maps, batch)
+            feed = data.clock.feeds[-1]
+            logits[feed.positions[batch]] = said
+            heatmaps[feed.positions[batch]] = feed.undo(maps, batch)
         broken = int((~np.isfinite(logits)).any(axis=1).sum())
         if broken:
             raise FloatingPointError(

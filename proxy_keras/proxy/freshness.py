@@ -24,16 +24,13 @@ def check_fresh(data: TrainSubset, steps: int | None, epoch: int) -> None:
     Raises:
         ValueError: It does not.
     """
-    store, served = data.store, data.served
-    if store.openings != 1:
+    feeds = data.clock.feeds
+    if len(feeds) != 1:
         raise ValueError(
-            f"The training data were opened {store.openings} times in epoch {epoch + 1}, not "
-            f"once, so it would show stale proxies or none. {_REMEDY}"
+            f"The training data were opened {len(feeds)} times in epoch {epoch + 1}, not once, so "
+            f"it would show stale proxies or none. {_REMEDY}"
         )
-    largest = max((len(positions) for positions in store.looked_up.values()), default=1)
-    if served is not None and served.parts is not None:
-        largest = served.batch_size
-    batches = -(-len(data) // largest)
+    batches = -(-len(data) // feeds[0].batch_size)
     if steps is not None and steps != batches:
         raise ValueError(
             f"An epoch of {steps} steps does not read the training data, which have {batches} "

@@ -130,8 +130,7 @@ class ProxyStep:
         masks = self._masks(chosen[is_used], heatmaps[is_used], epoch)
         if config.clear_every_step:
             data.store.clear()
-        ids = [data.example_ids[position] for position in masks.positions]
-        data.store.put(ids, dequantise(masks.heatmaps), masks.thresholds, epoch=epoch)
+        data.store.put(masks.positions, masks.heatmaps, masks.thresholds, epoch=epoch)
         step = StepSummary(
             epoch=epoch,
             wrong=int(selection.is_wrong(logits, data.labels).sum()),

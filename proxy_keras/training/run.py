@@ -13,7 +13,6 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.data import ImageData
-from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team, make_team
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.saved_model import open_saved
@@ -23,6 +22,7 @@ from proxy_keras.settings import TrainConfig
 from proxy_keras.training.batch_size import find_batch_size
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
+from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.fitting import (
     augmentation,
     compile_model,
@@ -36,24 +36,6 @@ from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.training.precision import resolve_precision
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
-
-
-class EpochClock(keras.callbacks.Callback):
-    """Tells the training split which epoch it is, where no `ProxyAttention` does.
-
-    Args:
-        data: The training split.
-        first: Added to the epochs, so that two trainings in a row need not share their order.
-    """
-
-    def __init__(self, data: TrainSubset, first: int = 0) -> None:
-        super().__init__()
-        self._data = data
-        self._first = first
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keys order and augmentation of the epoch."""
-        self._data.store.begin_epoch(self._first + epoch)
 
 
 @dataclass
@@ -221,7 +203,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
                 shuffle=False,
                 callbacks=[
                     *first,
-                    EpochClock(data.train) if run.proxy is None else run.proxy,
+                    CountEpochs(data.train) if run.proxy is None else run.proxy,
                     *mixing_inside(config),
                     *([] if run.maps is None else [run.maps]),
                     class_counts,
@@ -282,7 +264,7 @@ def _train_head(run: Run, verbose: int) -> None:
             shuffle=False,
             callbacks=[
                 *(*first, *teacher, *mixing_inside(config)),
-                EpochClock(data.train, first=config.epochs),
+                CountEpochs(data.train, first=config.epochs),
             ],
         )
     if not config.freeze:

@@ -72,7 +72,7 @@ def test_without_weight_it_trains_as_a_plain_model_and_reports_alike(data):
     images = views.map(lambda x, y: (x[:, 0], y))
     logs, weights = [], []
     for consistency, batches in ((None, images), (0.0, views)):
-        data.train.store.begin_epoch(0)
+        data.train.clock.begin(0)
         model = network(consistency)
         logs.append(model.fit(batches, epochs=1, shuffle=False, verbose=0).history)
         weights.append(model.get_weights())

@@ -73,7 +73,7 @@ def test_order_depends_on_seed_and_epoch_alone(reader):
     data = _train(reader)
     orders = []
     for epoch in (4, 4, 5):
-        data.store.begin_epoch(epoch)
+        data.clock.begin(epoch)
         orders.append(_positions(_epoch(data)[0]).tolist())
     assert orders[0] == orders[1] != orders[2]
 
@@ -90,12 +90,12 @@ def test_proxies_stand_in_for_their_originals_from_the_next_epoch_on(reader):
     data = _train(reader)
     data.attenuation = Attenuation(weight=1.0, replacement="blended")
     batches = data.batches(16)  # built before there is any proxy
-    data.store.begin_epoch(0)
+    data.clock.begin(0)
     assert (_positions(np.concatenate([i for i, _ in batches])) >= 0).all()
     heat = np.zeros((2, 2, 2), np.float32)
     heat[:, 0, 0] = 1.0
-    data.store.put(["id-3", "id-30"], heat, np.array([0.5, 0.9], np.float32), epoch=0)
-    data.store.begin_epoch(1)
+    data.store.put(np.array([3, 30]), quantise(heat), np.array([0.5, 0.9], np.float32), epoch=0)
+    data.clock.begin(1)
     parts = list(batches)
     images, labels = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
     positions = _positions(images)
@@ -115,7 +115,9 @@ def test_proxies_stand_in_for_their_originals_from_the_next_epoch_on(reader):
 def test_replacement_can_change_under_a_built_dataset(replacement):
     data = _train()
     batches = data.batches(N)
-    data.store.put(["id-7"], np.ones((1, 2, 2), np.float32), np.array([0.5], np.float32), epoch=0)
+    data.store.put(
+        np.array([7]), np.full((1, 2, 2), 255, np.uint8), np.array([0.5], np.float32), epoch=0
+    )
     data.attenuation = Attenuation(weight=0.5, replacement=replacement)
     images, labels = next(iter(batches))
     proxy = images.numpy()[_positions(images.numpy()) < 0]
@@ -137,14 +139,14 @@ def test_replacement_can_change_under_a_built_dataset(replacement):
 def test_augmentation_comes_after_the_proxies_and_is_keyed():
     data = _train()
     augment = FlipAndRotate(flip=1.0, degrees=0.0)
-    data.store.begin_epoch(2)
+    data.clock.begin(2)
     plain = _epoch(data)[0]
-    data.store.begin_epoch(2)
+    data.clock.begin(2)
     np.testing.assert_array_equal(_epoch(data, augment=augment)[0], plain[:, :, ::-1])
     random = FlipAndRotate(degrees=30.0)
     runs = []
     for epoch in (2, 2, 3):
-        data.store.begin_epoch(epoch)
+        data.clock.begin(epoch)
         runs.append(_epoch(data, augment=random)[0])
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
@@ -152,7 +154,9 @@ def test_augmentation_comes_after_the_proxies_and_is_keyed():
 
 def test_originals_are_in_order_and_never_proxies():
     data = _train()
-    data.store.put(["id-2"], np.ones((1, 1, 1), np.float32), np.zeros(1, np.float32), epoch=0)
+    data.store.put(
+        np.array([2]), np.full((1, 1, 1), 255, np.uint8), np.zeros(1, np.float32), epoch=0
+    )
     parts = list(data.originals(16).as_numpy_iterator())
     np.testing.assert_array_equal(np.concatenate([p for p, _, _ in parts]), np.arange(N))
     np.testing.assert_array_equal(np.concatenate([i for _, i, _ in parts]), IMAGES[10:])

@@ -113,7 +113,7 @@ def test_each_epoch_trains_on_the_proxies_of_the_step_before_it(data, steps_per_
 
     class Made(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            positions = data.train.store.positions_of(data.train.store.example_ids)
+            positions = data.train.store.positions
             made.append(set(positions.tolist()))
 
     _fit(

@@ -231,3 +231,21 @@ def test_two_devices_are_refused(data, mirrored):
         model = _model()
     with pytest.raises(ValueError, match="Received: 2 replicas"):
         _fit(_everything(data), data, model=model)
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_batches_made_or_read_for_another_purpose_change_nothing(data, adapted):
+    """What a batch was made with belongs to its data set, not to the last one that was made."""
+    model = _model()
+    proxy = _everything(data, method="grad_cam")
+    batches = data.train.batches(BATCH, augment=FlipAndRotate(flip=1.0, degrees=0.0))
+    for size in (BATCH // 2, 2 * BATCH):
+        others = data.train.batches(size)
+        if adapted:
+            normalisation = layers.Normalization()
+            normalisation.adapt(others.map(lambda images, _: images))
+    model.fit(batches, epochs=2, verbose=0, shuffle=False, callbacks=[proxy])
+    positions, heatmaps = _stored(data)
+    _, images, labels = next(data.train.originals(len(data.train)).as_numpy_iterator())
+    flipped = Explainer(model, "grad_cam").heatmaps(images[:, :, ::-1], labels)[:, :, ::-1]
+    np.testing.assert_allclose(heatmaps, flipped[positions], atol=1.01 / 255)

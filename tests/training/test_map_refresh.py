@@ -15,9 +15,9 @@ from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import RunCheckpoint
+from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.fitting import augmentation
 from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps, map_callback
-from proxy_keras.training.run import EpochClock
 
 SIZE, CLASSES = 8, 3
 
@@ -60,9 +60,9 @@ def test_maps_are_flipped_and_rotated_with_their_images(data):
     images, _ = _originals(data)
     data.train.maps.replace(images[..., 0].astype(np.uint8))
     geometry = FlipAndRotate(0.5, 30.0)
-    data.train.store.begin_epoch(0)
+    data.train.clock.begin(0)
     plain = list(data.train.batches(7, one_hot=True, augment=Compose([geometry])))
-    data.train.store.begin_epoch(0)
+    data.train.clock.begin(0)
     maps = list(data.train.batches(7, one_hot=True, augment=Compose([geometry, Probe()])))
     for (image, label), (heat, same) in zip(plain, maps, strict=True):
         np.testing.assert_array_equal(label, same)
@@ -131,7 +131,7 @@ def _train(images, folder, stop):
         initial_epoch=done,
         verbose=0,
         shuffle=False,
-        callbacks=[EpochClock(data.train), maps, checkpoint, killed],
+        callbacks=[CountEpochs(data.train), maps, checkpoint, killed],
     )
     return model
 
