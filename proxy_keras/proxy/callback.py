@@ -292,7 +292,7 @@ class ProxyAttention(keras.callbacks.Callback):
                 tqdm.write(str(step))
         # The same keys in every epoch, because CSVLogger and others fix their columns at the first.
         logs["proxies"] = len(self.data.store)
-        for name in ("wrong", "chosen", "blank", "replaced"):
+        for name in StepSummary.numbers():
             logs[f"proxy_{name}"] = 0 if step is None else getattr(step, name)
 
     def run_step(self, epoch: int) -> StepSummary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,11 @@ class StepSummary:
     replaced: float
     seconds: float
     left: int = 0
+
+    @classmethod
+    def numbers(cls) -> list[str]:
+        """Return the names of what a step counts and measures, but the time it took."""
+        return [f.name for f in fields(cls) if f.name not in ("epoch", "seconds")]
 
     def __str__(self) -> str:
         return (
@@ -102,7 +107,7 @@ class StepLog:
             write_atomically(path, sheet.savefig)
         if self.log_dir is not None:
             with tf.summary.create_file_writer(str(self.log_dir)).as_default(step.epoch):
-                for name in ("wrong", "chosen", "blank", "made", "replaced", "seconds"):
+                for name in (*step.numbers(), "seconds"):
                     tf.summary.scalar(f"proxy/{name}", getattr(step, name))
                 if sheet is not None:
                     tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
