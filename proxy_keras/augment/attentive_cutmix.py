@@ -1,4 +1,4 @@
-"""Attentive CutMix: the most attended cells of another image pasted in."""
+"""Attentive CutMix: the hottest cells of another image are pasted in."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from proxy_keras.augment.stateless_random import partners
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class AttentiveCutMix(BatchLayer):
-    """The k most attended of 7 x 7 cells of another image of the batch pasted at the same place.
+    """CutMix that pastes the k hottest of the 7 x 7 cells of another image at the same place.
 
-    Labels by area, which is k / 49 where 7 divides the image's side. Of cells that tie the winners
-    are drawn, so a blank map gives k cells at random.
+    Labels by area, k / 49 where 7 divides the image's side. Ties are broken at random, so a blank
+    map gives k random cells.
 
     Args:
-        cells: k, in [0, grid * grid]; the paper's is 6. At 0 nothing changes.
-        grid: Cells along a side, >= 1. Maps of another resolution are averaged to it.
+        cells: k, in [0, grid * grid]; 6 in the paper. At 0 nothing changes.
+        grid: Cells per side, >= 1. Maps of another resolution are averaged to it.
 
     Raises:
         ValueError: An option is outside its range.
 
-    Source: Walawalkar et al., Attentive CutMix (ICASSP 2020). There the cells come from a
-        pretrained network, as with a frozen teacher here.
+    Source: Walawalkar et al., Attentive CutMix (ICASSP 2020), which takes the heat from a
+        pretrained network, like a frozen teacher here.
     """
 
     needs_maps = True

@@ -1,4 +1,4 @@
-"""The proxy operation: attenuates an image where its heatmap is hot."""
+"""The proxy operation: images attenuated where their heatmaps are hot."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.catalogue import REPLACEMENTS
+from proxy_keras.augment.heatmap_regions import resize_by_area
 from proxy_keras.heatmaps.scaling import enlarge
 
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
-"""(images [B, H, W, C], peak, seed [2]) -> what may stand in their place, of a shape that fits."""
+"""(images [B, H, W, C], peak, seed [2]) -> replacement pixels that broadcast to the images."""
 
 
 def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Fill:
@@ -27,23 +28,13 @@ def _white(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _blur(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
-    # Averaging over cells of 16 pixels and enlarging again removes the same detail as a wide
+    # Averaging over cells of about 16 pixels and enlarging again removes the same detail as a wide
     # Gaussian at a fraction of its cost.
     batch, height, width, channels = tf.unstack(tf.shape(images))
     planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height, width])
-    coarse = _averaging(height) @ tf.matmul(planes, _averaging(width), transpose_b=True)
+    coarse = resize_by_area(planes, (tf.maximum(height // 16, 2), tf.maximum(width // 16, 2)))
     planes = tf.reshape(enlarge(coarse, (height, width)), [batch, channels, height, width])
     return tf.transpose(planes, [0, 2, 3, 1])
-
-
-def _averaging(length: tf.Tensor) -> tf.Tensor:
-    """[cells, length] float32: rows that average `length` pixels over cells of about 16 pixels."""
-    cells = tf.maximum(length // 16, 2)
-    step = tf.cast(length, tf.float32) / tf.cast(cells, tf.float32)
-    starts = step * tf.range(tf.cast(cells, tf.float32))[:, tf.newaxis]
-    pixels = tf.range(tf.cast(length, tf.float32))
-    overlap = tf.minimum(starts + step, pixels + 1.0) - tf.maximum(starts, pixels)
-    return tf.nn.relu(overlap) / step
 
 
 def _noise(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
@@ -71,27 +62,27 @@ def attenuate(
     seed: tf.Tensor | tuple[int, int] = (0, 0),
     peak: float = 1.0,
 ) -> tf.Tensor:
-    """Each image attenuated where its heatmap is hot.
+    """Attenuate each image where its heatmap is hot.
 
     Args:
         images: [B, H, W, C] float32 in [0, peak]. Not modified.
         heatmaps: [B, H, W] float32 in [0, 1].
         threshold: Heat at or above this is hot. A number in [0, 1], or a [B] float32 tensor with
-            one threshold per image (as `area_thresholds` gives).
+            one threshold per image (see `area_thresholds`).
         weight: For `blended`, the share of light removed where heat is 1. A number in [0, 1], or a
             scalar tensor.
-        replacement: What stands in the region: `blended` is `(1 - weight * heat) * image`;
-            `mean`, `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image
-            itself, per channel; `black`, `white`; `blur` (detail finer than about 16 pixels
-            removed); `noise` (uniform in [0, peak]).
+        replacement: Content of the hot region: `blended` is `(1 - weight * heat) * image`; `mean`,
+            `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image itself,
+            per channel; `black`, `white`; `blur` (detail finer than about 16 pixels removed);
+            `noise` (uniform in [0, peak]).
         seed: Two integers; `noise` depends on them alone.
-        peak: What white is: 1, or 255.
+        peak: The value of white: 1 or 255.
 
     Returns:
         [B, H, W, C] float32 in [0, peak].
 
     Raises:
-        ValueError: A number is outside its range, or a name is unknown.
+        ValueError: A number is outside its range, or `replacement` is unknown.
 
     Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023); `blur` and `noise` are ours.
     """
@@ -102,7 +93,7 @@ def attenuate(
     weight = _checked("weight", weight)
     is_hot = _is_hot(heatmaps, threshold)
     if replacement in ("blended", "black"):
-        # A factor of one channel spares passes over the images, which are what costs time.
+        # A single-channel factor avoids passes over the images, which dominate the cost.
         factor = 1.0 - weight * heatmaps if replacement == "blended" else 0.0
         return images * tf.where(is_hot, factor, 1.0)[..., tf.newaxis]
     fill = _FILLS[replacement](images, peak, tf.convert_to_tensor(seed))
@@ -112,13 +103,13 @@ def attenuate(
 def area_thresholds(
     heatmaps: tf.Tensor, *, threshold: float, max_area: float | NDArray[np.floating] | None
 ) -> tf.Tensor:
-    """The threshold of each image at which at most `max_area` of its pixels are replaced.
+    """Compute thresholds at which at most `max_area` of the pixels of each image are replaced.
 
     Args:
-        heatmaps: [B, H, W] float32 in [0, 1], of known shape, already at the size of the image.
+        heatmaps: [B, H, W] float32 in [0, 1], of static shape, at the resolution of the images.
         threshold: The lowest threshold, in [0, 1].
-        max_area: Largest share of pixels to replace, in [0, 1], one for all or [B]; the hottest are
-            kept, and pixels that tie at the limit are all left out. None: no cap.
+        max_area: Largest share of pixels to replace, in [0, 1], a number or [B]; the hottest pixels
+            are chosen, and those that tie at the limit are all excluded. None: no cap.
 
     Returns:
         [B] float32, each at least `threshold`; slightly above 1 where no pixel may be replaced.
@@ -128,18 +119,18 @@ def area_thresholds(
     if max_area is None:
         return lowest
     pixels = height * width
-    # A share that was computed from a count of pixels must give that count again.
+    # A share that was computed from a pixel count must give the same count.
     allowed = np.floor(np.broadcast_to(max_area, [batch]) * pixels + 1e-3).astype(np.int32)
     hottest_first = tf.sort(tf.reshape(heatmaps, [batch, pixels]), axis=1, direction="DESCENDING")
-    first_left_out = tf.gather(hottest_first, np.minimum(allowed, pixels - 1), batch_dims=1)
-    just_above = tf.math.nextafter(first_left_out, tf.constant(2.0, tf.float32))
-    # What follows 0 is subnormal, which some processors treat as 0 again.
+    first_excluded = tf.gather(hottest_first, np.minimum(allowed, pixels - 1), batch_dims=1)
+    just_above = tf.math.nextafter(first_excluded, tf.constant(2.0, tf.float32))
+    # The number after 0 is subnormal, and some processors flush it to 0.
     just_above = tf.maximum(just_above, np.finfo(np.float32).tiny)
     return tf.where(allowed < pixels, tf.maximum(lowest, just_above), lowest)
 
 
 def replaced_share(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
-    """The share of pixels that `attenuate` replaces in each image: [B] float32 in [0, 1]."""
+    """Return the share of pixels that `attenuate` replaces in each image: [B] float32 in [0, 1]."""
     return tf.reduce_mean(tf.cast(_is_hot(heatmaps, threshold), tf.float32), axis=[1, 2])
 
 
@@ -149,7 +140,7 @@ def _is_hot(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
 
 
 def _checked(name: str, value: float | tf.Tensor) -> tf.Tensor:
-    """A number checked to be in [0, 1]; a tensor, whose values tracing cannot see, as it is."""
+    """Return a float32 tensor; only numbers are checked to be in [0, 1], not symbolic tensors."""
     if isinstance(value, (int, float, np.floating)) and not 0.0 <= value <= 1.0:
         raise ValueError(f"`{name}` must be in [0, 1]. Received: {value}")
     return tf.cast(value, tf.float32)

@@ -1,4 +1,4 @@
-"""Attribute Mix: one of the attributes mined in another image is mixed in."""
+"""Attribute Mix: an attribute mined in another image is pasted in."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from proxy_keras.heatmaps.scaling import enlarge
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class AttributeMix(BatchLayer):
-    """One attribute of another image pasted at the same place; labels by area.
+    """CutMix that pastes one attribute of another image at the same place; labels by area.
 
-    Attributes are mined one after the other: the first is the square around the hottest pixel; its
-    heat is taken away, the next is the square around what is hottest then, and so on. One of them
-    is drawn. Where no heat is left (a blank map from the start), the squares lie at random.
+    Attributes are mined in sequence: the first is the square around the hottest pixel; its heat is
+    removed, the next is the square around the pixel that is hottest then, and so on. One of them is
+    drawn. Where no heat is left (as in a blank map), the position is random.
 
     Args:
-        attributes: How many are mined, >= 1.
+        attributes: Number of attributes to mine, >= 1.
         size: Side of an attribute as a share of the image's, in (0, 1].
 
     Raises:
         ValueError: An option is outside its range.
 
-    Source: Li et al., Attribute Mix (VCIP 2020). There each attribute is masked in the image and
-        the network, trained on, explains what is left; here the heat of one map is masked. Number
-        and size of the attributes are ours.
+    Source: Li et al., Attribute Mix (VCIP 2020). There each attribute is masked in the image, and
+        the network is trained further and explains the rest; here the heat of one map is masked.
+        Number and size of the attributes are ours.
     """
 
     needs_maps = True
@@ -59,7 +59,7 @@ class AttributeMix(BatchLayer):
     def _mine_boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
-        """The boxes of the attributes: [B, attributes, 4] int32."""
+        """Return the boxes of the attributes: [B, attributes, 4] int32."""
         length = tf.cast(tf.round(tf.cast(tf.stack(side), tf.float32) * self.size), tf.int32)
         boxes = []
         for number in range(self.attributes):

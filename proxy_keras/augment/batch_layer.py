@@ -1,4 +1,4 @@
-"""BatchLayer: a Keras layer that changes a batch of images and labels, determined by a seed."""
+"""BatchLayer: a Keras layer that changes a batch of images and labels, keyed by a seed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from proxy_keras.augment.option_rules import check_count, check_share, checked_r
 
 FULL_RANGE = (0.0, 255.0)
 _GATE = 982_451_653
-"""Sets the draw of which images are changed apart from what layers draw, which count from 0."""
+"""Folded into the seed to draw which images are changed; layers fold in small numbers, from 0."""
 
 
 class Batch(NamedTuple):
-    """What an augmentation changes.
+    """The inputs of an augmentation.
 
     Attributes:
         images: [B, H, W, 3] float32 in [0, 255].
         labels: [B, K] float32, shares of the classes that sum to 1.
-        heatmaps: [B, h, w] float32 in [0, 1], where the layer needs them.
+        heatmaps: [B, h, w] float32 in [0, 1], if the layer needs them.
     """
 
     images: tf.Tensor
@@ -33,36 +33,36 @@ class Batch(NamedTuple):
 
 
 class BatchLayer(keras.layers.Layer):
-    """Base of the augmentations. A subclass writes `augment`.
+    """Base class of the augmentations; a subclass implements `augment`.
 
-    It is called in one of two ways: with a seed, and then the result depends on the seed and the
-    inputs alone (so `TrainSubset.batches` calls it), or without one, as Keras' own layers are, and
-    then each call draws the next seed of the layer's own.
+    Called with a seed, the result depends on the seed and the inputs alone (this is how
+    `TrainSubset.batches` calls it). Called without one, like Keras' own layers, each call draws the
+    next seed from the layer's own generator.
 
     ```python
     layer = proxy_keras.augment.get("ricap", seed=1)
     batches = batches.map(lambda images, labels: layer(images, labels))
     ```
 
-    A subclass keeps each argument of its constructor in an attribute of the same name.
+    A subclass stores each argument of its constructor in an attribute of the same name.
 
     Attributes:
-        needs_maps: Whether it must be given `heatmaps`.
-        needs_epoch: Whether it must be given `epoch`.
-        keeps_images: Whether it leaves all images as they are.
-        keeps_labels: Whether it leaves all labels as they are.
+        needs_maps: Whether it must be called with `heatmaps`.
+        needs_epoch: Whether it must be called with `epoch`.
+        keeps_images: Whether it never changes images.
+        keeps_labels: Whether it never changes labels.
 
     Args:
-        seed: Keys the seeds that the layer draws itself; None: its `name` does, so that two layers
-            of a kind draw apart.
-        probability: Chance that an image is changed, in [0, 1], drawn for each; the others keep
+        seed: Seed of the layer's own generator; None: derived from `name`, so that two layers of
+            the same class draw different numbers.
+        probability: Chance that an image is changed, in [0, 1], drawn per image; the others keep
             their pixels and labels.
-        value_range: Lowest and highest value of the images that it is called with. They are
-            stretched to [0, 255], in which all options are, and back.
-        **options: Of `keras.layers.Layer`.
+        value_range: Lowest and highest value of the input images. They are scaled to [0, 255], the
+            range that all options refer to, and back.
+        **options: Options of `keras.layers.Layer`.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
     """
 
     needs_maps: bool = False
@@ -87,25 +87,25 @@ class BatchLayer(keras.layers.Layer):
         self.value_range = checked_range("value_range", value_range, -1e6, 1e6)
         if self.value_range[0] == self.value_range[1]:
             raise ValueError(f"`value_range` must be two numbers. Received: {value_range}")
-        # Without a number it would draw one from what the weights of a model are drawn from.
+        # Without a seed it would draw one from the generator that initialises a model's weights.
         self._seeds = keras.random.SeedGenerator(
             zlib.crc32(self.name.encode()) if seed is None else seed
         )
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The images and labels of a batch, changed. A pure function of its arguments.
+        """Change the images and labels of a batch; a pure function of its arguments.
 
         Args:
-            batch: What goes in.
+            batch: The inputs.
             seed: [2] int64.
 
         Returns:
             Images and labels of the same shapes, dtypes and ranges.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say how it augments.")
+        raise NotImplementedError(f"{type(self).__name__} must implement `augment`.")
 
     def build(self, *shapes: Any) -> None:
-        """Nothing: the layer has no weights."""
+        """Do nothing: the layer has no weights."""
         self.built = True
 
     def call(
@@ -117,26 +117,25 @@ class BatchLayer(keras.layers.Layer):
         strength: tf.Tensor | float | None = None,
         training: bool = True,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `augment`; without a seed the layer draws one.
+        """Augment a batch; without a seed the layer draws one.
 
         Args:
             images, labels, heatmaps: See `Batch`.
             seed: See `augment`.
-            strength: Times `probability` is the chance that an image is changed; a scalar in
-                [0, 1]. None: 1.
-            training: False, as in the `predict` of a model that holds the layer: nothing is
-                changed.
+            strength: Multiplies `probability`; a scalar in [0, 1]. None: 1.
+            training: If False, as in the `predict` of a model that contains the layer, nothing
+                changes.
 
         Raises:
-            ValueError: It needs heatmaps, and there are none; or labels are class ids.
+            ValueError: The layer needs heatmaps and got none; or labels are class ids.
         """
         if not training:
             return images, labels
         if labels.shape.rank != 2:
             raise ValueError(
-                f"{type(self).__name__} needs labels [B, K], shares of the classes, as "
-                "`batches(..., one_hot=True)` and `tf.one_hot` make them. Received: labels of "
-                f"shape {labels.shape}"
+                f"{type(self).__name__} needs labels [B, K], shares of the classes. Use "
+                "`batches(..., one_hot=True)` or `tf.one_hot`. Received: labels of shape "
+                f"{labels.shape}"
             )
         if self.needs_maps and heatmaps is None:
             raise ValueError(f"{type(self).__name__} needs `heatmaps` [B, h, w] of the images.")
@@ -154,7 +153,7 @@ class BatchLayer(keras.layers.Layer):
         return tf.ensure_shape(made, images.shape), tf.ensure_shape(shares, labels.shape)
 
     def _augment_in_range(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `augment`, but for images in `value_range`."""
+        """Call `augment` on images in `value_range`."""
         if self.value_range == FULL_RANGE:
             return self.augment(batch, seed)
         low, high = self.value_range
@@ -164,7 +163,7 @@ class BatchLayer(keras.layers.Layer):
 
     @property
     def wrapped(self) -> BatchLayer | None:
-        """The augmentation that it wraps, as `Curriculum` does."""
+        """The augmentation that this one wraps, as `Curriculum` does; None if it wraps none."""
         return None
 
     @property
@@ -179,7 +178,7 @@ class BatchLayer(keras.layers.Layer):
         self.wrapped.set_statistic(name, value)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor; see `keras.layers.Layer`."""
+        """Return the arguments of the constructor; see `keras.layers.Layer`."""
         config = {
             **super().get_config(),
             "seed": self.seed,

@@ -1,4 +1,4 @@
-"""Whole images blended: SamplePairing, Remix, and mixing with deletion."""
+"""Blends of whole images: SamplePairing, Remix, and mixing with deletion."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class SamplePairing(BatchLayer):
     """The mean of two images, with the label of the first.
 
     Args:
-        weight: Of the second image, in [0, 1].
+        weight: Weight of the second image, in [0, 1].
 
     Raises:
         ValueError: `weight` is outside [0, 1].
 
-    Source: Inoue, SamplePairing (2018). Its pauses and fine-tuning without it are left to the
-    training: see `curriculum`.
+    Source: Inoue, SamplePairing (2018). For its pauses and the final epochs without it, see
+    `curriculum`.
     """
 
     keeps_labels = True
@@ -44,7 +44,7 @@ class SamplePairing(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         others = tf.gather(images, partners(tf.shape(images)[0], seed))
         return (1.0 - self.weight) * images + self.weight * others, labels
@@ -55,14 +55,14 @@ class Remix(BatchLayer):
     """MixUp whose labels favour the rarer class.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the weight, > 0.
-        kappa: How many times as frequent a class must be as another to give way, >= 1.
-        tau: Below this weight an image's class may give way altogether, in [0, 1].
-        class_counts: Examples of each class; () until it is told, and then as MixUp. A training by
-            the command line tells it; elsewhere see `dataset_statistics.adapt`.
+        alpha: Parameter of the Beta(alpha, alpha) distribution of the weight, > 0.
+        kappa: Ratio of class frequencies from which the label favours the rarer class, >= 1.
+        tau: Weight below which the more frequent class can lose its share, in [0, 1].
+        class_counts: Examples per class; while empty, Remix equals MixUp. Training from the command
+            line sets it; in Python, call `dataset_statistics.adapt`.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Chou et al., Remix (2020), equation 7.
     """
@@ -91,11 +91,11 @@ class Remix(BatchLayer):
         """See `BatchLayer`."""
         if name != "class_counts":
             super().set_statistic(name, value)
-        # A class without examples meets no other.
+        # Classes without examples never occur in a batch, but must not divide by zero.
         self.class_counts = tuple(max(float(number), 1.0) for number in value)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are mixed by weights of their own."""
+        """See `BatchLayer`; labels are mixed with their own weights."""
         images, labels, _ = batch
         count = tf.shape(images)[0]
         of_partner, of_weight = split_seed(seed, 2)
@@ -119,16 +119,16 @@ class Remix(BatchLayer):
 
 
 def remix_weight(weight: tf.Tensor, ratio: tf.Tensor, kappa: float, tau: float) -> tf.Tensor:
-    """Remix's weight of an image's own label.
+    """Compute Remix's weight of an image's own label.
 
     Args:
-        weight: [B] float32, the weight of its pixels.
-        ratio: [B] float32, examples of its class over those of the partner's.
+        weight: [B] float32, the weight of the image's pixels.
+        ratio: [B] float32, frequency of the image's class over that of the partner's.
         kappa, tau: See `Remix`.
 
     Returns:
-        [B] float32: 0 where its class is `kappa` times as frequent and the weight below `tau`; 1
-        where the partner's is and the rest below `tau`; else the weight.
+        [B] float32: 0 where the image's class is `kappa` times as frequent and `weight < tau`; 1
+        where the partner's class is and `1 - weight < tau`; otherwise `weight`.
     """
     gives_way = (ratio >= kappa) & (weight < tau)
     takes_all = (ratio <= 1.0 / kappa) & (1.0 - weight < tau)
@@ -137,17 +137,17 @@ def remix_weight(weight: tf.Tensor, ratio: tf.Tensor, kappa: float, tau: float) 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class ImageMixingDeletion(FillingLayer):
-    """Two images mixed, and a part of the result deleted; labels by weight.
+    """MixUp with a rectangle of the result deleted; labels by weight.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the weight, > 0.
+        alpha: Parameter of the Beta(alpha, alpha) distribution of the weight, > 0.
         area: Smallest and largest share of the image that is deleted, in [0, 1].
         fill: See `FillingLayer`.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: the common rule of the methods in Naveed et al., Survey: Image Mixing and Deleting for
+    Source: the scheme common to the methods in Naveed et al., Survey: Image Mixing and Deleting for
     Data Augmentation (2021).
     """
 
@@ -164,7 +164,7 @@ class ImageMixingDeletion(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; what is deleted counts for neither label."""
+        """See `BatchLayer`; deleted pixels do not affect the labels."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_partner, of_weight, of_box = split_seed(seed, 3)

@@ -1,4 +1,4 @@
-"""CAM paste: the hot region of another image, resized, on this image's hot region."""
+"""CAM paste: the hot region of another image, resized and pasted on this image's hot region."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from proxy_keras.heatmaps.scaling import enlarge
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class CamPaste(BatchLayer):
-    """The hot region of another image, resized and moved onto this image's; labels by area.
+    """The hot region of another image, resized and pasted onto this image's; labels by area.
 
-    A region is where the enlarged map is at or above `threshold`; it keeps its outline. The middle
-    of its box comes to lie on the middle of this image's hot box. A partner without a hot region
-    leaves the image as it is; without one of its own, the place is drawn.
+    The hot region is where the enlarged map is at or above `threshold`; it keeps its outline. The
+    centre of its bounding box is placed on the centre of this image's hot box, or at random if this
+    image has no hot region. A partner without a hot region leaves the image unchanged.
 
     Args:
         threshold: In (0, 1].
-        scale_from, scale_to: Range of the factor of size, drawn for each image; 0 <= from <= to.
-            At 0 nothing changes.
+        scale_from, scale_to: Range of the scale factor, drawn per image; 0 <= from <= to. At 0
+            nothing changes.
 
     Raises:
         ValueError: An option is outside its range.
 
-    Source: after the class activation maps of Zhou et al. (CVPR 2016) and the attention-guided
-        augmentation that S. Mukherjee's thesis (2023) tells of, which gives no formula; threshold
+    Source: based on the class activation maps of Zhou et al. (CVPR 2016) and the attention-guided
+        augmentation mentioned in S. Mukherjee's thesis (2023), which gives no formula; threshold
         and scales are ours.
     """
 
@@ -49,7 +49,7 @@ class CamPaste(BatchLayer):
             check_number(name, value)
         if not 0.0 <= scale_from <= scale_to:
             raise ValueError(
-                "`scale_from` must be >= 0, and `scale_to` not below it. Received: "
+                "`scale_from` and `scale_to` must satisfy 0 <= scale_from <= scale_to. Received: "
                 f"{scale_from} and {scale_to}"
             )
         self.threshold = threshold
@@ -69,13 +69,13 @@ class CamPaste(BatchLayer):
             [count, 1], tf.random.fold_in(seed, 1), self.scale_from, self.scale_to
         )
         size = tf.cast(sources[:, 2:] - sources[:, :2], tf.float32) * factor
-        middles = self._centres(own, side, tf.random.fold_in(seed, 2))
-        targets = tf.concat([middles - size / 2, middles + size / 2], axis=1)
+        centres = self._centres(own, side, tf.random.fold_in(seed, 2))
+        targets = tf.concat([centres - size / 2, centres + size / 2], axis=1)
         others = tf.gather(images, partner)
         is_theirs = tf.cast(tf.gather(is_hot, partner), tf.float32)
         both = tf.concat([others, is_theirs[..., tf.newaxis]], axis=-1)
         both = heatmap_regions.warp_boxes(both, tf.cast(sources, tf.float32), targets)
-        # Moving by interpolation leaves the outline between 0 and 1; a repeated border is outside.
+        # Interpolation gives the mask values between 0 and 1, and repeats it beyond the border.
         rounded = tf.cast(tf.round(targets), tf.int32)
         mask = (both[..., -1] >= 0.5) & heatmap_regions.box_masks(rounded, side)
         return heatmap_regions.paste(
@@ -85,8 +85,8 @@ class CamPaste(BatchLayer):
     def _centres(
         self, boxes: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tf.Tensor:
-        """Rows and columns [B, 2] float32 of the middles of boxes; anywhere for empty ones."""
-        middles = tf.cast(boxes[:, :2] + boxes[:, 2:], tf.float32) / 2
-        anywhere = tf.random.stateless_uniform(tf.shape(middles), seed)
+        """Return the centres of boxes, [B, 2] float32 rows and columns; random for empty boxes."""
+        centres = tf.cast(boxes[:, :2] + boxes[:, 2:], tf.float32) / 2
+        anywhere = tf.random.stateless_uniform(tf.shape(centres), seed)
         anywhere *= tf.cast(tf.stack(side), tf.float32)
-        return tf.where(boxes[:, 2:] > 0, middles, anywhere)
+        return tf.where(boxes[:, 2:] > 0, centres, anywhere)

@@ -1,4 +1,4 @@
-"""Saliency of images without a network: how much each pixel differs from its surroundings."""
+"""Saliency without a network: how much each pixel differs from its surroundings."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import tensorflow as tf
 from proxy_keras.heatmaps.scaling import normalise
 
 SURROUNDS = (12, 24, 28, 48, 56, 112)
-"""Half sides in pixels of the square surroundings, as the paper has them."""
+"""Half sides in pixels of the square surroundings in the paper."""
 
 
 def centre_surround(images: tf.Tensor) -> tf.Tensor:
-    """Where images stand out from their surroundings, finely grained.
+    """Compute fine-grained saliency maps.
 
-    The sum over all sizes of the surrounding square of the absolute difference between a pixel's
-    intensity and the mean of the others in its square (the paper's on-centre and off-centre
-    differences together). Squares are cut at the image's border.
+    The saliency is the absolute difference between a pixel's intensity and the mean of the other
+    pixels in the surrounding square, summed over all sizes of the square (the paper's on-centre and
+    off-centre differences together). Squares are clipped at the image's border.
 
     Args:
         images: [B, H, W, 3] float32.
 
     Returns:
-        [B, H, W] float32 in [0, 1]; zeros for an image that is the same everywhere.
+        [B, H, W] float32 in [0, 1]; zeros for a constant image.
 
     Source: Montabone and Soto, Human detection using a mobile platform and novel features derived
-        from a visual saliency mechanism (2010); SaliencyMix uses OpenCV's version of it.
+        from a visual saliency mechanism (2010); SaliencyMix uses OpenCV's implementation.
     """
     intensity = tf.reduce_mean(images, axis=-1)
-    # From here on a constant image is exactly 0, in which no rounding is mistaken for a difference.
+    # Makes a constant image exactly 0, so that rounding errors do not look like differences.
     intensity -= intensity[:, :1, :1]
     shape = tf.shape(intensity)
     sums = tf.pad(tf.cumsum(tf.cumsum(intensity, 1), 2), [[0, 0], [1, 0], [1, 0]])
@@ -45,6 +45,6 @@ def centre_surround(images: tf.Tensor) -> tf.Tensor:
 
 
 def _edges(length: tf.Tensor, reach: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """First and last-but-exclusive place of the surroundings of each place: two of [length]."""
-    places = tf.range(length)
-    return tf.maximum(places - reach, 0), tf.minimum(places + reach + 1, length)
+    """Return start (inclusive) and end (exclusive) of the surroundings of each pixel: [length]."""
+    pixels = tf.range(length)
+    return tf.maximum(pixels - reach, 0), tf.minimum(pixels + reach + 1, length)

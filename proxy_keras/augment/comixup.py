@@ -1,4 +1,4 @@
-"""Co-Mixup: mixtures of a whole batch, salient each and different from each other."""
+"""Co-Mixup: mixtures of a whole batch, each salient and different from the others."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ from proxy_keras.augment.option_rules import (
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class CoMixup(BatchLayer):
-    """As many mixtures as there are images, put together cell by cell from all images of a group.
+    """One mixture per image, composed cell by cell from all images of a group.
 
-    What `comixup_solver.joint_labels` states is lowered: each mixture shows salient cells in smooth
-    regions, and an image that fills the other mixtures is shunned. Labels by area. A blank map
-    counts as even.
+    The energy of `comixup_solver.joint_labels` is minimised approximately: each mixture shows
+    salient cells in smooth regions, and images that already fill other mixtures are penalised.
+    Labels by area. A blank map counts as uniform.
 
     Args:
-        members: Images of the batch that are mixed with each other, >= 1; the last ones of a batch
-            may be fewer. At 1 nothing changes. The paper's is 20; time grows with its square.
-        cells: Cells along a side, >= 1; the paper's is 4.
-        alpha: > 0, of the Dirichlet prior of the images' shares; the paper's is 2.
+        members: Images per group, >= 1; the last group of a batch may be smaller. At 1 nothing
+            changes. 20 in the paper; time grows with its square.
+        cells: Cells per side, >= 1; 4 in the paper.
+        alpha: Parameter of the Dirichlet prior of the images' shares, > 0; 2 in the paper.
         beta, gamma, eta, tau, omega: See `comixup_solver.Weights`.
-        rounds: How often every mixture is optimised, >= 1; the paper's is 3.
+        rounds: How often each mixture is optimised, >= 1; 3 in the paper.
 
     Raises:
         ValueError: An option is outside its range.
 
-    Source: Kim et al., Co-Mixup (ICLR 2021). There mixtures are optimised by alpha-beta swaps, in
-        later rounds with labels that halve a cell between two images; here by alpha-expansion, and
-        with whole labels alone.
+    Source: Kim et al., Co-Mixup (ICLR 2021). There mixtures are optimised by alpha-beta swaps, and
+        later rounds can split a cell between two images; here by alpha-expansion, without splits.
     """
 
     needs_maps = True
@@ -74,18 +73,18 @@ class CoMixup(BatchLayer):
         """See `BatchLayer`."""
         images, labels, heatmaps = batch
         heat = heatmap_regions.resize_by_area(heatmaps, (self.cells, self.cells))
-        # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
+        # A pure function; declared stateful, it would make the pipeline sequential.
         shown = tf.numpy_function(self._solve, [heat, seed], tf.int32, False)
         shown = tf.ensure_shape(shown, [None, self.cells, self.cells])
         side = heatmap_regions.spatial_size(images)
         source = heatmap_regions.enlarge_cells(shown, side)
         rows, columns = tf.meshgrid(tf.range(side[0]), tf.range(side[1]), indexing="ij")
-        places = [source, *(tf.broadcast_to(axis, tf.shape(source)) for axis in (rows, columns))]
-        made = tf.gather_nd(images, tf.stack(places, axis=-1))
+        indices = [source, *(tf.broadcast_to(axis, tf.shape(source)) for axis in (rows, columns))]
+        made = tf.gather_nd(images, tf.stack(indices, axis=-1))
         return made, tf.einsum("bij,bijk->bk", self._areas(shown, side), tf.gather(labels, shown))
 
     def _areas(self, shown: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """The share of the image that each cell covers: [B, n, n], summing to 1."""
+        """Return the share of the image that each cell covers: [B, n, n], summing to 1."""
         n = self.cells
         tall, wide = (
             tf.math.bincount(tf.range(length) * n // length, minlength=n, dtype=tf.float32)
@@ -95,7 +94,7 @@ class CoMixup(BatchLayer):
         return tf.broadcast_to(tall[:, tf.newaxis] * wide, tf.shape(shown))
 
     def _solve(self, heat: NDArray[np.float32], seed: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Which image of the batch each cell of each mixture shows: [B, n, n]."""
+        """Return the image of the batch that each cell of each mixture shows: [B, n, n]."""
         draw = np.random.default_rng(seed.view(np.uint64))
         total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
         even = 1.0 / heat[0].size

@@ -1,4 +1,4 @@
-"""Curriculum: how often an augmentation acts, as a function of the epoch or of the loss."""
+"""Curriculum: an augmentation whose strength depends on the epoch or the loss."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ SHAPES = ("linear", "cosine", "step", "loss")
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class Curriculum(BatchLayer):
-    """Another augmentation, by a strength that changes over the training.
+    """Another augmentation, with a strength that changes during training.
 
-    The strength times the augmentation's own `probability` is the chance that an image is changed.
-    So every augmentation has one, and at 0 all images and labels stay as they are.
+    The chance that an image is changed is the strength times the augmentation's own `probability`.
+    At strength 0 all images and labels are unchanged.
 
     ```python
     layer = Curriculum(of=augment.get("grid_mask"), shape="linear", epochs=20)
     ```
 
     Args:
-        of: A `BatchLayer`, or its configuration as `keras.saving` gives it.
-        shape: How the strength goes from `start` to `end`: "linear"; "cosine", slowly at both ends;
-            "step", at once; "loss", by the loss of the epoch before, which `CurriculumClock` sees.
-        epochs: At this epoch, counted from 0, it has reached `end`; >= 1.
+        of: A `BatchLayer`, or its configuration from `keras.saving`.
+        shape: How the strength changes from `start` to `end`: "linear"; "cosine", slow at both
+            ends; "step", abruptly; "loss", by the loss of the previous epoch, which needs a
+            `CurriculumClock`.
+        epochs: The epoch, counted from 0, at which the strength reaches `end`; >= 1.
         start, end: Strengths in [0, 1].
-        loss_at_start, loss_at_end: For "loss": the losses from which, and at which, the strength is
-            `start` and `end`; linear between them.
+        loss_at_start, loss_at_end: For "loss": the losses at which the strength is `start` and
+            `end`; linear in between.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: after Bengio et al., Curriculum Learning (2009); of the chance, as GridMask (Chen 2020)
-    has it.
+    Source: based on Bengio et al., Curriculum Learning (2009); GridMask (Chen 2020) varies the
+    probability in the same way.
     """
 
     needs_epoch = True
@@ -82,22 +83,22 @@ class Curriculum(BatchLayer):
             )
 
     def strength(self, epoch: int | tf.Tensor) -> tf.Tensor:
-        """The strength in an epoch, counted from 0: float32 in [0, 1]."""
+        """Return the strength in an epoch, counted from 0: float32 in [0, 1]."""
         if self.shape == "loss":
             return tf.convert_to_tensor(self.by_loss)
         epoch = tf.cast(epoch, tf.float32)
         if self.shape == "step":
-            way = tf.cast(epoch >= self.epochs, tf.float32)
+            progress = tf.cast(epoch >= self.epochs, tf.float32)
         else:
-            way = tf.clip_by_value(epoch / self.epochs, 0.0, 1.0)
+            progress = tf.clip_by_value(epoch / self.epochs, 0.0, 1.0)
         if self.shape == "cosine":
-            way = (1.0 - tf.cos(math.pi * way)) / 2.0
-        return self.start + (self.end - self.start) * way
+            progress = (1.0 - tf.cos(math.pi * progress)) / 2.0
+        return self.start + (self.end - self.start) * progress
 
     def strength_at_loss(self, loss: float) -> float:
-        """The strength after an epoch of this loss, where `shape` is "loss"."""
-        way = (self.loss_at_start - loss) / (self.loss_at_start - self.loss_at_end)
-        return self.start + (self.end - self.start) * min(max(way, 0.0), 1.0)
+        """Return the strength after an epoch with this loss, for `shape="loss"`."""
+        progress = (self.loss_at_start - loss) / (self.loss_at_start - self.loss_at_end)
+        return self.start + (self.end - self.start) * min(max(progress, 0.0), 1.0)
 
     def call(
         self,
@@ -113,10 +114,10 @@ class Curriculum(BatchLayer):
 
         Args:
             images, labels, seed, heatmaps, strength, training: See `BatchLayer.call`.
-            epoch: Counted from 0, a scalar; `TrainSubset.batches` gives it.
+            epoch: Counted from 0, a scalar; `TrainSubset.batches` passes it.
 
         Raises:
-            ValueError: There is no epoch, and the strength goes by it.
+            ValueError: The strength depends on the epoch, and `epoch` is None.
         """
         if epoch is None and self.shape != "loss":
             raise ValueError("Curriculum needs `epoch`, counted from 0.")
@@ -143,17 +144,17 @@ class Curriculum(BatchLayer):
 
 
 class CurriculumClock(keras.callbacks.Callback):
-    """Tells a `Curriculum` whose shape is "loss" how the training goes.
+    """A callback that sets the strength of a `Curriculum` with `shape="loss"` after each epoch.
 
-    Keep `get_state()` with a checkpoint and give it to `set_state()` before `fit` goes on, and it
-    goes on as an unbroken training would.
+    To resume training exactly, save `get_state()` with the checkpoint, and pass it to `set_state()`
+    before calling `fit` again.
 
     Args:
         layer: The curriculum.
-        monitor: Which of the logs at the end of an epoch is the loss.
+        monitor: Name of the loss in the logs at the end of an epoch.
 
     Raises:
-        ValueError: The curriculum goes by the epoch.
+        ValueError: The curriculum depends on the epoch.
     """
 
     def __init__(self, layer: Curriculum, monitor: str = "loss") -> None:
@@ -166,7 +167,7 @@ class CurriculumClock(keras.callbacks.Callback):
         self._monitor = monitor
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Sets the strength of the next epoch, and logs it."""
+        """Set and log the strength of the next epoch."""
         logs = {} if logs is None else logs
         if self._monitor not in logs:
             raise ValueError(
@@ -177,9 +178,9 @@ class CurriculumClock(keras.callbacks.Callback):
         logs["curriculum"] = strength
 
     def get_state(self) -> dict[str, float]:
-        """The strength now."""
+        """Return the current strength."""
         return {"strength": float(self._layer.by_loss)}
 
     def set_state(self, state: Mapping[str, float]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
         self._layer.by_loss.assign(state["strength"])

@@ -1,4 +1,4 @@
-"""What augmentations must know of the training data: its mean colour, and examples per class."""
+"""Statistics of the training data that augmentations need: mean colour and examples per class."""
 
 from __future__ import annotations
 
@@ -13,20 +13,17 @@ _BATCH = 256
 
 
 class Examples(Protocol):
-    """Images that can be read unchanged, such as a `TrainSubset`."""
+    """Images that can be read without augmentation, such as a `TrainSubset`."""
 
     labels: NDArray[np.int32]
     classes: list[str]
 
     def originals(self, batch_size: int) -> tf.data.Dataset:
-        """Batches of (positions, images float32 [B, P, P, 3], labels)."""
+        """Return batches of (positions, images float32 [B, P, P, 3], labels)."""
 
 
 def mean_colour(data: Examples) -> NDArray[np.float32]:
-    """The mean of all pixels of all images, per channel: [3] float32 in [0, 255].
-
-    Reads every image once.
-    """
+    """Compute the mean of all pixels, per channel: [3] float32 in [0, 255]. Reads every image."""
     total, count = np.zeros([3]), 0
     for _, images, _ in data.originals(_BATCH):
         pixels = images.numpy()
@@ -36,7 +33,7 @@ def mean_colour(data: Examples) -> NDArray[np.float32]:
 
 
 def class_counts(data: Examples) -> NDArray[np.int64]:
-    """Examples of each class: [K] int64."""
+    """Count the examples of each class: [K] int64."""
     return np.bincount(data.labels, minlength=len(data.classes))
 
 
@@ -47,20 +44,20 @@ STATISTICS: dict[str, Callable[[Examples], Any]] = {
 
 
 class Adaptable(Protocol):
-    """An augmentation that may want to know something of the data; see `BatchLayer`."""
+    """An augmentation that may need statistics of the data; see `BatchLayer`."""
 
     @property
     def missing_statistics(self) -> Sequence[str]:
         """Names of `STATISTICS`."""
 
     def set_statistic(self, name: str, value: Any) -> None:
-        """Takes one of them."""
+        """Set one of them."""
 
 
 def adapt(layers: Iterable[Adaptable], data: Examples) -> None:
-    """Tells each layer what it has yet to know of the data; each fact is computed once at most.
+    """Set the statistics of the data that the layers still need; each is computed at most once.
 
-    Call it before the layers are used: a `tf.data` pipeline keeps what they knew when it was made.
+    Call it before the layers are used: a `tf.data` pipeline keeps the values it was built with.
     """
     known: dict[str, Any] = {}
     for layer in layers:

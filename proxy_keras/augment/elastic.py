@@ -12,27 +12,27 @@ from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import check_positive, check_share
 from proxy_keras.augment.stateless_random import split_seed
 
-_BEYOND = 4.0
-"""Points of noise beyond each end of an image; those farther would weigh less than 0.0004."""
+_MARGIN = 4.0
+"""Noise points beyond each end of an image; weights of farther points are below 0.0004."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class RandomDistortion(BatchLayer):
-    """A smooth random displacement of the pixels, another one for each image.
+    """A smooth random displacement of the pixels, different for each image.
 
-    Keras 3.15 has `RandomElasticTransform`, but it draws both directions from one seed, so that all
-    pixels move along one diagonal; in `tf.data` all images of a batch get the same field.
+    Keras 3.15's `RandomElasticTransform` draws both directions from one seed, so that all pixels
+    move along one diagonal; in `tf.data` all images of a batch get the same field.
 
     Args:
         scale: Standard deviation of the displacement as a share of the image's shorter side, in
-            [0, 1]. 0: nothing is changed.
+            [0, 1]. At 0 nothing changes.
         smooth: Sigma of the Gaussian that smooths the field, as a share of that side, > 0.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: Simard et al., Best Practices for Convolutional Neural Networks (2003), whose alpha 34
-    and sigma 4 on 29 pixels are about the defaults.
+    Source: Simard et al., Best Practices for Convolutional Neural Networks (2003); the defaults are
+    close to its alpha 34 and sigma 4 on 29 pixels.
     """
 
     keeps_labels = True
@@ -44,7 +44,7 @@ class RandomDistortion(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.scale == 0.0:
             return images, labels
@@ -60,10 +60,10 @@ class RandomDistortion(BatchLayer):
 
 
 def smooth_field(shape: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """[B, H, W] float32: noise smoothed by a Gaussian, of mean 0 and variance 1 in every pixel.
+    """Draw Gaussian-smoothed noise with mean 0 and variance 1 at every pixel: [B, H, W] float32.
 
-    Pixels at a distance d are correlated by exp(-d^2 / (4 sigma^2)), within 0.0003 where sigma
-    is a pixel or more.
+    The correlation of pixels at distance d is exp(-d^2 / (4 sigma^2)), to within 0.0003 if sigma is
+    at least a pixel.
     """
     rows, columns = _smoothing(shape[1], sigma), _smoothing(shape[2], sigma)
     points = [shape[0], tf.shape(rows)[1], tf.shape(columns)[1]]
@@ -72,21 +72,21 @@ def smooth_field(shape: tf.Tensor, sigma: tf.Tensor, seed: tf.Tensor) -> tf.Tens
 
 
 def _smoothing(length: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """[length, points] float32: Gaussian weights of the points at which noise is drawn.
+    """Return Gaussian weights of the points where noise is drawn: [length, points] float32.
 
-    The points are sigma apart, which is enough for a Gaussian, and go on beyond both ends. The
-    squares of a row sum to 1, which keeps the variance.
+    The points are sigma apart, which is enough for a Gaussian, and extend beyond both ends. The
+    squares of a row sum to 1, which preserves the variance.
     """
-    places = tf.range(tf.cast(length, tf.float32))
-    apart = tf.maximum(sigma, 1.0)
-    count = tf.math.ceil(places[-1] / apart)
-    points = apart * tf.range(-_BEYOND, count + _BEYOND + 1.0)
-    weights = tf.exp(-tf.square((places[:, tf.newaxis] - points) / sigma) / 2.0)
+    pixels = tf.range(tf.cast(length, tf.float32))
+    spacing = tf.maximum(sigma, 1.0)
+    count = tf.math.ceil(pixels[-1] / spacing)
+    points = spacing * tf.range(-_MARGIN, count + _MARGIN + 1.0)
+    weights = tf.exp(-tf.square((pixels[:, tf.newaxis] - points) / sigma) / 2.0)
     return weights / tf.norm(weights, axis=1, keepdims=True)
 
 
 def displace(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Images read at displace places, bilinearly; beyond the border the outermost pixels count.
+    """Sample images bilinearly at displaced positions; beyond the border, edge pixels repeat.
 
     Args:
         images: [B, H, W, C] float32.
@@ -103,14 +103,14 @@ def displace(images: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     top, left = tf.cast(y, tf.int32), tf.cast(x, tf.int32)
     share_y = (y - tf.cast(top, tf.float32))[..., tf.newaxis]
     share_x = (x - tf.cast(left, tf.float32))[..., tf.newaxis]
-    below, beside = tf.minimum(top + 1, height - 1), tf.minimum(left + 1, width - 1)
+    below, after = tf.minimum(top + 1, height - 1), tf.minimum(left + 1, width - 1)
     pixels = tf.reshape(images, [-1, images.shape[-1]])
     first = tf.range(count)[:, tf.newaxis, tf.newaxis] * height
 
     def row(at: tf.Tensor) -> tf.Tensor:
         start = ((first + at) * width)[..., tf.newaxis]
-        # Faster than `gather` with slices as short as a pixel.
-        near, far = (tf.gather_nd(pixels, start + x[..., tf.newaxis]) for x in (left, beside))
+        # Faster than `gather` for slices of one pixel.
+        near, far = (tf.gather_nd(pixels, start + x[..., tf.newaxis]) for x in (left, after))
         return near + share_x * (far - near)
 
     upper = row(top)

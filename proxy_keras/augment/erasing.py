@@ -15,12 +15,12 @@ from proxy_keras.augment.option_rules import check_share, checked_range
 from proxy_keras.augment.stateless_random import integers, split_seed, uniform
 
 ATTEMPTS = 100
-"""Rectangles drawn per image; the first that lies inside the image is erased."""
+"""Rectangles drawn per image; the first one inside the image is erased."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class RandomErasing(FillingLayer):
-    """A rectangle of random size, shape and place erased from half of the images.
+    """A rectangle of random size, shape and position, erased from half of the images.
 
     Keras' layer of this name has neither the aspect ratio nor the uniform noise of the paper.
 
@@ -28,10 +28,10 @@ class RandomErasing(FillingLayer):
         probability: Chance that an image is changed.
         area: Smallest and largest share of the image that is erased, in [0, 1].
         ratio: Smallest and largest height over width, > 0.
-        fill: "random": noise of its own in each pixel, even in [0, 255]; else see `FillingLayer`.
+        fill: "random" for noise per pixel, uniform in [0, 255]; otherwise see `FillingLayer`.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Zhong et al., Random Erasing (2020), algorithm 1.
     """
@@ -53,12 +53,12 @@ class RandomErasing(FillingLayer):
         super().__init__(probability=probability, fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
-        for_boxes, for_fill = split_seed(seed, 2)
-        box = random_boxes(count, height, width, self.area, self.ratio, for_boxes)
-        return self.fill_where(images, rectangles(*box, (height, width)), for_fill), labels
+        of_boxes, of_fill = split_seed(seed, 2)
+        box = random_boxes(count, height, width, self.area, self.ratio, of_boxes)
+        return self.fill_where(images, rectangles(*box, (height, width)), of_fill), labels
 
     def _fill(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if self.fill == "random":
@@ -74,9 +74,9 @@ def random_boxes(
     ratio: tuple[float, float],
     seed: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """(top, left, height, width), each [count] in whole pixels, of boxes inside the image.
+    """Draw boxes inside the image: (top, left, height, width), each [count], in whole pixels.
 
-    Of several draws the first that lies inside is taken; where none does, the box is empty.
+    The first of several draws that lies inside the image is used; if none does, the box is empty.
     """
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     of_area, of_ratio, of_top, of_left = split_seed(seed, 4)
@@ -96,15 +96,15 @@ def random_boxes(
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class Cutout(FillingLayer):
-    """A square erased whose centre is any pixel, so that it may reach out of the image.
+    """An erased square centred on a random pixel; it may extend beyond the image.
 
     Args:
         size: Side of the square as a share of the image's shorter side, in [0, 1]. 0.5 is the
-            paper's 16 pixels for CIFAR-10; for CIFAR-100 it has 8.
+            paper's 16 pixels for CIFAR-10; it uses 8 for CIFAR-100.
         fill: See `FillingLayer`. The paper's zero, after normalisation, is the data set's mean.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: DeVries and Taylor, Cutout (2017).
     """
@@ -117,7 +117,7 @@ class Cutout(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         side = tf.round(self.size * tf.cast(tf.minimum(height, width), tf.float32))

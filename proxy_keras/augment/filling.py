@@ -1,4 +1,4 @@
-"""FillingLayer: base of the augmentations that take pixels out and put a colour in their place."""
+"""FillingLayer: base class of the augmentations that replace pixels with a colour."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class FillingLayer(BatchLayer):
     """A `BatchLayer` with an option `fill`.
 
     Args:
-        fill: What stands where pixels are taken out, in [0, 255]: a grey value, a colour of three,
-            or "mean", the data set's mean colour. A training by the command line computes it;
-            elsewhere give it by `dataset_statistics.adapt`. Until then the batch's mean stands in.
+        fill: Colour of the removed pixels, in [0, 255]: a grey value, three channels, or "mean",
+            the data set's mean colour. Training from the command line computes it; in Python, call
+            `dataset_statistics.adapt`. Until then the batch's mean is used.
 
     Raises:
         ValueError: `fill` is none of these.
@@ -40,7 +40,7 @@ class FillingLayer(BatchLayer):
             if len(colour) == 3 and all(is_number(v) and 0.0 <= v <= 255.0 for v in colour):
                 return tuple(float(value) for value in colour)
         raise ValueError(
-            "`fill` must be a grey value or a colour of three, in [0, 255], or one of "
+            "`fill` must be a grey value or three channels, in [0, 255], or one of "
             f"{', '.join(self.named_fills)}. Received: {fill!r}"
         )
 
@@ -56,7 +56,7 @@ class FillingLayer(BatchLayer):
         self.fill = self._checked_fill([float(channel) for channel in value])
 
     def fill_where(self, images: tf.Tensor, is_out: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Images with `fill` wherever `is_out` [B, H, W, 1] bool; `seed` is for random fills."""
+        """Fill pixels where `is_out` [B, H, W, 1] bool; `seed` is for random fills."""
         return tf.where(is_out, self._fill(images, seed), images)
 
     def _fill(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.augment.gallery`, the command; see `explaining.augmentation_gallery`."""
+"""The command `python -m proxy_keras.augment.gallery`, see `explaining.augmentation_gallery`."""
 
 import importlib
 import sys
@@ -8,6 +8,5 @@ if __name__ != "__main__":
         "proxy_keras.augment.gallery is a command, `python -m proxy_keras.augment.gallery`."
     )
 
-# Imported by name: the command lives in this package, but its work needs data and networks, which
-# modules of this package must not import.
+# Imported by name, because modules of this package must not depend on data and models.
 sys.exit(importlib.import_module("proxy_keras.explaining.augmentation_gallery").main())

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class FlipAndRotate:
-    """Batches flipped and rotated at random, fully determined by a seed.
+    """Random flips and rotations, fully determined by a seed.
 
     Attributes:
         flip: Chance of a horizontal flip, in [0, 1].
-        degrees: Largest rotation either way, in degrees, in [0, 180]. Rotations are bilinear, and
-            what comes in from outside repeats the mirrored image.
+        degrees: Largest rotation in either direction, in degrees, in [0, 180]. Rotations are
+            bilinear, with the image mirrored beyond its borders.
     """
 
     flip: float = 0.5
@@ -30,11 +30,11 @@ class FlipAndRotate:
     def __call__(
         self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batch with each image flipped and rotated.
+        """Flip and rotate each image of a batch.
 
         Args:
             images: [B, H, W, C] float32.
-            labels: [B] or [B, K]; returned as they are.
+            labels: [B] or [B, K]; returned unchanged.
             seed: [2] int64; the same seed gives the same batch.
 
         Returns:
@@ -48,28 +48,26 @@ class FlipAndRotate:
         return images, labels
 
     def apply_to_maps(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Heatmaps of a batch, flipped and rotated as a call with this seed does its images.
+        """Flip and rotate heatmaps as a call with this seed transforms their images.
 
         Args:
-            heatmaps: [B, h, w] float32 of the images that go in.
+            heatmaps: [B, h, w] float32 of the input images.
             seed: [2] int64.
 
         Returns:
-            [B, h, w] float32, of the images that come out: exact for flips, to the interpolation of
-            the cells for rotations.
+            [B, h, w] float32 of the output images: exact for flips, interpolated for rotations.
         """
         return self(heatmaps[..., tf.newaxis], heatmaps, seed)[0][..., 0]
 
     def undo(self, heatmaps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Heatmaps of a flipped and rotated batch, turned back.
+        """Transform heatmaps of the output images back to the input images.
 
         Args:
-            heatmaps: [B, h, w] float32 of the images that a call with this seed gave.
+            heatmaps: [B, h, w] float32 of the images that a call with this seed returned.
             seed: [2] int64.
 
         Returns:
-            [B, h, w] float32, of the images that went in: exact for flips, to the interpolation for
-            rotations.
+            [B, h, w] float32 of the input images: exact for flips, interpolated for rotations.
         """
         maps = heatmaps[..., tf.newaxis]
         if self.degrees > 0:
@@ -88,11 +86,11 @@ class FlipAndRotate:
 
 
 def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
-    """Images rotated about their centres.
+    """Rotate images about their centres.
 
     Args:
         images: [B, H, W, C] float32.
-        angles: [B] float32, radians, counter-clockwise as seen on screen.
+        angles: [B] float32, radians, counter-clockwise on screen.
 
     Returns:
         [B, H, W, C] float32: bilinear, borders mirrored.

@@ -1,4 +1,4 @@
-"""Images with parts taken out by a grid: Hide-and-Seek and GridMask."""
+"""Regions removed along a grid: Hide-and-Seek and GridMask."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from proxy_keras.augment.stateless_random import integers, split_seed, uniform
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class HideAndSeek(FillingLayer):
-    """Cells of a grid hidden, each by chance.
+    """Randomly hidden cells of a grid.
 
     Args:
         hide: Chance that a cell is hidden, in [0, 1].
-        cells: Cells per side of the grid; one of these numbers is drawn for each image. The
-            paper's cells of 56, 44, 32 and 16 pixels of 224.
-        fill: See `FillingLayer`; the paper's is the data set's mean.
+        cells: Cells per side of the grid; one of these numbers is drawn per image. The default
+            matches the paper's cells of 56, 44, 32 and 16 of 224 pixels.
+        fill: See `FillingLayer`; the data set's mean in the paper.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Singh et al., Hide-and-Seek (2018).
     """
@@ -52,7 +52,7 @@ class HideAndSeek(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_number, of_cell = split_seed(seed, 2)
@@ -66,12 +66,12 @@ class HideAndSeek(FillingLayer):
 def cells_to_pixels(
     cells: tf.Tensor, number: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
-    """The values of the cells that pixels lie in.
+    """Return the value of the cell that contains each pixel.
 
     Args:
-        cells: [B, n, n]; of each image the first `number` rows and columns count.
+        cells: [B, n, n], of which each image uses the first `number` rows and columns.
         number: [B] int32, cells per side, <= n.
-        height, width: Of the images.
+        height, width: Size of the images.
 
     Returns:
         [B, H, W, 1] of the same dtype.
@@ -85,20 +85,20 @@ def cells_to_pixels(
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class GridMask(FillingLayer):
-    """Squares on a regular grid taken out.
+    """Squares removed on a regular grid.
 
     Args:
-        ratio: Share of a unit's side that stays, in [0, 1]: of each unit of side d, a square of
-            side d (1 - ratio) is taken out. 1: nothing.
+        ratio: Share of a unit's side that is kept, in [0, 1]: a square of side d (1 - ratio) is
+            removed from each unit of side d. At 1 nothing changes.
         unit: Smallest and largest side of a unit, as a share of the image's shorter side, in
-            (0, 1]; the paper's 96 to 224 pixels of 224.
-        degrees: Largest rotation of the grid either way, in [0, 180].
-        fill: See `FillingLayer`; the paper multiplies by 0.
+            (0, 1]; 96 to 224 of 224 pixels in the paper.
+        degrees: Largest rotation of the grid in either direction, in [0, 180].
+        fill: See `FillingLayer`; 0 in the paper.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: Chen et al., GridMask (2020). Its chance that rises over the training is
+    Source: Chen et al., GridMask (2020). For its probability that rises during training, use
     `curriculum:of=grid_mask`.
     """
 
@@ -120,7 +120,7 @@ class GridMask(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_unit, of_row, of_column, of_angle = split_seed(seed, 4)
@@ -143,13 +143,13 @@ def grid(
     starts: tf.Tensor,
     angle: tf.Tensor,
 ) -> tf.Tensor:
-    """Where the grid takes pixels out.
+    """Return the mask of the pixels that the grid removes.
 
     Args:
-        height, width: Of the images.
+        height, width: Size of the images.
         unit: [B] float32, side of a unit in pixels.
-        ratio: Share of the unit's side that stays.
-        starts: [B, 2] float32, row and column at which a square begins.
+        ratio: Share of the unit's side that is kept.
+        starts: [B, 2] float32, row and column at which a square starts.
         angle: [B] float32, radians, about the centre.
 
     Returns:
@@ -164,7 +164,7 @@ def grid(
         for values in (tf.cos(angle), tf.sin(angle), unit, starts[:, 0], starts[:, 1])
     )
     side = tf.round(unit * (1.0 - ratio))
-    # Rounded to a thousandth, lest a pixel on an edge fall to either side of it.
+    # Rounded to a thousandth, so that pixels exactly on an edge are always on the same side.
     v = tf.round(1e3 * (cos * y + sin * x + middle_y - start_y)) / 1e3
     u = tf.round(1e3 * (cos * x - sin * y + middle_x - start_x)) / 1e3
     is_out = (tf.math.floormod(v, unit) < side) & (tf.math.floormod(u, unit) < side)

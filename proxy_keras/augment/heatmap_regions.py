@@ -1,31 +1,31 @@
-"""Regions that heatmaps point at, and what the augmentations that paste such regions share."""
+"""Regions found in heatmaps, and operations shared by the augmentations that paste them."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Maps come in steps of 1/255; what differs by less than this differs by rounding alone.
-_STEP = 1e-4
+_TOLERANCE = 1e-4
+"""Smaller differences between heat values are rounding errors; maps have steps of 1/255."""
 
 
 def resize_by_area(maps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    """Maps [B, h, w] resized by area to [B, H, W]: each cell is the mean of what it covers."""
+    """Resize maps [B, h, w] to [B, H, W]; each cell is the mean of the area that it covers."""
     shape = tf.shape(maps)
     rows, columns = _overlap(size[0], shape[1]), _overlap(size[1], shape[2])
     return tf.matmul(rows, tf.matmul(tf.cast(maps, tf.float32), columns, transpose_b=True))
 
 
 def _overlap(cells: int | tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
-    """[cells, pixels] float32: the share of each cell that each pixel covers; rows sum to 1."""
+    """Return the share of each cell that each pixel covers: [cells, pixels]; rows sum to 1."""
     step = tf.cast(pixels, tf.float32) / tf.cast(cells, tf.float32)
     starts = step * tf.range(tf.cast(cells, tf.float32))[:, tf.newaxis]
-    places = tf.range(tf.cast(pixels, tf.float32))
-    covered = tf.minimum(starts + step, places + 1.0) - tf.maximum(starts, places)
+    left = tf.range(tf.cast(pixels, tf.float32))
+    covered = tf.minimum(starts + step, left + 1.0) - tf.maximum(starts, left)
     return tf.nn.relu(covered) / step
 
 
 def enlarge_cells(cells: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """Cells [B, h, w] of any dtype as pixels [B, H, W]: each takes the cell that it lies in."""
+    """Enlarge cells [B, h, w] of any dtype to pixels [B, H, W], by nearest neighbour."""
     shape = tf.shape(cells)
     rows = tf.range(side[0]) * shape[1] // side[0]
     columns = tf.range(side[1]) * shape[2] // side[1]
@@ -33,32 +33,32 @@ def enlarge_cells(cells: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor]) -> tf.Ten
 
 
 def hottest_cells(heat: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Which cells are the hottest `count`: [B, h, w] bool; ties are broken at random."""
+    """Return the mask of the hottest `count` cells: [B, h, w] bool; ties are broken at random."""
     shape = tf.shape(heat)
     cells = shape[1] * shape[2]
-    flat = tf.round(tf.reshape(heat, [shape[0], cells]) / _STEP)
-    # Of equals, `top_k` takes the first: so that is made a random one.
+    flat = tf.round(tf.reshape(heat, [shape[0], cells]) / _TOLERANCE)
+    # `top_k` takes the first of equal values, so the order is made random.
     order = tf.argsort(tf.random.stateless_uniform([shape[0], cells], seed), axis=1)
-    _, places = tf.math.top_k(tf.gather(flat, order, batch_dims=1), count)
-    chosen = tf.gather(order, places, batch_dims=1)
+    _, positions = tf.math.top_k(tf.gather(flat, order, batch_dims=1), count)
+    chosen = tf.gather(order, positions, batch_dims=1)
     is_chosen = tf.reduce_any(tf.one_hot(chosen, cells, True, False), axis=1)
     return tf.reshape(is_chosen, shape)
 
 
 def hottest_pixel(heat: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Row and column of the hottest pixel of maps [B, H, W]: [B, 2] int32; ties at random."""
+    """Return row and column of the hottest pixel: [B, 2] int32; ties are broken at random."""
     shape = tf.shape(heat)
     flat = tf.reshape(heat, [shape[0], -1])
-    is_top = flat >= tf.reduce_max(flat, axis=1, keepdims=True) - _STEP
+    is_top = flat >= tf.reduce_max(flat, axis=1, keepdims=True) - _TOLERANCE
     draw = tf.random.stateless_uniform(tf.shape(flat), seed)
-    place = tf.argmax(tf.where(is_top, draw, -1.0), axis=1, output_type=tf.int32)
-    return tf.stack([place // shape[2], place % shape[2]], axis=1)
+    index = tf.argmax(tf.where(is_top, draw, -1.0), axis=1, output_type=tf.int32)
+    return tf.stack([index // shape[2], index % shape[2]], axis=1)
 
 
 def boxes_around(
     centres: tf.Tensor, sides: tf.Tensor, image_side: tuple[tf.Tensor, tf.Tensor]
 ) -> tf.Tensor:
-    """Boxes of the given sides about their centres, cut at the borders of the image.
+    """Return boxes of the given sides around centres, clipped to the image.
 
     Args:
         centres: [B, 2] int32, row and column.
@@ -76,7 +76,7 @@ def boxes_around(
 
 
 def box_masks(boxes: tf.Tensor, image_side: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-    """Which pixels lie in the box of their image: [B, H, W] bool."""
+    """Return the masks of the pixels inside boxes [B, 4]: [B, H, W] bool."""
     rows, columns = tf.range(image_side[0]), tf.range(image_side[1])
     y0, x0, y1, x1 = (edge[:, tf.newaxis] for edge in tf.unstack(boxes, axis=1))
     in_rows = (rows >= y0) & (rows < y1)
@@ -85,16 +85,16 @@ def box_masks(boxes: tf.Tensor, image_side: tuple[tf.Tensor, tf.Tensor]) -> tf.T
 
 
 def bounding_boxes(masks: tf.Tensor) -> tf.Tensor:
-    """The smallest box about the true pixels of masks [B, H, W]: [B, 4] int32; zeros if none."""
+    """Return the bounding boxes of masks [B, H, W]: [B, 4] int32; zeros for empty masks."""
     edges = []
     for axis in (2, 1):
         is_hit = tf.reduce_any(masks, axis=axis)
         length = tf.shape(is_hit)[1]
-        places = tf.range(length)
+        pixels = tf.range(length)
         edges.append(
             (
-                tf.reduce_min(tf.where(is_hit, places, length), axis=1),
-                tf.reduce_max(tf.where(is_hit, places + 1, 0), axis=1),
+                tf.reduce_min(tf.where(is_hit, pixels, length), axis=1),
+                tf.reduce_max(tf.where(is_hit, pixels + 1, 0), axis=1),
             )
         )
     (y0, y1), (x0, x1) = edges
@@ -103,7 +103,7 @@ def bounding_boxes(masks: tf.Tensor) -> tf.Tensor:
 
 
 def warp_boxes(images: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Images resized and moved so that their source box comes to lie on the target box.
+    """Resize and move images so that the source box lands on the target box.
 
     Args:
         images: [B, H, W, C] float32.
@@ -111,8 +111,7 @@ def warp_boxes(images: tf.Tensor, sources: tf.Tensor, targets: tf.Tensor) -> tf.
         targets: [B, 4].
 
     Returns:
-        [B, H, W, C] float32, bilinear with half-pixel centres; what lies outside the image repeats
-        its border.
+        [B, H, W, C] float32, bilinear with half-pixel centres; edge pixels repeat beyond the image.
     """
     sources, targets = tf.cast(sources, tf.float32), tf.cast(targets, tf.float32)
     scale = (sources[:, 2:] - sources[:, :2]) / tf.maximum(targets[:, 2:] - targets[:, :2], 1.0)
@@ -140,13 +139,13 @@ def paste(
     their_labels: tf.Tensor,
     mask: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Images with the others' pixels where the mask [B, H, W] is true; labels by area."""
+    """Paste the others' pixels where the mask [B, H, W] is true, and mix labels by area."""
     share = tf.reduce_mean(tf.cast(mask, tf.float32), axis=[1, 2])[:, tf.newaxis]
     made = tf.where(mask[..., tf.newaxis], others, images)
     return made, labels * (1.0 - share) + their_labels * share
 
 
 def spatial_size(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Height and width of images [B, H, W, C]."""
+    """Return height and width of images [B, H, W, C]."""
     shape = tf.shape(images)
     return shape[1], shape[2]

@@ -1,4 +1,4 @@
-"""KeepAugment: another augmentation that spares the most attended region."""
+"""KeepAugment: another augmentation that preserves the most salient region."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ class KeepAugment(BatchLayer):
         is_cut = self._layer is None
         fits = importance <= tau + step if is_cut else importance >= tau - step
         draw = tf.random.stateless_uniform(tf.shape(fits), seed)
-        place = tf.argmax(tf.where(fits, draw, -1.0), axis=1, output_type=tf.int32)
-        y0 = tf.gather(rows, place // tf.shape(columns)[0])
-        x0 = tf.gather(columns, place % tf.shape(columns)[0])
+        index = tf.argmax(tf.where(fits, draw, -1.0), axis=1, output_type=tf.int32)
+        y0 = tf.gather(rows, index // tf.shape(columns)[0])
+        x0 = tf.gather(columns, index % tf.shape(columns)[0])
         return tf.stack([y0, x0, y0 + sides[0], x0 + sides[1]], axis=1)
 
     def get_config(self) -> dict[str, Any]:

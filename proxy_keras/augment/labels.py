@@ -1,4 +1,4 @@
-"""Labels as shares of the classes: smoothed, and weighted by class."""
+"""Label smoothing, and sample weights for labels that are shares of the classes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from proxy_keras.augment.option_rules import check_share
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class LabelSmoothing(BatchLayer):
-    """Labels drawn towards even shares: `(1 - amount) * labels + amount / K`.
+    """Labels moved towards uniform shares: `(1 - amount) * labels + amount / K`.
 
-    Linear, so that it may come before methods that mix labels, or after them, with the same result
-    (but for `SnapMix`, whose labels have other sums than 1).
+    Linear, so applying it before or after methods that mix labels gives the same result (except
+    for `SnapMix`, whose labels need not sum to 1).
 
     Args:
         amount: In [0, 1].
@@ -36,16 +36,16 @@ class LabelSmoothing(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; images stay."""
+        """See `BatchLayer`; images are unchanged."""
         images, labels, _ = batch
         return images, (1.0 - self.amount) * labels + self.amount / labels.shape[-1]
 
 
 def sample_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tensor:
-    """The weight of each image: that of its classes, by their shares.
+    """Return the mean of the class weights of each image, weighted by the label's shares.
 
-    The `class_weight` of `fit` would count an image wholly for its largest share. Give `fit` these
-    instead: `batches.map(lambda x, y: (x, y, sample_weights(y, weights)))`.
+    The `class_weight` of `fit` would only count the class with the largest share. Use this instead:
+    `batches.map(lambda x, y: (x, y, sample_weights(y, weights)))`.
 
     Args:
         labels: [B, K] float32, shares that sum to 1.
@@ -55,7 +55,7 @@ def sample_weights(labels: tf.Tensor, class_weights: Sequence[float]) -> tf.Tens
         [B] float32.
 
     Raises:
-        ValueError: There is not one weight per class.
+        ValueError: The number of weights is not the number of classes.
     """
     if len(class_weights) != labels.shape[-1]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Manifold Mixup: images mixed at a random layer inside the network as it trains."""
+"""Manifold Mixup: batches mixed at a random layer of the network during training."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from proxy_keras.augment.option_rules import check_count, check_positive, check_
 from proxy_keras.augment.stateless_random import beta, partners, split_seed
 
 IMAGES = "input"
-"""Stands for the images themselves among the names of layers."""
+"""Denotes the images themselves among the names of layers."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class ManifoldMixup(BatchLayer):
     """Images mixed at a layer of the network that is drawn in each step; labels by weight.
 
-    A layer on batches sees images alone, so it mixes these, the paper's layer 0. What mixes at
-    hidden layers too is its `callback()`, given to `fit` in its place; `train --aug` does so.
+    As a layer on batches, it can only mix the images, the paper's layer 0. To mix hidden layers
+    too, pass its `callback()` to `fit` instead, as `train --aug` does.
 
     Args:
         layers: See `LatentMixing`.
-        alpha: Of the Beta(alpha, alpha) distribution of the weight, > 0; the paper's is 2.
+        alpha: Parameter of the Beta(alpha, alpha) distribution of the weight, > 0; 2 in the paper.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Verma et al., Manifold Mixup (ICML 2019).
     """
@@ -61,9 +61,9 @@ class ManifoldMixup(BatchLayer):
         )
 
     def callback(self, seed: int) -> LatentMixing:
-        """What mixes at hidden layers, to be given to `fit`; `seed` keys it unless it has its own.
+        """Return the callback for `fit` that also mixes hidden layers.
 
-        Its `probability` is the chance that a step is mixed.
+        `seed` is used unless the layer has its own. `probability` is the chance that a step mixes.
         """
         return LatentMixing(
             self.layers,
@@ -74,12 +74,12 @@ class ManifoldMixup(BatchLayer):
 
 
 class LatentMixing(keras.callbacks.Callback):
-    """Has `fit` mix each batch at one layer, drawn anew in each step; labels by the same weight.
+    """A callback that mixes each batch at a random layer; labels with the same weight.
 
-    In each training step one of the layers, a weight lambda of Beta(alpha, alpha) and a permutation
-    of the batch are drawn; the layer's outputs h become `lambda h + (1 - lambda) h[permutation]`,
-    and the labels likewise. The draws depend on (seed, epoch, batch) alone, so a training that is
-    resumed goes on the same. Evaluation and answers are not touched.
+    Each training step draws one of the layers, a weight lambda from Beta(alpha, alpha) and a
+    permutation of the batch; the layer's outputs h become `lambda h + (1 - lambda) h[permutation]`,
+    and the labels likewise. The draws depend on (seed, epoch, batch) alone, so resumed training is
+    identical. Evaluation and prediction are not affected.
 
     ```python
     batches = data.train.batches(64, one_hot=True)
@@ -87,15 +87,15 @@ class LatentMixing(keras.callbacks.Callback):
     ```
 
     Args:
-        layers: Names of layers of the model, each with one output, of which one is drawn; "input"
-            are the images. None: those of `mixable_layers`.
-        alpha: > 0; the paper's is 2.
-        probability: Chance in [0, 1] that a step is mixed.
-        seed: Keys the draws, >= 0.
+        layers: Names of layers of the model, each with one output, to draw from; "input" denotes
+            the images. None: `mixable_layers` of the model.
+        alpha: > 0; 2 in the paper.
+        probability: Chance in [0, 1] that a step mixes.
+        seed: Seed of the draws, >= 0.
 
     Raises:
-        ValueError: An option breaks its rule (now); or the model has no such layer, takes several
-            steps per call, or labels are not one-hot (when training begins).
+        ValueError: An option has an invalid value (at once); or the model lacks a layer or runs
+            several steps per execution, or labels are not one-hot (when training starts).
 
     Source: Verma et al., Manifold Mixup (ICML 2019). There the layers are chosen by hand.
     """
@@ -119,18 +119,18 @@ class LatentMixing(keras.callbacks.Callback):
         self._probability = probability
         self._seed = seed
         self._epoch = 0
-        # From `set_model` until `fit` makes its step; then it is this callback's own.
-        self._is_waiting = False
-        # How the step that is being made mixes: replicas are made in threads of their own.
+        # True from `set_model` until `fit` builds its training step.
+        self._is_pending = False
+        # The mixing function of the step being traced; each replica is traced in its own thread.
         self._step = threading.local()
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that `fit` trains, and mixes its next steps."""
+        """Set the model that `fit` trains, and make its training steps mix."""
         super().set_model(model)
         earlier = getattr(vars(model).get("train_step"), "__self__", None)
         if isinstance(earlier, LatentMixing):
-            if earlier is not self and earlier._is_waiting:
-                raise ValueError("Only one LatentMixing can mix a training. Give `fit` one.")
+            if earlier is not self and earlier._is_pending:
+                raise ValueError("Only one LatentMixing can be used per call of `fit`.")
             earlier._restore()
         names = mixable_layers(model) if self._layers is None else self._layers
         known = {layer.name: layer for layer in model.layers}
@@ -143,106 +143,107 @@ class LatentMixing(keras.callbacks.Callback):
                 "Manifold Mixup draws before each step, so it needs compile(steps_per_execution=1)."
                 f" Received: {model.steps_per_execution}"
             )
-        self._places = [None if name == IMAGES else known[name] for name in names]
-        # Drawn outside the step, for XLA cannot compile draws of the Beta distribution.
+        self._mixed_layers = [None if name == IMAGES else known[name] for name in names]
+        # Drawn outside the step, because XLA cannot compile draws from the Beta distribution.
         with model.distribute_strategy.scope():
-            self._place = tf.Variable(0, trainable=False)
+            self._chosen = tf.Variable(0, trainable=False)
             self._weight = tf.Variable(1.0, trainable=False)
             self._key = tf.Variable(tf.zeros([2], tf.int64), trainable=False)
-        for place, layer in enumerate(self._places):
+        for index, layer in enumerate(self._mixed_layers):
             if layer is not None:
-                layer.call = self._wrap_call(layer.call, place)
+                layer.call = self._wrap_call(layer.call, index)
         model.train_step = self._train_step
         model.make_train_function = self._make_train_function
         model.train_function = None
-        self._is_waiting = True
+        self._is_pending = True
 
     def _make_train_function(self, force: bool = False) -> Any:
-        """Makes the step of a `fit`: of this callback's, or of one that comes after it.
+        """Build the training step, without mixing if `fit` runs without this callback.
 
-        What interrupts a `fit`, an error or Ctrl-C, leaves the callback no word.
+        An interrupted `fit` (an error or Ctrl-C) never calls `on_train_end`, so the next call of
+        `fit` restores the model here.
         """
         model = self.model
-        if not self._is_waiting:
+        if not self._is_pending:
             self._restore()
-        self._is_waiting = False
+        self._is_pending = False
         return type(model).make_train_function(model, force)
 
-    def _wrap_call(self, call: Callable[..., Any], place: int) -> Callable[..., Any]:
-        """A layer's `call`, but that it mixes within a training step."""
+    def _wrap_call(self, call: Callable[..., Any], index: int) -> Callable[..., Any]:
+        """Return a layer's `call` that mixes its outputs within a training step."""
 
         def call_and_mix(*args: Any, **kwargs: Any) -> Any:
-            mixed = getattr(self._step, "mixed", None)
+            mix_at = getattr(self._step, "mix_at", None)
             outputs = call(*args, **kwargs)
-            return outputs if mixed is None else mixed(outputs, place)
+            return outputs if mix_at is None else mix_at(outputs, index)
 
         return call_and_mix
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keys the draws of the epoch."""
+        """Remember the epoch, which keys the draws."""
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draws where the step mixes, by which weight, and what with."""
-        place, weight, key = self.draw(self._epoch, batch)
-        self._place.assign(place)
+        """Draw the layer, weight and permutation of the step."""
+        index, weight, key = self.draw(self._epoch, batch)
+        self._chosen.assign(index)
         self._weight.assign(weight)
         self._key.assign([key, batch])
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the model its own training step back, and the layers their calls."""
+        """Restore the model's training step and the layers' calls."""
         self._restore()
 
     def _restore(self) -> None:
         of_model = ((self.model, name) for name in ("train_step", "make_train_function"))
-        for owner, name in (*of_model, *((one, "call") for one in self._places)):
+        for owner, name in (*of_model, *((layer, "call") for layer in self._mixed_layers)):
             if owner is not None and name in vars(owner):
                 delattr(owner, name)
         self.model.train_function = None
 
     def draw(self, epoch: int, batch: int) -> tuple[int, float, int]:
-        """What is drawn for a step: the place among the layers, lambda, and a key."""
+        """Draw the index of the layer, lambda, and the key of the permutation of a step."""
         draw = np.random.default_rng([self._seed, epoch, batch])
-        place = int(draw.integers(len(self._places)))
+        index = int(draw.integers(len(self._mixed_layers)))
         weight = float(draw.beta(self._alpha, self._alpha))
         is_mixed = draw.random() < self._probability
-        return place, weight if is_mixed else 1.0, int(draw.integers(2**31))
+        return index, weight if is_mixed else 1.0, int(draw.integers(2**31))
 
     def _train_step(self, data: Any) -> Any:
         model = self.model
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if labels is None or labels.shape.rank != 2 or weights is not None:
             raise ValueError(
-                "Manifold Mixup mixes labels: give `fit` batches of images and one-hot labels "
-                "[B, K], as `batches(..., one_hot=True)` has them, without sample weights."
+                "Manifold Mixup mixes labels: `fit` needs batches of images and one-hot labels "
+                "[B, K], as from `batches(..., one_hot=True)`, without sample weights."
             )
-        chosen, weight = tf.identity(self._place), tf.identity(self._weight)
-        # Not by `partners`, which XLA cannot compile either.
+        chosen, weight = tf.identity(self._chosen), tf.identity(self._weight)
+        # Not `partners`, which XLA cannot compile either.
         draw = tf.random.stateless_uniform([tf.shape(images)[0]], tf.identity(self._key))
         partner = tf.argsort(draw)
 
-        def mixed(values: tf.Tensor, place: int) -> tf.Tensor:
-            # At the places that were not drawn the weight is 1, which changes nothing.
-            share = tf.cast(tf.where(chosen == place, weight, 1.0), values.dtype)
+        def mix_at(values: tf.Tensor, index: int) -> tf.Tensor:
+            # At layers that were not drawn the weight is 1, which changes nothing.
+            share = tf.cast(tf.where(chosen == index, weight, 1.0), values.dtype)
             return share * values + (1 - share) * tf.gather(values, partner)
 
         labels = tf.cast(labels, tf.float32)
         labels = weight * labels + (1.0 - weight) * tf.gather(labels, partner)
-        for place, layer in enumerate(self._places):
+        for index, layer in enumerate(self._mixed_layers):
             if layer is None:
-                images = mixed(tf.cast(images, tf.float32), place)
-        self._step.mixed = mixed
+                images = mix_at(tf.cast(images, tf.float32), index)
+        self._step.mix_at = mix_at
         try:
             return type(model).train_step(model, (images, labels))
         finally:
-            self._step.mixed = None
+            self._step.mix_at = None
 
 
 def mixable_layers(model: keras.Model) -> tuple[str, ...]:
-    """ "input", and the last layer at each resolution that images go through, but the last.
+    """Return "input" and the name of the last layer at each resolution except the lowest.
 
-    Names of layers of a functional model that give [B, h, w, C] and come after the first weights;
-    none in networks of tokens. The last resolution is left out: what follows it is the head.
+    Only layers of a functional model that output [B, h, w, C] and follow the first weights count;
+    token-based networks have none. The lowest resolution is excluded, because the head follows it.
     """
     by_size: dict[tuple[int, ...], str] = {}
     has_weights = False
@@ -252,7 +253,7 @@ def mixable_layers(model: keras.Model) -> tuple[str, ...]:
         if not has_weights or len(nodes) != 1 or len(nodes[0].output_tensors) != 1:
             continue
         shape = nodes[0].output_tensors[0].shape
-        # Padding has a size of its own, and gates of channels have 1 x 1: both no place to mix.
+        # Padding layers (an odd size) and channel gates (1 x 1) are not suitable.
         is_padding = isinstance(layer, keras.layers.ZeroPadding2D)
         if len(shape) == 4 and tuple(shape[1:3]) != (1, 1) and not is_padding:
             by_size.pop(tuple(shape[1:3]), None)

@@ -1,4 +1,4 @@
-"""Exact minima of energies of two-valued variables, by a minimum cut; many grids in one call."""
+"""Exact minimisation of energies of binary variables by a minimum cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 NEVER = np.inf
-"""The weight of what must not be."""
+"""The weight of a forbidden pair of values."""
 _LARGEST = 2**30
 
 
@@ -18,15 +18,15 @@ def minimum_cut(
     heads: NDArray[np.integer],
     weights: NDArray[np.floating],
 ) -> NDArray[np.bool_]:
-    """The values x of least `sum(costs * x) + sum(weights * x[tails] * (1 - x[heads]))`.
+    """Minimise `sum(costs * x) + sum(weights * x[tails] * (1 - x[heads]))` over binary x.
 
     Args:
-        costs: [N] what each variable costs where it is true rather than false.
+        costs: [N] cost of each variable being true rather than false.
         tails, heads: [E] pairs of variables.
-        weights: [E] >= 0, paid where the tail is true and the head false; or `NEVER`.
+        weights: [E] >= 0, paid if the tail is true and the head false; or `NEVER`.
 
     Returns:
-        [N] bool; of several minima the one with the fewest true.
+        [N] bool; if there are several minima, the one with the fewest true variables.
 
     Source: Kolmogorov and Zabih, What energy functions can be minimized via graph cuts? (2004).
     """
@@ -34,7 +34,7 @@ def minimum_cut(
     total = float(np.abs(costs).sum())
     if total == 0.0:
         return np.zeros(costs.shape, bool)
-    # Flows are whole numbers of 32 bits. None is larger than what leaves the source.
+    # SciPy's flows are 32-bit integers; none exceeds the total capacity at the source.
     scale = _LARGEST / total
     count = len(costs)
     source, sink = count, count + 1
@@ -60,11 +60,11 @@ def minimum_cut(
 
 
 def neighbours(grids: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs of cells that touch, in square grids one after the other.
+    """Return the pairs of adjacent cells in square grids, numbered one grid after the other.
 
     Returns:
-        First and second of each pair: [E] each, as numbers from 0 to grids * cells * cells. The
-        second lies right of the first in the first half of the pairs, below it in the other.
+        First and second cell of each pair, [E] each, below grids * cells * cells. In the first half
+        of the pairs the second cell is to the right of the first, in the other half below it.
     """
     number = np.arange(grids * cells * cells).reshape(grids, cells, cells)
     first = [number[:, :, :-1].ravel(), number[:, :-1].ravel()]

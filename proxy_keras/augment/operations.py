@@ -1,7 +1,7 @@
-"""Single operations on an image, at a level: what RandAugment and AugMix draw from.
+"""Operations on a single image, at a given level, for RandAugment and AugMix.
 
-Keras has layers for most of them, but draws one for the whole batch, while it traces (AugMix) and
-not by the seed that it is given, and equalises a batch by one histogram.
+Keras has layers for most of them, but they draw one operation for the whole batch, during tracing
+(AugMix), ignore the given seed, and equalise a batch with one histogram.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""(image [H, W, C] float32 in [0, 255], level [] in [-1, 1]) -> an image alike.
+"""(image [H, W, C] float32 in [0, 255], level [] in [-1, 1]) -> image of the same shape and range.
 
-At level 0 all but `auto_contrast` and `equalize`, which have no levels, change nothing. The sign is
-the direction; what has none goes by the magnitude.
+At level 0 nothing changes, except for `auto_contrast` and `equalize`, which ignore the level. The
+sign is the direction; operations without a direction use the magnitude.
 """
 
 DEGREES, SHEAR, TRANSLATE, BITS, ENHANCE = 30.0, 0.3, 0.45, 4.0, 0.9
-"""What level 1 stands for: AutoAugment's largest magnitudes (Cubuk et al. 2019, table 6).
+"""Magnitudes at level 1: AutoAugment's largest (Cubuk et al. 2019, table 6).
 
-Degrees; shear; share of the side; bits taken away; and how far the factor of colour, contrast,
-brightness and sharpness is from 1.
+Degrees; shear; share of the side; bits removed; and the distance from 1 of the factor of colour,
+contrast, brightness and sharpness.
 """
 
 OUTSIDE = 128.0
-"""What comes in from outside of an image: RandAugment's grey."""
+"""Fill value beyond the image border: RandAugment's grey."""
 
 
 def _identity(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
@@ -34,13 +34,13 @@ def _identity(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 
 
 def _size(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(H, W) as int32 scalars."""
+    """Return (H, W) as int32 scalars."""
     shape = tf.shape(image)
     return shape[0], shape[1]
 
 
 def _rotate(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    """Counter-clockwise as seen, about the centre."""
+    """Rotate counter-clockwise on screen, about the centre."""
     height, width = _size(image)
     y, x = (tf.cast(side - 1, tf.float32) / 2.0 for side in (height, width))
     cos, sin = (f(math.radians(DEGREES) * level) for f in (tf.cos, tf.sin))
@@ -57,28 +57,28 @@ def _rotate(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     return made[0]
 
 
-# Shears move rows and columns, which is three times as fast as a projection, to the same values.
+# Shears shift rows and columns: three times as fast as a projective transform, with equal results.
 
 
-def _parts(moves: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whole numbers, int32, and what is left of them, in [0, 1)."""
-    whole = tf.floor(moves)
-    return tf.cast(whole, tf.int32), moves - whole
+def _split(shifts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the integer parts, int32, and the fractional parts, in [0, 1)."""
+    whole = tf.floor(shifts)
+    return tf.cast(whole, tf.int32), shifts - whole
 
 
-def _pixels(image: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """[H', W' * C]: the pixels at places [H', W'] int32, which count row by row."""
+def _pixels(image: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Return the pixels at row-major indices [H', W'] int32: [H', W' * C]."""
     channels = image.shape[-1]
-    # Faster than `gather` with slices as short as this.
-    pixels = tf.gather_nd(tf.reshape(image, [-1, channels]), places[..., tf.newaxis])
-    return tf.reshape(pixels, [tf.shape(places)[0], -1])
+    # Faster than `gather` for slices of one pixel.
+    pixels = tf.gather_nd(tf.reshape(image, [-1, channels]), indices[..., tf.newaxis])
+    return tf.reshape(pixels, [tf.shape(indices)[0], -1])
 
 
 def _shear_x(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     height, width = _size(image)
     channels = image.shape[-1]
     y = tf.range(height)[:, tf.newaxis]
-    whole, share = _parts(SHEAR * level * tf.cast(y, tf.float32))
+    whole, share = _split(SHEAR * level * tf.cast(y, tf.float32))
     framed = tf.pad(image, [[0, 0], [1, 1], [0, 0]], constant_values=OUTSIDE)
     x = tf.clip_by_value(1 + tf.range(width + 1) + whole, 0, width + 1)
     read = _pixels(framed, y * (width + 2) + x)
@@ -89,7 +89,7 @@ def _shear_x(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 def _shear_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     height, width = _size(image)
     x = tf.range(width)
-    whole, share = _parts(SHEAR * level * tf.cast(x, tf.float32))
+    whole, share = _split(SHEAR * level * tf.cast(x, tf.float32))
     framed = tf.pad(image, [[1, 1], [0, 0], [0, 0]], constant_values=OUTSIDE)
     y = tf.clip_by_value(1 + tf.range(height + 1)[:, tf.newaxis] + whole, 0, height + 1)
     read = _pixels(framed, y * width + x)
@@ -99,7 +99,7 @@ def _shear_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 
 
 def _ends(level: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many rows or columns a translation drops at the near and the far end."""
+    """Return how many rows or columns a translation drops at the near and the far end."""
     by = tf.cast(tf.round(TRANSLATE * level * tf.cast(side, tf.float32)), tf.int32)
     return tf.maximum(by, 0), tf.maximum(-by, 0)
 
@@ -107,19 +107,19 @@ def _ends(level: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _translate_x(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     width = tf.shape(image)[1]
     near, far = _ends(level, width)
-    left = image[:, near : width - far]
-    return tf.pad(left, [[0, 0], [far, near], [0, 0]], constant_values=OUTSIDE)
+    kept = image[:, near : width - far]
+    return tf.pad(kept, [[0, 0], [far, near], [0, 0]], constant_values=OUTSIDE)
 
 
 def _translate_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     height = tf.shape(image)[0]
     near, far = _ends(level, height)
-    left = image[near : height - far]
-    return tf.pad(left, [[far, near], [0, 0], [0, 0]], constant_values=OUTSIDE)
+    kept = image[near : height - far]
+    return tf.pad(kept, [[far, near], [0, 0], [0, 0]], constant_values=OUTSIDE)
 
 
 def _solarize(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    # Over two axes, where TensorFlow chooses four times as fast as over three.
+    # `tf.where` is four times as fast over two axes as over three.
     flat = tf.reshape(image, [1, -1])
     made = tf.where(flat < 256.0 * (1.0 - tf.abs(level)), flat, 255.0 - flat)
     return tf.reshape(made, tf.shape(image))
@@ -127,43 +127,43 @@ def _solarize(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 
 def _posterize(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     step = tf.pow(2.0, tf.round(BITS * tf.abs(level)))
-    # A step of 1 would round what lies between whole numbers.
+    # A step of 1 would round fractional values.
     return tf.cond(step > 1.0, lambda: tf.floor(image / step) * step, lambda: image)
 
 
 def _auto_contrast(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     height, width = _size(image)
-    # Rows first, over all channels at once, which is three times as fast as both axes together.
+    # Reducing the rows first is three times as fast as reducing both axes together.
     low = tf.reduce_min(tf.reduce_min(image, axis=0), axis=0)
     high = tf.reduce_max(tf.reduce_max(image, axis=0), axis=0)
     is_flat = high <= low
     scale = tf.where(is_flat, 1.0, 255.0 / tf.where(is_flat, 1.0, high - low))
     low = tf.where(is_flat, 0.0, low)
-    # Rows again: values of channels are spread over one axis much faster than over two.
+    # Broadcasting per-channel values along one axis is much faster than along two.
     rows = tf.reshape(image, [height, -1])
     stretched = (rows - tf.tile(low, [width])) * tf.tile(scale, [width])
     return tf.reshape(tf.clip_by_value(stretched, 0.0, 255.0), tf.shape(image))
 
 
 def _equalize(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    """As Pillow does it, for each channel: by whole numbers."""
+    """Equalise each channel with Pillow's integer arithmetic."""
     height, width = _size(image)
     channels = image.shape[-1]
     rows = tf.reshape(tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.int32), [height, -1])
-    # Each channel has 256 places of its own in one histogram and in one table.
-    places = rows + tf.tile(256 * tf.range(channels), [width])
+    # One histogram and one lookup table hold 256 bins per channel.
+    bins = rows + tf.tile(256 * tf.range(channels), [width])
     counts = tf.math.bincount(
-        tf.reshape(places, [-1]), minlength=256 * channels, maxlength=256 * channels
+        tf.reshape(bins, [-1]), minlength=256 * channels, maxlength=256 * channels
     )
     histogram = tf.reshape(counts, [channels, 256])
     last = tf.reduce_max(tf.where(histogram > 0, tf.range(256), 0), axis=1, keepdims=True)
     step = (height * width - tf.gather(histogram, last, batch_dims=1)) // 255
     before = tf.cumsum(histogram, axis=1, exclusive=True)
     table = tf.minimum((before + step // 2) // tf.maximum(step, 1), 255)
-    # A channel of one value, or of few pixels beside its brightest, is left as it is.
+    # A channel is unchanged if it is constant, or has few pixels below its brightest value.
     table = tf.where(step > 0, table, tf.range(256))
     # `gather_nd` is nearly twice as fast here as `gather`.
-    new = tf.gather_nd(tf.reshape(tf.cast(table, tf.float32), [-1]), places[..., tf.newaxis])
+    new = tf.gather_nd(tf.reshape(tf.cast(table, tf.float32), [-1]), bins[..., tf.newaxis])
     return tf.reshape(new, tf.shape(image))
 
 
@@ -193,17 +193,17 @@ def _brightness(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
 
 def _sharpness(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     return tf.cond(
-        tf.reduce_min(_size(image)) < 3, lambda: image, lambda: _sharper_inside(image, level)
+        tf.reduce_min(_size(image)) < 3, lambda: image, lambda: _sharpen_inside(image, level)
     )
 
 
-def _sharper_inside(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    # Sums of shifted images: the convolution of TensorFlow is slower by far for one channel each.
+def _sharpen_inside(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    # Sums of shifted images; TensorFlow's depthwise convolution is much slower.
     rows = image[:-2] + image[1:-1] + image[2:]
     inner = image[1:-1, 1:-1]
     smooth = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4.0 * inner) / 13.0
     middle = _enhance(inner, smooth, level)
-    # The outermost pixels, which have no neighbours on one side, stay.
+    # Edge pixels are unchanged, because they lack neighbours.
     middle = tf.concat([image[1:-1, :1], middle, image[1:-1, -1:]], axis=1)
     return tf.concat([image[:1], middle, image[-1:]], axis=0)
 
@@ -233,25 +233,25 @@ def apply_chain(
     levels: tf.Tensor,
     length: tf.Tensor,
 ) -> tf.Tensor:
-    """An image after the first `length` operations of a chain, one after the other.
+    """Apply the first `length` operations of a chain to an image.
 
-    A batch goes through it image by image (`tf.map_fn`): so an image stays in the processor's
-    cache, none is copied to be sorted by operation, and a chain that has ended costs nothing.
+    Batches are processed one image at a time (`tf.map_fn`): an image stays in the CPU cache, images
+    need not be sorted by operation, and short chains cost less.
 
     Args:
-        names: Of `OPERATIONS`.
+        names: Names of `OPERATIONS`.
         image: [H, W, C] float32 in [0, 255].
-        choice: [depth] int32, places in `names`.
+        choice: [depth] int32, indices into `names`.
         levels: [depth] float32 in [-1, 1].
-        length: [] int32, up to depth.
+        length: [] int32, at most depth.
 
     Returns:
         [H, W, C] float32 in [0, 255].
     """
 
-    def step(place: tf.Tensor, made: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        level = levels[place]
+    def step(index: tf.Tensor, made: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        level = levels[index]
         branches = [lambda name=name: OPERATIONS[name](made, level) for name in names]
-        return place + 1, tf.ensure_shape(tf.switch_case(choice[place], branches), image.shape)
+        return index + 1, tf.ensure_shape(tf.switch_case(choice[index], branches), image.shape)
 
-    return tf.while_loop(lambda place, _: place < length, step, (0, image))[1]
+    return tf.while_loop(lambda index, _: index < length, step, (0, image))[1]

@@ -1,4 +1,4 @@
-"""Rules that options of augmentations share, checked in their constructors."""
+"""Checks of option values, shared by the constructors of the augmentations."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 
 def is_number(value: object) -> bool:
-    """Whether an option is a finite number, and not True or False."""
+    """Return whether an option is a finite number, and not a bool."""
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def items(values: object) -> tuple[Any, ...]:
-    """What an option holds that is a sequence; nothing if it is none."""
+    """Return the items of a sequence option; an empty tuple if it is not a sequence."""
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else ()
 
 
 def check_number(
     name: str, value: float, low: float = float("-inf"), high: float = float("inf")
 ) -> None:
-    """Raises ValueError unless the value of an option is a number from `low` to `high`."""
+    """Raise ValueError unless an option is a number from `low` to `high`."""
     if not (is_number(value) and low <= value <= high):
         if low == float("-inf"):
             rule = "a number"
@@ -33,35 +33,31 @@ def check_number(
 
 
 def check_positive(name: str, value: float, high: float = float("inf")) -> None:
-    """Raises ValueError unless the value of an option is a number > 0, at most `high`."""
+    """Raise ValueError unless an option is a number > 0 and at most `high`."""
     if not (is_number(value) and 0 < value <= high):
         rule = "> 0" if high == float("inf") else f"in (0, {high:g}]"
         raise ValueError(f"`{name}` must be {rule}. Received: {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
-    """Raises ValueError unless the value of an option is in [0, 1]."""
+    """Raise ValueError unless an option is in [0, 1]."""
     check_number(name, value, 0.0, 1.0)
 
 
 def check_count(name: str, value: int, low: int = 0) -> None:
-    """Raises ValueError unless the value of an option is a whole number >= `low`."""
+    """Raise ValueError unless an option is a whole number >= `low`."""
     if not (is_number(value) and value >= low and value == int(value)):
         raise ValueError(f"`{name}` must be a whole number >= {low}. Received: {value!r}")
 
 
 def check_flag(name: str, value: bool) -> None:
-    """Raises ValueError unless the value of an option is True or False."""
+    """Raise ValueError unless an option is True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"`{name}` must be True or False. Received: {value!r}")
 
 
 def checked_counts(name: str, values: Sequence[int], low: int) -> tuple[int, ...]:
-    """Whole numbers, at least one of them, each >= `low`.
-
-    Raises:
-        ValueError: They are not.
-    """
+    """Return a non-empty sequence of whole numbers >= `low` as a tuple, or raise ValueError."""
     numbers = items(values)
     if not numbers:
         raise ValueError(
@@ -74,11 +70,7 @@ def checked_counts(name: str, values: Sequence[int], low: int) -> tuple[int, ...
 
 
 def checked_positives(name: str, values: object) -> tuple[float, ...]:
-    """Numbers > 0, as many as there are.
-
-    Raises:
-        ValueError: They are not.
-    """
+    """Return a sequence of numbers > 0 as a tuple, or raise ValueError."""
     if not isinstance(values, Iterable) or isinstance(values, str):
         raise ValueError(f"`{name}` must be numbers > 0, such as (3, 5). Received: {values!r}")
     for value in values:
@@ -89,11 +81,7 @@ def checked_positives(name: str, values: object) -> tuple[float, ...]:
 def checked_range(
     name: str, values: Sequence[float], low: float, high: float
 ) -> tuple[float, float]:
-    """Two numbers that do not fall, between `low` and `high`.
-
-    Raises:
-        ValueError: They are not.
-    """
+    """Return (from, to) with `low` <= from <= to <= `high`, or raise ValueError."""
     pair = items(values)
     is_pair = len(pair) == 2 and all(map(is_number, pair))
     if not is_pair or not low <= pair[0] <= pair[1] <= high:

@@ -1,4 +1,4 @@
-"""Images put together from several, labels by area: SmoothMix, ResizeMix, RICAP."""
+"""Images composed of several, labels by area: SmoothMix, ResizeMix, RICAP."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from proxy_keras.augment.stateless_random import beta, integers, partners, split
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class SmoothMix(BatchLayer):
-    """Two images mixed by a mask with soft edges; labels by the mask's mean.
+    """Two images mixed with a soft-edged mask; labels by the mask's mean.
 
     Args:
         spread: Smallest and largest sigma of the Gaussian mask, as a share of the image's shorter
             side, > 0.
 
     Raises:
-        ValueError: `spread` breaks its rule.
+        ValueError: `spread` is not a range of numbers > 0.
 
-    Source: Lee et al., SmoothMix (2020), the circular mask.
+    Source: Lee et al., SmoothMix (2020), with the circular mask.
     """
 
     def __init__(self, spread: Sequence[float] = (0.25, 0.5), **options: Any) -> None:
@@ -51,11 +51,11 @@ class SmoothMix(BatchLayer):
 def gaussians(
     row: tf.Tensor, column: tf.Tensor, sigma: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
-    """exp(-d^2 / (2 sigma^2)) of the distance d from a pixel: [B, H, W, 1] float32 in [0, 1]."""
+    """Return exp(-d^2 / (2 sigma^2)), d the distance from a pixel: [B, H, W, 1] in [0, 1]."""
 
-    def line(length: tf.Tensor, middle: tf.Tensor) -> tf.Tensor:
-        away = tf.range(tf.cast(length, tf.float32)) - tf.cast(middle, tf.float32)[:, tf.newaxis]
-        return tf.exp(-tf.square(away / sigma[:, tf.newaxis]) / 2.0)
+    def line(length: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+        offset = tf.range(tf.cast(length, tf.float32)) - tf.cast(centre, tf.float32)[:, tf.newaxis]
+        return tf.exp(-tf.square(offset / sigma[:, tf.newaxis]) / 2.0)
 
     rows, columns = line(height, row), line(width, column)
     return (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
@@ -63,13 +63,13 @@ def gaussians(
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class ResizeMix(BatchLayer):
-    """Another image, made smaller as a whole, pasted at a random place; labels by area.
+    """Another image, downsized and pasted at a random position; labels by area.
 
     Args:
         scale: Smallest and largest side of the pasted image as a share of the image's, in [0, 1].
 
     Raises:
-        ValueError: `scale` breaks its rule.
+        ValueError: `scale` is not a range in [0, 1].
 
     Source: Qin et al., ResizeMix (2020).
     """
@@ -100,19 +100,19 @@ class ResizeMix(BatchLayer):
 def shrink(
     images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tf.Tensor:
-    """Each image resized, bilinearly, to `height` x `width` pixels at (`top`, `left`).
+    """Resize each image bilinearly to `height` x `width` pixels at (`top`, `left`).
 
     Args:
         images: [B, H, W, C] float32.
         top, left, height, width: [B] int32, >= 0.
 
     Returns:
-        [B, H, W, C] float32; outside of the rectangle the values mean nothing.
+        [B, H, W, C] float32; values outside the rectangle are meaningless.
     """
     _, rows, columns = size_of(images)
 
     def axis(length: tf.Tensor, start: tf.Tensor, new: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # Pixel p of the small image reads (p + 1/2) length / new - 1/2 of the large one.
+        # Pixel p of the small image samples (p + 1/2) length / new - 1/2 of the large one.
         factor = tf.cast(length, tf.float32) / tf.cast(tf.maximum(new, 1), tf.float32)
         return factor, (0.5 - tf.cast(start, tf.float32)) * factor - 0.5
 
@@ -138,12 +138,12 @@ class RICAP(BatchLayer):
     """Random crops of four images, one in each corner; labels by area.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) distribution of the point where the four meet, > 0.
+        alpha: Parameter of the Beta(alpha, alpha) distribution of the point where they meet, > 0.
 
     Raises:
-        ValueError: `alpha` breaks its rule.
+        ValueError: `alpha` is not > 0.
 
-    Source: Takahashi et al., RICAP (2018); the point is drawn for each image, not for the batch.
+    Source: Takahashi et al., RICAP (2018); here the point is drawn per image, not per batch.
     """
 
     def __init__(self, alpha: float = 0.3, **options: Any) -> None:
@@ -162,12 +162,12 @@ class RICAP(BatchLayer):
         )
         own = tf.range(count)
         sources = tf.stack([own, *(partners(count, s) for s in of_partner)], axis=1)
-        highs = tf.stack([row, row, height - row, height - row], axis=1)
-        wides = tf.stack([column, width - column, column, width - column], axis=1)
-        tops = integers([count, 4], of_crop_y, height - highs + 1)
-        lefts = integers([count, 4], of_crop_x, width - wides + 1)
+        heights = tf.stack([row, row, height - row, height - row], axis=1)
+        widths = tf.stack([column, width - column, column, width - column], axis=1)
+        tops = integers([count, 4], of_crop_y, height - heights + 1)
+        lefts = integers([count, 4], of_crop_x, width - widths + 1)
         made = four_corners(images, sources, row, column, tops, lefts)
-        area = tf.cast(highs * wides, tf.float32) / tf.cast(height * width, tf.float32)
+        area = tf.cast(heights * widths, tf.float32) / tf.cast(height * width, tf.float32)
         return made, tf.einsum("bq,bqk->bk", area, tf.gather(labels, sources))
 
 
@@ -179,14 +179,14 @@ def four_corners(
     tops: tf.Tensor,
     lefts: tf.Tensor,
 ) -> tf.Tensor:
-    """Images whose corners are crops of others.
+    """Compose images from crops of four images, one in each corner.
 
     Args:
         images: [B, H, W, C] float32.
-        sources: [B, 4] int32, the images that fill the corners: upper left, upper right, lower
-            left, lower right.
+        sources: [B, 4] int32, the images for the upper left, upper right, lower left and lower
+            right corner.
         row, column: [B] int32, where the corners meet.
-        tops, lefts: [B, 4] int32, where the crops begin.
+        tops, lefts: [B, 4] int32, where the crops start.
 
     Returns:
         [B, H, W, C] float32.

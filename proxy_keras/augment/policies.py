@@ -21,20 +21,20 @@ from proxy_keras.augment.stateless_random import (
 
 ALL = tuple(OPERATIONS)
 CORRUPTIONS = ("colour", "contrast", "brightness", "sharpness")
-"""What AugMix leaves out, because benchmarks of robustness test with it."""
+"""Operations that AugMix excludes, because robustness benchmarks use them."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class RandAugment(BatchLayer):
-    """Some operations in a row, drawn for each image, all of one magnitude.
+    """A sequence of operations, drawn per image, all of the same magnitude.
 
     Args:
-        operations: How many in a row, N in the paper.
+        operations: Number of operations, N in the paper.
         magnitude: In [0, 1], a tenth of the paper's M, which is 9 for ResNet-50; see `operations`.
-            0: nothing is changed.
+            At 0 nothing changes.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Cubuk et al., RandAugment (2020), with its 14 operations.
     """
@@ -48,7 +48,7 @@ class RandAugment(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.magnitude == 0.0:
             return images, labels
@@ -72,19 +72,19 @@ def _signs(shape: Shape, seed: tf.Tensor) -> tf.Tensor:
 class AugMix(BatchLayer):
     """The image mixed with a mixture of chains of operations.
 
-    Its Jensen-Shannon consistency is in `augment.consistency`.
+    For the Jensen-Shannon consistency loss, see `augment.consistency`.
 
     Args:
-        magnitude: Largest level of an operation, in [0, 1]: a tenth of the paper's severity.
-            0: nothing is changed.
-        width: Chains that are mixed, >= 1.
-        depth: Longest chain, >= 1; each image draws a length for each of its chains.
-        alpha: Of the Dirichlet distribution of the chains' weights and the Beta distribution of
-            the image's own, > 0.
-        all_operations: Also draw colour, contrast, brightness and sharpness.
+        magnitude: Largest level of an operation, in [0, 1]: a tenth of the paper's severity. At 0
+            nothing changes.
+        width: Number of chains, >= 1.
+        depth: Largest length of a chain, >= 1; each chain draws its own length.
+        alpha: Parameter of the Dirichlet distribution of the chains' weights, and of the Beta
+            distribution of the image's own weight, > 0.
+        all_operations: Whether to also draw colour, contrast, brightness and sharpness.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
     Source: Hendrycks et al., AugMix (2020), algorithm 1.
     """
@@ -109,7 +109,7 @@ class AugMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.magnitude == 0.0:
             return images, labels
@@ -136,10 +136,10 @@ class AugMix(BatchLayer):
         return made, labels
 
     def _chains(self, count: tf.Tensor, names: int, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Choices and levels [B, width, depth], and lengths [B, width], of the chains."""
+        """Draw operations and levels [B, width, depth], and lengths [B, width], of the chains."""
         of_length, of_choice, of_level, of_sign = split_seed(seed, 4)
         shape = [count, self.width, self.depth]
-        # Without identity, the first of the names.
+        # Excludes identity, the first of the names.
         choice = 1 + integers(shape, of_choice, names - 1)
         levels = uniform(shape, of_level, 0.01, max(self.magnitude, 0.01))
         lengths = 1 + integers(shape[:2], of_length, self.depth)
@@ -149,13 +149,13 @@ class AugMix(BatchLayer):
 def mixture(
     image: tf.Tensor, chains: tf.Tensor, weights: tf.Tensor, own_weight: tf.Tensor
 ) -> tf.Tensor:
-    """`m * image + (1 - m) * sum(w_i * chain_i)`.
+    """Return `m * image + (1 - m) * sum(w_i * chain_i)`.
 
     Args:
         image: [H, W, C] float32.
         chains: [width, H, W, C] float32.
-        weights: [width] float32, w, that sum to 1.
-        own_weight: [] float32 in [0, 1]: m.
+        weights: [width] float32, w, summing to 1.
+        own_weight: [] float32 in [0, 1], m.
     """
     of_chains = tf.tensordot((1.0 - own_weight) * weights, chains, 1)
     return tf.clip_by_value(own_weight * image + of_chains, 0.0, 255.0)

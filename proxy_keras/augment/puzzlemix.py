@@ -1,4 +1,4 @@
-"""Puzzle Mix: a mask of blocks that keeps what is salient, and blocks moved under it."""
+"""Puzzle Mix: two images mixed by a mask of blocks that keeps the salient blocks of both."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ from proxy_keras.augment.stateless_random import integers, partners
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class PuzzleMix(BatchLayer):
-    """Two images mixed block by block so that the salient blocks of both are seen.
+    """Two images mixed block by block so that the salient blocks of both are visible.
 
-    The weights of the blocks minimise the energy that `puzzlemix_solver.best_masks` states; then the blocks
-    of either image are moved so that the salient ones come to lie where it is seen
-    (`puzzlemix_solver.best_moves`). Labels by area. A blank map counts as even; with two of them the mask
-    follows the prior and the colours alone, and is mostly one image.
+    The weights of the blocks minimise the energy of `puzzlemix_solver.best_masks`; then the blocks
+    of each image are moved so that the salient ones are where the image is visible
+    (`puzzlemix_solver.best_moves`). Labels by area. A blank map counts as uniform; with two of
+    them, the mask depends on the prior and the colours alone, and mostly shows one image.
 
     Args:
-        alpha: > 0, of the Beta(alpha, alpha) prior of the own image's share; the paper's is 1.
-        blocks: Numbers of blocks along a side, of which one is drawn for each batch; those that do
-            not divide the image's side are left out.
-        beta, gamma, eta: Weights of the energy, >= 0, see `puzzlemix_solver.Weights`.
-        levels: Steps of a block's weight between 0 and 1, >= 1; the paper's three labels are 2.
+        alpha: Parameter of the Beta(alpha, alpha) prior of the own image's share, > 0; 1 in the
+            paper.
+        blocks: Numbers of blocks per side, one of which is drawn per batch; those that do not
+            divide the image's side are ignored.
+        beta, gamma, eta: Weights of the energy, >= 0; see `puzzlemix_solver.Weights`.
+        levels: Steps of a block's weight from 0 to 1, >= 1; 2 (three labels) in the paper.
         xi: Cost of moving blocks, >= 0.
-        transport: Whether blocks are moved.
+        transport: Whether to move blocks.
 
     Raises:
-        ValueError: An option is outside its range; or no number of blocks divides the image's side
-            (at the first call).
+        ValueError: An option is outside its range; or (at the first call) no number of blocks
+            divides the image's side.
 
-    Source: Kim, Choo and Song, Puzzle Mix (ICML 2020). There labels are found by alpha-beta swaps
-        and moves by an iterative scheme of the authors', both near the minimum; here both are
-        exact, by one minimum cut for the whole batch and by an assignment. The prior is drawn for
-        each image, not for the batch; blocks are moved at the size of the mask's, where the
-        authors' code moves smaller ones in small images; no adversarial noise is added.
+    Source: Kim, Choo and Song, Puzzle Mix (ICML 2020). There the mask comes from alpha-beta swaps
+        and the moves from an iterative scheme, both approximate; here both are exact, by one
+        minimum cut for the whole batch and by linear assignment. The prior is drawn per image, not
+        per batch; moved blocks have the mask's size, while the authors' code moves smaller ones in
+        small images; no adversarial noise is added.
     """
 
     needs_maps = True
@@ -70,7 +71,7 @@ class PuzzleMix(BatchLayer):
         for name, value in (("beta", beta), ("gamma", gamma), ("eta", eta), ("xi", xi)):
             check_number(name, value, 0.0)
         if gamma > 1:
-            # Else the colours could make it cheaper for neighbours to differ, which no cut finds.
+            # Otherwise it could be cheaper for neighbours to differ, which a cut cannot minimise.
             raise ValueError(f"`gamma` must be <= 1. Received: {gamma}")
         check_count("levels", levels, 1)
         check_flag("transport", transport)
@@ -91,7 +92,7 @@ class PuzzleMix(BatchLayer):
         n = tf.gather(sizes, integers([], tf.random.fold_in(seed, 1), len(sizes)))
         prior = draw_beta([count], tf.random.fold_in(seed, 2), self.alpha)
         heat = heatmap_regions.resize_by_area(heatmaps, (n, n))
-        # A pure function of its inputs: declared stateful, it would make the pipeline sequential.
+        # A pure function; declared stateful, it would make the pipeline sequential.
         mask, own_blocks, their_blocks = tf.numpy_function(
             self._solve, [heat, partner, images, prior], [tf.float32, tf.int32, tf.int32], False
         )
@@ -104,18 +105,18 @@ class PuzzleMix(BatchLayer):
         weight = heatmap_regions.enlarge_cells(mask, heatmap_regions.spatial_size(images))[
             ..., tf.newaxis
         ]
-        # Whole weights give pixels back exactly; others lie between two.
+        # Weights of 0 and 1 reproduce pixels exactly.
         made = weight * own + (1.0 - weight) * others
         return made, share * labels + (1.0 - share) * tf.gather(labels, partner)
 
     def _fitting(self, shape: tf.TensorShape) -> list[int]:
-        """The numbers of blocks that divide the sides of the images."""
+        """Return the numbers of blocks that divide the sides of the images."""
         height, width = shape[1:3]
         fitting = [n for n in self.blocks if height % n == 0 and width % n == 0]
         if not fitting:
             raise ValueError(
                 f"None of `blocks`, {self.blocks}, divides the sides of images of {height} x "
-                f"{width} pixels. Give one that does."
+                f"{width} pixels. Add one that does."
             )
         return fitting
 
@@ -126,7 +127,7 @@ class PuzzleMix(BatchLayer):
         images: NDArray[np.float32],
         prior: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-        """Weights [B, n, n] of the own blocks, and [B, n * n] which block lies where, in both."""
+        """Return weights [B, n, n] of the own blocks, and the moved blocks [B, n * n] of both."""
         total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
         even = 1.0 / heat[0].size
         saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
@@ -145,7 +146,7 @@ class PuzzleMix(BatchLayer):
 
 
 def _rearrange(images: tf.Tensor, blocks: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
-    """Images whose n * n places show the blocks of the given numbers [B, n * n]."""
+    """Rearrange images so that their n * n positions show the given blocks [B, n * n]."""
     shape = tf.shape(images)
     batch, height, width, channels = tf.unstack(shape)
     tall, wide = height // n, width // n

@@ -1,4 +1,4 @@
-"""The two optimisations of Puzzle Mix: which blocks of which image, and where they are moved."""
+"""The two optimisations of Puzzle Mix: the mask of blocks, and where blocks are moved."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scipy.optimize import linear_sum_assignment
 from proxy_keras.augment.minimum_cut import NEVER, minimum_cut, neighbours
 
 Array = NDArray[np.float64]
-# Pixels along a side that are averaged before colours at a border of blocks are compared.
-_NEIGH = 4
+_BORDER = 4
+"""Pixels per side that are averaged before colours at the border of blocks are compared."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What the terms of the energy count; the paper's values.
+    """Weights of the energy terms; the defaults are the paper's.
 
     Attributes:
         beta: Smoothness of the mask.
-        gamma: Smoothness of the picture across borders of the mask, relative to `beta`.
+        gamma: Smoothness of the image across borders of the mask, relative to `beta`.
         eta: The prior of the mask.
         levels: Steps between 0 and 1 that a block's weight may take, >= 1.
     """
@@ -40,19 +40,19 @@ def best_masks(
     prior: Array,
     by: Weights,
 ) -> Array:
-    """The weights z of the own blocks that minimise the energy of Puzzle Mix, exactly.
+    """Compute the weights z of the own blocks that minimise the energy of Puzzle Mix, exactly.
 
     With L levels, z in {0, 1/L, ..., 1}, n * n blocks, b = beta / (16 n):
     `sum_i [z_i t_i + (1 - z_i) s_i - eta / n^2 log Binomial(L z_i; L, prior)]`
     `+ sum_ij [b (z_i - z_j)^2 + b gamma D_ij(z_i, z_j)]`, where s and t are the saliency of the own
-    and of the other image, i and j touch, and D is the difference in colour at their border between
-    the images that z names, extended to values between 0 and 1 as a linear term in z_i and z_j and
-    one in (z_i - z_j)^2.
+    and the other image, i and j are adjacent, and D is the colour difference at their border
+    between the images that z selects, interpolated between 0 and 1 by a linear term in z_i and z_j
+    and one in (z_i - z_j)^2.
 
     Args:
         own, others: [B, n, n] saliency, each summing to 1.
         pictures, their_pictures: [B, H, W, C] in [0, 1], H and W divisible by n.
-        prior: [B] the expected share of the own image, in [0, 1].
+        prior: [B] expected share of the own image, in [0, 1].
         by: The weights of the terms.
 
     Returns:
@@ -72,7 +72,7 @@ def best_masks(
     np.add.at(slope, second, beta * by.gamma * (d[0, 1] + d[1, 1] - d[1, 0] - d[0, 0]) / 2)
     bend = (d[1, 0] + d[0, 1] - d[1, 1] - d[0, 0]) / 2
     pair = beta * (1 + by.gamma * bend) / levels**2
-    # The variable (l, i) says whether block i has more than l levels; see (l_i - l_j)^2 in them.
+    # Variable (l, i) is true if block i has more than l levels; (l_i - l_j)^2 expands in these.
     costs = np.tile(slope / levels, (levels, 1))
     costs += np.repeat(_prior_steps(prior, levels, by.eta / n**2), n * n, axis=1)
     for level in range(levels):
@@ -96,7 +96,7 @@ def best_masks(
 
 
 def _prior_steps(prior: Array, levels: int, eta: float) -> Array:
-    """[levels, B]: what one level more costs by the binomial prior."""
+    """Return the cost of each further level under the binomial prior: [levels, B]."""
     at = np.arange(levels + 1)[:, np.newaxis]
     choose = np.cumprod(np.concatenate([[1.0], (levels - np.arange(levels)) / (at[1:, 0])]))
     likelihood = choose[:, np.newaxis] * prior**at * (1 - prior) ** (levels - at)
@@ -104,7 +104,7 @@ def _prior_steps(prior: Array, levels: int, eta: float) -> Array:
 
 
 def _borders(one: NDArray[np.floating], two: NDArray[np.floating], n: int) -> tuple[Array, Array]:
-    """Mean colour differences across borders, of a block in `one` to the next in `two`.
+    """Compute mean colour differences between each block in `one` and the next block in `two`.
 
     Returns:
         [B, n, n - 1] to the right, and [B, n - 1, n] downwards.
@@ -117,12 +117,12 @@ def _borders(one: NDArray[np.floating], two: NDArray[np.floating], n: int) -> tu
 def _to_the_right(one: NDArray[np.floating], two: NDArray[np.floating], n: int) -> Array:
     batch, height, width, channels = one.shape
     side = width // n
-    deep = min(_NEIGH, side)
-    # The last columns of each block but the last, and the first of the next.
+    deep = min(_BORDER, side)
+    # The last columns of each block except the last, and the first columns of the next block.
     left = one.reshape(batch, height, n, side, channels)[:, :, :-1, -deep:].mean(axis=3)
     right = two.reshape(batch, height, n, side, channels)[:, :, 1:, :deep].mean(axis=3)
-    tall = min(_NEIGH, height // n)
-    # Averaged along the border too, in pieces that do not leave a block.
+    tall = min(_BORDER, height // n)
+    # Also averaged along the border, in pieces within a block.
     pieces = (left - right).reshape(batch, n, height // n, n - 1, channels)
     pieces = pieces[:, :, : height // n // tall * tall]
     pieces = pieces.reshape(batch, n, -1, tall, n - 1, channels).mean(axis=3)
@@ -130,7 +130,7 @@ def _to_the_right(one: NDArray[np.floating], two: NDArray[np.floating], n: int) 
 
 
 def best_moves(masks: Array, saliency: Array, xi: float) -> NDArray[np.int32]:
-    """Where blocks are moved so that salient ones come under the mask: an exact assignment.
+    """Move blocks so that the mask shows the salient ones, by exact linear assignment.
 
     Minimises `sum_i [xi |i - p(i)|^2 / (n - 1)^2 - s_i [mask at p(i) > 0]]` over permutations p.
 
@@ -140,7 +140,7 @@ def best_moves(masks: Array, saliency: Array, xi: float) -> NDArray[np.int32]:
         xi: Cost of moving a block, >= 0.
 
     Returns:
-        [B, n * n] int32: which block comes to lie at each place.
+        [B, n * n] int32: the block at each position.
     """
     batch, n, _ = masks.shape
     rows, columns = np.divmod(np.arange(n * n), n)

@@ -1,4 +1,4 @@
-"""SaliencyMix: the patch around the most salient pixel of another image pasted in."""
+"""SaliencyMix: the box around the most salient pixel of another image is pasted in."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ SALIENCIES = ("network", "image")
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class SaliencyMix(BatchLayer):
-    """CutMix whose box lies around the most salient pixel of the image that it is cut from.
+    """CutMix whose box surrounds the most salient pixel of the source image.
 
-    The box has sides of `sqrt(1 - lambda)` of the image's, lambda of Beta(alpha, alpha), is cut at
-    the border, and is pasted at the same place; labels by area. Of pixels that tie one is drawn, so
-    a blank map gives CutMix.
+    The sides of the box are `sqrt(1 - lambda)` of the image's, with lambda from Beta(alpha, alpha).
+    It is clipped at the border and pasted at the same place; labels by area. Ties are broken at
+    random, so a blank map gives CutMix.
 
     Args:
-        alpha: > 0; the paper's is 1.
-        saliency: "network": the most attended pixel, from heatmaps. "image": the paper's own, see
-            `centre_surround`, which needs no heatmaps.
+        alpha: > 0; 1 in the paper.
+        saliency: "network" uses heatmaps; "image" the paper's `centre_surround`, without heatmaps.
 
     Raises:
         ValueError: An option is outside its range.
 
-    Source: Uddin et al., SaliencyMix (ICLR 2021), "salient to corresponding". There one box serves
-        the whole batch; here each image has its own, as in the paper's text.
+    Source: Uddin et al., SaliencyMix (ICLR 2021), "salient to corresponding". Its code uses one box
+        for the whole batch; here each image has its own, as in the paper's text.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""SMOTE: rare classes filled up with images between two neighbours of the class."""
+"""SMOTE: rare classes oversampled with images interpolated between neighbours of the class."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def smote(
     neighbours: int = 5,
     seed: int = 0,
 ) -> tuple[NDArray[Any], NDArray[np.integer]]:
-    """The images, and new ones of each rarer class until all classes have as many as the largest.
+    """Add synthetic images of the rarer classes until all classes are as large as the largest.
 
     A new image lies between an image and one of its nearest neighbours of the class:
-    `image + w * (neighbour - image)`, w even in [0, 1), as imbalanced-learn draws them.
+    `image + w * (neighbour - image)`, w uniform in [0, 1), as drawn by imbalanced-learn.
 
     Args:
         images: [N, H, W, C], uint8 or float32.
         labels: [N] class ids.
-        features: [N, D], in which neighbours are near, such as a network's; None: the pixels. The
-            pixels are mixed either way.
-        neighbours: Nearest neighbours that are drawn from, >= 1; fewer in a class that has fewer.
-        seed: Keys the draws.
+        features: [N, D] features, such as a network's, that define which images are neighbours;
+            None: the pixels. The pixels are interpolated in either case.
+        neighbours: Nearest neighbours to draw from, >= 1; fewer in smaller classes.
+        seed: Seed of the draws.
 
     Returns:
-        images, [M, H, W, C] of the same dtype, those given first; and labels [M].
+        images [M, H, W, C] of the same dtype, starting with the given ones; and labels [M].
 
     Raises:
-        ValueError: The arrays do not fit each other, or a class has one image only.
+        ValueError: The lengths of the arrays differ, or a class has only one image.
 
     Source: Chawla et al., SMOTE (2002).
     """
@@ -45,7 +45,7 @@ def smote(
     space = flat.astype(np.float32) if features is None else np.asarray(features, np.float32)
     if not len(images) == len(labels) == len(space):
         raise ValueError(
-            "There must be as many labels, and features, as images. Received: "
+            "`images`, `labels` and `features` must have the same length. Received: "
             f"{len(images)} images, {len(labels)} labels, {len(space)} features"
         )
     if neighbours < 1:
@@ -56,11 +56,11 @@ def smote(
     rarest = int(counts.min())
     if rarest < 2:
         raise ValueError(
-            f"Class {classes[counts.argmin()]} has one image only, and SMOTE needs two. Leave the "
-            "class out, or collect more."
+            f"Class {classes[counts.argmin()]} has only one image, and SMOTE needs two. Remove the "
+            "class, or collect more images."
         )
-    near = _NearByFeatures(space.reshape(len(space), -1), 1 + neighbours)
-    # Of each image its own row of the identity, SMOTE makes the weights of the images in new ones.
+    near = _FeatureNeighbours(space.reshape(len(space), -1), 1 + neighbours)
+    # From rows of the identity matrix, SMOTE computes the weights of the images in the new ones.
     rows = sparse.identity(len(images), format="csr")
     weights, made = SMOTE(k_neighbors=near, random_state=seed).fit_resample(rows, labels)
     new = weights[len(images) :] @ flat.astype(np.float64)
@@ -70,8 +70,8 @@ def smote(
     return np.concatenate([images, new]), made
 
 
-class _NearByFeatures(NearestNeighbors):
-    """Nearest neighbours among rows of the identity matrix, by the features of their images."""
+class _FeatureNeighbours(NearestNeighbors):
+    """Nearest neighbours of rows of the identity matrix, by the features of their images."""
 
     def __init__(self, features: NDArray[np.float32], n_neighbors: int) -> None:
         super().__init__(n_neighbors=n_neighbors)
@@ -82,6 +82,6 @@ class _NearByFeatures(NearestNeighbors):
         return super().fit(self.features[X.indices], y)
 
     def kneighbors(self, X: sparse.csr_matrix, **options: Any) -> Any:
-        """See `NearestNeighbors`, but all where there are fewer than `n_neighbors`."""
+        """See `NearestNeighbors`; returns all points if there are fewer than `n_neighbors`."""
         count = min(self.n_neighbors, self.n_samples_fit_)
         return super().kneighbors(self.features[X.indices], n_neighbors=count, **options)

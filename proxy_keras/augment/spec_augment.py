@@ -1,4 +1,4 @@
-"""SpecAugment: bands of frequencies and of times masked in spectrograms."""
+"""SpecAugment: frequency and time bands masked in spectrograms."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from proxy_keras.augment.stateless_random import integers, split_seed
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class SpecAugment(FillingLayer):
-    """Bands of rows (frequencies) and of columns (times) masked; no time warp.
+    """Masked bands of rows (frequencies) and columns (times), without time warping.
 
     Args:
-        frequency: Widest band of rows, as a share of the height, in [0, 1]: F, 27 of 80 in the
-            paper.
-        time: Widest band of columns, as a share of the width, in [0, 1]: T, there 100 steps.
-        masks: Bands of either kind.
+        frequency: Largest height of a band of rows, as a share of the height, in [0, 1]: F, 27 of
+            80 in the paper.
+        time: Largest width of a band of columns, as a share of the width, in [0, 1]: T, 100 steps
+            in the paper.
+        masks: Number of bands of each kind.
         fill: See `FillingLayer`; the paper's zero, after normalisation, is the mean.
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: Park et al., SpecAugment (2019): the band's width f is even in [0, F], its beginning
-    in [0, H - f).
+    Source: Park et al., SpecAugment (2019): the width f of a band is uniform in [0, F], its start
+    uniform in [0, H - f).
     """
 
     keeps_labels = True
@@ -49,7 +50,7 @@ class SpecAugment(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels stay."""
+        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.masks == 0:
             return images, labels
@@ -64,11 +65,11 @@ class SpecAugment(FillingLayer):
 def bands(
     count: tf.Tensor, length: tf.Tensor, widest: float, number: int, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Which of `length` places lie in one of the bands: [count, length] bool."""
+    """Return the mask of the positions inside one of the bands: [count, length] bool."""
     of_width, of_start = split_seed(seed, 2)
     limit = tf.cast(tf.round(widest * tf.cast(length, tf.float32)), tf.int32)
-    wide = integers([count, number], of_width, limit + 1)
-    start = integers([count, number], of_start, tf.maximum(length - wide, 1))
-    places = tf.range(length)
-    start, wide = start[..., tf.newaxis], wide[..., tf.newaxis]
-    return tf.reduce_any((places >= start) & (places < start + wide), axis=1)
+    width = integers([count, number], of_width, limit + 1)
+    start = integers([count, number], of_start, tf.maximum(length - width, 1))
+    positions = tf.range(length)
+    start, width = start[..., tf.newaxis], width[..., tf.newaxis]
+    return tf.reduce_any((positions >= start) & (positions < start + width), axis=1)

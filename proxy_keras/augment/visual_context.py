@@ -1,4 +1,4 @@
-"""VisualContext: objects of other images pasted where their surroundings are like their own."""
+"""VisualContext: objects of other images pasted where the surroundings have similar colours."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from proxy_keras.augment.stateless_random import partners, split_seed, uniform
 from proxy_keras.heatmaps.scaling import enlarge
 
 COARSE = 32
+"""Approximate side in pixels of the downsampled images that positions are compared on."""
 FAR = 1e9
+"""Distance of positions at which the object or its surroundings leave the image."""
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
 class VisualContext(BatchLayer):
-    """The object of another image pasted at the place that fits it best; labels by area.
+    """The object of another image, pasted at the position that fits it best; labels by area.
 
-    Of several random places the one is taken around which the image has the colours most like those
-    around the object in its own image. The paper trains a network to say where a class fits; this
-    judges by colour, and needs none.
+    Of several random positions, the one is chosen whose surroundings are closest in colour to those
+    of the object in its own image. The paper trains a network to predict where a class fits; the
+    colour comparison needs none.
 
-    Its `heatmaps` are the objects' masks, where the data have them, or boxes as masks: heat of at
-    least `threshold` is the object. Maps of a network do too.
+    `heatmaps` can be object masks, boxes as masks, or the heatmaps of a network; pixels with heat
+    of at least `threshold` are the object.
 
     Args:
-        places: Random places that are compared, >= 1.
+        places: Number of random positions to compare, >= 1.
         ring: Width of the surroundings as a share of the image's shorter side, in [0, 1].
-        largest: Objects that cover more of their image than this are not pasted, in [0, 1].
+        largest: Objects that cover a larger share of their image are not pasted, in [0, 1].
         threshold: See above, in [0, 1].
 
     Raises:
-        ValueError: An option breaks its rule.
+        ValueError: An option has an invalid value.
 
-    Source: after Dvornik et al., Modeling Visual Context (2018).
+    Source: based on Dvornik et al., Modeling Visual Context (2018).
     """
 
     needs_maps = True
@@ -77,7 +79,7 @@ class VisualContext(BatchLayer):
     def _best(
         self, images: tf.Tensor, others: tf.Tensor, masks: tf.Tensor, moves: tf.Tensor
     ) -> tf.Tensor:
-        """The move of each object that fits best, judged on images of about `COARSE` pixels."""
+        """Return the best shift of each object, compared on images of about `COARSE` pixels."""
         cell = max(min(images.shape[1:3]) // COARSE, 1)
         images, others, masks = (
             tf.nn.avg_pool2d(x, cell, cell, padding="VALID") for x in (images, others, masks)
@@ -87,15 +89,15 @@ class VisualContext(BatchLayer):
         return tf.gather(tf.transpose(moves, [1, 0, 2]), best, batch_dims=1)
 
     def _moves(self, masks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """[places, B, 2] int32 rows and columns, by which the object's centre comes anywhere."""
+        """Draw shifts that move the objects' centres to random pixels: [places, B, 2] int32."""
         count, height, width = size_of(masks)
         sides = tf.cast(tf.stack([height, width]), tf.float32)
-        to = tf.floor(uniform([self.places, count, 2], seed) * sides)
-        return tf.cast(to - tf.round(centres(masks)), tf.int32)
+        targets = tf.floor(uniform([self.places, count, 2], seed) * sides)
+        return tf.cast(targets - tf.round(centres(masks)), tf.int32)
 
 
 def centres(masks: tf.Tensor) -> tf.Tensor:
-    """The centre of mass of each mask [B, H, W, 1], (row, column): [B, 2] float32."""
+    """Compute the centre of mass of each mask [B, H, W, 1], (row, column): [B, 2] float32."""
     _, height, width = size_of(masks)
     mass = tf.reduce_sum(masks, axis=[1, 2, 3])
     by_row, by_column = (
@@ -106,7 +108,7 @@ def centres(masks: tf.Tensor) -> tf.Tensor:
 
 
 def surroundings(masks: tf.Tensor, ring: float) -> tf.Tensor:
-    """The pixels within a share of the shorter side of a mask, less the mask: [B, H, W, 1]."""
+    """Return the pixels around a mask, within `ring` times the shorter side: [B, H, W, 1]."""
     _, height, width = masks.shape[:3]
     reach = max(round(ring * min(height, width)), 1)
     wider = tf.nn.max_pool2d(masks, [2 * reach + 1, 1], strides=1, padding="SAME")
@@ -114,14 +116,14 @@ def surroundings(masks: tf.Tensor, ring: float) -> tf.Tensor:
 
 
 def ring_colour(images: tf.Tensor, rings: tf.Tensor) -> tf.Tensor:
-    """The mean colour of the images where a ring [B, H, W, 1] is: [B, C] float32."""
+    """Compute the mean colour of images inside a mask [B, H, W, 1]: [B, C] float32."""
     return tf.math.divide_no_nan(
         tf.einsum("bhwc,bhwo->bc", images, rings), tf.reduce_sum(rings, axis=[1, 2])
     )
 
 
 def translate(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
-    """Images moved by whole rows and columns [B, 2], with zeros where nothing comes in."""
+    """Shift images by whole rows and columns [B, 2], with zeros beyond the border."""
     _, height, width = size_of(images)
     moves = tf.cast(moves, tf.float32)
     ones, zeros = tf.ones_like(moves[:, 0]), tf.zeros_like(moves[:, 0])
@@ -141,23 +143,23 @@ def translate(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
 def best_move(
     images: tf.Tensor, masks: tf.Tensor, rings: tf.Tensor, colour: tf.Tensor, moves: tf.Tensor
 ) -> tf.Tensor:
-    """Of several moves of an object, the one after which the image fits around it.
+    """Choose the shift after which an object's surroundings fit best.
 
     Args:
-        images: [B, H, W, C] float32, that the objects come into.
+        images: [B, H, W, C] float32, into which the objects are pasted.
         masks, rings: [B, H, W, 1] float32, of the objects and their surroundings.
-        colour: [B, C] float32, of their surroundings at home.
+        colour: [B, C] float32, of the surroundings in the objects' own images.
         moves: [places, B, 2] int32.
 
     Returns:
-        [B] int64: which move has the least distance of colours. One that takes the surroundings, or
-        the object, out of the image is chosen only if all do.
+        [B] int64: index of the shift with the smallest colour distance. Shifts that move the object
+        or its surroundings out of the image are only chosen if all do.
     """
 
     def distance(move: tf.Tensor) -> tf.Tensor:
         around = translate(rings, move)
-        away = tf.reduce_sum(tf.square(ring_colour(images, around) - colour), axis=1)
-        is_in = (shares(around) > 0.0) & (shares(translate(masks, move)) > 0.0)
-        return tf.where(is_in, away, FAR)
+        difference = tf.reduce_sum(tf.square(ring_colour(images, around) - colour), axis=1)
+        is_inside = (shares(around) > 0.0) & (shares(translate(masks, move)) > 0.0)
+        return tf.where(is_inside, difference, FAR)
 
     return tf.argmin(tf.map_fn(distance, moves, fn_output_signature=tf.float32), axis=0)

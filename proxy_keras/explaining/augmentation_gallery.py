@@ -1,4 +1,4 @@
-"""A picture of what every augmentation does: `python -m proxy_keras.augment.gallery`."""
+"""A sheet of images that shows each augmentation: `python -m proxy_keras.augment.gallery`."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from proxy_keras.io.saved_model import image_size, open_saved
 Row = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Images [n, P, P, 3] float32 in [0, 255], and their labels [n, K]."""
 
-NOT_SHOWN = {"curriculum": "it changes how often another augmentation acts"}
+NOT_SHOWN = {"curriculum": "it only changes the strength of another augmentation"}
 LONG = 14
-"""Rows from which on they stand in two blocks, side by side."""
+"""Number of rows from which the sheet has two blocks side by side."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_keras.augment.gallery",
-        description="Draws one sheet: a row for each augmentation, a column for each image, and "
-        "under each what share of its label is of which class.",
+        description="Draw one sheet with a row per augmentation and a column per image, and the "
+        "class shares of its label under each image.",
     )
     parser.add_argument("--data", required=True, metavar="SRC", help="as `train --data`")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--image-size", type=int, metavar="P", help="side in pixels")
-    parser.add_argument("--data-dir", metavar="DIR", help="where prepared tfds data lie")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared tfds data")
     parser.add_argument("--columns", type=int, default=5, metavar="N", help="images (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, metavar="I", help="keys images and draws")
+    parser.add_argument("--seed", type=int, default=0, metavar="I", help="seed of split and draws")
     parser.add_argument(
         "--aug",
         action="append",
         metavar="NAME[:KEY=VALUE,...]",
-        help="a row, any number of times (default: every augmentation)",
+        help="a row; can be repeated (default: every augmentation)",
     )
     parser.add_argument(
         "--maps",
@@ -58,13 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
         choices=methods(),
         default="grad_cam",
         metavar="NAME",
-        help="how its heatmaps are made (default: grad_cam)",
+        help="attribution method of the heatmaps (default: grad_cam)",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    """Run the command, and return its exit code: 0 done, 2 bad arguments or data."""
     given = build_parser().parse_args(arguments)
     try:
         draw_gallery(given)
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def draw_gallery(given: argparse.Namespace) -> None:
-    """Does what the parsed arguments ask for; see `build_parser`.
+    """Draw and save the sheet for the parsed arguments; see `build_parser`.
 
     Raises:
         ValueError, OSError: The data, the model or an augmentation cannot be used.
@@ -89,7 +89,7 @@ def draw_gallery(given: argparse.Namespace) -> None:
     ).train
     images, labels = some_images(data, given.columns)
     heatmaps = None if model is None else Explainer(model, given.method).heatmaps(images)
-    rows = {"as they are": (images, labels)}
+    rows = {"originals": (images, labels)}
     for text in augmentations() if given.aug is None else given.aug:
         name = text.partition(":")[0]
         if given.aug is None and name in NOT_SHOWN:
@@ -97,7 +97,7 @@ def draw_gallery(given: argparse.Namespace) -> None:
             continue
         layer = parse(text)
         if given.aug is None:
-            # So that every image of the row shows what it does.
+            # Every image of the row must show the effect.
             layer.probability = 1.0
         if layer.needs_maps and heatmaps is None:
             print(f"left out {name}: it needs heatmaps; give a trained model as --maps")
@@ -117,16 +117,16 @@ def changed(
     seed: int,
     epoch: int = 1_000_000,
 ) -> Row:
-    """What the augmentation makes of images and labels, keyed by the seed.
+    """Augment images and labels, keyed by the seed.
 
     Args:
         layer: The augmentation.
         images: [n, P, P, 3] float32 in [0, 255].
         labels: [n, K] float32.
         heatmaps: [n, h, w] float32 in [0, 1] of the images, for a layer that needs them.
-        seed: Another seed gives other draws.
-        epoch: For a layer that goes by it. As it is, late enough for a curriculum of any usual
-            length to have come to its end.
+        seed: Seed of the draws.
+        epoch: For a layer that needs it. The default is late enough for any usual curriculum to be
+            at its end.
     """
     needed: dict[str, object] = {"heatmaps": heatmaps} if layer.needs_maps else {}
     if layer.needs_epoch:
@@ -138,12 +138,12 @@ def changed(
 
 
 def some_images(data: TrainSubset, count: int) -> Row:
-    """The first images of the split, of one class after the other; fewer where it has fewer."""
+    """Return the first `count` images of the split, or all, cycling through the classes."""
     order = np.argsort(data.labels, kind="stable")
     starts = np.searchsorted(data.labels[order], data.labels[order])
     # The first of each class, then the second of each class, and so on.
-    by_turn = order[np.argsort(np.arange(len(order)) - starts, kind="stable")]
-    chosen = by_turn[:count].astype(np.int64)
+    interleaved = order[np.argsort(np.arange(len(order)) - starts, kind="stable")]
+    chosen = interleaved[:count].astype(np.int64)
     batches = list(data.originals(len(chosen), chosen))
     images = np.concatenate([images.numpy() for _, images, _ in batches])
     classes = np.concatenate([labels.numpy() for _, _, labels in batches])
@@ -151,10 +151,10 @@ def some_images(data: TrainSubset, count: int) -> Row:
 
 
 def sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
-    """The sheet: a row of images for each name, their labels under them.
+    """Draw the sheet: a row of images for each name, with their labels below.
 
     Args:
-        rows: Names and their images, all rows with as many.
+        rows: Names and their images; all rows have the same length.
         classes: Names of the classes.
     """
     names = list(rows)
@@ -195,7 +195,7 @@ def sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
 
 
 def _in_lines(name: str, length: int = 16) -> str:
-    """The name in lines of about the height of an image."""
+    """Wrap a name to lines of about the height of an image."""
     lines = [""]
     for word in name.replace(":", ": ").replace(",", ", ").split():
         if lines[-1] and len(lines[-1]) + len(word) >= length:
@@ -205,19 +205,19 @@ def _in_lines(name: str, length: int = 16) -> str:
 
 
 def label_text(shares: NDArray[np.float32], classes: Sequence[str], most: int = 3) -> str:
-    """The classes of a label and their shares, the largest first, those of 2 % and more.
+    """Return the classes of a label with shares of at least 2%, largest first.
 
     Args:
         shares: [K] float32.
         classes: Names of the classes.
-        most: How many are named; the rest is "others".
+        most: Largest number of classes to name; the rest is "others".
     """
     order = np.argsort(-shares, kind="stable")
-    named = [place for place in order if shares[place] >= 0.02][:most]
+    named = [index for index in order if shares[index] >= 0.02][:most]
     if shares[order[0]] > 0.995:
         return _short(classes[order[0]])
-    lines = [f"{_short(classes[place])} {shares[place]:.0%}" for place in named]
-    rest = shares.sum() - sum(shares[place] for place in named)
+    lines = [f"{_short(classes[index])} {shares[index]:.0%}" for index in named]
+    rest = shares.sum() - sum(shares[index] for index in named)
     return "\n".join([*lines, f"others {rest:.0%}"] if rest >= 0.01 else lines)
 
 

@@ -1,4 +1,4 @@
-"""Batches and planted heatmaps for the tests of augmentations that go by heatmaps."""
+"""Batches and synthetic heatmaps for tests of augmentations that need heatmaps."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ def seed(number: int = 1) -> tf.Tensor:
 
 
 def levels(n: int = 4, side: int = 14) -> tuple[tf.Tensor, tf.Tensor]:
-    """Image i has the value 40 i throughout, and class i: what is pasted can be read off."""
+    """Image i has the constant value 40 i and class i, so pasted pixels can be identified."""
     images = np.zeros((n, side, side, 3), np.float32) + 40.0 * np.arange(n)[:, None, None, None]
     return tf.constant(images, tf.float32), tf.one_hot(np.arange(n), n)
 
 
 def coloured(n: int = 6, side: int = 16, classes: int = 3) -> tuple[tf.Tensor, tf.Tensor]:
-    """Random images, class i % classes."""
+    """Random images; image i has class i % classes."""
     draw = np.random.default_rng(0)
     images = draw.uniform(0, 255, (n, side, side, 3)).astype(np.float32)
     return tf.constant(images), tf.one_hot(np.arange(n) % classes, classes)
 
 
 def planted(n: int, cells: int, hot: list[tuple[int, int]]) -> tf.Tensor:
-    """Maps [n, cells, cells] that are 1 in the given cells and 0 elsewhere."""
+    """Heatmaps [n, cells, cells]: 1 in the given cells and 0 elsewhere."""
     maps = np.zeros((n, cells, cells), np.float32)
     for row, column in hot:
         maps[:, row, column] = 1.0
@@ -32,11 +32,11 @@ def planted(n: int, cells: int, hot: list[tuple[int, int]]) -> tf.Tensor:
 
 
 def shown_class(made: tf.Tensor) -> np.ndarray:
-    """Of images made of `levels`, which image each pixel is from: [B, H, W]."""
+    """The source image of each pixel, for images from `levels`: [B, H, W]."""
     return np.rint(made.numpy()[..., 0] / 40.0).astype(int)
 
 
 def shares_shown(made: tf.Tensor) -> np.ndarray:
-    """Of images made of `levels`, the share of each image: [B, n]."""
+    """The share of each source image, for images from `levels`: [B, n]."""
     classes = shown_class(made)
     return np.stack([(classes == k).mean(axis=(1, 2)) for k in range(len(classes))], axis=1)

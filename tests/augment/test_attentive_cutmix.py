@@ -1,4 +1,4 @@
-"""Attentive CutMix: the k hottest cells of the other image, and nothing else."""
+"""Attentive CutMix: only the k hottest cells of the other image are pasted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy_keras.augment.stateless_random import partners
 from tests.augment.map_batches import levels, planted, seed, shares_shown, shown_class
 
 
-def test_the_hot_cells_of_the_partner_are_pasted_and_count_by_area():
+def test_hot_cells_of_the_partner_are_pasted_and_labels_are_areas():
     images, labels = levels(n=5, side=14)
     hot = [(0, 0), (3, 4), (6, 6)]
     layer = augment.get("attentive_cutmix", cells=3)
@@ -24,7 +24,7 @@ def test_the_hot_cells_of_the_partner_are_pasted_and_count_by_area():
     np.testing.assert_allclose(mixed, (1 - 3 / 49) * np.eye(5) + other, atol=1e-6)
 
 
-def test_ties_are_broken_at_random_and_the_number_of_cells_holds():
+def test_ties_are_broken_at_random_with_a_fixed_number_of_cells():
     images, labels = levels(n=4, side=14)
     layer = augment.get("attentive_cutmix", cells=6)
     places = set()
@@ -39,7 +39,7 @@ def test_ties_are_broken_at_random_and_the_number_of_cells_holds():
     assert len(places) > 4
 
 
-def test_no_cells_change_nothing():
+def test_zero_cells_change_nothing():
     images, labels = levels()
     made, mixed = augment.get("attentive_cutmix", cells=0)(images, labels, seed(), images[..., 0])
     np.testing.assert_array_equal(made, images)

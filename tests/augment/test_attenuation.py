@@ -76,7 +76,7 @@ def test_every_replacement_keeps_cold_pixels_shape_and_range(replacement):
     assert proxies.shape == images.shape and proxies.min() >= 0.0 and proxies.max() <= 1.0
 
 
-def test_blur_takes_detail_away_but_not_the_mean():
+def test_blur_removes_detail_and_keeps_the_mean():
     stripes = np.tile(np.arange(64) % 2, (64, 1))[None, :, :, None].astype(np.float32)
     blurred = attenuate(stripes, np.ones((1, 64, 64), np.float32), replacement="blur").numpy()
     np.testing.assert_allclose(blurred, 0.5, atol=1e-6)
@@ -101,14 +101,14 @@ def test_thresholds_may_differ_per_image():
 def test_area_cap_keeps_the_hottest():
     heat = tf.constant([[[0.1, 0.9], [0.8, 0.7]], [[0.0, 0.2], [0.1, 0.3]]])
     limit = area_thresholds(heat, threshold=0.5, max_area=0.5)
-    # First map: two pixels may go, so the third hottest (0.7) is just left out. Second: none hot.
+    # First map: two pixels are replaced, so the third hottest (0.7) is excluded. Second: none hot.
     np.testing.assert_allclose(limit, [0.7, 0.5], atol=1e-6)
     np.testing.assert_array_equal(replaced_share(heat, limit), [0.5, 0.0])
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.01, 1.0), st.floats(0, 1, width=32))
-def test_area_cap_is_never_passed(seed, max_area, threshold):
+def test_area_cap_is_never_exceeded(seed, max_area, threshold):
     cells = np.random.default_rng(seed).integers(0, 5, (4, 3, 3)) / np.float32(4)
     heat = enlarge(tf.constant(cells), (16, 16))
     limit = area_thresholds(heat, threshold=threshold, max_area=max_area)

@@ -1,4 +1,4 @@
-"""Attribute Mix: each mined attribute is a peak of the heat that the ones before it left."""
+"""Attribute Mix: each mined attribute is a peak of the remaining heat."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def _peaks(n):
     return tf.constant(maps)
 
 
-def test_attributes_are_mined_from_the_hottest_down_without_what_was_taken():
+def test_attributes_are_mined_in_order_of_the_remaining_heat():
     boxes = AttributeMix(attributes=3, size=0.2)._mine_boxes(_peaks(1), (20, 20), seed())
     np.testing.assert_array_equal(boxes[0], [[2, 2, 6, 6], [13, 3, 17, 7], [8, 13, 12, 17]])
 
 
-def test_one_of_them_is_pasted_and_counts_by_area():
+def test_one_attribute_is_pasted_and_labels_are_areas():
     images, labels = levels(n=6, side=20)
     found = set()
     for number in range(6):

@@ -1,4 +1,4 @@
-"""SamplePairing, Remix, mixing with deletion: formulas on numbers."""
+"""SamplePairing, Remix, mixing with deletion: formulas on small arrays."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_sample_pairing_is_the_mean_with_the_first_label():
 @pytest.mark.parametrize(
     ("weight", "own", "other", "expected"),
     [
-        (0.4, 300.0, 100.0, 0.0),  # 3 times as frequent, and the smaller part: gives way
-        (0.4, 299.0, 100.0, 0.4),  # not as frequent
-        (0.6, 300.0, 100.0, 0.6),  # the larger part
-        (0.6, 100.0, 300.0, 1.0),  # the partner gives way
-        (0.4, 100.0, 300.0, 0.4),  # the partner is the larger part
+        (0.4, 300.0, 100.0, 0.0),  # 3 times as frequent, with the smaller weight: loses its share
+        (0.4, 299.0, 100.0, 0.4),  # less than 3 times as frequent
+        (0.6, 300.0, 100.0, 0.6),  # has the larger weight
+        (0.6, 100.0, 300.0, 1.0),  # the partner loses its share
+        (0.4, 100.0, 300.0, 0.4),  # the partner has the larger weight
         (0.4, 100.0, 100.0, 0.4),
     ],
 )
@@ -43,7 +43,7 @@ def test_remix_is_equation_7(weight, own, other, expected):
     np.testing.assert_allclose(made, [expected])
 
 
-def test_remix_favours_the_rarer_class_and_mixes_pixels_as_mixup(monkeypatch):
+def test_remix_favours_the_rarer_class_and_mixes_pixels_like_mixup(monkeypatch):
     monkeypatch.setattr(blending, "beta", lambda *_: tf.constant([0.4, 0.4, 0.4]))
     layer = blending.Remix(class_counts=(900, 100, 100))
     made, labels = layer(IMAGES, LABELS, SEED)
@@ -54,7 +54,7 @@ def test_remix_favours_the_rarer_class_and_mixes_pixels_as_mixup(monkeypatch):
     np.testing.assert_allclose(shares[0], [0.4, 0.6, 0.0], rtol=1e-6)
 
 
-def test_remix_is_told_how_many_examples_the_classes_have():
+def test_remix_needs_the_class_counts_until_they_are_set():
     layer = blending.Remix()
     assert layer.missing_statistics == ("class_counts",)
     layer.set_statistic("class_counts", np.array([5, 0, 7]))

@@ -1,4 +1,4 @@
-"""CAM paste: the hot region lands on the hot region, at the drawn size."""
+"""CAM paste: one hot region is pasted on the other, at the drawn size."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from proxy_keras import augment
 from tests.augment.map_batches import levels, seed, shares_shown, shown_class
 
 
-def test_the_hot_region_of_the_partner_lies_on_the_own_one():
+def test_the_hot_region_of_the_partner_is_pasted_on_the_own_one():
     images, labels = levels(n=2, side=16)
     maps = np.zeros((2, 16, 16), np.float32)
-    maps[0, 2:6, 2:6] = 1.0  # 4 x 4, middle (4, 4)
-    maps[1, 8:14, 6:12] = 1.0  # 6 x 6, middle (11, 9)
+    maps[0, 2:6, 2:6] = 1.0  # 4 x 4, centre (4, 4)
+    maps[1, 8:14, 6:12] = 1.0  # 6 x 6, centre (11, 9)
     layer = augment.get("cam_paste", scale_from=1.0)
-    # A seed under which the two are each other's partners.
+    # A seed with which each image is the other's partner.
     number = next(n for n in range(20) if _are_swapped(layer, images, labels, maps, n))
     made, mixed = layer(images, labels, seed(number), tf.constant(maps))
     shown = shown_class(made)
@@ -48,7 +48,7 @@ def test_the_region_is_scaled_and_labels_are_its_area():
     np.testing.assert_allclose(shares_shown(made), mixed, atol=1e-6)
 
 
-def test_without_a_hot_region_nothing_is_pasted_and_at_scale_0_neither():
+def test_nothing_is_pasted_without_a_hot_region_or_at_scale_0():
     images, labels = levels(n=3, side=16)
     maps = tf.ones([3, 4, 4])
     for layer, given in (

@@ -38,7 +38,7 @@ def test_every_name_is_a_registered_layer(name):
     assert keras.saving.get_registered_object(registered) is layer_class
 
 
-def test_a_wrapper_imports_the_class_it_is_rebuilt_with():
+def test_a_wrapper_imports_the_class_of_its_configuration():
     layer = augment.get("curriculum", of="cutout", size=0.25)
     config = {**layer.get_config(), "name": "copy"}
     code = (

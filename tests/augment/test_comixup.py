@@ -15,7 +15,7 @@ from proxy_keras.augment.minimum_cut import NEVER, minimum_cut, neighbours
 from tests.augment.map_batches import levels, planted, seed, shares_shown
 
 
-def test_a_minimum_cut_is_the_least_of_all():
+def test_a_minimum_cut_is_the_global_minimum():
     draw = np.random.default_rng(0)
     for _ in range(10):
         costs = draw.normal(size=5)
@@ -32,7 +32,7 @@ def test_a_minimum_cut_is_the_least_of_all():
         assert best == pytest.approx(min(every), abs=1e-6)
 
 
-def test_neighbours_are_the_cells_that_touch():
+def test_neighbours_are_adjacent_cells():
     first, second = neighbours(2, 2)
     pairs = set(zip(first.tolist(), second.tolist(), strict=True))
     assert pairs == {(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7)}
@@ -45,7 +45,7 @@ def _potts(labels, costs, beta):
     return total + beta * differ
 
 
-def test_no_single_expansion_could_lower_the_energy_further():
+def test_no_single_expansion_lowers_the_energy_further():
     draw = np.random.default_rng(0)
     costs = draw.normal(size=(2, 3, 2, 2))
     pairs = neighbours(2, 2)
@@ -60,7 +60,7 @@ def test_no_single_expansion_could_lower_the_energy_further():
                 assert reached <= _potts(moved, cost, 0.4) + 1e-6
 
 
-def test_images_count_as_alike_by_where_they_are_salient():
+def test_compatibility_depends_on_the_salient_cells():
     saliency = np.zeros((1, 3, 2, 2))
     saliency[0, 0, 0, 0] = saliency[0, 1, 0, 1] = saliency[0, 2, 1, 1] = 1.0
     # Distances: 1 between 0 and 1, 2 between 0 and 2, 1 between 1 and 2: 8 in all, scaled to 3.
@@ -69,37 +69,37 @@ def test_images_count_as_alike_by_where_they_are_salient():
     np.testing.assert_allclose(got[0], 0.75 * np.eye(3) + 0.25 * far)
 
 
-def test_each_mixture_shows_what_is_salient_and_none_the_same_image_alone():
-    # Each of four images is salient in a corner of its own.
+def test_mixtures_show_salient_cells_and_differ():
+    # Each of four images is salient in a different corner.
     saliency = np.zeros((1, 4, 4, 4))
     for image, (row, column) in enumerate([(0, 0), (0, 2), (2, 0), (2, 2)]):
         saliency[0, image, row : row + 2, column : column + 2] = 0.25
     start = np.random.default_rng(0).integers(4, size=(1, 4, 4, 4))
     prior = np.zeros((1, 4))
-    # Smoothness that does not pay, and no diversity: all salient corners in every mixture.
+    # With little smoothness and no diversity, every mixture shows all salient corners.
     free = comixup_solver.joint_labels(saliency, prior, start, Weights(beta=0.1, gamma=0.0))
     want = np.repeat(np.repeat([[0, 1], [2, 3]], 2, axis=0), 2, axis=1)
     np.testing.assert_array_equal(free[0], np.tile(want, (4, 1, 1)))
-    # With it, no image may fill more than tau of a mixture in the others.
+    # With diversity, an image that fills more than tau of the other mixtures is penalised.
     spread = comixup_solver.joint_labels(saliency, prior, start, Weights(tau=0.3))
     counts = np.stack([(spread[0] == k).sum(axis=(1, 2)) for k in range(4)], axis=1)
     assert len({tuple(row) for row in counts.tolist()}) > 1
 
 
-def test_mixtures_of_the_same_images_are_set_apart():
+def test_mixtures_of_the_same_images_are_separated():
     has = np.array([[[1, 1, 0], [1, 1, 0], [0, 0, 1]]], bool)
     want = [[[1, 0, 0], [0, 1, 0], [0, 0, 0]]]
-    np.testing.assert_array_equal(comixup_solver._set_apart(has), want)
-    has = np.array([[[1, 0], [1, 0]]], bool)  # of one image alone there is nothing to leave out
-    assert not comixup_solver._set_apart(has).any()
+    np.testing.assert_array_equal(comixup_solver._separate_duplicates(has), want)
+    has = np.array([[[1, 0], [1, 0]]], bool)  # mixtures of a single image are not separated
+    assert not comixup_solver._separate_duplicates(has).any()
 
 
-def test_labels_are_the_areas_also_where_cells_differ_in_size():
-    images, labels = levels(n=6, side=14)  # 4 cells along 14 pixels
+def test_labels_are_areas_even_if_cells_differ_in_size():
+    images, labels = levels(n=6, side=14)  # 4 cells per 14 pixels
     maps = tf.constant(np.random.default_rng(0).random((6, 5, 5)).astype(np.float32) ** 4)
     made, mixed = augment.get("comixup", members=4)(images, labels, seed(), maps)
     np.testing.assert_allclose(shares_shown(made), mixed, atol=1e-6)
-    # Groups of four and of the two that are left do not mix.
+    # The group of four and the group of the remaining two do not mix.
     assert mixed.numpy()[:4, 4:].max() == 0.0 and mixed.numpy()[4:, :4].max() == 0.0
 
 

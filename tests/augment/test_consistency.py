@@ -1,4 +1,4 @@
-"""AugMix's consistency: the divergence, the views, and a training on them."""
+"""AugMix's consistency: the divergence, the views, and training on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEED = tf.constant([3, 0], tf.int64)
 VIEWS = Views(augment.get("cutout", size=0.9, fill=0.0))
 
 
-def test_of_two_views_it_is_the_divergence_of_scipy():
+def test_the_divergence_of_two_views_is_scipys():
     logits = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
     p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     expected = [jensenshannon(p[0, b], p[1, b]) ** 2 for b in range(5)]
@@ -26,7 +26,7 @@ def test_of_two_views_it_is_the_divergence_of_scipy():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 99), st.sampled_from([0.0, 1.0, 50.0]))
-def test_it_lies_between_0_and_the_logarithm_of_the_number_of_views(number, spread):
+def test_the_divergence_is_between_0_and_log_of_the_number_of_views(number, spread):
     logits = spread * np.random.default_rng(number).normal(size=(3, 4, 5))
     loss = jensen_shannon_loss(tf.constant(logits, tf.float32)).numpy()
     assert loss.shape == (4,)
@@ -58,7 +58,7 @@ def data() -> ImageData:
     return ImageData.from_arrays(images, np.arange(40) % 2, progress=False)
 
 
-def test_the_views_are_the_image_and_two_others():
+def test_views_are_the_image_and_two_augmented_ones():
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)), tf.float32)
     views, labels = Views(augment.get("augmix"))(images, tf.eye(3), SEED)
     assert views.shape == (3, 3, 8, 8, 3)
@@ -67,7 +67,7 @@ def test_the_views_are_the_image_and_two_others():
     np.testing.assert_array_equal(labels, np.eye(3))
 
 
-def test_without_weight_it_trains_as_a_plain_model_and_reports_alike(data):
+def test_at_weight_0_it_trains_and_reports_like_a_plain_model(data):
     views = data.train.batches(16, one_hot=True, augment=VIEWS)
     images = views.map(lambda x, y: (x[:, 0], y))
     logs, weights = [], []
@@ -83,7 +83,7 @@ def test_without_weight_it_trains_as_a_plain_model_and_reports_alike(data):
         np.testing.assert_allclose(values, logs[1][name], rtol=1e-5)
 
 
-def test_with_weight_the_answers_for_the_views_come_closer(data):
+def test_the_loss_makes_predictions_for_the_views_more_similar(data):
     images, labels = next(iter(data.val.batches(40, one_hot=True)))
     views, _ = VIEWS(images, labels, SEED)
     divergences = []
@@ -97,8 +97,8 @@ def test_with_weight_the_answers_for_the_views_come_closer(data):
     assert model.evaluate(views[:, 0], labels, verbose=0)
 
 
-def test_views_need_labels_that_stay_and_pass_on_what_their_layer_needs():
-    with pytest.raises(ValueError, match="keeps labels as they are.* Received: CutMix"):
+def test_views_refuse_layers_that_change_labels_and_pass_on_epoch():
+    with pytest.raises(ValueError, match="does not change labels.* Received: CutMix"):
         Views(augment.get("cutmix"))
     with pytest.raises(ValueError, match="`count` must be a whole number >= 1"):
         Views(augment.get("augmix"), count=0)

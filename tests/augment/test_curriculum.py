@@ -1,4 +1,4 @@
-"""Curriculum: strength by epoch and by loss, in the pipeline and after a break."""
+"""Curriculum: strength by epoch and by loss, in the pipeline and after resuming."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def curriculum(**options) -> Curriculum:
         ("step", [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]),
     ],
 )
-def test_the_shapes_over_4_epochs(shape, expected):
+def test_shapes_over_4_epochs(shape, expected):
     layer = curriculum(shape=shape, epochs=4)
     np.testing.assert_allclose([layer.strength(e) for e in range(6)], expected, atol=1e-6)
     falling = curriculum(shape=shape, epochs=4, start=0.8, end=0.2)
@@ -62,7 +62,7 @@ def test_the_strength_is_the_chance_that_an_image_is_changed():
         layer(images, labels, SEED)
 
 
-def test_the_pipeline_says_which_epoch_it_is():
+def test_the_pipeline_passes_the_epoch():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     known = {image.tobytes() for image in images}
     steps = augment.Compose([augment.FlipAndRotate(0.0, 0.0), curriculum(epochs=1, shape="step")])
@@ -73,11 +73,11 @@ def test_the_pipeline_says_which_epoch_it_is():
         data.clock.begin(epoch)
         made = np.concatenate([x.numpy() for x, _ in batches])
         unchanged.append(np.mean([image.astype(np.uint8).tobytes() in known for image in made]))
-    # An image that is its own partner stays as it is.
+    # An image that is its own partner is unchanged.
     assert unchanged[0] == unchanged[2] == 1.0 and unchanged[1] < 0.2
 
 
-def test_by_loss_the_clock_sets_it_and_a_break_changes_nothing():
+def test_the_clock_sets_the_strength_by_loss_and_restores_its_state():
     layer = curriculum(shape="loss", loss_at_start=2.0, loss_at_end=1.0, end=0.5)
     clock, logs = CurriculumClock(layer), {"loss": 1.5}
     assert float(layer.strength(0)) == 0.0
@@ -85,12 +85,12 @@ def test_by_loss_the_clock_sets_it_and_a_break_changes_nothing():
     assert float(layer.strength(0)) == logs["curriculum"] == 0.25
     clock.on_epoch_end(1, {"loss": 0.1})
     assert float(layer.strength(0)) == 0.5
-    taken_up = curriculum(shape="loss", end=0.5)
-    CurriculumClock(taken_up).set_state(clock.get_state())
-    assert float(taken_up.strength(0)) == 0.5
+    resumed = curriculum(shape="loss", end=0.5)
+    CurriculumClock(resumed).set_state(clock.get_state())
+    assert float(resumed.strength(0)) == 0.5
 
 
-def test_the_strength_by_loss_reaches_a_pipeline_that_was_made_before():
+def test_the_strength_by_loss_reaches_an_existing_pipeline():
     layer = curriculum(shape="loss")
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (8, 2, 2, 3)), tf.float32)
     batches = tf.data.Dataset.from_tensors((images, tf.eye(8)))
@@ -114,13 +114,13 @@ def test_options_are_checked(options, message):
         curriculum(**options)
 
 
-def test_a_training_by_the_command_line_has_no_clock():
+def test_a_curriculum_by_loss_is_refused_on_the_command_line():
     config = TrainConfig(DataConfig("digits"), augment=("curriculum:of=cutmix,shape=loss",))
     with pytest.raises(ValueError, match="only a CurriculumClock tells it"):
         augmentation(config)
 
 
-def test_a_curriculum_of_a_curriculum_is_refused_and_a_clock_without_loss():
+def test_nested_curricula_and_clocks_without_loss_are_refused():
     with pytest.raises(ValueError, match="an augmentation that does not need `epoch`"):
         Curriculum(of=curriculum())
     with pytest.raises(ValueError, match="A 'linear' curriculum needs none"):
@@ -136,6 +136,6 @@ def test_a_curriculum_of_a_curriculum_is_refused_and_a_clock_without_loss():
         (("manifold_mixup", "manifold_mixup:alpha=1"), "manifold_mixup can be given once"),
     ],
 )
-def test_what_mixes_inside_the_network_is_neither_wrapped_nor_doubled(words, message):
+def test_manifold_mixup_can_be_neither_wrapped_nor_repeated(words, message):
     with pytest.raises(ValueError, match=message):
         augmentation(TrainConfig(DataConfig("digits"), augment=words))

@@ -1,4 +1,4 @@
-"""What augmentations are told of the data, and where they get it in a training."""
+"""Dataset statistics of augmentations, and how training sets them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def data() -> ImageData:
     return ImageData.from_arrays(images, np.arange(40) % 3, progress=False)
 
 
-def test_the_mean_colour_is_of_all_pixels_of_the_training_split(data):
+def test_the_mean_colour_covers_all_pixels_of_the_training_split(data):
     every = np.concatenate([x.numpy() for _, x, _ in data.train.originals(7)])
     np.testing.assert_allclose(
         dataset_statistics.mean_colour(data.train), every.mean(axis=(0, 1, 2)), rtol=1e-5
@@ -27,7 +27,7 @@ def test_the_mean_colour_is_of_all_pixels_of_the_training_split(data):
     np.testing.assert_array_equal(counts, np.bincount(data.train.labels, minlength=3))
 
 
-def test_each_fact_is_computed_once_and_told_to_those_that_ask(data, monkeypatch):
+def test_each_statistic_is_computed_once_for_the_layers_that_need_it(data, monkeypatch):
     calls = []
     monkeypatch.setitem(
         dataset_statistics.STATISTICS,
@@ -51,7 +51,7 @@ def test_each_fact_is_computed_once_and_told_to_those_that_ask(data, monkeypatch
     assert layers[3].class_counts == tuple(dataset_statistics.class_counts(data.train))
 
 
-def test_until_it_is_told_the_mean_of_the_batch_stands_in(data):
+def test_until_adapted_the_mean_of_the_batch_is_used(data):
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)), tf.float32)
     made, _ = augment.get("hide_and_seek", hide=1.0)(
         images, tf.eye(3), tf.constant([1, 0], tf.int64)
@@ -59,7 +59,7 @@ def test_until_it_is_told_the_mean_of_the_batch_stands_in(data):
     np.testing.assert_allclose(made[0, 0, 0], tf.reduce_mean(images, axis=[0, 1, 2]), rtol=1e-5)
 
 
-def test_a_training_tells_its_augmentations(data):
+def test_training_adapts_its_augmentations(data):
     config = TrainConfig(DataConfig("digits"), augment=("hide_and_seek:hide=1.0",), rotation=0.0)
     images = tf.zeros([2, 8, 8, 3])
     made, _ = augmentation(config, data.train)(images, tf.eye(2), tf.constant([1, 0], tf.int64))

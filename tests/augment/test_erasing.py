@@ -1,4 +1,4 @@
-"""Random Erasing and Cutout: where they erase, and what stands there."""
+"""Random Erasing and Cutout: the erased region and its fill."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_erased_area_is_in_its_range(area, number):
     np.testing.assert_array_equal(labels, LABELS)
 
 
-def test_by_default_half_of_the_images_get_noise_of_their_own():
+def test_by_default_half_of_the_images_get_noise():
     images = tf.fill([100, 16, 16, 3], -1.0)
     made, _ = erasing.RandomErasing()(images, tf.ones([100, 1]), SEED)
     erased = made.numpy() >= 0.0
@@ -68,7 +68,7 @@ def test_by_default_half_of_the_images_get_noise_of_their_own():
     ("centre", "rows", "columns"),
     [((4, 4), (2, 6), (2, 6)), ((0, 7), (0, 2), (5, 8)), ((7, 0), (5, 8), (0, 2))],
 )
-def test_cutout_erases_a_square_that_may_leave_the_image(monkeypatch, centre, rows, columns):
+def test_cutout_erases_a_square_clipped_to_the_image(monkeypatch, centre, rows, columns):
     places = iter(centre)
     monkeypatch.setattr(erasing, "integers", lambda shape, *_: tf.fill(shape, next(places)))
     images = tf.ones([1, 8, 8, 3])

@@ -1,4 +1,4 @@
-"""Flips and rotations: exact on tiny arrays, keyed by the seed, range kept."""
+"""Flips and rotations: exact on tiny arrays, keyed by the seed, within range."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_bad_settings_are_refused(options):
         FlipAndRotate(**options)
 
 
-def test_heatmaps_of_flipped_images_are_flipped_back():
+def test_undo_reverses_flips():
     augment = FlipAndRotate(flip=0.5, degrees=0.0)
     maps = _images()[..., 0]
     served, _ = augment(maps[..., tf.newaxis], tf.zeros([16]), SEED)
@@ -63,9 +63,9 @@ def test_heatmaps_of_flipped_images_are_flipped_back():
     np.testing.assert_array_equal(augment.undo(served[..., 0], SEED), maps)
 
 
-def test_heatmaps_of_rotated_images_are_turned_back():
+def test_undo_reverses_rotations():
     augment = FlipAndRotate(flip=0.5, degrees=30.0)
-    # A smooth blob off the centre, which no rotation brings to the border.
+    # A smooth blob off the centre that no rotation moves to the border.
     y, x = np.mgrid[:21, :21]
     blob = np.exp(-((x - 8.0) ** 2 + (y - 11.0) ** 2 / 2) / 8).astype(np.float32)
     maps = tf.constant(np.repeat(blob[np.newaxis], 16, axis=0))

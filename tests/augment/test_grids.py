@@ -1,4 +1,4 @@
-"""Hide-and-Seek and GridMask on grids small enough to read."""
+"""Hide-and-Seek and GridMask on small grids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy_keras.augment import grids
 SEED = tf.constant([3, 0], tf.int64)
 
 
-def test_each_image_has_a_grid_of_its_own_number_of_cells():
+def test_each_image_has_its_own_number_of_cells():
     cells = tf.reshape(tf.range(32), [2, 4, 4])
     made = grids.cells_to_pixels(cells, tf.constant([2, 4]), 4, 8)
     np.testing.assert_array_equal(
@@ -36,14 +36,14 @@ def test_hidden_cells_show_the_fill(monkeypatch):
 
 
 @pytest.mark.parametrize(("hide", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
-def test_the_chance_is_the_share_that_is_hidden(hide, share):
+def test_hide_is_the_hidden_share(hide, share):
     made, _ = grids.HideAndSeek(hide=hide, fill=0.0)(
         tf.ones([50, 28, 28, 3]), tf.ones([50, 1]), SEED
     )
     assert abs(1.0 - float(tf.reduce_mean(made)) - share) < 0.04
 
 
-def test_a_unit_of_4_at_ratio_a_half_loses_squares_of_2():
+def test_squares_of_2_are_removed_from_units_of_4_at_ratio_half():
     is_out = grids.grid(
         8, 8, tf.constant([4.0]), 0.5, tf.constant([[1.0, 0.0]]), tf.constant([0.0])
     )
@@ -52,7 +52,7 @@ def test_a_unit_of_4_at_ratio_a_half_loses_squares_of_2():
     np.testing.assert_array_equal(is_out[0, :, :, 0], np.outer(rows, columns) > 0)
 
 
-def test_a_quarter_turn_of_the_grid_is_a_quarter_turn():
+def test_the_grid_can_be_rotated_by_90_degrees():
     starts = tf.constant([[1.0, 0.0]])
     plain, turned = (
         grids.grid(9, 9, tf.constant([4.0]), 0.5, starts, tf.constant([angle]))[0, :, :, 0]
@@ -63,13 +63,13 @@ def test_a_quarter_turn_of_the_grid_is_a_quarter_turn():
 
 @settings(max_examples=20, deadline=None)
 @given(ratio=st.sampled_from([0.25, 0.5, 0.75]), number=st.integers(0, 99))
-def test_the_share_taken_out_is_1_minus_the_ratio_squared(ratio, number):
+def test_the_removed_share_is_1_minus_the_ratio_squared(ratio, number):
     layer = grids.GridMask(ratio=ratio, unit=(0.25, 0.25), degrees=0.0)
     made, _ = layer(tf.ones([2, 32, 32, 3]), tf.ones([2, 1]), tf.constant([number, 0], tf.int64))
     np.testing.assert_allclose(1.0 - made.numpy().mean(axis=(1, 2, 3)), (1 - ratio) ** 2, atol=1e-6)
 
 
-def test_at_ratio_1_nothing_is_taken_out():
+def test_at_ratio_1_nothing_is_removed():
     images = tf.ones([2, 16, 16, 3])
     np.testing.assert_array_equal(
         grids.GridMask(ratio=1.0)(images, tf.ones([2, 1]), SEED)[0], images

@@ -1,4 +1,4 @@
-"""KeepAugment: cuts avoid the hot region, pastes restore it."""
+"""KeepAugment: selective cuts avoid the hot region, selective pastes restore it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_a_cut_spares_the_hot_region():
         np.testing.assert_array_equal(is_cut.sum(axis=(1, 2)), 36)
         np.testing.assert_array_equal(kept, labels)
         importance = (is_cut & (hot.numpy() > 0)).sum(axis=(1, 2))
-        # All 11 x 11 places of the box, by the heat that they would cut.
+        # The heat inside the box at all 11 x 11 positions.
         every = [
             float(tf.reduce_sum(hot[0, y : y + 6, x : x + 6])) for y in range(11) for x in range(11)
         ]
         assert importance.max() <= np.sort(every)[int(0.3 * 120)]
 
 
-def test_a_cut_may_be_filled_by_another_image_and_then_counts_by_area():
+def test_a_cut_filled_by_another_image_changes_labels_by_area():
     images, labels = levels(n=5, side=16)
     hot = planted(5, 16, [(y, x) for y in range(16) for x in range(8)])
     layer = augment.get("keep_augment", inner="cutmix", length=0.25, quantile=0.0)
@@ -41,7 +41,7 @@ def test_a_cut_may_be_filled_by_another_image_and_then_counts_by_area():
     assert (shares_shown(made).max(axis=1) < 1).any()
 
 
-def test_the_hot_region_is_pasted_back_over_what_another_augmentation_made():
+def test_the_hot_region_is_restored_after_another_augmentation():
     images, labels = coloured(n=4, side=16, classes=4)
     hot = planted(4, 16, [(y, x) for y in range(2, 10) for x in range(6, 14)])
     layer = augment.get("keep_augment", inner="mixup:alpha=1.0", length=0.5, quantile=1.0)
@@ -52,7 +52,7 @@ def test_the_hot_region_is_pasted_back_over_what_another_augmentation_made():
     np.testing.assert_allclose(mixed, 0.75 * inner[1] + 0.25 * labels, atol=1e-6)
 
 
-def test_all_kept_and_nothing_cut_change_nothing():
+def test_lengths_0_and_1_change_nothing():
     images, labels = coloured(n=4)
     for options in ({"inner": "mixup", "length": 1.0}, {"length": 0.0}):
         made, mixed = augment.get("keep_augment", **options)(
@@ -72,7 +72,7 @@ def test_it_wraps_a_layer_that_needs_maps_itself():
     np.testing.assert_array_equal(shown_class(made)[:, 0, 0], partner)
 
 
-def test_what_it_was_told_is_kept_and_its_options_reach_what_it_wraps():
+def test_statistics_are_saved_and_options_reach_the_wrapped_layer():
     layer = augment.get("keep_augment", inner="hide_and_seek", hide=0.9, length=0.25)
     layer.set_statistic("mean_colour", [10.0, 20.0, 30.0])
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -1,4 +1,4 @@
-"""Labels as shares: smoothed, weighted, and mixed in any order."""
+"""Label smoothing and sample weights, before and after mixing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEED = tf.constant([3, 0], tf.int64)
 IMAGES = tf.constant(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)), tf.float32)
 
 
-def test_smoothing_draws_labels_to_even_shares():
+def test_smoothing_moves_labels_towards_uniform_shares():
     made, labels = LabelSmoothing(amount=0.2)(IMAGES, tf.eye(4), SEED)
     np.testing.assert_allclose(labels, 0.8 * np.eye(4) + 0.05, rtol=1e-6)
     np.testing.assert_array_equal(made, IMAGES)
@@ -27,14 +27,14 @@ def test_smoothing_and_mixing_commute():
     np.testing.assert_allclose(before, after, atol=1e-6)
 
 
-def test_an_image_weighs_what_its_classes_weigh_by_their_shares():
+def test_sample_weights_are_means_of_class_weights():
     labels = tf.constant([[1.0, 0.0], [0.25, 0.75]])
     np.testing.assert_allclose(sample_weights(labels, [2.0, 4.0]), [2.0, 3.5])
     with pytest.raises(ValueError, match="each of the 2 classes. Received: 1"):
         sample_weights(labels, [1.0])
 
 
-def test_weights_follow_the_labels_that_were_mixed():
+def test_sample_weights_follow_mixed_labels():
     _, mixed = augment.get("mixup", alpha=1.0)(IMAGES, tf.eye(4), SEED)
     weights = [1.0, 2.0, 3.0, 4.0]
     np.testing.assert_allclose(sample_weights(mixed, weights), mixed.numpy() @ weights, rtol=1e-6)
@@ -43,7 +43,7 @@ def test_weights_follow_the_labels_that_were_mixed():
 
 
 def test_mixing_comes_after_geometry_so_that_labels_are_areas():
-    # A rotation after the box was pasted would move its edges, not its label.
+    # Rotating the pasted box would change its area, but not the label.
     size = 64
     images = tf.constant([0.0, 100.0])[:, None, None, None] * tf.ones([2, size, size, 3])
     both = augment.Compose([augment.FlipAndRotate(1.0, 30.0), augment.get("cutmix")])

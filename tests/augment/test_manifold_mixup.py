@@ -1,4 +1,4 @@
-"""Manifold Mixup: the layer that was drawn mixes, the labels with it, and nothing else."""
+"""Manifold Mixup: only the drawn layer and the labels are mixed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _model():
 
 
 def _drawn(mixing, epoch, batch, count):
-    """The place, lambda and partners of a step, from what `draw` says."""
+    """The layer's index, lambda and partners of a step, from `draw`."""
     place, weight, key = mixing.draw(epoch, batch)
     draw = tf.random.stateless_uniform([count], tf.constant([key, batch], tf.int64))
     return place, weight, tf.argsort(draw)
 
 
-def test_a_step_is_one_on_the_mixed_activations_and_labels():
+def test_a_step_trains_on_mixed_activations_and_labels():
     images, labels = coloured(n=6, side=8)
     trained, by_hand = _model(), _model()
     mixing = LatentMixing(["input", "cells"], seed=7)
@@ -90,20 +90,20 @@ def test_each_replica_mixes_its_own_part(mirrored):
         np.testing.assert_allclose(trained, variable - 0.5 * gradient, atol=1e-5)
 
 
-def test_draws_depend_on_seed_epoch_and_batch_alone_and_without_any_nothing_is_mixed():
+def test_draws_depend_on_seed_epoch_and_batch_alone():
     mixing, other = LatentMixing(["input"], seed=1), LatentMixing(["input"], seed=2)
-    mixing._places = other._places = [None] * 3
+    mixing._mixed_layers = other._mixed_layers = [None] * 3
     assert mixing.draw(4, 2) == mixing.draw(4, 2) != mixing.draw(4, 3)
     assert mixing.draw(4, 2) != mixing.draw(5, 2) != other.draw(5, 2)
     never = LatentMixing(["input"], probability=0.0)
-    never._places = [None]
+    never._mixed_layers = [None]
     assert all(never.draw(0, batch)[1] == 1.0 for batch in range(5))
     half = LatentMixing(["input"], probability=0.5)
-    half._places = [None]
+    half._mixed_layers = [None]
     assert 10 < sum(half.draw(0, batch)[1] == 1.0 for batch in range(40)) < 30
 
 
-def test_at_no_probability_training_is_plain():
+def test_at_probability_0_training_is_plain():
     images, labels = coloured(n=6, side=8)
     models = _model(), _model()
     for model, callbacks in zip(models, ([], [LatentMixing(probability=0.0)]), strict=True):
@@ -121,13 +121,13 @@ def test_as_a_layer_it_mixes_the_images():
     assert (callback._alpha, callback._probability, callback._seed) == (1.5, 0.5, 3)
 
 
-def test_places_to_mix_are_found():
+def test_mixable_layers_are_found():
     assert mixable_layers(build_model("resnet20", num_classes=2, image_size=16)) == (
         *("input", "stage1_block3_relu", "stage2_block3_relu"),
     )
 
 
-def test_what_cannot_be_mixed_is_refused():
+def test_unsuitable_models_and_labels_are_refused():
     images, labels = coloured(n=4, side=8)
     with pytest.raises(ValueError, match="no layer cell. It has: .*cells"):
         _model().fit(images, labels, verbose=0, callbacks=[LatentMixing(["cell"])])
@@ -142,7 +142,7 @@ def test_what_cannot_be_mixed_is_refused():
 
 
 class Interrupted(keras.callbacks.Callback):
-    """Ends a training as Ctrl-C does, before, within or after a step."""
+    """Interrupts training like Ctrl-C, before or after a step."""
 
     def __init__(self, moment):
         super().__init__()
@@ -153,7 +153,7 @@ class Interrupted(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("moment", ["on_train_batch_begin", "on_train_batch_end"])
-def test_an_interrupted_training_does_not_mix_the_next_one(moment):
+def test_training_after_an_interrupted_run_is_not_mixed(moment):
     images, labels = coloured(n=6, side=8)
     data = tf.data.Dataset.from_tensors((images, labels))
     broken, plain = _model(), _model()
@@ -169,7 +169,7 @@ def test_an_interrupted_training_does_not_mix_the_next_one(moment):
     assert "train_step" not in vars(broken) and "call" not in vars(broken.get_layer("cells"))
 
 
-def test_a_callback_can_go_on_after_an_interruption_and_only_one_mixes():
+def test_a_callback_can_be_reused_after_an_interruption_but_not_doubled():
     images, labels = coloured(n=6, side=8)
     data = tf.data.Dataset.from_tensors((images, labels))
     broken, whole = _model(), _model()

@@ -1,4 +1,4 @@
-"""What all augmentations that go by heatmaps have in common."""
+"""Properties of all augmentations that need heatmaps."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def layer(name, **options):
 
 
 @rows
-def test_images_keep_type_and_range_and_labels_their_sum(name):
+def test_images_keep_dtype_and_range_and_labels_sum_to_1(name):
     images, labels = coloured()
     made, mixed = layer(name)(images, labels, seed(), MAPS)
     assert made.shape == images.shape and made.dtype == tf.float32 == mixed.dtype
     assert made.numpy().min() >= 0.0 and made.numpy().max() <= 255.0
     assert not np.array_equal(made, images)
-    if name != "snapmix":  # the paper's shares need not, see its own test
+    if name != "snapmix":  # see its own tests
         np.testing.assert_allclose(mixed.numpy().sum(axis=1), 1.0, atol=1e-5)
 
 
 @rows
-def test_seed_and_inputs_decide_alone_also_in_a_graph_of_any_batch_size(name):
+def test_results_depend_on_seed_and_inputs_alone_in_graphs_too(name):
     images, labels = coloured()
     one = layer(name)
     data = tf.data.Dataset.from_tensor_slices((images, labels, MAPS)).batch(5)
@@ -69,7 +69,7 @@ def test_it_is_rebuilt_from_its_configuration(name):
 
 
 @rows
-def test_nothing_changes_at_no_probability(name):
+def test_nothing_changes_at_probability_0(name):
     images, labels = coloured()
     made, mixed = layer(name, probability=0.0)(images, labels, seed(), MAPS)
     np.testing.assert_array_equal(made, images)
@@ -77,14 +77,14 @@ def test_nothing_changes_at_no_probability(name):
 
 
 @rows
-def test_blank_maps_are_no_error(name):
+def test_blank_maps_give_finite_results(name):
     images, labels = coloured()
     made, mixed = layer(name)(images, labels, seed(), tf.zeros([6, 1, 1]))
     assert np.isfinite(made.numpy()).all() and np.isfinite(mixed.numpy()).all()
 
 
 @rows
-def test_maps_are_asked_for(name):
+def test_missing_maps_are_refused(name):
     images, labels = coloured()
     with pytest.raises(ValueError, match="needs `heatmaps`"):
         layer(name)(images, labels, seed())
@@ -98,7 +98,7 @@ def test_maps_are_asked_for(name):
         ("attribute_mix:attributes=0", "`attributes` must be a whole number >= 1"),
         ("attribute_mix:size=0", r"`size` must be in \(0, 1\]"),
         ("cam_paste:threshold=0", r"`threshold` must be in \(0, 1\]"),
-        ("cam_paste:scale_from=2", "not below it. Received: 2 and 1.0"),
+        ("cam_paste:scale_from=2", "0 <= scale_from <= scale_to. Received: 2 and 1.0"),
         ("comixup:members=0", "`members` must be a whole number >= 1"),
         ("comixup:gamma=-1", "`gamma` must be a number >= 0"),
         ("keep_augment:length=2", r"`length` must be in \[0, 1\]"),

@@ -1,4 +1,4 @@
-"""Operations against Pillow, which RandAugment and AugMix were made with."""
+"""Operations against Pillow, which the RandAugment and AugMix papers used."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def apply(name: str, level: float, image: np.ndarray = IMAGE) -> np.ndarray:
         ("sharpness", 1.0, ImageEnhance.Sharpness(Image.fromarray(IMAGE)).enhance(1.9), 2.0),
     ],
 )
-def test_colours_change_as_in_pillow(name, level, expected, tolerance):
+def test_colour_operations_match_pillow(name, level, expected, tolerance):
     np.testing.assert_allclose(apply(name, level), np.asarray(expected, np.float32), atol=tolerance)
 
 
-def test_the_smoothed_image_is_pillow_s():
+def test_the_smoothed_image_matches_pillow():
     expected = np.asarray(Image.fromarray(IMAGE).filter(ImageFilter.SMOOTH), np.float32)
     # Factor 1 + ENHANCE * level = 0.
     made = apply("sharpness", -1.0 / operations.ENHANCE)
@@ -45,7 +45,7 @@ def test_the_smoothed_image_is_pillow_s():
 
 
 @pytest.mark.parametrize("value", [0, 100, 255])
-def test_an_image_of_one_colour_stays(value):
+def test_a_constant_image_is_unchanged(value):
     image = np.full([8, 8, 3], value, np.uint8)
     for name in ("auto_contrast", "equalize"):
         np.testing.assert_array_equal(apply(name, 1.0, image), image)
@@ -56,7 +56,7 @@ def test_at_level_0_nothing_changes(name):
     np.testing.assert_allclose(apply(name, 0.0), IMAGE, atol=1e-4)
 
 
-def test_images_move_by_whole_pixels_and_grey_comes_in():
+def test_translations_are_whole_pixels_with_grey_fill():
     image = np.arange(20, dtype=np.float32)[None, :, None] * np.ones([4, 20, 3], np.float32)
     left = apply("translate_x", 1.0, image)[0, :, 0]
     np.testing.assert_array_equal(left, [*range(9, 20), *[128] * 9])
@@ -65,7 +65,7 @@ def test_images_move_by_whole_pixels_and_grey_comes_in():
 
 
 def test_a_rotation_is_about_the_centre():
-    # A line through the middle, at the largest angle, which is 30 degrees.
+    # A line through the centre, at the largest angle, 30 degrees.
     image = np.zeros([41, 41, 3], np.float32)
     image[20] = 200.0
     made = apply("rotate", 1.0, image)[..., 0]
@@ -84,7 +84,7 @@ def test_a_shear_moves_each_row_in_proportion():
 
 @pytest.mark.parametrize("name", ["shear_x", "shear_y"])
 @pytest.mark.parametrize("level", [-0.9, 0.35])
-def test_shears_are_projections_with_grey_around(name, level):
+def test_shears_match_projective_transforms_with_grey_fill(name, level):
     slope = operations.SHEAR * level
     rows = [1.0, slope, 0, 0, 1, 0] if name == "shear_x" else [1.0, 0, 0, slope, 1, 0]
     expected = tf.raw_ops.ImageProjectiveTransformV3(

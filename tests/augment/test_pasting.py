@@ -1,4 +1,4 @@
-"""SmoothMix, ResizeMix, RICAP: masks, crops and the labels that follow from them."""
+"""SmoothMix, ResizeMix, RICAP: masks, crops and their labels."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_four_corners_are_crops_of_four_images():
         np.testing.assert_array_equal(image[..., 0], expected)
 
 
-def test_ricap_is_the_image_itself_where_it_has_the_whole_area(monkeypatch):
+def test_ricap_returns_the_image_if_it_fills_the_whole_area(monkeypatch):
     monkeypatch.setattr(pasting, "beta", lambda shape, *_: tf.ones(shape))
     images = tf.constant(np.random.default_rng(0).uniform(size=(3, 8, 8, 3)), tf.float32)
     made, labels = pasting.RICAP()(images, tf.eye(3), SEED)

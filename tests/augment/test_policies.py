@@ -14,7 +14,7 @@ IMAGES = tf.constant(np.random.default_rng(0).uniform(0, 255, (3, 12, 12, 3)), t
 LABELS = tf.eye(3)
 
 
-def test_randaugment_applies_what_it_draws_one_after_the_other(monkeypatch):
+def test_randaugment_applies_the_drawn_operations_in_sequence(monkeypatch):
     names = [["solarize", "rotate"], ["rotate", "posterize"], ["colour", "solarize"]]
     choice = tf.constant([[policies.ALL.index(name) for name in row] for row in names])
     signs = tf.constant([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]])
@@ -28,7 +28,7 @@ def test_randaugment_applies_what_it_draws_one_after_the_other(monkeypatch):
     np.testing.assert_array_equal(labels, LABELS)
 
 
-def test_images_of_a_batch_get_operations_of_their_own():
+def test_images_of_a_batch_get_different_operations():
     images = tf.repeat(IMAGES[:1], 12, axis=0)
     made, _ = policies.RandAugment(operations=1)(images, tf.ones([12, 1]), SEED)
     assert len({image.tobytes() for image in made.numpy()}) > 5
@@ -43,7 +43,7 @@ def test_the_mixture_is_algorithm_1():
     np.testing.assert_allclose(made, [[[expected]]], rtol=1e-6)
 
 
-def test_each_image_is_mixed_with_chains_as_long_as_it_drew(monkeypatch):
+def test_chains_have_the_drawn_lengths(monkeypatch):
     names = [name for name in policies.ALL if name not in policies.CORRUPTIONS]
     place = names.index("translate_x") - 1
     lengths = np.array([[1, 2, 3], [3, 1, 1], [2, 2, 3]])
@@ -68,7 +68,7 @@ def test_each_image_is_mixed_with_chains_as_long_as_it_drew(monkeypatch):
     np.testing.assert_array_equal(labels, LABELS)
 
 
-def test_augmix_leaves_out_what_benchmarks_test_with(monkeypatch):
+def test_augmix_excludes_corruptions_of_benchmarks(monkeypatch):
     seen = []
     monkeypatch.setattr(
         policies, "apply_chain", lambda names, image, *_: seen.append(names) or image

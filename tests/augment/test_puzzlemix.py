@@ -1,4 +1,4 @@
-"""Puzzle Mix: both optimisations against every possibility on grids small enough."""
+"""Puzzle Mix: both optimisations against exhaustive search on small grids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BY = {"beta": 6.0, "gamma": 0.8, "eta": 0.5}
 
 
 def _energy(z, s, t, own, others, prior, by):
-    """The docstring's energy of one 2 x 2 mask of 4 x 4 pixel blocks, in its own words."""
+    """The energy in the docstring for a 2 x 2 mask of 4 x 4 pixel blocks, computed naively."""
     b = by.beta / 2 / 16
     steps = by.levels
     total = 0.0
@@ -38,7 +38,7 @@ def _energy(z, s, t, own, others, prior, by):
         slope_i = (d[1, 0] + d[1, 1] - d[0, 1] - d[0, 0]) / 2
         slope_j = (d[0, 1] + d[1, 1] - d[1, 0] - d[0, 0]) / 2
         bend = (d[1, 0] + d[0, 1] - d[1, 1] - d[0, 0]) / 2
-        if {z[i], z[j]} <= {0.0, 1.0}:  # the extension is exact where it is not one
+        if {z[i], z[j]} <= {0.0, 1.0}:  # the interpolation is exact at 0 and 1
             exact = d[int(z[i]), int(z[j])] - d[0, 0]
             assert abs(z[i] * slope_i + z[j] * slope_j + bend * (z[i] - z[j]) ** 2 - exact) < 1e-9
         total += b * by.gamma * (z[i] * slope_i + z[j] * slope_j + bend * (z[i] - z[j]) ** 2)
@@ -47,7 +47,7 @@ def _energy(z, s, t, own, others, prior, by):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_the_mask_has_the_least_energy_of_all(steps):
+def test_the_mask_has_minimal_energy(steps):
     draw = np.random.default_rng(steps)
     by = puzzlemix_solver.Weights(**BY, levels=steps)
     saliency = draw.dirichlet(np.full(4, 0.5), 6).reshape(6, 2, 2)
@@ -67,7 +67,7 @@ def test_the_mask_has_the_least_energy_of_all(steps):
     assert mixed >= 2
 
 
-def test_blocks_are_moved_at_the_least_cost_of_all():
+def test_moves_have_minimal_cost():
     draw = np.random.default_rng(0)
     masks = (draw.random((5, 2, 2)) < 0.5).astype(float)
     saliency = draw.dirichlet(np.ones(4), 5).reshape(5, 2, 2)
@@ -84,7 +84,7 @@ def test_blocks_are_moved_at_the_least_cost_of_all():
         assert cost(sources[k]) == pytest.approx(best)
 
 
-def test_salient_halves_of_two_images_are_both_seen():
+def test_salient_halves_of_both_images_are_visible():
     images, labels = levels(n=2, side=16)
     maps = np.zeros((2, 4, 4), np.float32)
     maps[0, :, :2], maps[1, :, 2:] = 1.0, 1.0
@@ -96,24 +96,24 @@ def test_salient_halves_of_two_images_are_both_seen():
     np.testing.assert_allclose(mixed, 0.5, atol=1e-6)
 
 
-def test_what_is_salient_is_moved_under_the_mask():
+def test_salient_blocks_are_moved_under_the_mask():
     plan = puzzlemix_solver.best_moves(
         np.array([[[1.0, 0.0], [0.0, 0.0]]]), np.array([[[0.0, 0.9], [0.1, 0.0]]]), xi=0.1
     )
-    np.testing.assert_array_equal(plan, [[1, 0, 2, 3]])  # the hot block and the seen one swap
+    np.testing.assert_array_equal(plan, [[1, 0, 2, 3]])  # the hot block and the visible one swap
 
 
 def test_labels_are_the_mask_and_images_are_blocks_of_both():
     images, labels = levels(n=6, side=16)
     maps = tf.constant(np.random.default_rng(0).random((6, 8, 8)).astype(np.float32) ** 3)
     made, mixed = augment.get("puzzlemix", levels=2)(images, labels, seed(4), maps)
-    # Moved or not, an image of one value has that value in all its blocks.
+    # All blocks of a constant image have the same value, moved or not.
     want = mixed.numpy() @ (40.0 * np.arange(6))
     np.testing.assert_allclose(made.numpy().mean(axis=(1, 2, 3)), want, atol=1e-3)
     assert len(np.unique(mixed.numpy().max(axis=1).round(4))) > 2
 
 
-def test_with_a_prior_of_the_own_image_alone_nothing_changes(monkeypatch):
+def test_a_prior_of_1_changes_nothing(monkeypatch):
     images, labels = levels(n=4, side=16)
     monkeypatch.setattr(
         "proxy_keras.augment.puzzlemix.draw_beta", lambda shape, seed, alpha: tf.ones(shape)
@@ -124,7 +124,7 @@ def test_with_a_prior_of_the_own_image_alone_nothing_changes(monkeypatch):
     np.testing.assert_allclose(mixed, labels)
 
 
-def test_sides_that_no_number_of_blocks_divides_are_refused():
+def test_sides_not_divisible_by_any_number_of_blocks_are_refused():
     images, labels = levels(n=2, side=15)
     with pytest.raises(ValueError, match="divides the sides of images of 15 x 15 pixels"):
         augment.get("puzzlemix")(images, labels, seed(), planted(2, 3, [(1, 1)]))

@@ -1,4 +1,4 @@
-"""Augmentations by name: what each of them keeps to, and what is refused."""
+"""Augmentations by name: properties of all of them, and refused arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N, SIZE, CLASSES = 5, 16, 3
 
 NEEDED = {
     "curriculum": {"of": "sample_pairing", "epochs": 1},
-    # The paper's shares need not sum to 1.
+    # The paper's labels need not sum to 1.
     "snapmix": {"sum_to_one": True},
 }
 
@@ -52,9 +52,9 @@ def call(layer, images, labels, key, maps=None, **options):
 
 
 @pytest.mark.parametrize("name", augment.names())
-def test_labels_stay_shares_images_stay_in_range_and_the_seed_decides(name):
+def test_labels_are_shares_images_are_in_range_and_keyed_by_the_seed(name):
     images, labels = batch()
-    # Whatever a layer does by default to some of the images, here it does to all.
+    # Some layers only change a part of the images by default.
     layer = make(name, probability=1.0)
     made, mixed = call(layer, images, labels, seed())
     assert made.shape == images.shape and made.dtype == mixed.dtype == tf.float32
@@ -96,7 +96,7 @@ def test_at_probability_or_strength_0_nothing_changes(name):
 
 
 @pytest.mark.parametrize("name", augment.names())
-def test_its_configuration_is_all_of_it(name):
+def test_a_layer_is_rebuilt_from_its_configuration(name):
     images, labels = batch()
     layer = make(name, seed=3, probability=0.7)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
@@ -108,7 +108,7 @@ def test_its_configuration_is_all_of_it(name):
         np.testing.assert_array_equal(one, other)
 
 
-def test_of_each_image_its_probability_decides():
+def test_probability_applies_per_image():
     images, labels = batch(n=400, size=2)
     layer = augment.get("sample_pairing", probability=0.25)
     made, _ = layer(images, labels, seed())
@@ -118,7 +118,7 @@ def test_of_each_image_its_probability_decides():
     np.testing.assert_array_equal(made[changed], whole[changed])
 
 
-def test_a_layer_without_a_seed_draws_the_next_of_its_own():
+def test_a_call_without_a_seed_draws_the_next_seed():
     images, labels = batch()
     one, other = augment.get("mixup", seed=1), augment.get("mixup", seed=1)
     first, second = one(images, labels), one(images, labels)
@@ -148,7 +148,7 @@ def test_mixup_mixes_images_and_labels_with_one_weight():
     np.testing.assert_allclose(made, expected, rtol=1e-5)
 
 
-def test_several_in_turn_have_seeds_of_their_own():
+def test_composed_steps_have_different_seeds():
     images, labels = batch()
     both = augment.Compose([augment.get("mixup"), augment.get("mixup")])
     expected = (images, labels)
@@ -170,14 +170,14 @@ def test_several_in_turn_have_seeds_of_their_own():
         ("random_erasing:fill=mean", "random_erasing", {"fill": "mean"}),
     ],
 )
-def test_the_command_line_names_options(text, name, options):
+def test_options_are_parsed_from_text(text, name, options):
     images, labels = batch()
     parsed = augment.parse(text)(images, labels, seed())
     direct = augment.get(name, **options)(images, labels, seed())
     np.testing.assert_array_equal(parsed[0], direct[0])
 
 
-def test_what_curriculum_does_not_have_is_of_the_augmentation_that_it_names():
+def test_unknown_options_of_curriculum_go_to_the_wrapped_augmentation():
     layer = augment.parse("curriculum:of=randaugment,magnitude=0.2,epochs=4,shape=step")
     assert (layer.of.magnitude, layer.epochs, layer.shape) == (0.2, 4, "step")
 
@@ -194,24 +194,24 @@ def test_what_curriculum_does_not_have_is_of_the_augmentation_that_it_names():
         ("curriculum:of=mixup,beta=1", "mixup has no option beta"),
     ],
 )
-def test_what_is_not_known_is_refused(text, message):
+def test_unknown_names_and_options_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         augment.parse(text)
 
 
 @pytest.mark.parametrize("name", augment.names())
-def test_the_page_of_augmentations_tells_of_every_option(name):
+def test_the_documentation_lists_every_option(name):
     if name == "curriculum":
-        told = PAGE.split("## Over the training")[1].split("\n## ")[0]
+        described = PAGE.split("## Over the training")[1].split("\n## ")[0]
     else:
-        told = re.search(rf"^\| `{name}` .*$", PAGE, re.MULTILINE)[0]
+        described = re.search(rf"^\| `{name}` .*$", PAGE, re.MULTILINE)[0]
     options = set(make(name).get_config()) - {
         *("name", "trainable", "seed", "of", "probability", "value_range")
     }
-    assert not [option for option in options if option not in told]
+    assert not [option for option in options if option not in described]
 
 
-def test_maps_that_are_needed_must_be_given():
+def test_missing_heatmaps_are_refused():
     layer = next(layer for layer in map(make, augment.names()) if layer.needs_maps)
     with pytest.raises(ValueError, match="needs `heatmaps`"):
         layer(*batch(), seed())
@@ -247,12 +247,12 @@ def test_maps_that_are_needed_must_be_given():
         ("mixup:alpha=1e999", "`alpha` must be > 0. Received: inf"),
     ],
 )
-def test_values_of_another_type_are_refused_in_a_sentence(text, message):
+def test_invalid_values_are_refused_with_a_message(text, message):
     with pytest.raises(ValueError, match=message):
         augment.parse(text)
 
 
-def test_two_layers_of_a_kind_draw_apart_and_again_alike():
+def test_layers_draw_by_name_unless_they_have_a_seed():
     images, labels = batch(n=64, size=2)
     one, other = (augment.get("sample_pairing", probability=0.5) for _ in range(2))
     again = type(one)(probability=0.5, name=one.name)
@@ -264,18 +264,18 @@ def test_two_layers_of_a_kind_draw_apart_and_again_alike():
 
 
 @pytest.mark.parametrize("name", augment.names())
-def test_images_of_another_range_are_changed_alike(name):
+def test_value_range_does_not_change_the_result(name):
     images, labels = batch()
     whole, shares = call(make(name, probability=1.0), images, labels, seed())
     layer = make(name, probability=1.0, value_range=(-1.0, 1.0))
     made, same = call(layer, images / 127.5 - 1.0, labels, seed())
-    # What is rounded to whole numbers may fall to the other side: of single pixels, not of regions.
+    # Rounding to whole numbers may differ for single pixels, but not for regions.
     assert np.mean(np.abs(127.5 * (made + 1.0) - whole) > 0.1) < 0.02
     np.testing.assert_allclose(same, shares, atol=1e-5)
     assert made.numpy().min() >= -1.0 and made.numpy().max() <= 1.0
 
 
-def test_a_model_that_holds_a_layer_answers_with_the_images_as_they_are():
+def test_a_model_that_contains_a_layer_predicts_on_unchanged_images():
     images, labels = batch()
     inputs = keras.Input(images.shape[1:]), keras.Input(labels.shape[1:])
     model = keras.Model(inputs, augment.get("hide_and_seek", hide=1.0, fill=0)(*inputs))
@@ -291,17 +291,17 @@ def test_class_ids_are_refused(name):
 
 
 @pytest.mark.parametrize("name", augment.names())
-def test_what_a_layer_keeps_it_says(name):
+def test_keeps_images_and_keeps_labels_are_correct(name):
     images, labels = batch()
     layer = make(name, probability=1.0)
-    # One hot cell, an object that is small enough for `visual_context` to paste.
+    # One hot cell, a small enough object for `visual_context`.
     maps = tf.pad(tf.ones([N, 1, 1]), [[0, 0], [1, 2], [2, 1]])
     made, mixed = call(layer, images, labels, seed(), maps)
     assert layer.keeps_images == np.array_equal(made, images)
     assert layer.keeps_labels == np.array_equal(mixed, labels)
 
 
-def test_smoothed_labels_may_come_before_what_needs_heatmaps():
+def test_label_smoothing_may_precede_steps_that_need_heatmaps():
     images, labels = batch()
     smoothing, mixing = augment.get("label_smoothing"), augment.get("saliencymix")
     made, mixed = augment.Compose([smoothing, mixing])(images, labels, seed(), heatmaps=heatmaps())

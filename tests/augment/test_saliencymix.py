@@ -1,4 +1,4 @@
-"""SaliencyMix: the box lies around the most salient pixel of the image that it is cut from."""
+"""SaliencyMix: the box surrounds the most salient pixel of the source image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_box_is_the_papers():
     np.testing.assert_allclose(shares_shown(made), mixed, atol=1e-6)
 
 
-def test_a_blank_map_draws_the_place():
+def test_a_blank_map_gives_random_positions():
     images, labels = levels(n=6, side=20)
     tops = set()
     for number in range(3):
@@ -35,7 +35,7 @@ def test_a_blank_map_draws_the_place():
     assert len(tops) > 5
 
 
-def test_the_papers_own_saliency_needs_no_map_and_finds_the_odd_one():
+def test_image_saliency_needs_no_map_and_finds_the_odd_region():
     draw = np.random.default_rng(0)
     images = draw.uniform(90, 110, (4, 24, 24, 3)).astype(np.float32)
     images[:, 5:8, 15:18] = 255.0
@@ -50,7 +50,7 @@ def test_the_papers_own_saliency_needs_no_map_and_finds_the_odd_one():
     assert np.isfinite(made.numpy()).all()
 
 
-def test_centre_surround_is_its_formula():
+def test_centre_surround_matches_its_formula():
     image = np.random.default_rng(1).uniform(0, 255, (9, 7, 3)).astype(np.float32)
     grey = image.mean(axis=-1)
     want = np.zeros_like(grey)

@@ -1,4 +1,4 @@
-"""SMOTE: images between neighbours of a class."""
+"""SMOTE: images interpolated between neighbours of a class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGES = DRAW.uniform(0, 255, (12, 3, 4, 3)).astype(np.float32)
 LABELS = np.array([0] * 8 + [1] * 4)
 
 
-def test_on_pixels_it_is_smote():
+def test_on_pixels_it_matches_imbalanced_learn():
     made, labels = smote(IMAGES, LABELS, neighbours=3, seed=5)
     expected, classes = SMOTE(k_neighbors=3, random_state=5).fit_resample(
         IMAGES.reshape(12, -1).astype(np.float64), LABELS
@@ -23,9 +23,9 @@ def test_on_pixels_it_is_smote():
     np.testing.assert_array_equal(np.bincount(labels), [8, 8])
 
 
-def test_near_in_feature_space_the_pixels_of_the_same_two_are_mixed():
+def test_pixels_of_neighbours_in_feature_space_are_mixed():
     features = np.zeros([12, 1])
-    # Pairs 8 and 9, 10 and 11 are near each other, far from the other pair.
+    # Images 8 and 9 are neighbours, and so are 10 and 11.
     features[8:, 0] = [0.0, 0.1, 50.0, 50.1]
     made, _ = smote(IMAGES, LABELS, features=features, neighbours=1, seed=1)
     for new in made[12:]:
@@ -38,7 +38,7 @@ def test_near_in_feature_space_the_pixels_of_the_same_two_are_mixed():
         assert len(weights) == 1 and 0.0 <= weights[0] <= 1.0
 
 
-def test_the_same_seed_gives_the_same_images_and_whole_numbers_stay_whole():
+def test_results_depend_on_the_seed_and_keep_the_dtype():
     bytes_ = IMAGES.astype(np.uint8)
     one, other, third = (smote(bytes_, LABELS, seed=s)[0] for s in (1, 1, 2))
     assert one.dtype == np.uint8
@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_images_and_whole_numbers_stay_whole():
     np.testing.assert_array_equal(one[:12], bytes_)
 
 
-def test_even_classes_stay_as_they_are():
+def test_balanced_classes_are_unchanged():
     made, labels = smote(IMAGES[:8], np.arange(8) % 2)
     assert len(made) == len(labels) == 8
 
@@ -55,21 +55,21 @@ def test_even_classes_stay_as_they_are():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": LABELS[:5]}, "as many labels"),
+        ({"labels": LABELS[:5]}, "must have the same length"),
         ({"neighbours": 0}, "`neighbours` must be >= 1"),
-        ({"labels": np.array([0] * 11 + [3])}, "Class 3 has one image only"),
+        ({"labels": np.array([0] * 11 + [3])}, "Class 3 has only one image"),
     ],
 )
-def test_what_cannot_be_filled_up_is_refused(arguments, message):
+def test_unsuitable_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         smote(**{"images": IMAGES, "labels": LABELS, **arguments})
 
 
-def test_each_class_has_neighbours_as_many_as_it_can():
-    # Beside a class of two, one of nine in a row, where four neighbours can be drawn from.
+def test_small_classes_do_not_reduce_the_neighbours_of_others():
+    # A class of two, and a class of nine in a row with four neighbours to draw from.
     places = np.concatenate([np.arange(20.0), 100 + np.arange(9.0), [200.0, 201.0]])
     labels = np.repeat([0, 1, 2], [20, 9, 2])
-    # Each image has a pixel of its own, which tells which two were mixed.
+    # Each image has its own non-zero pixel, which identifies the two that were mixed.
     images = np.eye(31)[:, None, :, None]
     made, classes = smote(images, labels, features=places[:, None], neighbours=4)
     pairs = [np.flatnonzero(new) for new in made[31:].reshape(-1, 31)[classes[31:] == 1]]

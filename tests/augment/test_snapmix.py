@@ -1,4 +1,4 @@
-"""SnapMix: labels by attention, which need not sum to 1, and the loss that is right for them."""
+"""SnapMix: labels by heat, which need not sum to 1, and the loss for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Planted(SnapMix):
         return tf.constant([given] * 3)
 
 
-def test_the_shares_are_the_attention_covered_and_brought():
+def test_labels_are_the_kept_and_the_pasted_heat():
     images, labels = levels(n=3, side=8)
     maps = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
     layer = Planted()
@@ -55,10 +55,10 @@ def _once(layer):
     return (len(layer.calls) - 1) % 2
 
 
-def test_an_object_that_is_covered_by_background_leaves_almost_no_label():
+def test_covering_an_object_with_background_removes_its_label():
     images, labels = levels(n=3, side=8)
     maps = np.zeros((3, 8, 8), np.float32)
-    maps[:, 1, 1] = 1.0  # in what is covered, not in what is pasted
+    maps[:, 1, 1] = 1.0  # inside the covered box, outside the pasted one
     layer = Planted()
     layer.calls = []
     _, mixed = layer(images, labels, seed(), tf.constant(maps))
@@ -91,7 +91,7 @@ def test_the_loss_and_its_gradient_are_the_weighted_sum_of_cross_entropies():
     np.testing.assert_allclose(ours, want, rtol=1e-6)
     right = tape.gradient(want, logits)
     np.testing.assert_allclose(tape.gradient(ours, logits), right, atol=1e-6)
-    # Why there is a loss of our own.
+    # TensorFlow's gradient is wrong here.
     assert np.abs(tape.gradient(theirs, logits) - right).max() > 0.05
 
 

@@ -12,7 +12,7 @@ from proxy_keras.augment import spec_augment
 SEED = tf.constant([3, 0], tf.int64)
 
 
-def test_bands_begin_and_end_where_they_are_drawn(monkeypatch):
+def test_bands_have_the_drawn_start_and_width(monkeypatch):
     drawn = iter([tf.constant([[2, 3]]), tf.constant([[0, 5]])])
     monkeypatch.setattr(spec_augment, "integers", lambda *_: next(drawn))
     made = spec_augment.bands(tf.constant(1), tf.constant(9), 0.5, 2, SEED)
@@ -21,7 +21,7 @@ def test_bands_begin_and_end_where_they_are_drawn(monkeypatch):
 
 @settings(max_examples=20, deadline=None)
 @given(widest=st.sampled_from([0.0, 0.2, 0.5, 1.0]), number=st.integers(0, 99))
-def test_one_band_is_in_one_piece_and_not_too_wide(widest, number):
+def test_a_band_is_contiguous_and_not_too_wide(widest, number):
     seed = tf.constant([number, 0], tf.int64)
     made = spec_augment.bands(tf.constant(20), tf.constant(10), widest, 1, seed).numpy()
     assert made.sum(axis=1).max() <= round(10 * widest)

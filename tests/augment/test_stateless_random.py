@@ -1,4 +1,4 @@
-"""Random numbers: their distributions, and that the seed alone decides."""
+"""Random numbers: their distributions, determined by the seed alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_dirichlet_sums_to_1():
     np.testing.assert_allclose(drawn.mean(axis=0), 1 / 3, atol=0.03)
 
 
-def test_integers_are_even_over_ends_of_their_own():
+def test_integers_are_uniform_up_to_each_end():
     ends = tf.constant([1, 2, 5])
     drawn = stateless_random.integers([5000, 3], SEED, ends).numpy()
     assert [len(set(column)) for column in drawn.T] == [1, 2, 5]

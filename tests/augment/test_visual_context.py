@@ -1,4 +1,4 @@
-"""VisualContext: objects go where their surroundings are."""
+"""VisualContext: objects are pasted in matching surroundings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEED = tf.constant([3, 0], tf.int64)
 
 
 def scene() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Both: green to the left, blue to the right. A red object in the green; a white one in the
+    """Two scenes, green left and blue right: a red object in the green, a white one in the
     blue."""
     images = np.zeros([2, 16, 16, 3], np.float32)
     images[:, :, :8, 1] = images[:, :, 8:, 2] = 200.0
@@ -28,7 +28,7 @@ def swapped(monkeypatch):
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_objects_are_pasted_where_the_colours_around_them_are_theirs(number):
+def test_objects_are_pasted_where_the_surrounding_colours_match(number):
     images, labels, masks = scene()
     layer = module.VisualContext(places=30)
     made, mixed = layer(images, labels, tf.constant([number, 0], tf.int64), masks)
@@ -49,7 +49,7 @@ def test_large_objects_and_empty_masks_are_not_pasted():
         np.testing.assert_array_equal(mixed, labels)
 
 
-def test_the_ring_is_what_lies_around_the_object():
+def test_the_ring_surrounds_the_object():
     mask = np.zeros([1, 8, 8, 1], np.float32)
     mask[0, 3, 3] = 1.0
     ring = module.surroundings(tf.constant(mask), 0.125)
@@ -60,7 +60,7 @@ def test_the_ring_is_what_lies_around_the_object():
     np.testing.assert_allclose(module.centres(tf.constant(mask)), [[3.0, 3.0]])
 
 
-def test_images_move_by_whole_pixels():
+def test_images_are_shifted_by_whole_pixels():
     image = tf.constant(np.arange(1.0, 17.0, dtype=np.float32).reshape(1, 4, 4, 1))
     made = module.translate(image, tf.constant([[1, -2]]))[0, :, :, 0]
     expected = np.zeros([4, 4])

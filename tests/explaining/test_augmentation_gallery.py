@@ -25,12 +25,12 @@ from proxy_keras.explaining import augmentation_gallery
         ([0.96, 0.01, 0.01, 0.01, 0.01], "a 96%\nothers 4%"),
     ],
 )
-def test_labels_are_told_in_shares(shares, text):
+def test_labels_are_printed_as_shares(shares, text):
     names = ["a", "$b$", "a long name indeed", "d", "e"]
     assert augmentation_gallery.label_text(np.array(shares, np.float32), names) == text
 
 
-def test_images_are_of_one_class_after_the_other():
+def test_images_cycle_through_the_classes():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     data = ImageData.from_arrays(images, np.sort(np.arange(40) % 4), progress=False).train
     chosen, labels = augmentation_gallery.some_images(data, 6)
@@ -47,7 +47,7 @@ def test_a_sheet_has_a_row_for_each_augmentation():
     assert [len(part.axes) for part in long.subfigs] == [24, 24]
 
 
-def test_the_command_draws_and_says_what_it_leaves_out(tmp_path, capsys, monkeypatch):
+def test_the_command_draws_and_prints_what_it_leaves_out(tmp_path, capsys, monkeypatch):
     out = tmp_path / "new" / "sheet.png"
     monkeypatch.setattr(
         augmentation_gallery, "augmentations", lambda: ("curriculum", "cutmix", "visual_context")
@@ -85,7 +85,7 @@ def test_a_trained_model_gives_heatmaps_and_options_are_kept(tmp_path, capsys):
         (["--maps", "nowhere.keras"], "nowhere.keras does not exist"),
     ],
 )
-def test_bad_arguments_are_told(tmp_path, capsys, options, message):
+def test_bad_arguments_are_reported(tmp_path, capsys, options, message):
     assert (
         augmentation_gallery.main(["--data", "digits", "--out", str(tmp_path / "a.png"), *options])
         == 2
@@ -93,6 +93,6 @@ def test_bad_arguments_are_told(tmp_path, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_the_command_is_no_module_to_import():
+def test_the_command_cannot_be_imported():
     with pytest.raises(ImportError, match="is a command"):
         importlib.import_module("proxy_keras.augment.gallery")
