@@ -1,4 +1,4 @@
-"""Attentive CutMix: the hottest cells of another image are pasted in."""
+"""Attentive CutMix: the hottest cells of another image, pasted in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.masks import paste, size_of
 from proxy_keras.augment.option_rules import check_count
 from proxy_keras.augment.stateless_random import partners
 
@@ -43,11 +44,10 @@ class AttentiveCutMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
         partner = partners(tf.shape(images)[0], tf.random.fold_in(seed, 0))
         heat = heatmap_regions.resize_by_area(tf.gather(heatmaps, partner), (self.grid, self.grid))
         cells = heatmap_regions.hottest_cells(heat, self.cells, tf.random.fold_in(seed, 1))
-        mask = heatmap_regions.enlarge_cells(cells, heatmap_regions.spatial_size(images))
+        mask = heatmap_regions.enlarge_cells(cells, size_of(images)[1:])
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return heatmap_regions.paste(images, labels, others, theirs, mask)
+        return paste(images, labels, others, theirs, mask)

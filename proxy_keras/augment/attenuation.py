@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.heatmap_regions import resize_by_area
+from proxy_keras.augment.option_rules import check_choice
 from proxy_keras.heatmaps.scaling import enlarge
 
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
@@ -86,10 +87,7 @@ def attenuate(
 
     Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023); `blur` and `noise` are ours.
     """
-    if replacement not in REPLACEMENTS:
-        raise ValueError(
-            f"`replacement` must be one of {', '.join(REPLACEMENTS)}. Received: {replacement!r}"
-        )
+    check_choice("replacement", replacement, REPLACEMENTS)
     weight = _checked("weight", weight)
     is_hot = _is_hot(heatmaps, threshold)
     if replacement in ("blended", "black"):

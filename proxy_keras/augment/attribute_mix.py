@@ -1,4 +1,4 @@
-"""Attribute Mix: an attribute mined in another image is pasted in."""
+"""Attribute Mix: an attribute mined in another image, pasted in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.boxes import box_masks, boxes_around
+from proxy_keras.augment.masks import paste, size_of
 from proxy_keras.augment.option_rules import check_count, check_positive
 from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
@@ -44,17 +46,16 @@ class AttributeMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
+        count, side = tf.shape(images)[0], size_of(images)[1:]
         partner = partners(count, tf.random.fold_in(seed, 0))
         mined = self._mine_boxes(enlarge(tf.gather(heatmaps, partner), side), side, seed)
         drawn = tf.random.stateless_uniform(
             [count], tf.random.fold_in(seed, 1), 0, self.attributes, tf.int32
         )
-        mask = heatmap_regions.box_masks(tf.gather(mined, drawn, batch_dims=1), side)
+        mask = box_masks(tf.gather(mined, drawn, batch_dims=1), side)
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return heatmap_regions.paste(images, labels, others, theirs, mask)
+        return paste(images, labels, others, theirs, mask)
 
     def _mine_boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
@@ -65,6 +66,6 @@ class AttributeMix(BatchLayer):
         for number in range(self.attributes):
             centres = heatmap_regions.hottest_pixel(heat, tf.random.fold_in(seed, 10 + number))
             sides = tf.broadcast_to(tf.maximum(length, 1), tf.shape(centres))
-            boxes.append(heatmap_regions.boxes_around(centres, sides, side))
-            heat = tf.where(heatmap_regions.box_masks(boxes[-1], side), 0.0, heat)
+            boxes.append(boxes_around(centres, sides, side))
+            heat = tf.where(box_masks(boxes[-1], side), 0.0, heat)
         return tf.stack(boxes, axis=1)

@@ -187,11 +187,14 @@ class BatchLayer(keras.layers.Layer):
         }
         config.pop("dtype", None)
         own = inspect.signature(type(self).__init__).parameters
-        config.update({n: getattr(self, n) for n in own if n not in ("self", "options")})
+        for name in (n for n in own if n not in ("self", "options")):
+            value = getattr(self, name)
+            is_layer = isinstance(value, BatchLayer)
+            config[name] = keras.saving.serialize_keras_object(value) if is_layer else value
         return config
 
 
-def wrapped_layer(option: str, value: BatchLayer | Mapping[str, Any]) -> BatchLayer:
+def wrapped_layer(option: str, value: str | BatchLayer | Mapping[str, Any]) -> BatchLayer:
     """Return the layer that an option holds, rebuilt if it is a configuration.
 
     Raises:

@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.boxes import rectangles
 from proxy_keras.augment.erasing import random_boxes
 from proxy_keras.augment.filling import Fill, FillingLayer
-from proxy_keras.augment.masks import mix, rectangles, size_of
+from proxy_keras.augment.masks import mix, size_of
 from proxy_keras.augment.option_rules import (
     check_number,
     check_positive,
@@ -44,7 +45,6 @@ class SamplePairing(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         others = tf.gather(images, partners(tf.shape(images)[0], seed))
         return (1.0 - self.weight) * images + self.weight * others, labels
@@ -84,11 +84,9 @@ class Remix(BatchLayer):
 
     @property
     def missing_statistics(self) -> tuple[str, ...]:
-        """See `BatchLayer`."""
         return () if self.class_counts else ("class_counts",)
 
     def set_statistic(self, name: str, value: Any) -> None:
-        """See `BatchLayer`."""
         if name != "class_counts":
             super().set_statistic(name, value)
         # Classes without examples never occur in a batch, but must not divide by zero.

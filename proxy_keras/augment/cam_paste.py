@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.boxes import bounding_boxes, box_masks, warp_boxes
+from proxy_keras.augment.masks import paste, size_of
 from proxy_keras.augment.option_rules import check_number, check_positive
 from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
@@ -45,25 +46,19 @@ class CamPaste(BatchLayer):
         **options: Any,
     ) -> None:
         check_positive("threshold", threshold, 1.0)
-        for name, value in (("scale_from", scale_from), ("scale_to", scale_to)):
-            check_number(name, value)
-        if not 0.0 <= scale_from <= scale_to:
-            raise ValueError(
-                "`scale_from` and `scale_to` must satisfy 0 <= scale_from <= scale_to. Received: "
-                f"{scale_from} and {scale_to}"
-            )
+        check_number("scale_from", scale_from, 0.0)
+        check_number("scale_to", scale_to, scale_from)
         self.threshold = threshold
         self.scale_from = scale_from
         self.scale_to = scale_to
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
+        count, side = tf.shape(images)[0], size_of(images)[1:]
         partner = partners(count, tf.random.fold_in(seed, 0))
         is_hot = enlarge(heatmaps, side) >= self.threshold
-        own = heatmap_regions.bounding_boxes(is_hot)
+        own = bounding_boxes(is_hot)
         sources = tf.gather(own, partner)
         factor = tf.random.stateless_uniform(
             [count, 1], tf.random.fold_in(seed, 1), self.scale_from, self.scale_to
@@ -74,13 +69,11 @@ class CamPaste(BatchLayer):
         others = tf.gather(images, partner)
         is_theirs = tf.cast(tf.gather(is_hot, partner), tf.float32)
         both = tf.concat([others, is_theirs[..., tf.newaxis]], axis=-1)
-        both = heatmap_regions.warp_boxes(both, tf.cast(sources, tf.float32), targets)
+        both = warp_boxes(both, tf.cast(sources, tf.float32), targets)
         # Interpolation gives the mask values between 0 and 1, and repeats it beyond the border.
         rounded = tf.cast(tf.round(targets), tf.int32)
-        mask = (both[..., -1] >= 0.5) & heatmap_regions.box_masks(rounded, side)
-        return heatmap_regions.paste(
-            images, labels, both[..., :-1], tf.gather(labels, partner), mask
-        )
+        mask = (both[..., -1] >= 0.5) & box_masks(rounded, side)
+        return paste(images, labels, both[..., :-1], tf.gather(labels, partner), mask)
 
     def _centres(
         self, boxes: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor

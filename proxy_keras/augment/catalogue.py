@@ -59,7 +59,7 @@ def names() -> tuple[str, ...]:
 
 
 def import_class(name: str) -> Any:
-    """Import the layer class of an augmentation, which imports TensorFlow."""
+    """Return the layer class of an augmentation; this imports TensorFlow."""
     module, _, class_name = LAYERS[name].partition(":")
     return getattr(importlib.import_module(f"{__package__}.{module}"), class_name)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment import comixup_solver, heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import (
     check_count,
     check_number,
@@ -70,13 +71,12 @@ class CoMixup(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
         heat = heatmap_regions.resize_by_area(heatmaps, (self.cells, self.cells))
         # A pure function; declared stateful, it would make the pipeline sequential.
         shown = tf.numpy_function(self._solve, [heat, seed], tf.int32, False)
         shown = tf.ensure_shape(shown, [None, self.cells, self.cells])
-        side = heatmap_regions.spatial_size(images)
+        side = size_of(images)[1:]
         source = heatmap_regions.enlarge_cells(shown, side)
         rows, columns = tf.meshgrid(tf.range(side[0]), tf.range(side[1]), indexing="ij")
         indices = [source, *(tf.broadcast_to(axis, tf.shape(source)) for axis in (rows, columns))]
@@ -96,9 +96,10 @@ class CoMixup(BatchLayer):
     def _solve(self, heat: NDArray[np.float32], seed: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the image of the batch that each cell of each mixture shows: [B, n, n]."""
         draw = np.random.default_rng(seed.view(np.uint64))
-        total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
-        even = 1.0 / heat[0].size
-        saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
+        weights = comixup_solver.Weights(
+            self.beta, self.gamma, self.eta, self.tau, self.omega, self.rounds
+        )
+        saliency = heatmap_regions.normalise_sum(heat)
         whole = len(heat) // self.members * self.members
         shown = np.empty(heat.shape, np.int32)
         for first, end, m in ((0, whole, self.members), (whole, len(heat), len(heat) - whole)):
@@ -108,12 +109,7 @@ class CoMixup(BatchLayer):
             grouped = saliency[part].reshape(-1, m, self.cells, self.cells)
             prior = np.log(draw.dirichlet(np.full(m, self.alpha), len(grouped)) + 1e-8)
             start = draw.integers(m, size=grouped.shape)
-            chosen = comixup_solver.joint_labels(grouped, prior, start, self._weights())
+            chosen = comixup_solver.joint_labels(grouped, prior, start, weights)
             of_group = np.arange(len(grouped))[:, np.newaxis, np.newaxis, np.newaxis] * m
             shown[part] = (first + of_group + chosen).reshape(-1, self.cells, self.cells)
         return shown
-
-    def _weights(self) -> comixup_solver.Weights:
-        return comixup_solver.Weights(
-            self.beta, self.gamma, self.eta, self.tau, self.omega, self.rounds
-        )

@@ -1,4 +1,4 @@
-"""Compose: several augmentations applied one after the other, and what each must be called with."""
+"""Compose: augmentations applied in sequence, and which of them need heatmaps or the epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TransformsHeatmaps(Protocol):
 
 
 class Compose:
-    """Several augmentations, applied one after the other, each with its own seed.
+    """Augmentations applied in sequence, each with its own seed.
 
     Geometry must come before augmentations that mix images: rotating a `cutmix` box afterwards
     would change its area, but not the label.

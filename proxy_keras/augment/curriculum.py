@@ -10,9 +10,7 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import BatchLayer, wrapped_layer
-from proxy_keras.augment.option_rules import check_count, check_number, check_share
-
-SHAPES = ("linear", "cosine", "step", "loss")
+from proxy_keras.augment.option_rules import check_choice, check_count, check_number, check_share
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -57,8 +55,7 @@ class Curriculum(BatchLayer):
         **options: Any,
     ) -> None:
         layer = wrapped_layer("of", of)
-        if shape not in SHAPES:
-            raise ValueError(f"`shape` must be one of {', '.join(SHAPES)}. Received: {shape!r}")
+        check_choice("shape", shape, ("linear", "cosine", "step", "loss"))
         check_count("epochs", epochs, 1)
         check_number("loss_at_start", loss_at_start)
         check_number("loss_at_end", loss_at_end)
@@ -135,12 +132,7 @@ class Curriculum(BatchLayer):
 
     @property
     def wrapped(self) -> BatchLayer:
-        """See `BatchLayer`."""
         return self.of
-
-    def get_config(self) -> dict[str, Any]:
-        """See `BatchLayer`."""
-        return {**super().get_config(), "of": keras.saving.serialize_keras_object(self.of)}
 
 
 class CurriculumClock(keras.callbacks.Callback):
@@ -169,10 +161,7 @@ class CurriculumClock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set and log the strength of the next epoch."""
         logs = {} if logs is None else logs
-        if self._monitor not in logs:
-            raise ValueError(
-                f"`monitor` must be one of {', '.join(logs)}. Received: {self._monitor!r}"
-            )
+        check_choice("monitor", self._monitor, tuple(logs))
         strength = self._layer.strength_at_loss(float(logs[self._monitor]))
         self._layer.by_loss.assign(strength)
         logs["curriculum"] = strength

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from proxy_keras.augment.batch_layer import BatchLayer
 
 _BATCH = 256
 
@@ -43,18 +45,7 @@ STATISTICS: dict[str, Callable[[Examples], Any]] = {
 }
 
 
-class Adaptable(Protocol):
-    """An augmentation that may need statistics of the data; see `BatchLayer`."""
-
-    @property
-    def missing_statistics(self) -> Sequence[str]:
-        """Names of `STATISTICS`."""
-
-    def set_statistic(self, name: str, value: Any) -> None:
-        """Set one of them."""
-
-
-def adapt(layers: Iterable[Adaptable], data: Examples) -> None:
+def adapt(layers: Iterable[BatchLayer], data: Examples) -> None:
     """Set the statistics of the data that the layers still need; each is computed at most once.
 
     Call it before the layers are used: a `tf.data` pipeline keeps the values it was built with.

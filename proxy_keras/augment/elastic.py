@@ -1,4 +1,4 @@
-"""Elastic distortion: pixels displace by smooth random fields."""
+"""Elastic distortion: pixels displaced by smooth random fields."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ class RandomDistortion(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.scale == 0.0:
             return images, labels

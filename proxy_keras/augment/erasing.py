@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch
+from proxy_keras.augment.boxes import rectangles
 from proxy_keras.augment.filling import Fill, FillingLayer
-from proxy_keras.augment.masks import rectangles, size_of
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import check_share, checked_range
 from proxy_keras.augment.stateless_random import integers, split_seed, uniform
 
@@ -53,7 +54,6 @@ class RandomErasing(FillingLayer):
         super().__init__(probability=probability, fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_boxes, of_fill = split_seed(seed, 2)
@@ -117,7 +117,6 @@ class Cutout(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         side = tf.round(self.size * tf.cast(tf.minimum(height, width), tf.float32))

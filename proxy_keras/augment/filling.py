@@ -46,11 +46,9 @@ class FillingLayer(BatchLayer):
 
     @property
     def missing_statistics(self) -> tuple[str, ...]:
-        """See `BatchLayer`."""
         return ("mean_colour",) if self.fill == "mean" else ()
 
     def set_statistic(self, name: str, value: Any) -> None:
-        """See `BatchLayer`."""
         if name != "mean_colour":
             super().set_statistic(name, value)
         self.fill = self._checked_fill([float(channel) for channel in value])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+from proxy_keras.augment.option_rules import check_number, check_share
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,8 @@ class FlipAndRotate:
     degrees: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.flip <= 1.0:
-            raise ValueError(f"`flip` must be in [0, 1]. Received: {self.flip}")
-        if not 0.0 <= self.degrees <= 180.0:
-            raise ValueError(f"`degrees` must be in [0, 180]. Received: {self.degrees}")
+        check_share("flip", self.flip)
+        check_number("degrees", self.degrees, 0.0, 180.0)
 
     def __call__(
         self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
@@ -85,41 +86,53 @@ class FlipAndRotate:
         return tf.random.stateless_uniform([count], seed=seed, minval=-limit, maxval=limit)
 
 
-def rotate(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
+def rotate(
+    images: tf.Tensor, angles: tf.Tensor, fill_mode: str = "REFLECT", fill_value: float = 0.0
+) -> tf.Tensor:
     """Rotate images about their centres.
 
     Args:
         images: [B, H, W, C] float32.
         angles: [B] float32, radians, counter-clockwise on screen.
+        fill_mode, fill_value: See `transform`; by default, borders are mirrored.
 
     Returns:
-        [B, H, W, C] float32: bilinear, borders mirrored.
+        [B, H, W, C] float32, bilinear.
     """
     height = tf.cast(tf.shape(images)[1], tf.float32)
     width = tf.cast(tf.shape(images)[2], tf.float32)
     cos, sin = tf.cos(angles), tf.sin(angles)
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    zeros = tf.zeros_like(angles)
-    # Row-major [a0 a1 a2 b0 b1 b2 c0 c1]: output (x, y) reads input (a0 x + a1 y + a2, ...).
-    transforms = tf.stack(
-        [
-            cos,
-            -sin,
-            centre_x - cos * centre_x + sin * centre_y,
-            sin,
-            cos,
-            centre_y - sin * centre_x - cos * centre_y,
-            zeros,
-            zeros,
-        ],
-        axis=1,
-    )
-    rotated = tf.raw_ops.ImageProjectiveTransformV3(
+    x, y = (width - 1) / 2, (height - 1) / 2
+    shift_x, shift_y = x - cos * x + sin * y, y - sin * x - cos * y
+    return transform(images, (cos, -sin, shift_x, sin, cos, shift_y), fill_mode, fill_value)
+
+
+def transform(
+    images: tf.Tensor,
+    coefficients: Sequence[tf.Tensor | float],
+    fill_mode: str,
+    fill_value: float = 0.0,
+    interpolation: str = "BILINEAR",
+) -> tf.Tensor:
+    """Apply an affine transform to each image.
+
+    Args:
+        images: [B, H, W, C] float32.
+        coefficients: a0, a1, a2, b0, b1, b2, each [B] float32 or a number: output pixel (x, y)
+            samples the input at (a0 x + a1 y + a2, b0 x + b1 y + b2).
+        fill_mode, fill_value, interpolation: See `tf.raw_ops.ImageProjectiveTransformV3`.
+
+    Returns:
+        [B, H, W, C] float32.
+    """
+    zeros = tf.zeros(tf.shape(images)[:1])
+    transforms = tf.stack([zeros + value for value in (*coefficients, 0.0, 0.0)], axis=1)
+    made = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,
         output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",
+        fill_value=fill_value,
+        interpolation=interpolation,
+        fill_mode=fill_mode,
     )
-    return tf.ensure_shape(rotated, images.shape)
+    return tf.ensure_shape(made, images.shape)

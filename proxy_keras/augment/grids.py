@@ -52,7 +52,6 @@ class HideAndSeek(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_number, of_cell = split_seed(seed, 2)
@@ -120,7 +119,6 @@ class GridMask(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_unit, of_row, of_column, of_angle = split_seed(seed, 4)

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer, wrapped_layer
+from proxy_keras.augment.boxes import box_masks
 from proxy_keras.augment.catalogue import SELECTIVE_CUTS
 from proxy_keras.augment.erasing import Cutout
 from proxy_keras.augment.keras_layers import CutMix
+from proxy_keras.augment.masks import paste, size_of
 from proxy_keras.augment.option_rules import check_share
 from proxy_keras.augment.stateless_random import partners
 from proxy_keras.heatmaps.scaling import enlarge
@@ -70,29 +71,26 @@ class KeepAugment(BatchLayer):
             )
         self.length = length
         self.quantile = quantile
-        self._layer = self.inner if isinstance(self.inner, BatchLayer) else None
-        self.keeps_labels = self.inner == "cutout" or bool(self._layer and self._layer.keeps_labels)
+        self.keeps_labels = inner == "cutout" or bool(self.wrapped and self.wrapped.keeps_labels)
 
     @property
     def wrapped(self) -> BatchLayer | None:
-        """See `BatchLayer`."""
-        return self._layer
+        return self.inner if isinstance(self.inner, BatchLayer) else None
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        side = heatmap_regions.spatial_size(images)
+        side = size_of(images)[1:]
         boxes = self._boxes(enlarge(heatmaps, side), side, tf.random.fold_in(seed, 0))
-        mask = heatmap_regions.box_masks(boxes, side)
+        mask = box_masks(boxes, side)
         inner_seed = tf.random.fold_in(seed, 1)
-        if self._layer is not None:
-            made, mixed = self._layer(images, labels, inner_seed, heatmaps)
-            return heatmap_regions.paste(made, mixed, images, labels, mask)
+        if self.wrapped is not None:
+            made, mixed = self.wrapped(images, labels, inner_seed, heatmaps)
+            return paste(made, mixed, images, labels, mask)
         if self.inner == "cutout":
             return tf.where(mask[..., tf.newaxis], 0.0, images), labels
         partner = partners(tf.shape(images)[0], inner_seed)
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
-        return heatmap_regions.paste(images, labels, others, theirs, mask)
+        return paste(images, labels, others, theirs, mask)
 
     def _boxes(
         self, heat: tf.Tensor, side: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
@@ -109,20 +107,13 @@ class KeepAugment(BatchLayer):
         ranked = tf.sort(importance, axis=1)
         last = tf.cast(tf.shape(ranked)[1] - 1, tf.float32)
         tau = tf.gather(ranked, tf.cast(self.quantile * last, tf.int32), axis=1)[:, tf.newaxis]
-        is_cut = self._layer is None
+        is_cut = self.wrapped is None
         fits = importance <= tau + step if is_cut else importance >= tau - step
         draw = tf.random.stateless_uniform(tf.shape(fits), seed)
         index = tf.argmax(tf.where(fits, draw, -1.0), axis=1, output_type=tf.int32)
         y0 = tf.gather(rows, index // tf.shape(columns)[0])
         x0 = tf.gather(columns, index % tf.shape(columns)[0])
         return tf.stack([y0, x0, y0 + sides[0], x0 + sides[1]], axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        """See `BatchLayer`."""
-        config = super().get_config()
-        if self._layer is not None:
-            config["inner"] = keras.saving.serialize_keras_object(self._layer)
-        return config
 
 
 def _starts(room: tf.Tensor) -> tf.Tensor:

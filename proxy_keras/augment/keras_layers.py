@@ -43,14 +43,13 @@ class WrappedKerasLayer(BatchLayer):
         self._layer = self.make_layer()
 
     def make_layer(self) -> keras.Layer:
-        """Create the layer, with any seed, which is not used.
+        """Create the layer with an arbitrary seed, which is never used.
 
         Without a seed it would draw one from the generator that initialises a model's weights.
         """
         raise NotImplementedError(f"{type(self).__name__} must create its layer.")
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, _ = batch
         layer = self._layer
         drawn = layer.get_random_transformation(
@@ -85,7 +84,6 @@ class CutMix(WrappedKerasLayer):
         super().__init__(**options)
 
     def make_layer(self) -> keras.Layer:
-        """See `WrappedKerasLayer`."""
         return layers.CutMix(factor=(self.alpha, self.alpha), seed=0, dtype="float32")
 
     def correct_transformation(self, drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -114,5 +112,4 @@ class MixUp(WrappedKerasLayer):
         super().__init__(**options)
 
     def make_layer(self) -> keras.Layer:
-        """See `WrappedKerasLayer`."""
         return layers.MixUp(alpha=self.alpha, seed=0, dtype="float32")

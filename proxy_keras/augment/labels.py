@@ -36,7 +36,6 @@ class LabelSmoothing(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; images are unchanged."""
         images, labels, _ = batch
         return images, (1.0 - self.amount) * labels + self.amount / labels.shape[-1]
 

@@ -50,7 +50,6 @@ class ManifoldMixup(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, _ = batch
         of_weight, of_partner = split_seed(seed, 2)
         count = tf.shape(images)[0]

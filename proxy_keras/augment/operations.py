@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import tensorflow as tf
+
+from proxy_keras.augment.geometry import rotate
 
 Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(image [H, W, C] float32 in [0, 255], level [] in [-1, 1]) -> image of the same shape and range.
@@ -41,20 +44,8 @@ def _size(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _rotate(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     """Rotate counter-clockwise on screen, about the centre."""
-    height, width = _size(image)
-    y, x = (tf.cast(side - 1, tf.float32) / 2.0 for side in (height, width))
-    cos, sin = (f(math.radians(DEGREES) * level) for f in (tf.cos, tf.sin))
-    # Output (x, y) reads input (cos x - sin y + back_x, sin x + cos y + back_y).
-    back_x, back_y = x - cos * x + sin * y, y - sin * x - cos * y
-    made = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[tf.newaxis],
-        transforms=[[cos, -sin, back_x, sin, cos, back_y, 0.0, 0.0]],
-        output_shape=[height, width],
-        fill_value=OUTSIDE,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return made[0]
+    angle = math.radians(DEGREES) * level
+    return rotate(image[tf.newaxis], angle[tf.newaxis], "CONSTANT", OUTSIDE)[0]
 
 
 # Shears shift rows and columns: three times as fast as a projective transform, with equal results.
@@ -98,24 +89,14 @@ def _shear_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     return tf.reshape(near + share * (far - near), tf.shape(image))
 
 
-def _ends(level: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return how many rows or columns a translation drops at the near and the far end."""
-    by = tf.cast(tf.round(TRANSLATE * level * tf.cast(side, tf.float32)), tf.int32)
-    return tf.maximum(by, 0), tf.maximum(-by, 0)
-
-
-def _translate_x(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    width = tf.shape(image)[1]
-    near, far = _ends(level, width)
-    kept = image[:, near : width - far]
-    return tf.pad(kept, [[0, 0], [far, near], [0, 0]], constant_values=OUTSIDE)
-
-
-def _translate_y(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    height = tf.shape(image)[0]
-    near, far = _ends(level, height)
-    kept = image[near : height - far]
-    return tf.pad(kept, [[far, near], [0, 0], [0, 0]], constant_values=OUTSIDE)
+def _translate(image: tf.Tensor, level: tf.Tensor, axis: int) -> tf.Tensor:
+    side = tf.shape(image)[axis]
+    shift = tf.cast(tf.round(TRANSLATE * level * tf.cast(side, tf.float32)), tf.int32)
+    near, far = tf.maximum(shift, 0), tf.maximum(-shift, 0)
+    kept = image[near : side - far] if axis == 0 else image[:, near : side - far]
+    paddings = [[0, 0], [0, 0], [0, 0]]
+    paddings[axis] = [far, near]
+    return tf.pad(kept, paddings, constant_values=OUTSIDE)
 
 
 def _solarize(image: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
@@ -217,8 +198,8 @@ OPERATIONS: dict[str, Operation] = {
     "solarize": _solarize,
     "shear_x": _shear_x,
     "shear_y": _shear_y,
-    "translate_x": _translate_x,
-    "translate_y": _translate_y,
+    "translate_x": partial(_translate, axis=1),
+    "translate_y": partial(_translate, axis=0),
     "colour": _colour,
     "contrast": _contrast,
     "brightness": _brightness,

@@ -50,6 +50,12 @@ def check_count(name: str, value: int, low: int = 0) -> None:
         raise ValueError(f"`{name}` must be a whole number >= {low}. Received: {value!r}")
 
 
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ValueError unless an option is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}")
+
+
 def check_flag(name: str, value: bool) -> None:
     """Raise ValueError unless an option is True or False."""
     if not isinstance(value, bool):

@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
-from proxy_keras.augment.masks import mix, rectangles, shares, size_of
+from proxy_keras.augment.boxes import box_masks, warp_boxes
+from proxy_keras.augment.masks import mix, paste, shares, size_of
 from proxy_keras.augment.option_rules import check_positive, checked_range
 from proxy_keras.augment.stateless_random import beta, integers, partners, split_seed, uniform
 
@@ -33,7 +34,6 @@ class SmoothMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_partner, of_row, of_column, of_spread = split_seed(seed, 4)
@@ -79,7 +79,6 @@ class ResizeMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_partner, of_scale, of_row, of_column = split_seed(seed, 4)
@@ -91,46 +90,11 @@ class ResizeMix(BatchLayer):
         )
         top = integers([count], of_row, height - high + 1)
         left = integers([count], of_column, width - wide + 1)
-        is_pasted = rectangles(top, left, high, wide, (height, width))
-        small = shrink(tf.gather(images, partner), top, left, high, wide)
-        made = tf.where(is_pasted, small, images)
-        return made, mix(tf.gather(labels, partner), labels, shares(is_pasted))
-
-
-def shrink(
-    images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-) -> tf.Tensor:
-    """Resize each image bilinearly to `height` x `width` pixels at (`top`, `left`).
-
-    Args:
-        images: [B, H, W, C] float32.
-        top, left, height, width: [B] int32, >= 0.
-
-    Returns:
-        [B, H, W, C] float32; values outside the rectangle are meaningless.
-    """
-    _, rows, columns = size_of(images)
-
-    def axis(length: tf.Tensor, start: tf.Tensor, new: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # Pixel p of the small image samples (p + 1/2) length / new - 1/2 of the large one.
-        factor = tf.cast(length, tf.float32) / tf.cast(tf.maximum(new, 1), tf.float32)
-        return factor, (0.5 - tf.cast(start, tf.float32)) * factor - 0.5
-
-    (scale_y, shift_y), (scale_x, shift_x) = (
-        axis(rows, top, height),
-        axis(columns, left, width),
-    )
-    zeros = tf.zeros_like(scale_x)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack(
-            [scale_x, zeros, shift_x, zeros, scale_y, shift_y, zeros, zeros], axis=1
-        ),
-        output_shape=tf.stack([rows, columns]),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
+        boxes = tf.stack([top, left, top + high, left + wide], axis=1)
+        whole = tf.stack([0, 0, height, width])[tf.newaxis]
+        others = warp_boxes(tf.gather(images, partner), whole, boxes)
+        mask = box_masks(boxes, (height, width))
+        return paste(images, labels, others, tf.gather(labels, partner), mask)
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -152,7 +116,6 @@ class RICAP(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, _ = batch
         count, height, width = size_of(images)
         of_row, of_column, of_crop_y, of_crop_x, *of_partner = split_seed(seed, 7)

@@ -48,7 +48,6 @@ class RandAugment(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.magnitude == 0.0:
             return images, labels
@@ -109,7 +108,6 @@ class AugMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.magnitude == 0.0:
             return images, labels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment import heatmap_regions, puzzlemix_solver
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import (
     check_count,
     check_flag,
@@ -84,7 +85,6 @@ class PuzzleMix(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
         count = tf.shape(images)[0]
         partner = partners(count, tf.random.fold_in(seed, 0))
@@ -102,9 +102,7 @@ class PuzzleMix(BatchLayer):
             others = _rearrange(others, tf.ensure_shape(their_blocks, [None, None]), n)
         mask = tf.ensure_shape(mask, [None, None, None])
         share = tf.reduce_mean(mask, axis=[1, 2])[:, tf.newaxis]
-        weight = heatmap_regions.enlarge_cells(mask, heatmap_regions.spatial_size(images))[
-            ..., tf.newaxis
-        ]
+        weight = heatmap_regions.enlarge_cells(mask, size_of(images)[1:])[..., tf.newaxis]
         # Weights of 0 and 1 reproduce pixels exactly.
         made = weight * own + (1.0 - weight) * others
         return made, share * labels + (1.0 - share) * tf.gather(labels, partner)
@@ -128,9 +126,7 @@ class PuzzleMix(BatchLayer):
         prior: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
         """Return weights [B, n, n] of the own blocks, and the moved blocks [B, n * n] of both."""
-        total = heat.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
-        even = 1.0 / heat[0].size
-        saliency = np.where(total > 0, heat / np.where(total > 0, total, 1.0), even)
+        saliency = heatmap_regions.normalise_sum(heat)
         pictures = images / 255.0
         by = puzzlemix_solver.Weights(self.beta, self.gamma, self.eta, self.levels)
         theirs = saliency[partner]

@@ -31,7 +31,7 @@ def get(name: str, **options: Any) -> BatchLayer:
 
 
 def build(spec: AugmentationSpec) -> BatchLayer:
-    """Return the augmentation of a specification.
+    """Build an augmentation from its specification.
 
     Raises:
         ValueError: See `get`.
@@ -57,7 +57,7 @@ def build(spec: AugmentationSpec) -> BatchLayer:
 
 
 def parse(text: str) -> BatchLayer:
-    """Return the augmentation of a text, such as "mixup:alpha=0.4"; see `AugmentationSpec.parse`.
+    """Build an augmentation from text such as "mixup:alpha=0.4"; see `AugmentationSpec.parse`.
 
     Raises:
         ValueError: See `get`; or an option is not KEY=VALUE.

@@ -1,4 +1,4 @@
-"""SaliencyMix: the box around the most salient pixel of another image is pasted in."""
+"""SaliencyMix: the box around the most salient pixel of another image, pasted in."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.boxes import box_masks, boxes_around
 from proxy_keras.augment.centre_surround import centre_surround
-from proxy_keras.augment.option_rules import check_positive
+from proxy_keras.augment.masks import paste, size_of
+from proxy_keras.augment.option_rules import check_choice, check_positive
 from proxy_keras.augment.stateless_random import beta, partners
 from proxy_keras.heatmaps.scaling import enlarge
-
-SALIENCIES = ("network", "image")
 
 
 @keras.saving.register_keras_serializable("proxy_keras")
@@ -43,19 +43,15 @@ class SaliencyMix(BatchLayer):
         **options: Any,
     ) -> None:
         check_positive("alpha", alpha)
-        if saliency not in SALIENCIES:
-            raise ValueError(
-                f"`saliency` must be one of {', '.join(SALIENCIES)}. Received: {saliency!r}"
-            )
+        check_choice("saliency", saliency, ("network", "image"))
         self.alpha = alpha
         self.saliency = saliency
         self.needs_maps = saliency == "network"
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
+        count, side = tf.shape(images)[0], size_of(images)[1:]
         partner = partners(count, tf.random.fold_in(seed, 0))
         others, theirs = tf.gather(images, partner), tf.gather(labels, partner)
         if self.needs_maps:
@@ -66,5 +62,5 @@ class SaliencyMix(BatchLayer):
         share = tf.sqrt(1.0 - drawn)[:, tf.newaxis]
         sides = tf.cast(tf.cast(tf.stack(side), tf.float32) * share, tf.int32)
         centres = heatmap_regions.hottest_pixel(heat, tf.random.fold_in(seed, 2))
-        mask = heatmap_regions.box_masks(heatmap_regions.boxes_around(centres, sides, side), side)
-        return heatmap_regions.paste(images, labels, others, theirs, mask)
+        mask = box_masks(boxes_around(centres, sides, side), side)
+        return paste(images, labels, others, theirs, mask)

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.augment import heatmap_regions
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.boxes import box_masks, boxes_around, warp_boxes
+from proxy_keras.augment.masks import size_of
 from proxy_keras.augment.option_rules import check_flag, check_positive
 from proxy_keras.augment.stateless_random import beta, partners
 from proxy_keras.heatmaps.scaling import enlarge
@@ -53,17 +54,17 @@ class SnapMix(BatchLayer):
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See `BatchLayer`, except that labels [B, K] in [0, 2] need not sum to 1."""
         images, labels, heatmaps = batch
-        count, side = tf.shape(images)[0], heatmap_regions.spatial_size(images)
+        count, side = tf.shape(images)[0], size_of(images)[1:]
         partner = partners(count, tf.random.fold_in(seed, 0))
         covered = self._boxes(count, side, tf.random.fold_in(seed, 1))
         # If either box is empty, nothing is pasted.
         cut = tf.where(_is_empty(covered), covered, self._boxes(count, side, seed))
         covered = tf.where(_is_empty(cut), cut, covered)
         percent = _percent_maps(enlarge(heatmaps, side))
-        kept = 1.0 - _heat_inside(percent, heatmap_regions.box_masks(covered, side))
-        pasted = _heat_inside(tf.gather(percent, partner), heatmap_regions.box_masks(cut, side))
-        others = heatmap_regions.warp_boxes(tf.gather(images, partner), cut, covered)
-        mask = heatmap_regions.box_masks(covered, side)[..., tf.newaxis]
+        kept = 1.0 - _heat_inside(percent, box_masks(covered, side))
+        pasted = _heat_inside(tf.gather(percent, partner), box_masks(cut, side))
+        others = warp_boxes(tf.gather(images, partner), cut, covered)
+        mask = box_masks(covered, side)[..., tf.newaxis]
         mixed = kept * labels + pasted * tf.gather(labels, partner)
         if self.sum_to_one:
             total = tf.reduce_sum(mixed, axis=1, keepdims=True)
@@ -79,7 +80,7 @@ class SnapMix(BatchLayer):
         limit = tf.cast(tf.stack(side), tf.float32)
         centres = limit * tf.random.stateless_uniform([count, 2], tf.random.fold_in(seed, 11))
         sides = tf.cast(limit * share, tf.int32)
-        return heatmap_regions.boxes_around(tf.cast(centres, tf.int32), sides, side)
+        return boxes_around(tf.cast(centres, tf.int32), sides, side)
 
 
 @keras.saving.register_keras_serializable("proxy_keras")

@@ -50,7 +50,6 @@ class SpecAugment(FillingLayer):
         super().__init__(fill=fill, **options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`; labels are unchanged."""
         images, labels, _ = batch
         if self.masks == 0:
             return images, labels

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment.batch_layer import Batch, BatchLayer
+from proxy_keras.augment.geometry import transform
 from proxy_keras.augment.masks import mix, shares, size_of
 from proxy_keras.augment.option_rules import check_count, check_share
 from proxy_keras.augment.stateless_random import partners, split_seed, uniform
@@ -60,7 +61,6 @@ class VisualContext(BatchLayer):
         super().__init__(**options)
 
     def augment(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """See `BatchLayer`."""
         images, labels, heatmaps = batch
         count, height, width = size_of(images)
         of_partner, of_place = split_seed(seed, 2)
@@ -124,20 +124,9 @@ def ring_colour(images: tf.Tensor, rings: tf.Tensor) -> tf.Tensor:
 
 def translate(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
     """Shift images by whole rows and columns [B, 2], with zeros beyond the border."""
-    _, height, width = size_of(images)
     moves = tf.cast(moves, tf.float32)
-    ones, zeros = tf.ones_like(moves[:, 0]), tf.zeros_like(moves[:, 0])
-    made = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack(
-            [ones, zeros, -moves[:, 1], zeros, ones, -moves[:, 0], zeros, zeros], axis=1
-        ),
-        output_shape=tf.stack([height, width]),
-        fill_value=0.0,
-        interpolation="NEAREST",
-        fill_mode="CONSTANT",
-    )
-    return tf.ensure_shape(made, images.shape)
+    coefficients = (1.0, 0.0, -moves[:, 1], 0.0, 1.0, -moves[:, 0])
+    return transform(images, coefficients, "CONSTANT", interpolation="NEAREST")
 
 
 def best_move(

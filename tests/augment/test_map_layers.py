@@ -98,7 +98,7 @@ def test_missing_maps_are_refused(name):
         ("attribute_mix:attributes=0", "`attributes` must be a whole number >= 1"),
         ("attribute_mix:size=0", r"`size` must be in \(0, 1\]"),
         ("cam_paste:threshold=0", r"`threshold` must be in \(0, 1\]"),
-        ("cam_paste:scale_from=2", "0 <= scale_from <= scale_to. Received: 2 and 1.0"),
+        ("cam_paste:scale_from=2", "`scale_to` must be a number >= 2. Received: 1.0"),
         ("comixup:members=0", "`members` must be a whole number >= 1"),
         ("comixup:gamma=-1", "`gamma` must be a number >= 0"),
         ("keep_augment:length=2", r"`length` must be in \[0, 1\]"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.augment import pasting
+from proxy_keras.augment.boxes import warp_boxes
 
 SEED = tf.constant([3, 0], tf.int64)
 
@@ -42,13 +43,16 @@ def test_labels_are_the_shares_of_the_images(name, count, number):
     np.testing.assert_allclose(mixed.numpy().sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_an_image_is_shrunk_as_a_whole():
-    image = tf.constant(np.random.default_rng(0).uniform(size=(1, 8, 8, 3)), tf.float32)
-    made = pasting.shrink(image, *(tf.constant([v]) for v in (2, 1, 4, 4)))
-    expected = tf.image.resize(image, [4, 4])
+def test_resizemix_resizes_the_whole_partner_into_the_box(monkeypatch):
+    images = tf.constant(np.random.default_rng(0).uniform(size=(2, 8, 8, 3)), tf.float32)
+    monkeypatch.setattr(pasting, "partners", lambda *_: tf.constant([1, 0]))
+    starts = iter((2, 1))
+    monkeypatch.setattr(pasting, "integers", lambda shape, *_: tf.fill(shape, next(starts)))
+    made, _ = pasting.ResizeMix(scale=(0.5, 0.5))(images, tf.eye(2), SEED)
+    expected = tf.image.resize(tf.gather(images, [1, 0]), [4, 4])
     np.testing.assert_allclose(made[:, 2:6, 1:5], expected, atol=1e-5)
-    whole = pasting.shrink(image, *(tf.constant([v]) for v in (0, 0, 8, 8)))
-    np.testing.assert_allclose(whole, image, atol=1e-6)
+    whole = warp_boxes(images, tf.constant([[0, 0, 8, 8]]), tf.constant([[0, 0, 8, 8]]))
+    np.testing.assert_allclose(whole, images, atol=1e-6)
 
 
 def test_resizemix_pastes_a_share_of_the_side(monkeypatch):

@@ -243,7 +243,7 @@ def test_missing_heatmaps_are_refused():
         ("attentive_cutmix:grid=7.5", "`grid` must be a whole number >= 1. Received: 7.5"),
         ("snapmix:sum_to_one=x", "`sum_to_one` must be True or False. Received: 'x'"),
         ("manifold_mixup:layers=input", "`layers` must be names of layers, .*Received: 'input'"),
-        ("cam_paste:scale_to=x", "`scale_to` must be a number. Received: 'x'"),
+        ("cam_paste:scale_to=x", "`scale_to` must be a number >= 0.5. Received: 'x'"),
         ("mixup:alpha=1e999", "`alpha` must be > 0. Received: inf"),
     ],
 )
