@@ -105,7 +105,7 @@ def draw_augmentations(data: ImageData, network: keras.Model) -> None:
             epochs = {f"epoch {epoch}": epoch for epoch in (0, 5, 10)}
         else:
             layer, epochs = augment.get(name, probability=1.0, **OPTIONS.get(name, {})), {"": 0}
-        augment.tell_of_data([layer], data.train)
+        augment.adapt([layer], data.train)
         rows[name] = {
             title: augmentation_gallery.changed(layer, images, labels, heatmaps, DRAWN_BY, epoch)
             for title, epoch in epochs.items()
