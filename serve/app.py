@@ -19,7 +19,7 @@ from serve.door import Door
 from serve.images import UnreadableImageError
 from serve.models import UnknownModelError
 from serve.protocol import ProtocolError
-from serve.replies import error_reply
+from serve.replies import Compression, error_reply
 from serve.routes import schemas
 from serve.routes.document import mend
 from serve.routes.form import FormError
@@ -30,6 +30,9 @@ from serve.service import Service
 from serve.version import VERSION
 
 _CLOSE_S = 1.0
+
+# Smaller bodies fit into one packet anyway.
+_PACKET_BYTES = 1400
 
 _DESCRIPTION = (
     "Classes of images, and heatmaps of where the network looked. POST /v1/predict takes an image "
@@ -80,6 +83,8 @@ def create_app(service: Service) -> FastAPI:
     _add_errors(app, service)
     settings = service.settings
     app.has_key = settings.api_key is not None
+    # Level 1, the fastest: tensors hardly shrink at any level.
+    app.add_middleware(Compression, minimum_size=_PACKET_BYTES, compresslevel=1)
     app.add_middleware(Door, settings=settings, telemetry=service.telemetry)
     if settings.cors_origins:
         app.add_middleware(

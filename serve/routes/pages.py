@@ -6,10 +6,9 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
-from serve.replies import compressed
 from serve.routes.reference import STYLE_HASH, reference_page
 
 _TYPES = {
@@ -43,21 +42,21 @@ def page_routes(openapi: Callable[[], dict[str, Any]]) -> APIRouter:
     parts = _parts()
 
     @router.get("/")
-    async def index(request: Request) -> Response:
+    async def index() -> Response:
         """A page where a person drops an image."""
-        return _reply(request, parts["index.html"], "html")
+        return _reply(parts["index.html"], "html")
 
     @router.get("/page/{name}")
-    async def part(request: Request, name: str) -> Response:
+    async def part(name: str) -> Response:
         """A part of that page."""
         if name not in parts:
             raise HTTPException(404, f"The page has no part {name[:80]!r}.")
-        return _reply(request, parts[name], name.rpartition(".")[2])
+        return _reply(parts[name], name.rpartition(".")[2])
 
     @router.get("/docs")
-    async def docs(request: Request) -> Response:
+    async def docs() -> Response:
         """The routes in words. Other than Swagger's page it loads nothing from elsewhere."""
-        return _reply(request, reference_page(openapi()).encode(), "html", styles=STYLE_HASH)
+        return _reply(reference_page(openapi()).encode(), "html", styles=STYLE_HASH)
 
     return router
 
@@ -71,12 +70,10 @@ def _parts() -> dict[str, bytes]:
     }
 
 
-def _reply(request: Request, body: bytes, kind: str, *, styles: str = "") -> Response:
+def _reply(body: bytes, kind: str, *, styles: str = "") -> Response:
     headers = {
         "Content-Type": _TYPES[kind],
         "Content-Security-Policy": _POLICY.format(styles=styles),
         **_HEADERS,
     }
-    accepted = request.headers.get("accept-encoding")
-    packed, all_headers = compressed(body, headers, accepted=accepted)
-    return Response(packed, headers=all_headers)
+    return Response(body, headers=headers)

@@ -88,10 +88,7 @@ def predict_routes(service: Service) -> APIRouter:
             max_pixels=service.settings.max_pixels,
         )
         loaded, _, answers = await service.answer(request, served, decode)
-        return json_reply(
-            _answer(loaded, answers, top_k, heatmap),
-            accepted=request.headers.get("accept-encoding"),
-        )
+        return json_reply(_answer(loaded, answers, top_k, heatmap))
 
     return router
 

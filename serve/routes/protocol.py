@@ -21,7 +21,7 @@ from serve.protocol import (
     parse_infer_request,
     server_metadata,
 )
-from serve.replies import compressed, json_reply
+from serve.replies import json_reply
 from serve.routes import schemas
 from serve.service import Service
 
@@ -129,8 +129,6 @@ async def _infer(
     )
     loaded, asked, answers = await service.answer(request, served, parse)
     body, headers = build_infer_response(asked, loaded.spec, _outputs(answers))
-    accepted = request.headers.get("accept-encoding")
-    body, headers = compressed(body, headers, accepted=accepted)
     return Response(body, headers=headers)
 
 
