@@ -1,4 +1,4 @@
-"""uvicorn's HTTP connection, with a limit on slow heads and an end that loses no request."""
+"""uvicorn's HTTP connection, with a timeout on slow clients and a shutdown that loses no request."""
 
 from __future__ import annotations
 
@@ -10,72 +10,67 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """One connection.
+    """One HTTP connection.
 
-    uvicorn closes a connection that was idle after an answer, but waits for ever for one that
-    never asks, sends its head byte by byte, or goes on with a body that was refused already. Here
-    each of them has `head_timeout_s`. What is between two requests when the server ends is closed
-    only if no request is on its way.
+    uvicorn limits the time between two requests, but waits forever for the first request, for
+    headers sent byte by byte, and for the rest of a refused body. Here each of these has
+    `head_timeout_s`. On shutdown, an idle connection is closed only if no request is arriving.
     """
 
     head_timeout_s = 30.0
 
     def connection_made(self, transport: Any) -> None:
-        """Begins the time in which the first request must come; see `asyncio.Protocol`."""
+        """Start the timeout for the first request; see `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._begin_wait()
+        self._start_timeout()
 
     def data_received(self, data: bytes) -> None:
-        """Lets the time run on while what comes is no new request; see `asyncio.Protocol`."""
+        """Keep the timeout running unless a request has started; see `asyncio.Protocol`."""
         super().data_received(data)
-        self._limit_wait()
+        self._schedule_timeout()
 
     def on_response_complete(self) -> None:
-        """Begins the time in which the rest of a refused body must come."""
+        """Start the timeout for the rest of a refused body."""
         super().on_response_complete()
-        self._begin_wait()
+        self._start_timeout()
 
-    def announce_end(self) -> None:
-        """Lets the answer under way say that it is the connection's last."""
-        if not self.is_between and CLOSE_HEADER not in self.cycle.default_headers:
+    def announce_close(self) -> None:
+        """Add "Connection: close" to the answer in progress."""
+        if not self.is_idle and CLOSE_HEADER not in self.cycle.default_headers:
             self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
 
     def shutdown(self) -> None:
-        """Ends the connection: now, or with the answer to the request that is on its way."""
-        if self.is_between and self._is_asked():
+        """Close the connection, after its pending request if there is one."""
+        if self.is_idle and self._has_unread_data():
             return
-        self.announce_end()
+        self.announce_close()
         super().shutdown()
 
     @property
-    def is_between(self) -> bool:
-        """No request is being answered."""
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
-    def is_fresh(self) -> bool:
-        """There has been no request yet."""
+    def is_new(self) -> bool:
+        """Whether no request has been received yet."""
         return self.cycle is None
 
-    def _is_asked(self) -> bool:
-        """Whether part of a request has come, into our buffer or the kernel's."""
-        return bool(self.conn.trailing_data[0]) or _is_readable(
-            self.transport.get_extra_info("socket").fileno()
-        )
+    def _has_unread_data(self) -> bool:
+        """Return whether part of a request is in our buffer or the kernel's."""
+        if self.conn.trailing_data[0]:
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.transport.get_extra_info("socket"), selectors.EVENT_READ)
+            return bool(selector.select(0))
 
-    def _begin_wait(self) -> None:
-        self._wait_until = self.loop.time() + self.head_timeout_s
-        self._limit_wait()
+    def _start_timeout(self) -> None:
+        self._deadline = self.loop.time() + self.head_timeout_s
+        self._schedule_timeout()
 
-    def _limit_wait(self) -> None:
-        # uvicorn has its own, shorter limit for idle connections, and takes it back at each byte.
-        if self.timeout_keep_alive_task is None and self.is_between:
+    def _schedule_timeout(self) -> None:
+        # uvicorn's own, shorter timeout for idle connections is cancelled by every byte received.
+        if self.timeout_keep_alive_task is None and self.is_idle:
             self.timeout_keep_alive_task = self.loop.call_at(
-                self._wait_until, self.timeout_keep_alive_handler
+                self._deadline, self.timeout_keep_alive_handler
             )
-
-
-def _is_readable(file_descriptor: int) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(file_descriptor, selectors.EVENT_READ)
-        return bool(selector.select(0))

@@ -232,4 +232,4 @@ def test_a_second_signal_ends_at_once(start_process: Start, write_model: WriteMo
         server.wait_log("Draining after SIGTERM")
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE_S) == 128 + signal.SIGINT
-    assert "Ended at once" in server.log
+    assert "Stopped by a second signal" in server.log
