@@ -14,15 +14,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from serve.access import AccessMiddleware
 from serve.batcher import BatchError
-from serve.door import Door
 from serve.images import UnreadableImageError
 from serve.models import UnknownModelError
 from serve.protocol import ProtocolError
-from serve.replies import Compression, error_reply
+from serve.responses import Compression, error_response
 from serve.routes import schemas
-from serve.routes.document import mend
 from serve.routes.form import FormError
+from serve.routes.openapi import adapt_document
 from serve.routes.pages import page_routes
 from serve.routes.predict import predict_routes
 from serve.routes.protocol import protocol_routes
@@ -48,7 +48,7 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document; made once."""
         document = super().openapi()
-        mend(document, has_key=self.has_key)
+        adapt_document(document, has_key=self.has_key)
         return document
 
 
@@ -85,7 +85,7 @@ def create_app(service: Service) -> FastAPI:
     app.has_key = settings.api_key is not None
     # Level 1, the fastest: tensors hardly shrink at any level.
     app.add_middleware(Compression, minimum_size=_PACKET_BYTES, compresslevel=1)
-    app.add_middleware(Door, settings=settings, telemetry=service.telemetry)
+    app.add_middleware(AccessMiddleware, settings=settings, telemetry=service.telemetry)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -116,22 +116,22 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         service.telemetry.refused(error.status_code)
-        return error_reply(error.detail, status=error.status_code, headers=error.headers)
+        return error_response(error.detail, status=error.status_code, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         reasons = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors()]
-        return error_reply("; ".join(reasons), status=422)
+        return error_response("; ".join(reasons), status=422)
 
     @app.exception_handler(ProtocolError)
     async def off_protocol(request: Request, error: ProtocolError) -> Response:
         service.telemetry.refused(error.status)
-        return error_reply(str(error), status=error.status)
+        return error_response(str(error), status=error.status)
 
     def answer(kind: type[Exception], status: int) -> None:
         @app.exception_handler(kind)
         async def known(request: Request, error: Exception) -> Response:
-            return error_reply(str(error.args[0]), status=status)
+            return error_response(str(error.args[0]), status=status)
 
     answer(UnknownModelError, 404)
     answer(FormError, 400)
@@ -140,4 +140,4 @@ def _add_errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return error_reply("The server failed on this request; its log says why.", status=500)
+        return error_response("The server failed on this request; its log says why.", status=500)

@@ -26,7 +26,7 @@ class BatchError(RuntimeError):
     """The model failed on a batch; its requests get no answer, later ones are not touched."""
 
 
-class Runs(Protocol):
+class BatchModel(Protocol):
     """What a batch is run on: a `serve.model.Model`."""
 
     def run(self, images: NDArray[Any]) -> Answers:
@@ -55,7 +55,7 @@ class _Job:
         since: When they came, on the monotonic clock.
     """
 
-    model: Runs
+    model: BatchModel
     images: NDArray[Any]
     answers: asyncio.Future[Answers]
     since: float
@@ -97,12 +97,12 @@ class Batcher:
         self._thread.start()
 
     @property
-    def waiting(self) -> int:
+    def queued_images(self) -> int:
         """Images that wait for their batch to start."""
         return self._rows
 
     async def submit(
-        self, model: Runs, prepare: Callable[[], PreparedT], pool: Executor
+        self, model: BatchModel, prepare: Callable[[], PreparedT], pool: Executor
     ) -> tuple[PreparedT, Answers]:
         """What `prepare` made of one request, and the answers of a model for its images.
 
@@ -134,14 +134,14 @@ class Batcher:
                 self._queue(_Job(model, prepared[0].images, answers, time.monotonic()))
             except Exception as error:
                 # It is the caller's, who waits on the event loop.
-                _tell(loop, _fail, answers, error)
+                _call_in_loop(loop, _fail, answers, error)
 
         work = pool.submit(prepare_and_queue)
         try:
             outcome = await answers
         except asyncio.CancelledError:
             work.cancel()
-            self._leave(answers)
+            self._discard(answers)
             raise
         return prepared[0], outcome
 
@@ -170,7 +170,7 @@ class Batcher:
             if len(self._jobs) == 1 or self._rows >= self._max_batch:
                 self._changed.notify()
 
-    def _leave(self, answers: asyncio.Future[Answers]) -> None:
+    def _discard(self, answers: asyncio.Future[Answers]) -> None:
         with self._changed:
             for job in self._jobs:
                 if job.answers is answers:
@@ -201,7 +201,7 @@ class Batcher:
                         return []
                     self._changed.wait()
                     continue
-                count, is_full = self._front()
+                count, is_full = self._first_batch()
                 rest_s = self._jobs[0].since + self._max_wait_s - time.monotonic()
                 if is_full or self._closing or rest_s <= 0:
                     jobs = [self._jobs.popleft() for _ in range(count)]
@@ -209,7 +209,7 @@ class Batcher:
                     return jobs
                 self._changed.wait(rest_s)
 
-    def _front(self) -> tuple[int, bool]:
+    def _first_batch(self) -> tuple[int, bool]:
         """How many of the first jobs go together, and whether no other can join them."""
         model, rows = self._jobs[0].model, 0
         for count, job in enumerate(self._jobs):
@@ -229,10 +229,12 @@ def _run(jobs: list[_Job]) -> Answers:
 
 def _deliver(jobs: list[_Job], outcome: Answers | BatchError) -> None:
     """Hands the answers to the event loop that waits for them, in one call."""
-    _tell(jobs[0].answers.get_loop(), _resolve, jobs, outcome)
+    _call_in_loop(jobs[0].answers.get_loop(), _resolve, jobs, outcome)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, say: Callable[..., None], *arguments: object) -> None:
+def _call_in_loop(
+    loop: asyncio.AbstractEventLoop, say: Callable[..., None], *arguments: object
+) -> None:
     try:
         loop.call_soon_threadsafe(say, *arguments)
     except RuntimeError:

@@ -19,7 +19,7 @@ from serve.cpus import available_cpus
 from serve.files import ImageFile
 from serve.images import UnreadableImageError
 from serve.model import Model
-from serve.stream import answer_files
+from serve.stream import predict_files
 
 ROUNDS = 5
 _BATCHES_A_ROUND = 8
@@ -76,7 +76,7 @@ def measure(
     throughput = Throughput(len(work), len(first) - len(sample))
     for number in range(rounds + 1):
         began = time.perf_counter()
-        for _ in answer_files(model, work, k=1, batch_size=batch_size, workers=workers):
+        for _ in predict_files(model, work, k=1, batch_size=batch_size, workers=workers):
             pass
         whole = time.perf_counter()
         with ThreadPoolExecutor(workers) as pool:

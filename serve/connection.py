@@ -1,4 +1,4 @@
-"""uvicorn's HTTP connection, with a timeout on slow clients and a shutdown that loses no request."""
+"""uvicorn's HTTP connection, with a timeout on slow clients and a lossless shutdown."""
 
 from __future__ import annotations
 

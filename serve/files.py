@@ -40,7 +40,7 @@ class BadFile:
 
 
 @dataclass
-class Found:
+class FoundFiles:
     """What the arguments name.
 
     Attributes:
@@ -55,7 +55,7 @@ class Found:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def find_files(arguments: Sequence[str]) -> Found:
+def find_files(arguments: Sequence[str]) -> FoundFiles:
     """The files that arguments name.
 
     A file that is named itself, or by a glob, is taken whatever it is called; of a folder (that a
@@ -68,7 +68,7 @@ def find_files(arguments: Sequence[str]) -> Found:
     Raises:
         FileNotFoundError: A path does not exist, or a glob matches nothing.
     """
-    found = Found()
+    found = FoundFiles()
     for argument in arguments:
         for path in _expanded(argument):
             if os.path.isdir(path):
@@ -94,7 +94,7 @@ def _expanded(argument: str) -> list[str]:
     return matches
 
 
-def _walk(folder: str, prefix: str, found: Found, above: frozenset[tuple[int, int]]) -> None:
+def _walk(folder: str, prefix: str, found: FoundFiles, above: frozenset[tuple[int, int]]) -> None:
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
@@ -116,7 +116,7 @@ def _walk(folder: str, prefix: str, found: Found, above: frozenset[tuple[int, in
             found.others[suffix] += 1
 
 
-def _take(path: str, name: str, found: Found) -> None:
+def _take(path: str, name: str, found: FoundFiles) -> None:
     try:
         is_regular = stat.S_ISREG(os.stat(path).st_mode)
     except OSError as error:

@@ -1,10 +1,10 @@
-"""The limits on requests: their bodies, what is held of them, their number; clients that left."""
+"""Limits on requests: body size, memory, concurrency, and clients that disconnect."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.datastructures import Headers
@@ -12,125 +12,124 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
 CLIENT_GONE = 499
-"""Status under which a request is counted whose client left; nobody receives it."""
+"""Status that counts a request whose client disconnected; it is never sent."""
 
-# For zlib: the header of its own format, and that of gzip.
+# The zlib and gzip containers.
 _WINDOW_BITS = {"deflate": zlib.MAX_WBITS, "gzip": 16 + zlib.MAX_WBITS}
 _WINDOW_BITS["x-gzip"] = _WINDOW_BITS["gzip"]
 
 
-class Held:
-    """Bytes of request bodies that are in memory, over all requests."""
+class MemoryBudget:
+    """The memory for request bodies, shared by all requests.
+
+    Attributes:
+        bytes: Number of bytes in use.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.bytes = 0
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
-        """One request's share, given back at the end."""
-        share = Share(self)
+    def reserve(self) -> Iterator[Callable[[int], None]]:
+        """Yield a function that reserves bytes for one request; all are released at the end.
+
+        The function raises HTTPException 503 if the budget is exhausted.
+        """
+        reserved = 0
+
+        def reserve_bytes(count: int) -> None:
+            nonlocal reserved
+            if self.bytes + count > self._limit:
+                raise overloaded("Too many request bodies are in memory.")
+            self.bytes += count
+            reserved += count
+
         try:
-            yield share
+            yield reserve_bytes
         finally:
-            self.bytes -= share.bytes
-
-    def add(self, count: int) -> None:
-        """Counts bytes that have come in.
-
-        Raises:
-            HTTPException: 503, there is no room for them now.
-        """
-        if self.bytes + count > self._limit:
-            raise overloaded("Too many request bodies are in memory.")
-        self.bytes += count
+            self.bytes -= reserved
 
 
-class Share:
-    """The bytes of one request's body that count in `Held`."""
+class ConcurrencyLimit:
+    """A limit on the active requests of one model.
 
-    def __init__(self, held: Held) -> None:
-        self._held = held
-        self.bytes = 0
-
-    def add(self, count: int) -> None:
-        """Counts bytes of this request; see `Held.add`."""
-        self._held.add(count)
-        self.bytes += count
-
-
-class Places:
-    """Requests that are under way for one model, up to a limit."""
+    Attributes:
+        active: Number of active requests.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.taken = 0
+        self.active = 0
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """A place, given back at the end.
+    def slot(self) -> Iterator[None]:
+        """Count a request as active inside the block.
 
         Raises:
-            HTTPException: 503, all are taken.
+            HTTPException: 503, the limit is reached.
         """
-        if self.taken >= self._limit:
-            raise overloaded(f"{self._limit} requests are under way, and no more fit.")
-        self.taken += 1
+        if self.active >= self._limit:
+            raise overloaded(f"The queue is full: {self._limit} requests are active.")
+        self.active += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.active -= 1
 
 
 def overloaded(reason: str) -> HTTPException:
-    """503 with the time after which to try again."""
+    """Return a 503 error with a Retry-After header."""
     return HTTPException(503, f"{reason} Try again in a second.", {"Retry-After": "1"})
 
 
-async def read_body(headers: Headers, receive: Receive, *, max_body: int, share: Share) -> bytes:
-    """A request's body as it was sent.
+async def read_body(
+    headers: Headers, receive: Receive, *, max_body: int, reserve: Callable[[int], None]
+) -> bytes:
+    """Read a request's body as sent.
 
     Args:
         headers: The request's headers.
-        receive: Where its body comes from, as ASGI has it.
-        max_body: Most bytes. What the headers announce is checked first, then what arrives.
-        share: Counts the bytes.
+        receive: ASGI's function that receives the body.
+        max_body: Largest size in bytes. Content-Length is checked first, then the bytes received.
+        reserve: Called with the number of bytes of each chunk; see `MemoryBudget.reserve`.
 
     Raises:
-        HTTPException: 413, the body is larger; 400, its length is no number; 499, the client left;
-            503, no room.
+        HTTPException: 413, the body is too large; 400, Content-Length is not a number; 499, the
+            client disconnected; 503, the memory budget is exhausted.
     """
     declared = headers.get("content-length", "0")
     if not (declared.isascii() and declared.isdecimal()):
         raise HTTPException(400, f"Content-Length must be a number. Received: {declared[:40]!r}")
-    # A number of twenty digits is too large whatever it is, and is not worth reading.
+    # `int` refuses thousands of digits with another error.
     if len(declared) >= 20 or int(declared) > max_body:
         raise _too_large(max_body)
     chunks, size, is_more = [], 0, True
     while is_more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise HTTPException(CLIENT_GONE, "The client left before its body was complete.")
+            raise HTTPException(CLIENT_GONE, "The client disconnected while sending its body.")
         chunk = message.get("body", b"")
         is_more = message.get("more_body", False)
         size += len(chunk)
         if size > max_body:
             raise _too_large(max_body)
-        share.add(len(chunk))
+        reserve(len(chunk))
         chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return b"".join(chunks)
 
 
 def decompress(body: bytes, coding: str, *, max_body: int) -> bytes:
-    """A body without its Content-Encoding.
+    """Decode a body according to its Content-Encoding.
 
     Args:
-        body: As it was sent.
+        body: The body as sent.
         coding: The header's value: "gzip", "deflate", or "identity".
-        max_body: Most bytes of the result; no more than that are ever unpacked.
+        max_body: Largest size of the result in bytes; decoding stops there.
 
     Raises:
-        HTTPException: 415, another coding; 400, the body is not of it; 413, the result is larger.
+        HTTPException: 415, the encoding is not supported; 400, the body is not valid in it; 413,
+            the result is too large.
     """
     coding = coding.strip().lower()
     if coding in ("", "identity"):
@@ -141,33 +140,33 @@ def decompress(body: bytes, coding: str, *, max_body: int) -> bytes:
             f"Content-Encoding must be gzip or deflate. Received: {coding[:40]!r}",
             {"Accept-Encoding": "gzip, deflate"},
         )
-    unpacker = zlib.decompressobj(_WINDOW_BITS[coding])
+    decoder = zlib.decompressobj(_WINDOW_BITS[coding])
     try:
-        plain = unpacker.decompress(body, max_body + 1)
+        plain = decoder.decompress(body, max_body + 1)
     except zlib.error as error:
-        raise HTTPException(400, f"The body is not in {coding}: {error}") from error
+        raise HTTPException(400, f"The body is not valid {coding}: {error}") from error
     if len(plain) > max_body:
         raise _too_large(max_body)
-    # One member only: each of a million empty ones would cost more than the bytes it takes.
-    if not unpacker.eof or unpacker.unused_data:
-        ending = "goes on behind its end" if unpacker.eof else "is truncated"
-        raise HTTPException(400, f"The body is not in {coding}: it {ending}.")
+    # Only one gzip member: decoding a million empty ones would cost more than their bytes.
+    if not decoder.eof or decoder.unused_data:
+        reason = "data follow its end" if decoder.eof else "it is truncated"
+        raise HTTPException(400, f"The body is not valid {coding}: {reason}.")
     return plain
 
 
 @asynccontextmanager
 async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Cancels what is awaited inside when the client closes its connection.
+    """Cancel the block when the client disconnects.
 
     Args:
-        receive: The request's, whose body has been read to its end.
+        receive: ASGI's function of a request whose body has been read completely.
 
     Raises:
-        HTTPException: 499, the client left.
+        HTTPException: 499, the client disconnected.
     """
     task = asyncio.current_task()
     if task is None:
-        raise RuntimeError("`while_connected` needs a task: it is for coroutines that are run.")
+        raise RuntimeError("`while_connected` must be used inside a task.")
     is_gone = False
 
     async def watch() -> None:
@@ -181,9 +180,9 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        # Another cancellation at the same time, by a time-out say, must go on as one.
+        # A simultaneous cancellation, e.g. by a timeout, must remain one.
         if is_gone and task.uncancel() == 0:
-            raise HTTPException(CLIENT_GONE, "The client left before its answer.") from None
+            raise HTTPException(CLIENT_GONE, "The client disconnected before its answer.") from None
         raise
     finally:
         watcher.cancel()

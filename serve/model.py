@@ -144,14 +144,14 @@ class Model:
         height, width, channels = self.input_shape
         expected = f"one input image [N, {height}, {width}, {channels}] of uint8 or float32"
         if len(inputs) != 1 or inputs[0].name != "image" or inputs[0].type not in _DTYPES:
-            raise self._differs(expected, ", ".join(_described(one) for one in inputs))
+            raise self._differs(expected, ", ".join(_describe(one) for one in inputs))
         shape = inputs[0].shape
         fixed_batch = len(shape) == 4 and isinstance(shape[0], int)
         # A dimension that is no number is open, and then the card says how large images are.
         sizes = zip(shape[1:], self.input_shape, strict=False)
         is_other = any(isinstance(found, int) and found != size for found, size in sizes)
         if len(shape) != 4 or fixed_batch or is_other:
-            raise self._differs(expected, _described(inputs[0]))
+            raise self._differs(expected, _describe(inputs[0]))
         return _DTYPES[inputs[0].type]
 
     def _check_outputs(self) -> None:
@@ -189,5 +189,5 @@ class Model:
         return "uint8" if self.input_dtype is np.uint8 else "uint8 or float32"
 
 
-def _described(argument: Any) -> str:
+def _describe(argument: Any) -> str:
     return f"{argument.name} {argument.shape} of {argument.type}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from serve.batcher import Batcher
-from serve.limits import Places
+from serve.limits import ConcurrencyLimit
 from serve.model import Model
 from serve.protocol import ModelSpec
 from serve.settings import Settings
@@ -42,7 +42,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedModel:
     """A model, and what requests to it look like. A request uses one of these from end to end.
 
     Attributes:
@@ -62,15 +62,17 @@ class ServedModel:
         source: Where it comes from.
         current: What new requests are answered by; see `Models.reload`.
         batcher: Runs its images.
-        places: Requests under way.
+        concurrency: Requests under way.
     """
 
-    def __init__(self, source: Source, loaded: Loaded, batcher: Batcher, places: Places) -> None:
+    def __init__(
+        self, source: Source, loaded: LoadedModel, batcher: Batcher, concurrency: ConcurrencyLimit
+    ) -> None:
         self.name = loaded.spec.name
         self.source = source
         self.current = loaded
         self.batcher = batcher
-        self.places = places
+        self.concurrency = concurrency
 
 
 class Models:
@@ -101,7 +103,7 @@ class Models:
         self._open_model = open_model
         self._telemetry = telemetry
         self._reloading = asyncio.Lock()
-        opened: dict[str, tuple[Source, Loaded]] = {}
+        opened: dict[str, tuple[Source, LoadedModel]] = {}
         for source in sources:
             loaded = self._load(source)
             name = loaded.spec.name
@@ -157,11 +159,11 @@ class Models:
             self._telemetry.reloaded(served.name, is_new=False)
             return
         served.current = loaded
-        self._announce(loaded)
+        self._publish_info(loaded)
         self._telemetry.reloaded(served.name, is_new=True)
-        _logger.info("Reloaded %s", described(loaded))
+        _logger.info("Reloaded %s", describe(loaded))
 
-    def _load(self, source: Source) -> Loaded:
+    def _load(self, source: Source) -> LoadedModel:
         model = self._open_model(source.path)
         name = source.name or model.card.name
         if not _NAME.fullmatch(name):
@@ -176,21 +178,21 @@ class Models:
             labels=model.card.labels,
             map_shape=model.map_shape,
         )
-        return Loaded(model, spec)
+        return LoadedModel(model, spec)
 
-    def _serve(self, source: Source, loaded: Loaded, settings: Settings) -> ServedModel:
+    def _serve(self, source: Source, loaded: LoadedModel, settings: Settings) -> ServedModel:
         name = loaded.spec.name
         batcher = Batcher(
             max_batch=settings.max_batch,
             max_wait_s=settings.max_wait_s,
             on_batch=self._telemetry.watch_batches(name),
         )
-        places = Places(settings.max_queue)
-        self._telemetry.watch_queue(name, lambda: batcher.waiting, lambda: places.taken)
-        self._announce(loaded)
-        return ServedModel(source, loaded, batcher, places)
+        concurrency = ConcurrencyLimit(settings.max_queue)
+        self._telemetry.watch_queue(name, lambda: batcher.queued_images, lambda: concurrency.active)
+        self._publish_info(loaded)
+        return ServedModel(source, loaded, batcher, concurrency)
 
-    def _announce(self, loaded: Loaded) -> None:
+    def _publish_info(self, loaded: LoadedModel) -> None:
         model = loaded.model
         self._telemetry.model_loaded(
             loaded.spec.name,
@@ -200,7 +202,7 @@ class Models:
         )
 
 
-def described(loaded: Loaded) -> str:
+def describe(loaded: LoadedModel) -> str:
     """A model in a line, for the log."""
     card = loaded.model.card
     height, width = card.image_size

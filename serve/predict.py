@@ -15,23 +15,23 @@ from typing import Any
 from tqdm import tqdm
 
 from serve import benchmark
-from serve.answer_files import (
+from serve.files import ImageFile
+from serve.model import Model
+from serve.overlay_files import OverlayFolder
+from serve.predict_options import check_outputs, output_files, parse
+from serve.scores import ScoreAccumulator, Scores
+from serve.selection import Selection, select, select_split
+from serve.split_file import SUBSETS
+from serve.stream import Result, predict_files
+from serve.writers import (
     CsvFile,
     JsonFile,
     Table,
     Writer,
-    answer_file,
+    optional_file,
     shown,
     write_confusion,
 )
-from serve.files import ImageFile
-from serve.labelled import Selection, select, select_split
-from serve.model import Model
-from serve.overlay_files import OverlayFolder
-from serve.predict_options import check_outputs, output_files, parse
-from serve.report import Scores, Tally
-from serve.split_file import SUBSETS
-from serve.stream import Result, answer_files
 
 DONE, SOME_BAD, ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -100,10 +100,10 @@ def _answer(model: Model, selection: Selection, given: argparse.Namespace) -> in
     """Answers for all files, writes what was asked for, and returns the exit code."""
     labels = model.card.labels
     overlays = OverlayFolder(given.overlay, selection.files) if given.overlay is not None else None
-    tally = Tally(labels)
+    accumulator = ScoreAccumulator(labels)
     answered = bad = 0
     began = time.perf_counter()
-    with answer_file(given.json) as json_target, answer_file(given.csv) as csv_target:
+    with optional_file(given.json) as json_target, optional_file(given.csv) as csv_target:
         writers: list[Writer] = []
         if not given.quiet:
             paths = [file.path for file in selection.files]
@@ -128,16 +128,16 @@ def _answer(model: Model, selection: Selection, given: argparse.Namespace) -> in
             if result.logits is not None:
                 answered += 1
                 if result.file.label_id is not None:
-                    tally.add(result.logits, result.file.label_id)
+                    accumulator.add(result.logits, result.file.label_id)
             for writer in writers:
                 writer.add(result)
-        scores = tally.scores() if len(tally) else None
+        scores = accumulator.scores() if len(accumulator) else None
         if json_file is not None:
             scored = None if scores is None else scores.to_dict()
             json_file.close({"answered": answered, "bad": bad, "scores": scored})
     if scores is not None and given.confusion is not None:
         write_confusion(given.confusion, scores.confusion, labels)
-    _print_end(model, scores, answered, bad, time.perf_counter() - began, given)
+    _print_summary(model, scores, answered, bad, time.perf_counter() - began, given)
     return SOME_BAD if bad else DONE
 
 
@@ -148,7 +148,7 @@ def _results(
     given: argparse.Namespace,
 ) -> Iterator[Result]:
     unopened = (Result(ImageFile(bad.path, bad.path), error=bad.reason) for bad in selection.bad)
-    answers = answer_files(
+    answers = predict_files(
         model,
         selection.files,
         k=given.top_k,
@@ -182,7 +182,7 @@ def _head(model: Model) -> dict[str, Any]:
     }
 
 
-def _print_end(
+def _print_summary(
     model: Model,
     scores: Scores | None,
     answered: int,

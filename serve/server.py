@@ -17,12 +17,12 @@ from pathlib import Path
 
 import uvicorn
 
+from serve.access import hosts_for, is_loopback
 from serve.app import create_app
 from serve.connection import Connection
-from serve.door import hosts_for, is_loopback
 from serve.draining import DrainingServer
 from serve.model import Model
-from serve.models import Models, Source, described
+from serve.models import Models, Source, describe
 from serve.service import Service
 from serve.settings import Settings
 from serve.telemetry import Telemetry
@@ -141,11 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _set_up_logging(access_log=given.access_log)
     with contextlib.ExitStack() as stack:
         try:
-            settings = settings_of(given)
+            settings = parse_settings(given)
             listening = stack.enter_context(bind(given.host, given.port))
             telemetry = Telemetry()
             models = Models(
-                [source_of(text) for text in given.models],
+                [parse_source(text) for text in given.models],
                 open_model=partial(Model, device=given.device, threads=given.threads),
                 settings=settings,
                 telemetry=telemetry,
@@ -157,14 +157,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _logger.warning("Whoever reaches %s is answered: there is no API key.", given.host)
         # From here on the kernel takes connections: who reads the next line may ask.
         listening.listen(_BACKLOG)
-        facts = "; ".join(described(served.current) for served in models)
+        facts = "; ".join(describe(served.current) for served in models)
         _logger.info("Serving at %s - %s", _url(given.host, listening), facts)
         server = build_server(Service(models, settings, telemetry), access_log=given.access_log)
         asyncio.run(_serve(server, models, listening))
     return 0
 
 
-def settings_of(given: argparse.Namespace) -> Settings:
+def parse_settings(given: argparse.Namespace) -> Settings:
     """The settings that the parsed arguments ask for; see `build_parser`.
 
     Raises:
@@ -186,7 +186,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     )
 
 
-def source_of(text: str) -> Source:
+def parse_source(text: str) -> Source:
     """A file, or NAME=FILE. A file whose own name has an equals sign is taken as a file."""
     name, equals, path = text.partition("=")
     if not equals or Path(text).is_file():

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from serve.batcher import PreparedT
-from serve.limits import Held, decompress, overloaded, read_body, while_connected
+from serve.limits import MemoryBudget, decompress, overloaded, read_body, while_connected
 from serve.model import Answers
-from serve.models import Loaded, Models, ServedModel
+from serve.models import LoadedModel, Models, ServedModel
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -32,15 +32,15 @@ class Service:
         self.settings = settings
         self.telemetry = telemetry
         self.is_draining = False
-        self._held = Held(settings.max_held)
+        self._budget = MemoryBudget(settings.max_buffered)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
 
     async def answer(
         self,
         request: Request,
         served: ServedModel,
-        prepare: Callable[[Loaded, bytes], PreparedT],
-    ) -> tuple[Loaded, PreparedT, Answers]:
+        prepare: Callable[[LoadedModel, bytes], PreparedT],
+    ) -> tuple[LoadedModel, PreparedT, Answers]:
         """What a model says to a request.
 
         Args:
@@ -59,14 +59,14 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.timeout_s
-        with self._held.share() as share:
+        with self._budget.reserve() as reserve:
             try:
                 async with asyncio.timeout_at(deadline):
                     body = await read_body(
                         request.headers,
                         request.receive,
                         max_body=self.settings.max_body,
-                        share=share,
+                        reserve=reserve,
                     )
             except TimeoutError:
                 raise HTTPException(
@@ -81,7 +81,7 @@ class Service:
             def prepare_body() -> PreparedT:
                 return prepare(loaded, decompress(body, coding, max_body=self.settings.max_body))
 
-            with served.places.take():
+            with served.concurrency.slot():
                 try:
                     async with asyncio.timeout_at(deadline), while_connected(request.receive):
                         prepared, answers = await served.batcher.submit(

@@ -76,7 +76,7 @@ class Settings:
             )
 
     @property
-    def max_held(self) -> int:
+    def max_buffered(self) -> int:
         """Most bytes of request bodies in memory at a time: eight of the largest."""
         return 8 * self.max_body
 

@@ -43,7 +43,7 @@ Finish = Callable[[Result], Result]
 """Work on an answer that is done in the threads too, such as drawing it."""
 
 
-def answer_files(
+def predict_files(
     model: Model,
     files: Iterable[ImageFile],
     *,
@@ -79,15 +79,15 @@ def answer_files(
             if not decoding:
                 break
             batch = [decoding.popleft() for _ in range(min(batch_size, len(decoding)))]
-            for result in _answered(model, batch, k):
+            for result in _predict_batch(model, batch, k):
                 if finish is None or result.error is not None:
                     finishing.append(result)
                 else:
                     finishing.append(pool.submit(finish, result))
             while len(finishing) > 2 * batch_size:
-                yield _waited_for(finishing.popleft())
+                yield _result_of(finishing.popleft())
         while finishing:
-            yield _waited_for(finishing.popleft())
+            yield _result_of(finishing.popleft())
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _read(model: Model, file: ImageFile) -> NDArray[np.uint8] | str:
         return f"cannot be opened: {error.strerror}"
 
 
-def _answered(
+def _predict_batch(
     model: Model, batch: list[tuple[ImageFile, Future[NDArray[np.uint8] | str]]], k: int
 ) -> Iterator[Result]:
     """Results for a batch in its order, from one run of the session."""
@@ -132,5 +132,5 @@ def _answered(
         yield Result(file, predictions, logits, heatmap)
 
 
-def _waited_for(result: Future[Result] | Result) -> Result:
+def _result_of(result: Future[Result] | Result) -> Result:
     return result.result() if isinstance(result, Future) else result

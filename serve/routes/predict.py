@@ -14,9 +14,9 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from serve.model import Answers
-from serve.models import Loaded, ServedModel
+from serve.models import LoadedModel, ServedModel
 from serve.prediction import top_k as best_classes
-from serve.replies import json_reply
+from serve.responses import json_response
 from serve.routes import schemas
 from serve.routes.form import file_of_form
 from serve.service import Service
@@ -56,7 +56,7 @@ def predict_routes(service: Service) -> APIRouter:
     @router.get("/models", responses={200: {"model": schemas.ModelsBody}, **schemas.refusals()})
     async def models() -> Response:
         """All models that are served; the first answers where none is named."""
-        return json_reply({"models": [_card(served) for served in service.models]})
+        return json_response({"models": [_card(served) for served in service.models]})
 
     @router.post(
         "/predict",
@@ -88,7 +88,7 @@ def predict_routes(service: Service) -> APIRouter:
             max_pixels=service.settings.max_pixels,
         )
         loaded, _, answers = await service.answer(request, served, decode)
-        return json_reply(_answer(loaded, answers, top_k, heatmap))
+        return json_response(_answer(loaded, answers, top_k, heatmap))
 
     return router
 
@@ -101,7 +101,7 @@ def _check_query(request: Request) -> None:
         )
 
 
-def _decode(loaded: Loaded, body: bytes, *, content_type: str, max_pixels: int) -> _Picture:
+def _decode(loaded: LoadedModel, body: bytes, *, content_type: str, max_pixels: int) -> _Picture:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         body = file_of_form(body, content_type)
@@ -114,7 +114,7 @@ def _decode(loaded: Loaded, body: bytes, *, content_type: str, max_pixels: int) 
     return _Picture(loaded.model.read(body, max_pixels=max_pixels)[np.newaxis])
 
 
-def _answer(loaded: Loaded, answers: Answers, top_k: int, has_heatmap: bool) -> dict[str, Any]:
+def _answer(loaded: LoadedModel, answers: Answers, top_k: int, has_heatmap: bool) -> dict[str, Any]:
     classes = best_classes(
         answers.probabilities[0], loaded.spec.labels, top_k, logits_row=answers.logits[0]
     )

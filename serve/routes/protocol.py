@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.exceptions import HTTPException
 
 from serve.model import Answers
-from serve.models import Loaded, ServedModel
+from serve.models import LoadedModel, ServedModel
 from serve.protocol import (
     HEADER_LENGTH,
     MODEL_VERSION,
@@ -21,7 +21,7 @@ from serve.protocol import (
     parse_infer_request,
     server_metadata,
 )
-from serve.replies import json_reply
+from serve.responses import json_response
 from serve.routes import schemas
 from serve.service import Service
 
@@ -51,12 +51,12 @@ def _add_server_routes(router: APIRouter, service: Service, version: str) -> Non
     @router.get("", responses={200: {"model": schemas.ServerBody}, **schemas.refusals()})
     async def server() -> Response:
         """The server's name, version and extensions."""
-        return json_reply(server_metadata(SERVER_NAME, version))
+        return json_response(server_metadata(SERVER_NAME, version))
 
     @router.get("/health/live", responses=_answers(schemas.LiveBody, 421))
     async def live() -> Response:
         """Whether the server runs. Needs no key."""
-        return json_reply({"live": True})
+        return json_response({"live": True})
 
     @router.get("/health/ready", responses=_ready(schemas.ReadyBody, 421))
     async def ready() -> Response:
@@ -70,7 +70,7 @@ def _add_server_routes(router: APIRouter, service: Service, version: str) -> Non
     async def index() -> Response:
         """All models that are served."""
         state = {"version": MODEL_VERSION, "state": "READY", "reason": ""}
-        return json_reply([{"name": served.name, **state} for served in service.models])
+        return json_response([{"name": served.name, **state} for served in service.models])
 
 
 def _add_model_routes(router: APIRouter, service: Service) -> None:
@@ -80,12 +80,12 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
     @router.get("/models/{name}", responses=metadata)
     async def model(request: Request, name: str) -> Response:
         """A model's inputs and outputs."""
-        return json_reply(model_metadata(_find(service, request, name).current.spec))
+        return json_response(model_metadata(_find(service, request, name).current.spec))
 
     @router.get("/models/{name}/versions/{version}", responses=metadata)
     async def model_version(request: Request, name: str, version: str) -> Response:
         """A model's inputs and outputs; its only version is 1."""
-        return json_reply(model_metadata(_find(service, request, name, version).current.spec))
+        return json_response(model_metadata(_find(service, request, name, version).current.spec))
 
     @router.get("/models/{name}/ready", responses=readiness)
     async def model_ready(request: Request, name: str) -> Response:
@@ -133,7 +133,7 @@ async def _infer(
 
 
 def _parse(
-    loaded: Loaded, body: bytes, *, header_length: int | None, max_rows: int
+    loaded: LoadedModel, body: bytes, *, header_length: int | None, max_rows: int
 ) -> InferRequest:
     return parse_infer_request(body, header_length, loaded.spec, max_rows=max_rows)
 
@@ -160,7 +160,7 @@ def _find(
 
 def _readiness(service: Service, content: dict[str, Any]) -> Response:
     is_ready = not service.is_draining
-    return json_reply({**content, "ready": is_ready}, status=200 if is_ready else 503)
+    return json_response({**content, "ready": is_ready}, status=200 if is_ready else 503)
 
 
 def _answers(model: type[Any], *statuses: int) -> dict[int | str, dict[str, Any]]:

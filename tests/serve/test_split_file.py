@@ -13,7 +13,7 @@ from proxy_keras.data.scan import scan_folder
 from proxy_keras.data.split_draw import draw_split
 from proxy_keras.data.split_table import SplitTable
 from serve.card import ModelCard
-from serve.labelled import select_split
+from serve.selection import select_split
 from serve.split_file import read_split
 
 CARD = ModelCard("m", ("cat", "dog"), (8, 8), "none", None, "fp32", None, None, {})

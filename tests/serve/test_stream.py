@@ -11,7 +11,7 @@ from PIL import Image
 
 from serve import Model
 from serve.files import ImageFile
-from serve.stream import answer_files
+from serve.stream import predict_files
 
 SETTINGS = {"k": 2, "batch_size": 4, "workers": 3}
 
@@ -36,7 +36,7 @@ def files(tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 30, 64])
 @pytest.mark.parametrize("workers", [1, 5])
 def test_in_order_with_the_bad_one_in_its_place(model, files, batch_size, workers):
-    results = list(answer_files(model, files, k=2, batch_size=batch_size, workers=workers))
+    results = list(predict_files(model, files, k=2, batch_size=batch_size, workers=workers))
     assert [result.file for result in results] == files
     for number, result in enumerate(results):
         if number == 7:
@@ -51,12 +51,12 @@ def test_in_order_with_the_bad_one_in_its_place(model, files, batch_size, worker
 
 def test_all_bad_and_none_at_all(model, files):
     bad = [files[7], ImageFile("gone.png", "gone.png")] * 3
-    results = list(answer_files(model, bad, **SETTINGS))
+    results = list(predict_files(model, bad, **SETTINGS))
     assert [result.error for result in results] == [
         "not an image of a known format",
         "cannot be opened: No such file or directory",
     ] * 3
-    assert list(answer_files(model, [], **SETTINGS)) == []
+    assert list(predict_files(model, [], **SETTINGS)) == []
 
 
 @pytest.mark.parametrize("has_finish", [False, True])
@@ -69,7 +69,7 @@ def test_few_files_wait_at_a_time(model, files, has_finish):
             asked += 1
             yield files[asked % 5]
 
-    stream = answer_files(
+    stream = predict_files(
         model, endless(), **SETTINGS, finish=(lambda result: result) if has_finish else None
     )
     for taken in range(1, 200):
@@ -87,7 +87,7 @@ def test_answers_are_finished_in_threads_and_bad_files_are_not(model, files):
         seen.append(result.file)
         return replace(result, overlay=f"{result.file.name} done")
 
-    results = list(answer_files(model, files, **SETTINGS, finish=finish))
+    results = list(predict_files(model, files, **SETTINGS, finish=finish))
     assert [result.file for result in results] == files
     assert threading.get_ident() not in threads
     assert set(seen) == set(files) - {files[7]}
@@ -101,19 +101,19 @@ def test_an_error_in_a_thread_or_the_session_comes_out(model, files, monkeypatch
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        list(answer_files(model, files, **SETTINGS, finish=finish))
+        list(predict_files(model, files, **SETTINGS, finish=finish))
 
     def fail(images):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(model, "run", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(answer_files(model, files, **SETTINGS))
+        list(predict_files(model, files, **SETTINGS))
 
 
 def test_leaving_early_ends_the_threads(model, files):
     before = set(threading.enumerate())
-    stream = answer_files(model, files, **SETTINGS)
+    stream = predict_files(model, files, **SETTINGS)
     next(stream)
     assert set(threading.enumerate()) - before
     stream.close()
@@ -129,6 +129,6 @@ def test_an_answer_that_is_not_finite_is_none(model, files, monkeypatch):
         return answers
 
     monkeypatch.setattr(model, "run", run)
-    results = list(answer_files(model, files[:3], **SETTINGS))
+    results = list(predict_files(model, files[:3], **SETTINGS))
     assert [bool(result.error) for result in results] == [False, True, False]
     assert "not finite" in results[1].error and results[1].logits is None

@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from serve.limits import Places
+from serve.limits import ConcurrencyLimit
 from serve.models import Source
 from serve.service import Service
 from tests.serve.http.answers import names
@@ -86,7 +86,7 @@ def test_a_full_queue_is_answered_503_at_once_and_takes_requests_again(
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    _wait_for(served.places, 2)
+    _wait_for(served.concurrency, 2)
     refused = client.post("/v1/predict", content=picture())
     may_run.set()
     for thread in threads:
@@ -109,7 +109,7 @@ def test_an_answer_that_takes_too_long_is_503(
     may_run.set()
     assert answer.status_code == 503
     assert "within 0.05 s" in answer.json()["error"]
-    assert served.places.taken == 0
+    assert served.concurrency.active == 0
 
 
 def test_a_body_that_takes_too_long_is_408(make_service: Callable[..., Service]) -> None:
@@ -140,7 +140,7 @@ def test_a_client_that_leaves_frees_its_place_and_is_not_computed(
 
     async def receive() -> dict[str, Any]:
         if len(messages) == 1:
-            while not service.models.get().batcher.waiting:
+            while not service.models.get().batcher.queued_images:
                 await asyncio.sleep(0.001)
         return messages.pop(0)
 
@@ -151,9 +151,9 @@ def test_a_client_that_leaves_frees_its_place_and_is_not_computed(
         served = service.models.get()
         served.batcher._on_batch = lambda images, seconds: computed.append(images)
         request = Request({"type": "http", "headers": []}, receive)
-        with pytest.raises(Exception, match="left") as error:
+        with pytest.raises(Exception, match="disconnected") as error:
             await service.answer(request, served, lambda loaded, body: Picture())
-        assert served.places.taken == served.batcher.waiting == 0
+        assert served.concurrency.active == served.batcher.queued_images == 0
         await service.close()
         return error.value
 
@@ -266,10 +266,10 @@ def test_the_openapi_document_is_complete(open_client: Connect) -> None:
     assert "securitySchemes" not in open_client().get("/openapi.json").json()["components"]
 
 
-def _wait_for(places: Places, count: int) -> None:
+def _wait_for(concurrency: ConcurrencyLimit, count: int) -> None:
     waited = threading.Event()
     for _ in range(2000):
-        if places.taken == count:
+        if concurrency.active == count:
             return
         waited.wait(0.005)
-    raise AssertionError(f"{places.taken} of {count} places are taken")
+    raise AssertionError(f"{concurrency.active} of {count} requests are active")

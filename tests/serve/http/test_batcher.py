@@ -84,7 +84,7 @@ def with_batcher(
 
 
 async def queued(batcher: Batcher, count: int) -> None:
-    while batcher.waiting != count:
+    while batcher.queued_images != count:
         await asyncio.sleep(0.001)
 
 
@@ -239,7 +239,7 @@ def test_a_request_must_fit_in_a_batch(count: int) -> None:
     async def test(batcher: Batcher) -> None:
         with pytest.raises(ValueError, match=rf"1 to 4 images\. Received: {count}"):
             await submit(batcher, Doubler(), np.zeros([count, 2, 2, 3], np.float32))
-        assert batcher.waiting == 0
+        assert batcher.queued_images == 0
 
     with_batcher(test)
 
@@ -254,7 +254,7 @@ def test_an_error_in_preparing_goes_to_its_request_alone() -> None:
         staying = asyncio.create_task(submit(batcher, model, rows(1, 2)))
         with ThreadPoolExecutor(1) as pool, pytest.raises(KeyError, match="no image"):
             await batcher.submit(model, fail, pool)
-        assert batcher.waiting == 2
+        assert batcher.queued_images == 2
         await submit(batcher, model, rows(3, 4))
         assert (await staying).logits[:, 0].tolist() == [2, 4]
 
@@ -282,7 +282,7 @@ def test_a_request_cancelled_while_it_is_prepared_is_never_queued() -> None:
             pending.cancel()
             await asyncio.gather(running, pending, return_exceptions=True)
             may_end.set()
-        assert batcher.waiting == 0
+        assert batcher.queued_images == 0
 
     with_batcher(test, max_wait_s=0.0)
     assert prepared == [True], "one was not even prepared"
@@ -352,7 +352,7 @@ def test_whatever_comes_every_row_is_answered_once_and_in_batches_that_fit(
             assert isinstance(outcome, Answers)
             expected = 2 * np.arange(starts[index], starts[index] + sizes[index])
             np.testing.assert_array_equal(outcome.logits[:, 0], expected)
-        assert batcher.waiting == 0
+        assert batcher.queued_images == 0
 
     with_batcher(test, max_batch=max_batch, max_wait_s=0.001)
     run = [value for batch in model.batches for value in batch]

@@ -120,7 +120,7 @@ def test_a_request_under_way_is_answered_and_told_that_it_is_the_last(
     gate = Gate(server, monkeypatch)
     with connect(server.port) as connection:
         connection.sendall(request_of(picture()))
-        until(lambda: gate.served.places.taken == 1)
+        until(lambda: gate.served.concurrency.active == 1)
         server.stop()
         until(lambda: server.service.is_draining)
         gate.is_open.set()
@@ -180,7 +180,7 @@ def test_what_is_not_answered_in_time_is_dropped(
     gate = Gate(server, monkeypatch)
     with connect(server.port) as connection:
         connection.sendall(request_of(picture()))
-        until(lambda: gate.served.places.taken == 1)
+        until(lambda: gate.served.concurrency.active == 1)
         server.stop()
         server.thread.join(PATIENCE_S)
         assert not server.thread.is_alive()
@@ -244,8 +244,8 @@ def test_a_client_that_leaves_frees_its_place(
     served = server.service.models.get()
     with connect(server.port) as connection:
         connection.sendall(request_of(picture()))
-        until(lambda: served.batcher.waiting == 1)
-    until(lambda: served.batcher.waiting == served.places.taken == 0)
+        until(lambda: served.batcher.queued_images == 1)
+    until(lambda: served.batcher.queued_images == served.concurrency.active == 0)
 
 
 def _refuses(port: int) -> bool:

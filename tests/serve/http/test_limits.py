@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
-from serve.limits import Held, Places, decompress, read_body, while_connected
+from serve.limits import ConcurrencyLimit, MemoryBudget, decompress, read_body, while_connected
 
 
 def source(*messages: dict[str, Any]) -> Receive:
@@ -37,12 +37,15 @@ def body(*chunks: bytes) -> list[dict[str, Any]]:
 
 
 def read(
-    messages: Iterable[dict[str, Any]], *, length: str | None = None, held: Held | None = None
+    messages: Iterable[dict[str, Any]],
+    *,
+    length: str | None = None,
+    budget: MemoryBudget | None = None,
 ) -> bytes:
     """The body of these messages, of at most 6 bytes."""
     headers = Headers({} if length is None else {"content-length": length})
-    with (held or Held(100)).share() as share:
-        return asyncio.run(read_body(headers, source(*messages), max_body=6, share=share))
+    with (budget or MemoryBudget(100)).reserve() as reserve:
+        return asyncio.run(read_body(headers, source(*messages), max_body=6, reserve=reserve))
 
 
 def status_of(error: pytest.ExceptionInfo[HTTPException]) -> int:
@@ -81,27 +84,27 @@ def test_a_client_that_leaves_within_its_body_ends_the_request() -> None:
 
 
 def test_bodies_count_together_and_are_given_back() -> None:
-    held = Held(8)
-    with held.share() as first:
-        first.add(5)
+    budget = MemoryBudget(8)
+    with budget.reserve() as first:
+        first(5)
         with pytest.raises(HTTPException) as error:
-            read(body(b"abcd"), held=held)
+            read(body(b"abcd"), budget=budget)
         assert status_of(error) == 503
         assert error.value.headers == {"Retry-After": "1"}
-        assert held.bytes == 5
-        assert read(body(b"abc"), held=held) == b"abc"
-    assert held.bytes == 0
+        assert budget.bytes == 5
+        assert read(body(b"abc"), budget=budget) == b"abc"
+    assert budget.bytes == 0
 
 
-def test_places_are_limited_and_given_back_after_errors_too() -> None:
-    places = Places(2)
-    with places.take(), pytest.raises(KeyError), places.take():
-        with pytest.raises(HTTPException) as error, places.take():
+def test_concurrency_is_limited_and_given_back_after_errors_too() -> None:
+    concurrency = ConcurrencyLimit(2)
+    with concurrency.slot(), pytest.raises(KeyError), concurrency.slot():
+        with pytest.raises(HTTPException) as error, concurrency.slot():
             pass
         assert status_of(error) == 503
-        assert places.taken == 2
+        assert concurrency.active == 2
         raise KeyError
-    assert places.taken == 0
+    assert concurrency.active == 0
 
 
 @pytest.mark.parametrize(

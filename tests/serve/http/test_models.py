@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from serve.model import Model
-from serve.models import Models, Source, UnknownModelError, described
+from serve.models import Models, Source, UnknownModelError, describe
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -97,6 +97,6 @@ def test_a_bad_file_keeps_the_old_model_and_reloads_the_others(
 
 
 def test_a_model_is_told_in_one_line(write_model: WriteModel) -> None:
-    line = described(models_of(Source(write_model(), "digits")).get().current)
+    line = describe(models_of(Source(write_model(), "digits")).get().current)
     assert line.startswith("digits: mean_colour, 3 classes, 8 x 8 px, heatmap grad_cam, fp32, on")
     assert "\n" not in line

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from serve.server import KEY_VARIABLE, bind, build_parser, main, settings_of, source_of
+from serve.server import KEY_VARIABLE, bind, build_parser, main, parse_settings, parse_source
 
 PROJECT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
@@ -38,7 +38,7 @@ def test_arguments_become_settings() -> None:
         "a.onnx --max-batch 4 --max-wait-ms 2.5 --max-body 2M --max-queue 9 --timeout-s 3 "
         "--drain-s 4 --decoders 3 --max-pixels 1000 --cors-origin https://example.org".split()
     )
-    settings = settings_of(given)
+    settings = parse_settings(given)
     assert (settings.max_batch, settings.max_wait_s, settings.max_body) == (4, 0.0025, 2 << 20)
     assert (settings.max_queue, settings.timeout_s, settings.drain_s) == (9, 3.0, 4.0)
     assert (settings.decoders, settings.max_pixels) == (3, 1000)
@@ -69,20 +69,20 @@ def test_the_key_comes_from_its_file_or_else_the_environment(
     file.write_text("from-file\n")
     monkeypatch.setenv(KEY_VARIABLE, "from-variable")
     parse = build_parser().parse_args
-    assert settings_of(parse(["a"])).api_key == "from-variable"
-    assert settings_of(parse(["a", "--api-key-file", str(file)])).api_key == "from-file"
+    assert parse_settings(parse(["a"])).api_key == "from-variable"
+    assert parse_settings(parse(["a", "--api-key-file", str(file)])).api_key == "from-file"
     monkeypatch.setenv(KEY_VARIABLE, "")
     with pytest.raises(ValueError, match="API key"):
-        settings_of(parse(["a"]))
+        parse_settings(parse(["a"]))
 
 
 def test_a_model_may_be_given_a_name(tmp_path: Path) -> None:
-    assert source_of("dir/a.onnx") == source_of(str(Path("dir/a.onnx")))
-    named = source_of("digits=dir/a.onnx")
+    assert parse_source("dir/a.onnx") == parse_source(str(Path("dir/a.onnx")))
+    named = parse_source("digits=dir/a.onnx")
     assert (named.name, named.path) == ("digits", Path("dir/a.onnx"))
     file = tmp_path / "lr=0.1.onnx"
     file.touch()
-    assert (source_of(str(file)).name, source_of(str(file)).path) == (None, file)
+    assert (parse_source(str(file)).name, parse_source(str(file)).path) == (None, file)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_the_defaults_hold() -> None:
     settings = Settings()
     assert (settings.max_batch, settings.max_wait_s, settings.max_queue) == (8, 0.005, 256)
     assert settings.max_body == 33_554_432
-    assert settings.max_held == 8 * 33_554_432
+    assert settings.max_buffered == 8 * 33_554_432
     assert settings.api_key is None
     assert settings.cors_origins == ()
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.metrics import classification
-from serve.report import Scores, Tally
+from serve.scores import ScoreAccumulator, Scores
 
 
 def scored(logits: np.ndarray, label_ids, labels) -> Scores:
-    tally = Tally(labels)
+    accumulator = ScoreAccumulator(labels)
     for row, label_id in zip(logits, label_ids, strict=True):
-        tally.add(row, int(label_id))
-    assert len(tally) == len(label_ids)
-    return tally.scores()
+        accumulator.add(row, int(label_id))
+    assert len(accumulator) == len(label_ids)
+    return accumulator.scores()
 
 
 def test_exact_on_four_images():
@@ -56,7 +56,7 @@ def test_the_same_as_in_training(data, k, n, seed):
 
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="none of the images could be used"):
-        Tally(["a", "b"]).scores()
+        ScoreAccumulator(["a", "b"]).scores()
 
 
 def test_the_text_holds_the_figures():

@@ -8,10 +8,10 @@ import json
 
 import numpy as np
 
-from serve.answer_files import CsvFile, JsonFile, Table, shown, write_confusion
 from serve.files import ImageFile
 from serve.prediction import Prediction
 from serve.stream import Result
+from serve.writers import CsvFile, JsonFile, Table, shown, write_confusion
 
 LABELS = ["cat, black", 'd"og', "füchse"]
 ODD = b"a\xff\n.png".decode("utf-8", "surrogateescape")

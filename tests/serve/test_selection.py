@@ -7,7 +7,7 @@ import json
 import pytest
 
 from serve.card import ModelCard
-from serve.labelled import select
+from serve.selection import select
 
 
 def card(*labels: str) -> ModelCard:

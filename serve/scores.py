@@ -104,7 +104,7 @@ class Scores:
         return "\n".join(lines)
 
 
-class Tally:
+class ScoreAccumulator:
     """Collects answers one by one, in a few bytes each, and scores them at the end.
 
     Args:

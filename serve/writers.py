@@ -162,7 +162,7 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[s
 
 
 @contextmanager
-def answer_file(path: Path | None) -> Iterator[BinaryIO | None]:
+def optional_file(path: Path | None) -> Iterator[BinaryIO | None]:
     """An atomic file, or None where none is wanted."""
     if path is None:
         yield None

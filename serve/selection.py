@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from serve.card import ModelCard
-from serve.files import BadFile, Found, ImageFile, find_files
+from serve.files import BadFile, FoundFiles, ImageFile, find_files
 from serve.split_file import read_split
 
 _SHOWN = 8
@@ -57,7 +57,7 @@ def select(arguments: Sequence[str], card: ModelCard, *, labelled: bool | None) 
     found = find_files(arguments)
     if not is_root or labelled is False:
         return _unlabelled(found, [])
-    root = _Root(arguments[0], found, card)
+    root = _ClassFolders(arguments[0], found, card)
     if labelled and not root.classes:
         raise ValueError(
             f"No sub-folder of {root.path!r} is called like a class of the model "
@@ -98,7 +98,7 @@ def select_split(
     return Selection(files, is_labelled=True, notes=notes)
 
 
-class _Root:
+class _ClassFolders:
     """A folder that may be read as `ROOT/CLASS/*`.
 
     Attributes:
@@ -108,7 +108,7 @@ class _Root:
         loose: How many images lie beside them.
     """
 
-    def __init__(self, path: str, found: Found, card: ModelCard) -> None:
+    def __init__(self, path: str, found: FoundFiles, card: ModelCard) -> None:
         self.path = path
         self._found = found
         self._labels = card.labels
@@ -157,7 +157,7 @@ class _Root:
         return os.path.relpath(bad.path, self.path).split(os.sep)[0]
 
 
-def _unlabelled(found: Found, notes: list[str]) -> Selection:
+def _unlabelled(found: FoundFiles, notes: list[str]) -> Selection:
     return Selection(found.files, found.bad, False, notes + _left_out(found.others))
 
 

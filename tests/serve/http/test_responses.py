@@ -1,4 +1,4 @@
-"""Tests of serve/replies.py."""
+"""Tests of serve/responses.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
-from serve.replies import error_reply, json_reply
+from serve.responses import error_response, json_response
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_short_response_is_not_compressed(open_client: Callable[..., TestClien
 
 def test_json_has_no_number_for_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        json_reply({"a": float("nan")})
+        json_response({"a": float("nan")})
 
 
 def test_replies_hold_what_they_were_given() -> None:
-    reply = json_reply({"ä": [1]}, status=201, headers={"X": "y"})
+    reply = json_response({"ä": [1]}, status=201, headers={"X": "y"})
     assert (reply.status_code, json.loads(reply.body)) == (201, {"ä": [1]})
     assert (reply.headers["x"], reply.headers["content-type"]) == ("y", "application/json")
-    lone = error_reply("\ud800", status=400)
+    lone = error_response("\ud800", status=400)
     assert json.loads(lone.body) == {"error": "\ud800"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve.door import OPEN_PATHS
+from serve.access import OPEN_PATHS
 
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
-def mend(document: dict[str, Any], *, has_key: bool) -> None:
+def adapt_document(document: dict[str, Any], *, has_key: bool) -> None:
     """Takes out what is never answered, and adds how to show the key; calling it twice is no harm.
 
     Args:

@@ -26,7 +26,7 @@ class Compression(GZipMiddleware):
         await (self.app if is_refused else super().__call__)(scope, receive, send)
 
 
-def json_reply(
+def json_response(
     content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a response with JSON values as its body.
@@ -39,6 +39,8 @@ def json_reply(
     return Response(text, status, headers, media_type="application/json")
 
 
-def error_reply(message: str, *, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def error_response(
+    message: str, *, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return an error response in the format of the Open Inference Protocol."""
-    return json_reply({"error": message}, status=status, headers=headers)
+    return json_response({"error": message}, status=status, headers=headers)

@@ -10,7 +10,7 @@ from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.replies import error_reply
+from serve.responses import error_response
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -21,7 +21,7 @@ OPEN_FOLDER = "/page/"
 """So do the parts of the page."""
 
 
-class Door:
+class AccessMiddleware:
     """ASGI middleware that refuses the wrong host and the wrong key, and counts all requests.
 
     Args:
@@ -69,14 +69,14 @@ class Door:
         host = headers.get("host")
         # Browsers always send it; a page that made its own name point here is told by it.
         if self._hosts is not None and host is not None and host_name(host) not in self._hosts:
-            return error_reply(
+            return error_response(
                 f"This server does not answer to the host {host[:128]!r}. Start it with "
                 "--allowed-host NAME if it shall.",
                 status=421,
             )
         if self._key is None or self._is_open(scope["path"]) or self._has_key(headers):
             return None
-        return error_reply(
+        return error_response(
             "This server wants its API key: Authorization: Bearer KEY, or X-API-Key: KEY.",
             status=401,
             headers={"WWW-Authenticate": "Bearer"},

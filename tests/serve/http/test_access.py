@@ -1,4 +1,4 @@
-"""Tests of serve/door.py."""
+"""Tests of serve/access.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
-from serve.door import host_name, hosts_for, is_loopback
+from serve.access import host_name, hosts_for, is_loopback
 
 Connect = Callable[..., TestClient]
 
