@@ -1,4 +1,4 @@
-"""Answers of an exported model without TensorFlow: at the command line, by HTTP, or in Python."""
+"""Inference with an exported model, without TensorFlow: command line, HTTP server, Python API."""
 
 from serve.card import ModelCard
 from serve.images import UnreadableImageError

@@ -1,17 +1,17 @@
-"""`python -m serve`: says what there is."""
+"""`python -m serve`: lists the package's commands."""
 
 from __future__ import annotations
 
 import sys
 
 _USAGE = """\
-usage: python -m serve.predict FILE.onnx PATH...   classes of image files, and heatmaps over them
+usage: python -m serve.predict FILE.onnx PATH...   classes and heatmaps of image files
        python -m serve.server FILE.onnx...         the same over HTTP
-Each tells its options by --help. FILE.onnx is what `python -m export` writes."""
+Each command lists its options with --help. FILE.onnx is written by `python -m export`."""
 
 
 def main() -> int:
-    """Prints what there is, and returns the exit code of a command that lacks its arguments."""
+    """Print the usage, and return the exit code for missing arguments."""
     print(_USAGE, file=sys.stderr)
     return 2
 

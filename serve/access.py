@@ -1,4 +1,4 @@
-"""The door that every request passes: its host, its key, and what is counted of it."""
+"""Access control: the Host header and the API key of every request."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from serve.settings import Settings
 from serve.telemetry import Telemetry
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
-"""Paths that need no key: what a probe, or a person with a browser, asks first."""
+"""Paths without an API key: health probes, and what a browser opens first."""
 
 OPEN_FOLDER = "/page/"
-"""So do the parts of the page."""
+"""The files of the page need no key either."""
 
 
 class AccessMiddleware:
-    """ASGI middleware that refuses the wrong host and the wrong key, and counts all requests.
+    """ASGI middleware that refuses wrong hosts and API keys, and counts all requests.
 
     Args:
-        app: What is behind the door.
-        settings: Host names and key.
-        telemetry: What counts.
+        app: The application to protect.
+        settings: The host names and the key.
+        telemetry: Counts requests and refusals.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings, telemetry: Telemetry) -> None:
@@ -37,7 +37,7 @@ class AccessMiddleware:
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets one request through, or not; see ASGI."""
+        """Handle a request or refuse it; see ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -67,17 +67,17 @@ class AccessMiddleware:
             return None
         headers = Headers(scope=scope)
         host = headers.get("host")
-        # Browsers always send it; a page that made its own name point here is told by it.
+        # Browsers always send Host, so this stops a page whose own host name resolves to us.
         if self._hosts is not None and host is not None and host_name(host) not in self._hosts:
             return error_response(
-                f"This server does not answer to the host {host[:128]!r}. Start it with "
-                "--allowed-host NAME if it shall.",
+                f"This server does not accept the host {host[:128]!r}. Start it with "
+                "--allowed-host NAME to allow it.",
                 status=421,
             )
         if self._key is None or self._is_open(scope["path"]) or self._has_key(headers):
             return None
         return error_response(
-            "This server wants its API key: Authorization: Bearer KEY, or X-API-Key: KEY.",
+            "This server requires an API key: Authorization: Bearer KEY, or X-API-Key: KEY.",
             status=401,
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -88,12 +88,12 @@ class AccessMiddleware:
     def _has_key(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        # In a time that tells nothing of how much of it is right.
+        # In constant time, so that the key cannot be guessed byte by byte.
         return hmac.compare_digest(given.encode("latin-1"), self._key or b"")
 
 
 def host_name(host: str) -> str:
-    """A Host header without its port, in lower case; IPv6 addresses without brackets."""
+    """Return a Host header in lower case, without its port and the brackets of IPv6."""
     name = host.strip().lower()
     if name.startswith("["):
         return name[1:].partition("]")[0]
@@ -101,26 +101,26 @@ def host_name(host: str) -> str:
 
 
 def hosts_for(bound: str, allowed: tuple[str, ...]) -> frozenset[str] | None:
-    """The names to answer to, for a server that is bound to `bound`.
+    """Return the host names that a server accepts.
 
-    On a loopback address only the names of this machine itself: pages of other sites could
-    otherwise reach the server through the browser, by a name of theirs that resolves to it.
+    On a loopback address these are only the names of this machine: otherwise, pages of other sites
+    could reach the server through the browser (DNS rebinding).
 
     Args:
         bound: Address or name that the server listens on.
-        allowed: Further names; with any of them, a server elsewhere checks too.
+        allowed: Further names. If empty, a server on any other address accepts all names.
 
     Returns:
-        Names in lower case without port; None: any.
+        Names in lower case without port; None accepts all.
     """
-    further = {host_name(name) for name in allowed}
+    names = {host_name(name) for name in allowed}
     if is_loopback(bound):
-        return frozenset({"localhost", "127.0.0.1", "::1", bound.strip("[]").lower()} | further)
-    return frozenset(further | {bound.strip("[]").lower()}) if further else None
+        names |= {"localhost", "127.0.0.1", "::1"}
+    return frozenset(names | {bound.strip("[]").lower()}) if names else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine only."""
+    """Return whether an address or name is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The application: routes, errors and the door, around one service."""
+"""The FastAPI application: routes, error handlers and middleware around one service."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ from serve.version import VERSION
 
 _CLOSE_S = 1.0
 
-# Smaller bodies fit into one packet anyway.
+# Smaller bodies fit in one packet without compression.
 _PACKET_BYTES = 1400
 
 _DESCRIPTION = (
-    "Classes of images, and heatmaps of where the network looked. POST /v1/predict takes an image "
-    "file; the routes under /v2 speak the Open Inference Protocol with tensors."
+    "Classifies images, with heatmaps of where the network looked. POST /v1/predict takes an image "
+    "file; the routes under /v2 implement the Open Inference Protocol with tensors."
 )
 
 
 class _Application(FastAPI):
-    """FastAPI with a document that tells what is answered."""
+    """FastAPI with an OpenAPI document of the actual responses."""
 
     has_key = False
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document; made once."""
+        """Return the OpenAPI document."""
         document = super().openapi()
         adapt_document(document, has_key=self.has_key)
         return document
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application, which closes the service at its end.
+    """Create the application, which closes the service on shutdown.
 
     Args:
-        service: Its models, limits and counters.
+        service: The models, limits and metrics.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        # The server has waited for all answers: what runs still, nobody wants.
+        # The server has waited for all answers: nobody waits for the remaining work.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(service.close(), _CLOSE_S)
 
@@ -73,7 +73,7 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        # A path with a slash too many is unknown, not a redirect that loses the body.
+        # A path with an extra slash is a 404, not a redirect that loses the body.
         redirect_slashes=False,
     )
     app.include_router(predict_routes(service))
@@ -106,12 +106,12 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
         tags=["Server"],
     )
     async def metrics() -> Response:
-        """Counters and measurements for Prometheus."""
+        """Metrics for Prometheus."""
         return Response(service.telemetry.render(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_errors(app: FastAPI, service: Service) -> None:
-    """Lets every error be answered in the same way, with the status that is its own."""
+    """Answer all errors in the same format, each with its status."""
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -140,4 +140,4 @@ def _add_errors(app: FastAPI, service: Service) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return error_response("The server failed on this request; its log says why.", status=500)
+        return error_response("The server failed on this request; see its log.", status=500)

@@ -1,4 +1,4 @@
-"""Writes a file aside and renames it: a reader sees all of the new one or what was there before."""
+"""Atomic file writing: readers see the complete new file or the previous one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _numbers = itertools.count()
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to; it takes its name at the end of the block, and vanishes on an error.
+    """Open a temporary file that replaces `path` at the end of the block; deleted on an error.
 
     Args:
-        path: Where the file is to be; its folder is made if it is not there.
+        path: Where to write the file; its folder is created if necessary.
 
     Raises:
         IsADirectoryError: `path` is a folder.
@@ -26,12 +26,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder. Give the name of a file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".unfinished-{os.getpid()}-{next(_numbers)}")
+    temporary = path.with_name(f".unfinished-{os.getpid()}-{next(_numbers)}")
     try:
-        with open(aside, "xb") as file:
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Gathers the images of concurrent requests into batches, and runs them in a thread of its own."""
+"""The batcher: groups images of concurrent requests and runs them in its own thread."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _POLL_S = 0.005
 
 
 class BatchError(RuntimeError):
-    """The model failed on a batch; its requests get no answer, later ones are not touched."""
+    """The model failed on a batch; later batches are not affected."""
 
 
 class BatchModel(Protocol):
-    """What a batch is run on: a `serve.model.Model`."""
+    """A model that runs batches, such as `serve.model.Model`."""
 
     def run(self, images: NDArray[Any]) -> Answers:
-        """Answers for [N, H, W, 3] images, row by row."""
+        """Return the answers for images [N, H, W, 3]."""
 
 
 class Prepared(Protocol):
-    """What became of a request's body."""
+    """A decoded request."""
 
     @property
     def images(self) -> NDArray[Any]:
-        """[n, H, W, 3] as the model takes them."""
+        """The images [n, H, W, 3], as the model takes them."""
 
 
 PreparedT = TypeVar("PreparedT", bound=Prepared)
@@ -46,13 +46,13 @@ PreparedT = TypeVar("PreparedT", bound=Prepared)
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """One request's images, and where its answers go.
+    """One queued request.
 
     Attributes:
-        model: What they were prepared for, and are run on.
-        images: [n, H, W, 3].
-        answers: Resolved on its event loop.
-        since: When they came, on the monotonic clock.
+        model: The model to run.
+        images: [n, H, W, 3], prepared for this model.
+        answers: Future for the answers; resolved on its event loop.
+        since: Time of arrival, on the monotonic clock.
     """
 
     model: BatchModel
@@ -62,13 +62,13 @@ class _Job:
 
 
 class Batcher:
-    """Runs images in batches: a batch starts when it is full, or when its oldest image has waited.
+    """Runs requests in batches: a batch starts when it is full or its oldest image times out.
 
-    The thread takes its next batch the moment it is done with one, without asking the event loop:
-    while a batch runs, the next is gathered. Requests keep their order, and none is split.
+    The thread takes its next batch as soon as it finishes one, without the event loop: while a
+    batch runs, the next one fills up. Requests keep their order and are never split.
 
-    Jobs name the model that they are run on, and only jobs of one model share a batch. So a model
-    is replaced by submitting to another one: what waits is answered by that it was prepared for.
+    Only requests for the same model share a batch. To replace a model, submit further requests with
+    the new one: queued requests run on the model they were prepared for.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Batcher:
         max_wait_s: float,
         on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
-        """Starts the thread.
+        """Start the thread.
 
         Args:
             max_batch: Most images in a batch, >= 1.
-            max_wait_s: How long an image may wait for others, in seconds.
-            on_batch: Called in the thread after each batch with its images and seconds.
+            max_wait_s: Longest time an image waits for others, in seconds.
+            on_batch: Called in the thread after each batch with its size and seconds.
         """
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
@@ -92,37 +92,37 @@ class Batcher:
         self._jobs: deque[_Job] = deque()
         self._rows = 0
         self._closing = False
-        # A daemon, so that a second signal ends the process without waiting for a long batch.
+        # A daemon, so that the process can exit without waiting for a long batch.
         self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self._thread.start()
 
     @property
     def queued_images(self) -> int:
-        """Images that wait for their batch to start."""
+        """The number of images waiting for their batch to start."""
         return self._rows
 
     async def submit(
         self, model: BatchModel, prepare: Callable[[], PreparedT], pool: Executor
     ) -> tuple[PreparedT, Answers]:
-        """What `prepare` made of one request, and the answers of a model for its images.
+        """Prepare one request and run a model on its images.
 
-        The images go from the thread that prepared them to the one that runs them; the event loop
-        is told at the end. A caller that is cancelled leaves at once, wherever its images are; if
-        its batch runs already, its rows are computed and dropped.
+        The images pass directly from the thread that prepares them to the one that runs them. A
+        cancelled call returns immediately; if its batch is already running, its answers are
+        discarded.
 
         Args:
-            model: What to run the images on.
-            prepare: Makes the images, 1 to `max_batch`, as `model` takes them.
+            model: The model to run.
+            prepare: Creates the images, 1 to `max_batch`, as `model` takes them.
             pool: Runs `prepare`.
 
         Returns:
-            What `prepare` returned, and the rows of the answers that are theirs.
+            The result of `prepare`, and the answers for its images.
 
         Raises:
             ValueError: There are no images, or more than fit in a batch.
             BatchError: The model failed.
             RuntimeError: The batcher is closed.
-            Exception: Whatever `prepare` raised.
+            Exception: Any error of `prepare`.
         """
         loop = asyncio.get_running_loop()
         answers: asyncio.Future[Answers] = loop.create_future()
@@ -133,7 +133,7 @@ class Batcher:
                 prepared.append(prepare())
                 self._queue(_Job(model, prepared[0].images, answers, time.monotonic()))
             except Exception as error:
-                # It is the caller's, who waits on the event loop.
+                # Raised by the caller, on the event loop.
                 _call_in_loop(loop, _fail, answers, error)
 
         work = pool.submit(prepare_and_queue)
@@ -146,11 +146,11 @@ class Batcher:
         return prepared[0], outcome
 
     async def close(self) -> None:
-        """Returns when all that was submitted has been run; nothing more is taken."""
+        """Refuse further requests, and wait until the queue is empty."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        # Joined by looking: a thread that waits for this one could not be given up.
+        # Polled, because a thread blocked in `join` could not be cancelled.
         while self._thread.is_alive():
             await asyncio.sleep(_POLL_S)
 
@@ -160,13 +160,13 @@ class Batcher:
             raise ValueError(f"A request must have 1 to {self._max_batch} images. Received: {rows}")
         with self._changed:
             if self._closing:
-                raise RuntimeError("The batcher is closed: it takes no more images.")
-            # Cancelled while it was prepared.
+                raise RuntimeError("The batcher is closed and accepts no more images.")
+            # Cancelled during preparation.
             if job.answers.cancelled():
                 return
             self._jobs.append(job)
             self._rows += rows
-            # Between these two moments the thread has nothing to decide, and is left asleep.
+            # In other cases the thread has nothing to decide and can keep sleeping.
             if len(self._jobs) == 1 or self._rows >= self._max_batch:
                 self._changed.notify()
 
@@ -185,15 +185,15 @@ class Batcher:
             try:
                 outcome: Answers | BatchError = _run(jobs)
             except Exception as error:
-                # Whatever a session raises, the thread must live on: others wait for it.
+                # The thread must survive any error, since other requests wait for it.
                 _logger.exception("The model failed on a batch of %d requests", len(jobs))
                 outcome = BatchError(f"The model failed: {type(error).__name__}")
             if self._on_batch is not None:
                 self._on_batch(sum(len(job.images) for job in jobs), time.monotonic() - start)
-            _deliver(jobs, outcome)
+            _call_in_loop(jobs[0].answers.get_loop(), _resolve, jobs, outcome)
 
     def _next_batch(self) -> list[_Job]:
-        """The jobs of the next batch, once it shall start; none when all is done."""
+        """Wait for the next batch and return its jobs; none once the batcher is closed."""
         with self._changed:
             while True:
                 if not self._jobs:
@@ -210,7 +210,7 @@ class Batcher:
                 self._changed.wait(rest_s)
 
     def _first_batch(self) -> tuple[int, bool]:
-        """How many of the first jobs go together, and whether no other can join them."""
+        """Return the number of jobs in the first batch, and whether it is full."""
         model, rows = self._jobs[0].model, 0
         for count, job in enumerate(self._jobs):
             if job.model is not model or rows + len(job.images) > self._max_batch:
@@ -223,23 +223,20 @@ def _run(jobs: list[_Job]) -> Answers:
     images = jobs[0].images if len(jobs) == 1 else np.concatenate([job.images for job in jobs])
     answers = jobs[0].model.run(images)
     if len(answers.logits) != len(images):
-        raise ValueError(f"{len(images)} images came back as {len(answers.logits)} answers.")
+        raise ValueError(
+            f"The model returned {len(answers.logits)} answers for {len(images)} images."
+        )
     return answers
 
 
-def _deliver(jobs: list[_Job], outcome: Answers | BatchError) -> None:
-    """Hands the answers to the event loop that waits for them, in one call."""
-    _call_in_loop(jobs[0].answers.get_loop(), _resolve, jobs, outcome)
-
-
 def _call_in_loop(
-    loop: asyncio.AbstractEventLoop, say: Callable[..., None], *arguments: object
+    loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object
 ) -> None:
     try:
-        loop.call_soon_threadsafe(say, *arguments)
+        loop.call_soon_threadsafe(call, *args)
     except RuntimeError:
-        # The loop was closed by a second signal: nobody waits any more.
-        _logger.warning("Answers came after the end of the server")
+        # A second signal closed the loop.
+        _logger.warning("Answers arrived after the server stopped")
 
 
 def _fail(answers: asyncio.Future[Answers], error: Exception) -> None:

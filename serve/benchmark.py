@@ -1,4 +1,4 @@
-"""Measures how many images a second are answered, by the whole path and by its parts."""
+"""Throughput benchmark: images per second for the whole pipeline and its parts."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _BATCHES_A_ROUND = 8
 
 @dataclass
 class Throughput:
-    """Images a second in each round, one that warms up left out.
+    """Images per second in each round, without the warm-up round.
 
     Attributes:
-        images: Images in a round.
-        left_out: Files that were to be among them and cannot be used.
-        whole: From files to answers, as `serve.predict` goes.
-        decoding: Files to images, in the threads, alone.
-        session: Images to answers alone.
+        images: Number of images in a round.
+        skipped: Number of files skipped because they are not usable images.
+        whole: From files to answers, as in `serve.predict`.
+        decoding: From files to images only, in the threads.
+        session: From images to answers only.
     """
 
     images: int
-    left_out: int
+    skipped: int
     whole: list[float] = field(default_factory=list)
     decoding: list[float] = field(default_factory=list)
     session: list[float] = field(default_factory=list)
@@ -52,17 +52,17 @@ def measure(
     workers: int,
     rounds: int = ROUNDS,
 ) -> Throughput:
-    """How many images a second are answered.
+    """Measure the throughput of a model.
 
-    A round is eight batches of the first files, which are taken again from the start where they
-    are fewer; they are thus read from the system's cache. The three measurements take turns.
+    A round is eight batches of the first files, repeated if there are fewer, so that they are read
+    from the system's cache. The three measurements alternate.
 
     Args:
-        model: Answers.
-        files: Images.
-        batch_size: Images in one run of the session.
+        model: The model to run.
+        files: The images.
+        batch_size: Images per run of the session.
         workers: Threads that decode.
-        rounds: How many rounds count.
+        rounds: Number of rounds after the warm-up.
 
     Raises:
         ValueError: None of the files can be used.
@@ -94,14 +94,14 @@ def measure(
 
 
 def to_text(throughput: Throughput, model: Model, *, batch_size: int, workers: int) -> str:
-    """The figures, and all that they depend on, for the screen."""
+    """Format the throughput and the conditions of the measurement for the screen."""
     card = model.card
     parts = {
         "files to answers": throughput.whole,
-        "decoding alone": throughput.decoding,
-        "session alone": throughput.session,
+        "decoding only": throughput.decoding,
+        "session only": throughput.session,
     }
-    lines = [f"{'images a second':18} {'median':>8} {'slowest':>8} {'fastest':>8}"]
+    lines = [f"{'images per second':18} {'median':>8} {'slowest':>8} {'fastest':>8}"]
     lines += [
         f"{name:18} {statistics.median(rates):8.1f} {min(rates):8.1f} {max(rates):8.1f}"
         for name, rates in parts.items()
@@ -110,8 +110,8 @@ def to_text(throughput: Throughput, model: Model, *, batch_size: int, workers: i
     system = f"{platform.system()} {platform.machine()}, {available_cpus()} CPUs"
     if hasattr(os, "getloadavg"):
         system += ", load average " + " ".join(f"{load:.2f}" for load in os.getloadavg())
-    if throughput.left_out:
-        lines.append(f"left out, as they are no usable images: {throughput.left_out} files")
+    if throughput.skipped:
+        lines.append(f"skipped: {throughput.skipped} files that are not usable images")
     lines += [
         "",
         f"{len(throughput.whole)} rounds of {throughput.images} images, batches of {batch_size}, "

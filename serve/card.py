@@ -1,4 +1,4 @@
-"""ModelCard: what export wrote into an ONNX file about the model in it."""
+"""The model card: the metadata that export writes into an ONNX file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a model beside its arithmetic.
+    """Metadata of a model.
 
     Attributes:
         name: The network's name, e.g. "resnet18".
         labels: [K] class names by class id; two classes may share a name.
-        image_size: (height, width) in pixels that images are resized to.
-        explain: How heatmaps are made, e.g. "grad_cam"; "none": the file has none.
-        target_layer: The layer that heatmaps are of; None without heatmaps.
+        image_size: (height, width) that images are resized to, in pixels.
+        explain: Method of the heatmaps, e.g. "grad_cam"; "none" if there are none.
+        target_layer: Target layer of the heatmaps; None without heatmaps.
         precision: "fp32", "fp16" or "int8".
         split_sha256: SHA-256 of the split.csv that the model was trained with, if known.
-        test_accuracy: Share of the test split classified right, in [0, 1], if known.
-        versions: Version of each library that the file was made with.
+        test_accuracy: Accuracy on the test split, in [0, 1], if known.
+        versions: Version of each library used by export.
     """
 
     name: str
@@ -43,22 +43,22 @@ class ModelCard:
 
     @property
     def has_heatmap(self) -> bool:
-        """Whether the model answers with heatmaps too."""
+        """Whether the model outputs heatmaps."""
         return self.explain != NO_EXPLANATION
 
     @classmethod
     def from_metadata(
         cls, metadata: Mapping[str, str], *, path: str | os.PathLike[str]
     ) -> ModelCard:
-        """The card that a file's metadata hold.
+        """Read the card from a file's metadata.
 
         Args:
             metadata: The file's `metadata_props`.
             path: The file, for messages.
 
         Raises:
-            ValueError: The file was not written by `python -m export`, was written in a way that
-                this version does not know, or an entry is missing or no such value.
+            ValueError: The file was not written by `python -m export`, has an unknown format
+                version, or an entry is missing or invalid.
         """
         reader = _Reader(metadata, os.fspath(path))
         reader.check_format()
@@ -77,68 +77,64 @@ class ModelCard:
 
 
 class _Reader:
-    """Entries of the metadata, each checked."""
+    """A reader that checks each entry of the metadata."""
 
     def __init__(self, metadata: Mapping[str, str], path: str) -> None:
         self._metadata = metadata
         self._path = path
 
     def check_format(self) -> None:
-        """Returns if the file is of the format, and images are prepared by the rule, known here."""
+        """Check that the file's format and image preprocessing are known."""
         if "format_version" not in self._metadata:
             raise ValueError(
-                f"{self._path!r} was not written by `python -m export`: it says neither its class "
-                "names nor its image size. Export the model: python -m export MODEL.keras --out "
+                f"{self._path!r} was not written by `python -m export`: it has no metadata such as "
+                "class names and image size. Export the model: python -m export MODEL.keras --out "
                 "FILE.onnx"
             )
-        known = {
-            "format_version": FORMAT_VERSION,
-            "resize_rule": RESIZE_RULE,
-        }
-        for key, value in known.items():
+        for key, value in ("format_version", FORMAT_VERSION), ("resize_rule", RESIZE_RULE):
             found = self.text(key)
             if found != value:
                 raise ValueError(
-                    f"{self._path!r} has the {key} {found!r}, and this version knows {value!r} "
-                    "only. Use the version of this project that wrote the file, or export the "
-                    "model again."
+                    f"{self._path!r} has the {key} {found!r}, but this version supports only "
+                    f"{value!r}. Use the version of this project that wrote the file, or export "
+                    "the model again."
                 )
         if self._json("value_range") != VALUE_RANGE:
-            raise self._wrong("value_range", "[0, 255]: images are passed on as they are decoded")
+            raise self._wrong("value_range", "[0, 255]: images are not rescaled")
 
     def text(self, key: str) -> str:
-        """An entry that must be there."""
+        """Return a required entry."""
         if not (value := self._metadata.get(key)):
             raise ValueError(
-                f"{self._path!r} lacks {key!r} in its metadata. Export the model again."
+                f"{self._path!r} has no {key!r} in its metadata. Export the model again."
             )
         return value
 
     def one_of(self, key: str, known: tuple[str, ...]) -> str:
-        """An entry that must be one of those known."""
+        """Return an entry that must be one of the known values."""
         value = self.text(key)
         if value not in known:
             raise self._wrong(key, f"one of {', '.join(known)}")
         return value
 
     def labels(self) -> tuple[str, ...]:
-        """The class names."""
+        """Return the class names."""
         labels = self._json("labels")
         if not isinstance(labels, list) or not labels or not _all_text(labels):
             raise self._wrong("labels", 'a list of class names, e.g. ["cat", "dog"]')
         return tuple(labels)
 
     def image_size(self) -> tuple[int, int]:
-        """(height, width)."""
+        """Return (height, width)."""
         size = self._json("image_size")
-        # To Python, JSON's true would be a whole number too.
+        # In Python, a bool is an int too.
         is_list = isinstance(size, list) and all(type(side) is int and side >= 1 for side in size)
         if not is_list or len(size) != 2:
             raise self._wrong("image_size", "[height, width] in pixels, e.g. [224, 224]")
         return size[0], size[1]
 
     def share(self, key: str) -> float | None:
-        """An entry in [0, 1], if it is there."""
+        """Return an optional entry in [0, 1]."""
         if not (text := self._metadata.get(key)):
             return None
         try:
@@ -150,7 +146,7 @@ class _Reader:
         return value
 
     def versions(self) -> dict[str, str]:
-        """Versions by library."""
+        """Return the versions by library."""
         versions = self._json("versions")
         if not isinstance(versions, dict) or not _all_text(versions.values()):
             raise self._wrong("versions", 'versions by library, e.g. {"keras": "3.15.1"}')

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, by its affinity and its container's limits."""
+"""The number of CPUs this process may use, by its affinity and its container's limits."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def available_cpus() -> int:
-    """Logical CPUs that this process may use at a time, >= 1."""
+    """Return the number of logical CPUs that this process may use, >= 1."""
     return max(1, min(len(_allowed()), _quota()))
 
 
 def physical_cores() -> int:
-    """Cores that this process may use at a time, >= 1: two threads of one core count once.
+    """Return the number of physical cores that this process may use, >= 1.
 
-    Where the system does not tell which CPUs share a core, each counts.
+    If the system does not report which CPUs share a core, each CPU counts as a core.
     """
     cores = {_core_of(cpu) for cpu in _allowed()}
     return max(1, min(len(cores), _quota()))
 
 
 def _allowed() -> set[int]:
-    # Linux only; elsewhere a process is free to run on every CPU.
+    # Linux only; elsewhere a process may run on every CPU.
     if hasattr(os, "sched_getaffinity"):
         return set(os.sched_getaffinity(0))
     return set(range(os.cpu_count() or 1))
@@ -43,15 +43,15 @@ def _core_of(cpu: int) -> tuple[str, str]:
 
 
 def _quota() -> int:
-    """CPUs that the control groups (versions 1 and 2) allow, rounded up; else a huge number."""
+    """Return the CPU limit of the control groups (v1 and v2), rounded up; a huge number if none."""
     limits = [_limit_of(folder) for folder in _own_folders()]
     return math.ceil(min([limit for limit in limits if limit is not None], default=1 << 16))
 
 
 def _own_folders() -> list[Path]:
-    """The folders of the control groups that this process is in, with those above them.
+    """Return the folders of this process's control groups and of their parents.
 
-    A container sees its own group at the top, so the top is always among them.
+    The root is always included: it is a container's own group.
     """
     folders = [_CGROUPS, _CGROUPS / "cpu"]
     try:
@@ -69,7 +69,7 @@ def _own_folders() -> list[Path]:
 
 
 def _limit_of(folder: Path) -> float | None:
-    """CPUs that one control group allows; None: it sets no limit, or is not there."""
+    """Return the CPU limit of one control group; None if it has none or does not exist."""
     try:
         if (folder / "cpu.max").is_file():
             quota, period = (folder / "cpu.max").read_text("ascii").split()

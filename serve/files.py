@@ -1,4 +1,4 @@
-"""Finds the files that arguments name: files, folders with all below them, and globs."""
+"""Discovery of image files from paths, folders and globs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .pfm "
     ".jp2 .j2k .j2c .jpc .jpf .jpx .avif .avifs".split()
 )
-"""Suffixes, in lower case, of the files in a folder that are taken for images."""
+"""Suffixes, in lower case, of the files in a folder that are treated as images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class ImageFile:
     """A file that should be an image.
 
     Attributes:
-        path: Where it is.
-        name: What it is called below the folder it was found in, with "/"; else its bare name.
-        label_id: Its true class by id, if known.
+        path: Path of the file.
+        name: Path relative to the folder it was found in, with "/"; else the bare file name.
+        label_id: Class id of its true class, if known.
     """
 
     path: str
@@ -41,13 +41,12 @@ class BadFile:
 
 @dataclass
 class FoundFiles:
-    """What the arguments name.
+    """The files found.
 
     Attributes:
-        files: The files to read, each once, in the order of the arguments and then by path.
+        files: The files to read, without duplicates, in the order of the arguments, then by path.
         bad: Files and folders that cannot be opened, with the reason.
-        others: How many files in folders were left out because their name is not that of an
-            image, by suffix.
+        others: Number of files skipped in folders because of their suffix, by suffix.
     """
 
     files: list[ImageFile] = field(default_factory=list)
@@ -56,11 +55,11 @@ class FoundFiles:
 
 
 def find_files(arguments: Sequence[str]) -> FoundFiles:
-    """The files that arguments name.
+    """Find the image files given by arguments.
 
-    A file that is named itself, or by a glob, is taken whatever it is called; of a folder (that a
-    glob matches, too) those below it, at any depth, whose suffix is an image's. Hidden files and
-    folders (`.name`) in folders are left out without a word.
+    Files given directly or by a glob are taken whatever their suffix. Folders are searched
+    recursively for files with an image suffix; hidden files and folders (`.name`) in them are
+    ignored.
 
     Args:
         arguments: Paths of files and folders, or globs ("photos/**/*.jpg").
@@ -104,7 +103,7 @@ def _walk(folder: str, prefix: str, found: FoundFiles, above: frozenset[tuple[in
         return
     identity = status.st_dev, status.st_ino
     if identity in above:
-        found.bad.append(BadFile(folder, "a link back to a folder above it"))
+        found.bad.append(BadFile(folder, "a link to one of its parent folders"))
         return
     for name in names:
         path = os.path.join(folder, name)
@@ -126,5 +125,5 @@ def _take(path: str, name: str, found: FoundFiles) -> None:
     if is_regular:
         found.files.append(ImageFile(path, name))
     else:
-        # Opening a pipe would wait for ever.
+        # Opening a pipe would block forever.
         found.bad.append(BadFile(path, "not a regular file"))

@@ -1,4 +1,4 @@
-"""Model: images to logits, probabilities and heatmaps, by an ONNX file that export wrote."""
+"""The model: logits, probabilities and heatmaps of images, from an exported ONNX file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DTYPES: dict[str, type[np.uint8] | type[np.float32]] = {
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of N images.
+    """Outputs of a model for N images.
 
     Attributes:
         logits: [N, K] float32.
         probabilities: [N, K] float32 in [0, 1].
-        heatmaps: [N, h, w] float32 in [0, 1], of the predicted class; None: the model has none.
+        heatmaps: [N, h, w] float32 in [0, 1], of the predicted class; None if the model has none.
     """
 
     logits: NDArray[np.float32]
@@ -36,28 +36,28 @@ class Answers:
 
 
 class Model:
-    """An ONNX file that is ready to answer. It may be used from several threads.
+    """An ONNX model, ready to run. Thread-safe.
 
     Args:
-        path: The file that `python -m export` wrote.
-        device: "cuda", "cpu", or "auto": CUDA where it works, else the CPU.
-        threads: CPU threads of one run; None: one per physical core that the process may use.
+        path: File written by `python -m export`.
+        device: "cuda", "cpu", or "auto": CUDA if it works, else the CPU.
+        threads: CPU threads per run; None: one per physical core that the process may use.
 
     Attributes:
         path: The file.
-        card: What it says of itself.
-        device: "cpu" or "cuda": what the session got.
-        device_note: One line that says so, and for "auto" without CUDA why.
-        input_dtype: np.uint8 or np.float32: what the file takes; `run` takes both.
+        card: The file's metadata.
+        device: Device of the session, "cpu" or "cuda".
+        device_note: One line about the device; for "auto" without CUDA it gives the reason.
+        input_dtype: dtype of the file's input, np.uint8 or np.float32.
         input_shape: (height, width, 3) of an image.
-        map_shape: (h, w) of a heatmap; None: the model has none.
+        map_shape: (h, w) of a heatmap; None if the model has none.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no file that export wrote, or does not hold what it says; or an argument
-            is no such value.
-        RuntimeError: "cuda" was asked for and the session did not get it, or the model cannot
-            answer on this device.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file was not written by export, its content does not match its metadata, or
+            an argument is invalid.
+        RuntimeError: "cuda" was requested but is not available, or the model cannot run on this
+            device.
     """
 
     def __init__(
@@ -78,21 +78,20 @@ class Model:
         self.input_dtype = self._check_input()
         self._outputs = ["logits", "probabilities"] + ["heatmap"] * self.card.has_heatmap
         self._check_outputs()
-        # One blank image: a model that cannot answer is refused here, and the first real image
-        # does not wait for what a session does once.
+        # Runs one blank image, to refuse a broken model here and to warm up the session.
         answers = self._run_session(np.zeros((1, *self.input_shape), self.input_dtype))
         self.map_shape = self._check_answers(answers)
 
     def run(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> Answers:
-        """The answers for a batch of images.
+        """Return the answers for a batch of images.
 
         Args:
-            images: [N, H, W, 3] uint8 or float32 in [0, 255], of the size that the model takes;
-                N may be 0. A model of uint8 input takes uint8 only.
+            images: [N, H, W, 3] uint8 or float32 in [0, 255], of the model's image size; N may be
+                0. A model with uint8 input takes uint8 only.
 
         Raises:
-            ValueError: The shape or type is another.
-            RuntimeError: ONNX Runtime failed, e.g. for lack of memory.
+            ValueError: The shape or dtype is wrong.
+            RuntimeError: ONNX Runtime failed, e.g. out of memory.
         """
         if images.ndim != 4 or images.shape[1:] != self.input_shape:
             raise ValueError(
@@ -113,17 +112,17 @@ class Model:
     def read(
         self, source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
     ) -> NDArray[np.uint8]:
-        """An image as the model takes it, decoded and resized as in training.
+        """Read an image, decoded and resized as in training.
 
         Args:
             source: A file's path, or its bytes.
-            max_pixels: Larger images are refused before they are decoded.
+            max_pixels: Larger images are refused before decoding.
 
         Returns:
             [H, W, 3] uint8.
 
         Raises:
-            UnreadableImageError: It cannot be used as an image; `reason` says why.
+            UnreadableImageError: It cannot be read as an image; `reason` says why.
             OSError: The file cannot be opened.
         """
         size = self.card.image_size
@@ -135,7 +134,7 @@ class Model:
         except ORT_ERRORS as error:
             raise RuntimeError(
                 f"ONNX Runtime failed on {len(images)} images by {self.path.name!r} "
-                f"({self.device}): {one_line(error)}. Where memory is short, smaller batches help."
+                f"({self.device}): {one_line(error)}. If memory is short, use smaller batches."
             ) from error
         return Answers(outputs[0], outputs[1], outputs[2] if self.card.has_heatmap else None)
 
@@ -147,7 +146,7 @@ class Model:
             raise self._differs(expected, ", ".join(_describe(one) for one in inputs))
         shape = inputs[0].shape
         fixed_batch = len(shape) == 4 and isinstance(shape[0], int)
-        # A dimension that is no number is open, and then the card says how large images are.
+        # Dimensions that are not numbers are free; the card has the image size.
         sizes = zip(shape[1:], self.input_shape, strict=False)
         is_other = any(isinstance(found, int) and found != size for found, size in sizes)
         if len(shape) != 4 or fixed_batch or is_other:
@@ -160,7 +159,7 @@ class Model:
             raise self._differs(f"the outputs {', '.join(self._outputs)}", ", ".join(found))
 
     def _check_answers(self, answers: Answers) -> tuple[int, int] | None:
-        """(h, w) of the heatmap, if there is one and the answer has the right shapes."""
+        """Check the shapes of an answer, and return (h, w) of its heatmap, if any."""
         classes = (1, len(self.card.labels))
         for name in ("logits", "probabilities"):
             found = getattr(answers, name)
@@ -181,7 +180,7 @@ class Model:
 
     def _differs(self, expected: str, found: str) -> ValueError:
         return ValueError(
-            f"{str(self.path)!r} does not hold what its metadata say: expected {expected}, found "
+            f"{str(self.path)!r} does not match its metadata: expected {expected}, found "
             f"{found}. Export the model again."
         )
 

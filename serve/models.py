@@ -1,4 +1,4 @@
-"""The models that a server answers with, by name; each can be replaced while it serves."""
+"""The models of a server, by name; each can be reloaded while serving."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from serve.telemetry import Telemetry
 
 _logger = logging.getLogger(__name__)
 
-# What needs no escaping in a path.
+# Characters that need no escaping in a URL.
 _NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 class UnknownModelError(LookupError):
-    """No model of this name is served."""
+    """No model has this name."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to serve.
+    """A model file to serve.
 
     Attributes:
         path: The ONNX file.
-        name: What to serve it as; None: as its card says.
+        name: Name of the model on the server; None uses the name in its metadata.
     """
 
     path: Path
@@ -43,11 +43,11 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model, and what requests to it look like. A request uses one of these from end to end.
+    """A model and its specification. Each request uses one of these from start to end.
 
     Attributes:
-        model: The open file.
-        spec: Its inputs and outputs, under the name it is served as.
+        model: The model.
+        spec: Its inputs and outputs, and its name on the server.
     """
 
     model: Model
@@ -55,14 +55,14 @@ class LoadedModel:
 
 
 class ServedModel:
-    """One name that is served.
+    """A name on the server, with the model that currently answers for it.
 
     Attributes:
-        name: In paths and in `model=`.
-        source: Where it comes from.
-        current: What new requests are answered by; see `Models.reload`.
+        name: Name in paths and in `model=`.
+        source: Its file.
+        current: The model for new requests; replaced by `Models.reload`.
         batcher: Runs its images.
-        concurrency: Requests under way.
+        concurrency: Limits its active requests.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class ServedModel:
 
 
 class Models:
-    """All that is served; iterates over `ServedModel`s in the order given.
+    """All models of a server; iterates over `ServedModel`s in the order given.
 
     Args:
         sources: One or more files.
         open_model: Opens a file.
         settings: Sizes of batches and queues.
-        telemetry: Told of batches, queues and models.
+        telemetry: Records batches, queues and models.
 
     Raises:
-        ValueError: A file cannot be served, or two go by one name.
+        ValueError: A file cannot be served, or two have the same name.
         OSError: A file cannot be read.
-        RuntimeError: The device that was asked for cannot be had.
+        RuntimeError: The requested device is not available.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class Models:
             name = loaded.spec.name
             if name in opened:
                 raise ValueError(
-                    f"{str(opened[name][0].path)!r} and {str(source.path)!r} both go by the name "
-                    f"{name!r}. Name one of them: NAME={source.path}"
+                    f"{str(opened[name][0].path)!r} and {str(source.path)!r} are both named "
+                    f"{name!r}. Rename one of them: NAME={source.path}"
                 )
             opened[name] = (source, loaded)
-        # Only now threads are started: what fails above leaves none behind.
+        # Threads are started only after all files have been opened.
         self._served = {
             name: self._serve(source, loaded, settings) for name, (source, loaded) in opened.items()
         }
@@ -122,10 +122,10 @@ class Models:
         return iter(self._served.values())
 
     def get(self, name: str | None = None) -> ServedModel:
-        """The model of this name; without a name the first.
+        """Return the model with this name; the first one if no name is given.
 
         Raises:
-            UnknownModelError: There is none.
+            UnknownModelError: There is no such model.
         """
         if name is None:
             return next(iter(self))
@@ -136,17 +136,17 @@ class Models:
         return self._served[name]
 
     async def reload(self) -> None:
-        """Reads every file anew, and lets new requests be answered by what it holds now.
+        """Reload every file; new requests use the new models.
 
-        A file is opened and tried first. Where that fails, the model in use stays, and the reason
-        is logged. Requests under way are answered by the model that they began with.
+        Each file is opened and tested first. If that fails, the model in use stays, and the reason
+        is logged. Active requests finish on the model they started with.
         """
         async with self._reloading:
             for served in self:
                 await self._reload(served)
 
     async def close(self) -> None:
-        """Returns when all that was submitted has been run."""
+        """Close all batchers, and wait until their queues are empty."""
         for served in self:
             await served.batcher.close()
 
@@ -155,7 +155,7 @@ class Models:
         try:
             loaded = await asyncio.to_thread(self._load, source)
         except (ValueError, OSError, RuntimeError) as error:
-            _logger.error("Kept %r as it is: %s", served.name, error)
+            _logger.error("Kept the current model %r: %s", served.name, error)
             self._telemetry.reloaded(served.name, is_new=False)
             return
         served.current = loaded
@@ -168,8 +168,8 @@ class Models:
         name = source.name or model.card.name
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"A model's name must be 1 to 128 of the letters, digits and . _ ~ - Received: "
-                f"{name!r}. Give another: NAME={source.path}"
+                f"A model's name must be 1 to 128 letters, digits or any of . _ ~ - Received: "
+                f"{name!r}. Rename it: NAME={source.path}"
             )
         spec = ModelSpec(
             name=name,
@@ -203,7 +203,7 @@ class Models:
 
 
 def describe(loaded: LoadedModel) -> str:
-    """A model in a line, for the log."""
+    """Return a one-line description of a model for the log."""
     card = loaded.model.card
     height, width = card.image_size
     return (

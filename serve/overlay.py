@@ -1,33 +1,33 @@
-"""Lays a heatmap in colours over the image that it explains."""
+"""Overlays of heatmaps on images, in colour."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Every sixteenth colour of "inferno" (S. van der Walt and N. Smith, 2015, CC0): dark to bright, so
-# that it reads in grey and to colour-blind eyes too. What lies between is interpolated.
+# Every sixteenth colour of "inferno" (S. van der Walt and N. Smith, 2015, CC0), which also works in
+# greyscale and for colour-blind people. The colours in between are interpolated.
 _ANCHORS = (
     "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d04545 e35933 f1711f f98c0a "
     "fcaa0f f9c932 f2e865 fcffa4"
 )
 
 _PIXELS_AT_ONCE = 1 << 20
-"""Pixels that are worked on at a time: memory beside the result stays small for any picture."""
+"""Number of pixels processed at a time, which bounds the memory for any image."""
 
 
 def heat_colours() -> NDArray[np.uint8]:
-    """[256, 3] uint8 RGB: the colour of each step of heat, from 0 to 1."""
+    """Return the colours of heat from 0 to 1, [256, 3] uint8 RGB."""
     anchors = np.array([list(bytes.fromhex(colour)) for colour in _ANCHORS.split()], np.float64)
-    places = np.rint(np.linspace(0, 255, len(anchors)))
-    channels = [np.interp(np.arange(256), places, anchors[:, channel]) for channel in range(3)]
+    positions = np.rint(np.linspace(0, 255, len(anchors)))
+    channels = [np.interp(np.arange(256), positions, anchors[:, c]) for c in range(3)]
     return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
 
 
 def overlay(
     image: NDArray[np.uint8], heatmap: NDArray[np.float32], *, alpha: float = 0.6
 ) -> NDArray[np.uint8]:
-    """The image with its heatmap over it, enlarged bilinearly with half-pixel centres.
+    """Overlay a heatmap on an image, enlarged bilinearly with half-pixel centres.
 
     Args:
         image: [H, W, 3] uint8. Not modified.
@@ -38,11 +38,11 @@ def overlay(
         [H, W, 3] uint8.
 
     Raises:
-        ValueError: A shape is another, or `alpha` is outside [0, 1].
+        ValueError: A shape is wrong, or `alpha` is outside [0, 1].
     """
     if image.ndim != 3 or image.shape[2] != 3 or heatmap.ndim != 2 or 0 in heatmap.shape:
         raise ValueError(
-            "An overlay takes an image [H, W, 3] and a heatmap [h, w]. Received: "
+            "The image must have shape [H, W, 3], the heatmap [h, w]. Received: "
             f"{list(image.shape)} and {list(heatmap.shape)}"
         )
     if not 0.0 <= alpha <= 1.0:
@@ -63,9 +63,9 @@ def overlay(
 
 
 def _interpolation(length: int, cells: int) -> NDArray[np.float32]:
-    """[length, cells] float32: what each cell gives to each pixel along one axis; rows sum to 1."""
+    """Return the weight of each cell for each pixel along one axis, [length, cells] float32."""
     at = (np.arange(length) + 0.5) * (cells / length) - 0.5
-    # Pixels beyond the centre of the outermost cell take its value.
+    # Pixels outside the centres of the outermost cells take their values.
     at = np.clip(at, 0.0, cells - 1.0)
     shares: NDArray[np.float64] = 1.0 - np.abs(at[:, np.newaxis] - np.arange(cells))
     return np.clip(shares, 0.0, 1.0).astype(np.float32)

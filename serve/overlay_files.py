@@ -1,4 +1,4 @@
-"""Writes each image as a PNG with its heatmap over it, at the image's own size."""
+"""Overlays as PNG files, at the size of their images."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from serve.stream import Result
 
 
 class OverlayFolder:
-    """Where overlays go: below it, the folders that the images were found in are made again.
+    """An output folder for overlays; it mirrors the folders of the images.
 
     Args:
-        folder: Made if it is not there. Files in it of the same name are replaced.
-        files: All images that overlays will be written of.
+        folder: Created if necessary. Files of the same name in it are replaced.
+        files: All images to overlay.
 
     Raises:
-        ValueError: `folder` holds some of the images.
-        NotADirectoryError: It is a file.
+        ValueError: `folder` contains some of the images.
+        NotADirectoryError: `folder` is a file.
     """
 
     def __init__(self, folder: Path, files: Sequence[ImageFile]) -> None:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{str(folder)!r} is a file. Give a folder as --overlay.")
-        place = folder.resolve()
-        # An image may be a link to one elsewhere, which must not be replaced either.
+        output = folder.resolve()
+        # The targets of links must not be replaced either.
         paths = {path for file in files for path in (file.path, os.path.realpath(file.path))}
         for parent in {os.path.dirname(path) for path in paths}:
-            # An overlay may bear the name of an image that lies there.
-            if Path(parent).resolve().is_relative_to(place):
+            # Images there could have the name of an overlay.
+            if Path(parent).resolve().is_relative_to(output):
                 raise ValueError(
-                    f"{str(folder)!r} holds images that are to be read (in {parent or '.'!r}), and "
-                    "overlays could replace them. Give another folder as --overlay."
+                    f"{str(folder)!r} contains images to read (in {parent or '.'!r}), which "
+                    "overlays could replace. Give another folder as --overlay."
                 )
         self._folder = folder
         self._names = dict(zip(files, _unique([file.name for file in files]), strict=True))
 
     def write(self, result: Result) -> Result:
-        """The result with the path of the overlay that was written of it.
+        """Write an overlay, and return the result with its path. Thread-safe.
 
-        If the image can no longer be read, `error` says why instead. May be called in threads.
+        If the image can no longer be read, the returned result has an `error` instead.
 
         Raises:
             OSError: The overlay cannot be written.
@@ -63,15 +63,15 @@ class OverlayFolder:
         picture = Image.fromarray(overlay(image, result.heatmap))
         path = self._folder / self._names[result.file]
         with atomic_file(path) as file:
-            # Of an overlay's time, compression at Pillow's default level would be the most.
+            # At Pillow's default level, compression would take most of the time.
             picture.save(file, "PNG", compress_level=1)
         return replace(result, overlay=str(path))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Each name with the suffix .png, and a number where it would be taken already.
+    """Replace the suffix of each name by .png, with a number added to duplicates.
 
-    Upper and lower case count as one, as on many file systems.
+    Case is ignored, as on many file systems.
     """
     taken: set[str] = set()
     counts: dict[str, int] = {}

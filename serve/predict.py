@@ -1,4 +1,4 @@
-"""`python -m serve.predict`: what an exported model says of image files, and how right it is."""
+"""`python -m serve.predict`: predictions of an exported model for image files, with scores."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ DONE, SOME_BAD, ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code; see the end of `--help`."""
+    """Run the command, and return its exit code; see the end of `--help`."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A class name that the terminal's encoding lacks must not end the work.
+        # A class name that the terminal cannot encode must not stop the command.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = parse(arguments)
     try:
         code = _run(given)
-        # Here, not at the interpreter's end, where an error could only be shown as ignored.
+        # At the interpreter's exit, an error could not be handled any more.
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader of the table has seen enough; the interpreter's last flush would fail again.
+        # The reader closed the pipe; the interpreter's last flush would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
     except (ValueError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
-        print("interrupted: nothing was written but overlays that were done", file=sys.stderr)
+        print("interrupted: only finished overlays were written", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -63,8 +63,8 @@ def _run(given: argparse.Namespace) -> int:
     model = Model(given.model, device=given.device, threads=given.threads)
     if given.overlay is not None and not model.card.has_heatmap:
         raise ValueError(
-            f"{given.model!r} holds no heatmap, so there is nothing to lay over images. Export "
-            "the model with --explain grad_cam, or leave --overlay out."
+            f"{given.model!r} has no heatmaps to overlay. Export the model with --explain "
+            "grad_cam, or omit --overlay."
         )
     if given.split is None:
         selection = select(given.paths, model.card, labelled=given.labelled)
@@ -93,11 +93,11 @@ def _run(given: argparse.Namespace) -> int:
             benchmark.to_text(throughput, model, batch_size=given.batch_size, workers=given.workers)
         )
         return DONE
-    return _answer(model, selection, given)
+    return _predict(model, selection, given)
 
 
-def _answer(model: Model, selection: Selection, given: argparse.Namespace) -> int:
-    """Answers for all files, writes what was asked for, and returns the exit code."""
+def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> int:
+    """Predict all files, write the requested output, and return the exit code."""
     labels = model.card.labels
     overlays = OverlayFolder(given.overlay, selection.files) if given.overlay is not None else None
     accumulator = ScoreAccumulator(labels)
@@ -119,7 +119,7 @@ def _answer(model: Model, selection: Selection, given: argparse.Namespace) -> in
             total=len(selection.bad) + len(selection.files),
             unit="image",
             file=sys.stderr,
-            # None: only on a terminal.
+            # None disables it only outside a terminal.
             disable=True if given.quiet else None,
         ):
             if result.error is not None:
@@ -160,21 +160,19 @@ def _results(
 
 
 def _report_bad(result: Result, given: argparse.Namespace) -> None:
-    """Names a bad file on stderr.
+    """Print a bad file on stderr.
 
     Raises:
-        ValueError: With `--strict`.
+        ValueError: `--strict` was given.
     """
     path = shown(result.file.path)
     if given.strict:
-        raise ValueError(
-            f"{path} cannot be used: {result.error}. Take it away, or leave --strict out."
-        )
+        raise ValueError(f"{path} cannot be used: {result.error}. Remove it, or omit --strict.")
     tqdm.write(f"bad file {path}: {result.error}", file=sys.stderr)
 
 
 def _head(model: Model) -> dict[str, Any]:
-    """What the JSON file says before the answers."""
+    """Return the entries of the JSON file before the answers."""
     return {
         "model": {"file": str(model.path), **asdict(model.card)},
         "device": model.device,
@@ -193,7 +191,7 @@ def _print_summary(
     if scores is not None:
         print(f"\n{scores.to_text()}\n")
         if model.card.test_accuracy is not None:
-            print(f"test accuracy by the model's file: {model.card.test_accuracy:.2%}")
+            print(f"test accuracy in the model's file: {model.card.test_accuracy:.2%}")
     print(f"images answered: {answered:,} in {seconds:.1f} s; bad files: {bad:,}")
     written = {"answers": given.json, "rows": given.csv, "overlays": given.overlay}
     if scores is not None:

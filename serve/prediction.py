@@ -1,4 +1,4 @@
-"""Prediction: a class and how probable it is."""
+"""Predictions: classes with their probabilities."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One class of an answer.
+    """A predicted class.
 
     Attributes:
-        class_name: Its name.
-        class_id: Its position among the model's labels.
+        class_name: Name of the class.
+        class_id: Index in the model's labels.
         probability: In [0, 1].
     """
 
@@ -25,7 +25,7 @@ class Prediction:
     probability: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The prediction as JSON values."""
+        """Return the prediction as JSON values."""
         return {
             "class": self.class_name,
             "class_id": self.class_id,
@@ -40,20 +40,20 @@ def top_k(
     *,
     logits_row: NDArray[np.float32] | None = None,
 ) -> list[Prediction]:
-    """The k most probable classes, the most probable first; of equal ones the lower class id.
+    """Return the k most probable classes, most probable first; ties go to the lower class id.
 
     Args:
         probabilities_row: [K] in [0, 1].
         labels: [K] class names.
-        k: How many; of fewer classes all.
-        logits_row: [K]. Where given, they order the classes: logits that differ can round to one
+        k: Number of classes; all if there are fewer.
+        logits_row: [K]. If given, used for sorting: different logits can have the same rounded
             probability.
 
     Raises:
         ValueError: `k` is below 1, or the lengths differ.
     """
     if k < 1:
-        raise ValueError(f"The number of classes to name must be >= 1. Received: {k}")
+        raise ValueError(f"`k` must be >= 1. Received: {k}")
     if probabilities_row.shape != (len(labels),):
         raise ValueError(
             f"One probability per class is needed: {len(labels)}. Received: "

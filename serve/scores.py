@@ -1,10 +1,10 @@
-"""Scores of answers against true classes, by the definitions that training reports them by."""
+"""Classification scores, with the same definitions as in training."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 TOP = 5
 _LARGEST_MATRIX = 20
-"""Classes up to which the confusion matrix is printed."""
+"""Largest number of classes for which the confusion matrix is printed."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told.
+    """Scores of one class.
 
     Attributes:
-        name: The class.
-        precision: Share of the images called so that are so; 0 where none is called so.
-        recall: Share of its images that are called so; 0 where it has none.
-        f1: Harmonic mean of the two; 0 where both are 0.
-        images: Number of its images.
+        name: Name of the class.
+        precision: In [0, 1]; 0 if the class is never predicted.
+        recall: In [0, 1]; 0 if the class has no images.
+        f1: Harmonic mean of both; 0 if both are 0.
+        images: Number of images of the class.
     """
 
     name: str
@@ -36,19 +36,19 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """How well answers fit true classes.
+    """Scores of a model on a set of images.
 
     Attributes:
         examples: Number of images, >= 1.
-        accuracy: Share answered right, in [0, 1].
-        top5: Share whose class is among the five highest logits (of fewer classes: all).
-        loss: Mean cross-entropy, nats.
+        accuracy: In [0, 1].
+        top5: Share of images whose class is among the five highest logits, in [0, 1].
+        loss: Mean cross-entropy, in nats.
         macro_precision: Unweighted mean of precision over the classes that have images or are
-            answered, in [0, 1].
-        macro_recall: The same of recall.
-        macro_f1: The same of F1.
+            predicted, in [0, 1].
+        macro_recall: The same for recall.
+        macro_f1: The same for F1.
         per_class: One entry per class of the model.
-        confusion: [K, K] counts: row the true class, column the answered one.
+        confusion: [K, K] counts: rows are true classes, columns are predicted classes.
     """
 
     examples: int
@@ -62,30 +62,14 @@ class Scores:
     confusion: NDArray[np.int64]
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as JSON values, under the names that a run's metrics.json gives them."""
-        return {
-            "examples": self.examples,
-            "accuracy": self.accuracy,
-            "top5": self.top5,
-            "loss": self.loss,
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "macro_f1": self.macro_f1,
-            "per_class": [
-                {
-                    "class": one.name,
-                    "precision": one.precision,
-                    "recall": one.recall,
-                    "f1": one.f1,
-                    "images": one.images,
-                }
-                for one in self.per_class
-            ],
-            "confusion": self.confusion.tolist(),
-        }
+        """Return the scores as JSON values, with the names used in a run's metrics.json."""
+        scores = asdict(self)
+        scores["per_class"] = [{"class": one.pop("name"), **one} for one in scores["per_class"]]
+        scores["confusion"] = self.confusion.tolist()
+        return scores
 
     def to_text(self) -> str:
-        """The scores as lines for the screen."""
+        """Format the scores for the screen."""
         right = int(np.trace(self.confusion))
         lines = [f"accuracy   {self.accuracy:.2%} ({right:,} of {self.examples:,})"]
         if len(self.per_class) > TOP:
@@ -105,7 +89,7 @@ class Scores:
 
 
 class ScoreAccumulator:
-    """Collects answers one by one, in a few bytes each, and scores them at the end.
+    """Accumulates answers, a few bytes for each, and computes the scores at the end.
 
     Args:
         labels: [K] class names of the model.
@@ -119,11 +103,11 @@ class ScoreAccumulator:
         self._loss = 0.0
 
     def __len__(self) -> int:
-        """The number of answers."""
+        """Return the number of answers."""
         return len(self._true)
 
     def add(self, logits: NDArray[np.float32], label_id: int) -> None:
-        """Takes the logits [K] of one image and its true class."""
+        """Add the logits [K] of one image and its true class id."""
         self._true.append(label_id)
         self._answered.append(int(np.argmax(logits)))
         self._in_top += label_id in np.argsort(-logits, kind="stable")[:TOP]
@@ -131,10 +115,10 @@ class ScoreAccumulator:
         self._loss += float(np.log(np.exp(shifted).sum()) - shifted[label_id])
 
     def scores(self) -> Scores:
-        """The scores of all answers.
+        """Compute the scores of all answers.
 
         Raises:
-            ValueError: There are none.
+            ValueError: There are no answers.
         """
         if not self._true:
             raise ValueError("No answer to score: none of the images could be used.")
@@ -143,7 +127,7 @@ class ScoreAccumulator:
         confusion = np.bincount(cells, minlength=k * k).reshape(k, k)
         right = confusion.diagonal().astype(np.float64)
         images, answered = confusion.sum(axis=1), confusion.sum(axis=0)
-        # With no image or no answer in a class, its share is 0, not undefined.
+        # 0, not undefined, for classes without images or predictions.
         precision = right / np.maximum(answered, 1)
         recall = right / np.maximum(images, 1)
         f1 = 2 * right / np.maximum(images + answered, 1)
@@ -167,12 +151,12 @@ class ScoreAccumulator:
 
 
 def _matrix_lines(counts: NDArray[np.int64], names: Sequence[str], width: int) -> list[str]:
-    """The matrix with its columns numbered, so that long names do not spread it."""
+    """Format the matrix with numbered columns, since class names can be long."""
     column = max(3, len(str(counts.max())))
     number = len(str(len(names) - 1))
     heads = " ".join(f"{at:{column}d}" for at in range(len(names)))
     lines = [
-        "confusion: row the true class, column the answered one",
+        "confusion matrix: rows are true classes, columns are predicted classes",
         f"{'':{number + 1 + width}}  {heads}",
     ]
     for at, (name, row) in enumerate(zip(names, counts, strict=True)):

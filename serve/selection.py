@@ -1,4 +1,4 @@
-"""Decides which images to answer for, and whether their true classes are known."""
+"""Selection of the images to predict, with their true classes if known."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SHOWN = 8
 
 @dataclass
 class Selection:
-    """The images to answer for.
+    """The images to predict.
 
     Attributes:
-        files: In the order of the answers; with `label_id` in all of them, or in none.
+        files: The images in order; all or none of them have a `label_id`.
         bad: Files and folders that cannot be opened.
         is_labelled: Whether the true classes are known.
-        notes: What was recognised and what was left out, a line each.
+        notes: One line each about what was recognised and what was skipped.
     """
 
     files: list[ImageFile]
@@ -33,26 +33,26 @@ class Selection:
 
 
 def select(arguments: Sequence[str], card: ModelCard, *, labelled: bool | None) -> Selection:
-    """The images that arguments name, with their classes where folders tell them.
+    """Select the images given by arguments, with their classes if folders name them.
 
-    One folder whose sub-folders all bear the names of classes of the model, and that holds no
-    images beside them, is read as `ROOT/CLASS/*`.
+    A single folder is read as `ROOT/CLASS/*` if all its sub-folders are named like classes of the
+    model and it contains no other images.
 
     Args:
         arguments: Paths of files and folders, or globs.
-        card: Of the model.
-        labelled: True: the one folder is read as `ROOT/CLASS/*` even if it holds other things,
-            which are left out. False: folders tell no classes. None: as said above.
+        card: The model's card.
+        labelled: True: read a single folder as `ROOT/CLASS/*`, and skip everything else in it.
+            False: ignore folder names. None: as described above.
 
     Raises:
         FileNotFoundError: A path does not exist, or a glob matches nothing.
-        ValueError: `labelled` is True, and the arguments are no such folder.
+        ValueError: `labelled` is True, but the arguments are not such a folder.
     """
     is_root = len(arguments) == 1 and os.path.isdir(arguments[0])
     if labelled and not is_root:
         raise ValueError(
-            "Classes are read from one folder, ROOT/CLASS/*. Give that folder alone, or leave "
-            "--labelled out."
+            "--labelled needs exactly one folder, ROOT/CLASS/*. Give only that folder, or omit "
+            "--labelled."
         )
     found = find_files(arguments)
     if not is_root or labelled is False:
@@ -60,7 +60,7 @@ def select(arguments: Sequence[str], card: ModelCard, *, labelled: bool | None) 
     root = _ClassFolders(arguments[0], found, card)
     if labelled and not root.classes:
         raise ValueError(
-            f"No sub-folder of {root.path!r} is called like a class of the model "
+            f"No sub-folder of {root.path!r} is named like a class of the model "
             f"({_listed(card.labels)}). Its sub-folders: {_listed(root.others) or 'none'}"
         )
     if labelled or (root.classes and not root.others and not root.loose):
@@ -71,12 +71,12 @@ def select(arguments: Sequence[str], card: ModelCard, *, labelled: bool | None) 
 def select_split(
     arguments: Sequence[str], card: ModelCard, *, split: Path, subset: str
 ) -> Selection:
-    """The images of one folder that a run's split.csv puts in one subset.
+    """Select the images of a folder that are in one subset of a run's split.csv.
 
     Args:
-        arguments: The folder that the run was trained on, alone.
-        card: Of the model.
-        split: The split.csv, or the folder of the run.
+        arguments: Only the folder that the run was trained on.
+        card: The model's card.
+        split: The split.csv, or the run folder.
         subset: "test", "val" or "train".
 
     Raises:
@@ -89,11 +89,11 @@ def select_split(
             f"{', '.join(arguments)}"
         )
     files = read_split(split, arguments[0], subset, card)
-    notes = [f"{len(files)} images of {arguments[0]} are in {subset!r} by {split}"]
+    notes = [f"{len(files)} images of {arguments[0]} are in {subset!r} of {split}"]
     if card.split_sha256 is None:
         notes.append(
-            "the model's file does not say which split it was trained with: whether it is this "
-            "one could not be checked"
+            "the model's file does not say which split it was trained with, so the split could "
+            "not be checked"
         )
     return Selection(files, is_labelled=True, notes=notes)
 
@@ -102,17 +102,17 @@ class _ClassFolders:
     """A folder that may be read as `ROOT/CLASS/*`.
 
     Attributes:
-        path: Where it is.
-        classes: Its sub-folders that are called like one class of the model.
+        path: Path of the folder.
+        classes: Its sub-folders named like exactly one class of the model.
         others: Its other sub-folders.
-        loose: How many images lie beside them.
+        loose: Number of images outside the sub-folders.
     """
 
     def __init__(self, path: str, found: FoundFiles, card: ModelCard) -> None:
         self.path = path
         self._found = found
         self._labels = card.labels
-        # Where two classes share a name, a folder does not tell which it is of.
+        # If two classes share a name, their folder is ambiguous.
         class_ids = {name: at for at, name in enumerate(card.labels)}
         names = Counter(card.labels)
         with os.scandir(path) as entries:
@@ -123,7 +123,7 @@ class _ClassFolders:
         self.loose = sum("/" not in file.name for file in found.files)
 
     def selection(self) -> Selection:
-        """The images in the class folders, with what was left out."""
+        """Return the images in the class folders, with notes on what was skipped."""
         files = [
             replace(file, label_id=self._class_id_of[top])
             for file in self._found.files
@@ -135,22 +135,22 @@ class _ClassFolders:
             f"{len(self._labels)} classes: {_listed(self.classes)}"
         ]
         if self.others:
-            notes.append(f"left out, as not called like one class: {_listed(self.others)}")
+            notes.append(f"skipped, not named like one class: {_listed(self.others)}")
         if self.loose:
-            notes.append(f"left out, as they lie beside the class folders: {self.loose} images")
-        return Selection(files, bad, True, notes + _left_out(self._found.others))
+            notes.append(f"skipped, outside the class folders: {self.loose} images")
+        return Selection(files, bad, True, notes + _skipped(self._found.others))
 
     def why_not(self) -> str:
-        """Why it was not read so, and how it can be."""
+        """Explain why the folder is not read as `ROOT/CLASS/*`."""
         reasons = []
         if self.others:
             count = f"{len(self.others)} of {len(self.others) + len(self.classes)}"
-            reasons.append(f"{count} sub-folders not called like one class: {_listed(self.others)}")
+            reasons.append(f"{count} sub-folders not named like one class: {_listed(self.others)}")
         if self.loose:
-            reasons.append(f"{self.loose} images beside the folders")
+            reasons.append(f"{self.loose} images outside the sub-folders")
         return (
-            f"{self.path} is not read as ROOT/CLASS/*: {'; '.join(reasons)}. --labelled leaves "
-            "those out and scores the rest"
+            f"{self.path} is not read as ROOT/CLASS/*: {'; '.join(reasons)}. --labelled skips "
+            "those and scores the rest"
         )
 
     def _top_of(self, bad: BadFile) -> str:
@@ -158,16 +158,16 @@ class _ClassFolders:
 
 
 def _unlabelled(found: FoundFiles, notes: list[str]) -> Selection:
-    return Selection(found.files, found.bad, False, notes + _left_out(found.others))
+    return Selection(found.files, found.bad, False, notes + _skipped(found.others))
 
 
-def _left_out(others: Counter[str]) -> list[str]:
+def _skipped(others: Counter[str]) -> list[str]:
     if not others:
         return []
     suffixes = [f"{suffix or 'none'} ({count})" for suffix, count in sorted(others.items())]
-    return [f"left out, as their suffix is not an image's: {_listed(suffixes)}"]
+    return [f"skipped, suffix not of an image: {_listed(suffixes)}"]
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    more = f", ... ({len(names)} in total)" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""`python -m serve.server`: answers over HTTP by one or several ONNX files."""
+"""`python -m serve.server`: serves one or more ONNX files over HTTP."""
 
 from __future__ import annotations
 
@@ -36,38 +36,42 @@ _BACKLOG = 2048
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Build the parser of the command."""
     default = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m serve.server",
-        description="Answers over HTTP by one or several ONNX files of `python -m export`: classes "
-        "and heatmaps of images. A page for people is at /, the routes are told at /docs. SIGHUP "
-        "reads the files anew, SIGTERM answers what is open and ends.",
-        epilog=f"An API key is read from --api-key-file or the variable {KEY_VARIABLE}; on the "
-        "command line it would be seen by every user of the machine.",
+        description="Serves one or more ONNX files of `python -m export` over HTTP: classes and "
+        "heatmaps of images. A web page is at /, the API reference at /docs. SIGHUP reloads the "
+        "files; SIGTERM answers open requests and exits.",
+        epilog=f"The API key is read from --api-key-file or the variable {KEY_VARIABLE}; on the "
+        "command line, every user of the machine could see it.",
     )
     parser.add_argument(
         "models",
         nargs="+",
         metavar="[NAME=]FILE.onnx",
-        help="a model, and the name to serve it as (default: as its file says)",
+        help="model file, and its name on the server (default: the name in the file)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s, this machine")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any free")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="of ONNX Runtime (default: one per core)"
+        "--threads", type=int, metavar="N", help="threads of ONNX Runtime (default: one per core)"
     )
     batches = parser.add_argument_group("batches")
     batches.add_argument(
-        "--max-batch", type=int, default=default.max_batch, metavar="N", help="%(default)s images"
+        "--max-batch",
+        type=int,
+        default=default.max_batch,
+        metavar="N",
+        help="most images in a batch (default: %(default)s)",
     )
     batches.add_argument(
         "--max-wait-ms",
         type=float,
         default=default.max_wait_s * 1000,
         metavar="MS",
-        help="longest wait of an image for others to share its batch (default: %(default)g)",
+        help="longest time an image waits for others to fill its batch (default: %(default)g)",
     )
     batches.add_argument(
         "--decoders",
@@ -96,47 +100,47 @@ def build_parser() -> argparse.ArgumentParser:
         type=int,
         default=default.max_queue,
         metavar="N",
-        help="requests under way for one model; more are answered 503 (default: %(default)s)",
+        help="active requests per model; further ones are answered 503 (default: %(default)s)",
     )
     limits.add_argument(
         "--timeout-s",
         type=float,
         default=default.timeout_s,
         metavar="S",
-        help="from a request's first byte to its answer (default: %(default)g)",
+        help="longest time from a request's first byte to its answer (default: %(default)g)",
     )
     limits.add_argument(
         "--drain-s",
         type=float,
         default=default.drain_s,
         metavar="S",
-        help="from SIGTERM to the end (default: %(default)g)",
+        help="longest time from SIGTERM to the exit (default: %(default)g)",
     )
     access = parser.add_argument_group("access")
-    access.add_argument(
-        "--api-key-file", type=Path, metavar="FILE", help="a file that holds the API key"
-    )
+    access.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the API key")
     access.add_argument(
         "--cors-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let pages of this origin call, e.g. https://example.org (*: of any); may be repeated",
+        help="allow calls from pages of this origin, e.g. https://example.org (*: any); repeatable",
     )
     access.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer to this name in the Host header too; on a loopback address only names of this "
-        "machine are answered to, elsewhere any; any number of times",
+        help="accept this name in the Host header too; by default, a server on a loopback address "
+        "accepts only names of this machine, others accept all; repeatable",
     )
-    access.add_argument("--access-log", action="store_true", help="a line per request on stdout")
+    access.add_argument(
+        "--access-log", action="store_true", help="print a line per request on stdout"
+    )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 ended by a signal, 2 could not start."""
+    """Run the command, and return its exit code: 0 stopped by a signal, 2 failed to start."""
     given = build_parser().parse_args(arguments)
     _set_up_logging(access_log=given.access_log)
     with contextlib.ExitStack() as stack:
@@ -154,8 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         if settings.api_key is None and not is_loopback(given.host):
-            _logger.warning("Whoever reaches %s is answered: there is no API key.", given.host)
-        # From here on the kernel takes connections: who reads the next line may ask.
+            _logger.warning("No API key: everyone who can reach %s is answered.", given.host)
+        # The kernel accepts connections from here on, before the log says so.
         listening.listen(_BACKLOG)
         facts = "; ".join(describe(served.current) for served in models)
         _logger.info("Serving at %s - %s", _url(given.host, listening), facts)
@@ -165,10 +169,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse_settings(given: argparse.Namespace) -> Settings:
-    """The settings that the parsed arguments ask for; see `build_parser`.
+    """Return the settings given by parsed arguments; see `build_parser`.
 
     Raises:
-        ValueError: A number is out of its range, an origin is none, or the key cannot be used.
+        ValueError: A number is out of range, or an origin or the key is invalid.
         OSError: The key's file cannot be read.
     """
     return Settings(
@@ -187,7 +191,7 @@ def parse_settings(given: argparse.Namespace) -> Settings:
 
 
 def parse_source(text: str) -> Source:
-    """A file, or NAME=FILE. A file whose own name has an equals sign is taken as a file."""
+    """Parse FILE or NAME=FILE; the path of an existing file may contain an equals sign."""
     name, equals, path = text.partition("=")
     if not equals or Path(text).is_file():
         return Source(Path(text))
@@ -195,33 +199,32 @@ def parse_source(text: str) -> Source:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at this address, which does not listen yet.
+    """Bind a socket to an address, without listening yet.
 
     Raises:
-        ValueError: There is no such port.
-        OSError: The address is in use, or is none of this machine.
+        ValueError: The port is out of range.
+        OSError: The address is in use, or does not belong to this machine.
     """
     if not 0 <= port <= _HIGHEST_PORT:
-        raise ValueError(f"A port is a number in [0, {_HIGHEST_PORT}]. Received: {port}")
+        raise ValueError(f"A port must be in [0, {_HIGHEST_PORT}]. Received: {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends the head and the body of an answer without delay: it
-    # sets TCP_NODELAY where it sees TCP. Without, each answer takes 40 ms more.
+    # asyncio sets TCP_NODELAY only on sockets that name the protocol. Without it, each answer takes
+    # 40 ms longer.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Else the port stays taken for a minute after a server that was on it has ended.
+        # Otherwise the port stays in use for a minute after a previous server has stopped.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     except OSError as error:
         listening.close()
         raise OSError(
-            f"Cannot listen at {host} port {port}: {error.strerror}. Choose another --port, or "
-            "--host."
+            f"Cannot listen at {host} port {port}: {error.strerror}. Use another --port or --host."
         ) from error
     return listening
 
 
 def build_server(service: Service, *, access_log: bool = False) -> DrainingServer:
-    """A server for a service; it is run on a socket that `bind` gave."""
+    """Create a server for a service, to run on a socket from `bind`."""
     settings = service.settings
 
     class LimitedConnection(Connection):
@@ -236,7 +239,7 @@ def build_server(service: Service, *, access_log: bool = False) -> DrainingServe
         log_config=None,
         access_log=access_log,
         server_header=False,
-        # Nothing here asks who is behind a proxy.
+        # The client's address is not used.
         proxy_headers=False,
     )
 
@@ -255,17 +258,16 @@ async def _serve(server: DrainingServer, models: Models, listening: socket.socke
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    # Windows has no such signal, and other threads than the main one get none.
+    # Windows has no SIGHUP, and only the main thread receives signals.
     if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
         loop.add_signal_handler(signal.SIGHUP, reload)
     await server.serve([listening])
 
 
 def _api_key(path: Path | None) -> str | None:
-    """The key of the file, else of the environment; None: there is none.
+    """Read the API key from the file or else the environment; None if there is neither.
 
-    An empty one is returned as such, and refused by `Settings`: a key that got lost on its way must
-    not open the door.
+    An empty key is returned as is and refused by `Settings`: it must not disable the check.
     """
     if path is None:
         return os.environ.get(KEY_VARIABLE)

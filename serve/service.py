@@ -1,4 +1,4 @@
-"""From a request to a model's answers, within the limits: body, place, decoding, batch, time."""
+"""The service: runs a request through reading, decoding and batching, within the limits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from serve.telemetry import Telemetry
 
 
 class Service:
-    """What the routes of one server share.
+    """The state shared by all routes of a server.
 
     Attributes:
-        models: What is served.
+        models: The models served.
         settings: The limits.
-        telemetry: What is counted.
-        is_draining: The server is about to end: it answers, and says that it is not ready.
+        telemetry: The metrics.
+        is_draining: Whether the server is shutting down: it still answers, but is not ready.
     """
 
     def __init__(self, models: Models, settings: Settings, telemetry: Telemetry) -> None:
@@ -41,20 +41,20 @@ class Service:
         served: ServedModel,
         prepare: Callable[[LoadedModel, bytes], PreparedT],
     ) -> tuple[LoadedModel, PreparedT, Answers]:
-        """What a model says to a request.
+        """Run a model on a request.
 
         Args:
-            request: Its body has not been read.
-            served: The model that is asked.
-            prepare: Makes images of the model's current state and the body, in a thread. Its
-                errors pass through.
+            request: The request; its body must not have been read.
+            served: The model to run.
+            prepare: Creates images from the loaded model and the body, in a thread. Its errors
+                are propagated.
 
         Returns:
-            The model's state that answered, what `prepare` returned, and the answers for it.
+            The loaded model that answered, the result of `prepare`, and the model's outputs.
 
         Raises:
             HTTPException: 408, the body took too long; 413, 415, 400: the body is too large or
-                wrongly compressed; 499, the client left; 503, no place, or no answer in time.
+                wrongly compressed; 499, the client disconnected; 503, overloaded or timed out.
             BatchError: The model failed.
         """
         loop = asyncio.get_running_loop()
@@ -75,7 +75,7 @@ class Service:
                     {"Connection": "close"},
                 ) from None
             coding = request.headers.get("content-encoding", "")
-            # From here to the end all is of this model, whatever is loaded meanwhile.
+            # The request uses this model to the end, even if another one is loaded meanwhile.
             loaded = served.current
 
             def prepare_body() -> PreparedT:
@@ -89,11 +89,11 @@ class Service:
                         )
                 except TimeoutError:
                     raise overloaded(
-                        f"There was no answer within {self.settings.timeout_s:g} s."
+                        f"The model did not answer within {self.settings.timeout_s:g} s."
                     ) from None
         return loaded, prepared, answers
 
     async def close(self) -> None:
-        """Returns when all that was accepted has been run."""
+        """Wait until all accepted requests have been run."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         await self.models.close()

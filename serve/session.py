@@ -1,4 +1,4 @@
-"""Opens an ONNX Runtime session on the device that was asked for, and says which one it got."""
+"""ONNX Runtime sessions on the requested device, checked against the device actually used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from serve.cpus import physical_cores
 
 Device = Literal["auto", "cpu", "cuda"]
 
-# ONNX Runtime raises these; their only common ancestor is Exception.
+# The errors of ONNX Runtime; their only common base class is Exception.
 ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.DeviceReset,
     ort_errors.EPFail,
@@ -41,12 +41,12 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 @dataclass(frozen=True)
 class OpenSession:
-    """A session, and what it runs on.
+    """A session and its device.
 
     Attributes:
-        session: ONNX Runtime's.
-        device: "cpu" or "cuda": what the session got.
-        note: One line that says so, and for "auto" without CUDA why.
+        session: The session of ONNX Runtime.
+        device: Device of the session, "cpu" or "cuda".
+        note: One line about the device; for "auto" without CUDA it gives the reason.
     """
 
     session: onnxruntime.InferenceSession
@@ -57,27 +57,25 @@ class OpenSession:
 def open_session(
     path: str | os.PathLike[str], *, device: Device = "auto", threads: int | None = None
 ) -> OpenSession:
-    """The file, ready to run.
+    """Open a session for an ONNX file.
 
     Args:
         path: The ONNX file.
-        device: "cuda", "cpu", or "auto": CUDA where it works, else the CPU.
-        threads: CPU threads of one run; None: one per physical core that the process may use.
+        device: "cuda", "cpu", or "auto": CUDA if it works, else the CPU.
+        threads: CPU threads per run; None: one per physical core that the process may use.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is no ONNX model that this ONNX Runtime can run, or an argument is no
-            such value.
-        RuntimeError: "cuda" was asked for and the session did not get it.
+        FileNotFoundError: The file does not exist.
+        ValueError: This ONNX Runtime cannot open the file, or an argument is invalid.
+        RuntimeError: "cuda" was requested but is not available.
     """
     if device not in get_args(Device):
-        raise ValueError(f"The device is auto, cpu or cuda. Received: {device!r}")
+        raise ValueError(f"The device must be auto, cpu or cuda. Received: {device!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"The number of threads must be >= 1. Received: {threads}")
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f"There is no file {os.fspath(path)!r}. Give the FILE.onnx that `python -m export` "
-            "wrote."
+            f"There is no file {os.fspath(path)!r}. Give a FILE.onnx written by `python -m export`."
         )
     threads = physical_cores() if threads is None else threads
     on_cpu = f"on the CPU, {threads} thread{'s' if threads > 1 else ''}"
@@ -86,34 +84,34 @@ def open_session(
     lacking = _why_no_cuda()
     if lacking is None:
         with contextlib.redirect_stdout(sys.stderr):
-            # Finds the libraries that pip installed; it prints what is missing.
+            # Loads the libraries installed by pip; it prints what is missing.
             onnxruntime.preload_dlls()
         session = _session(path, threads, [_CUDA, _CPU])
-        # ONNX Runtime falls back without an error: what it got is all that counts.
+        # ONNX Runtime falls back to the CPU silently.
         if _CUDA in session.get_providers():
             return OpenSession(session, "cuda", "on the GPU, by CUDA")
         lacking = (
             f"ONNX Runtime {onnxruntime.__version__} could not start it; it needs the libraries "
-            f"of CUDA {onnxruntime.cuda_version} and cuDNN 9, and a GPU that they support"
+            f"of CUDA {onnxruntime.cuda_version} and cuDNN 9, and a GPU supported by them"
         )
     if device == "cuda":
         raise RuntimeError(
             f"The session did not get CUDA: {lacking}. Install what is missing (pip install "
-            "'onnxruntime-gpu[cuda,cudnn]'), or ask for the device cpu."
+            "'onnxruntime-gpu[cuda,cudnn]'), or use the device cpu."
         )
-    # Also after a failed attempt anew, so that nothing of CUDA is left in the session.
+    # A new session even after a failed attempt, so that it holds nothing of CUDA.
     return OpenSession(_session(path, threads, [_CPU]), "cpu", f"{on_cpu} (no CUDA: {lacking})")
 
 
 def one_line(error: Exception) -> str:
-    """ONNX Runtime's message without its line ends and full stop."""
+    """Return the message of ONNX Runtime without line breaks and final full stop."""
     return " ".join(str(error).split()).rstrip(".")
 
 
 def _why_no_cuda() -> str | None:
-    """What is missing for CUDA as far as can be told without trying it; None: nothing."""
+    """Return what is missing for CUDA, without trying it; None if nothing is known to be."""
     if _CUDA not in onnxruntime.get_available_providers():
-        return "this ONNX Runtime is built without it"
+        return "this ONNX Runtime was built without it"
     try:
         ctypes.CDLL(_DRIVER)
     except OSError:
@@ -127,11 +125,11 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait take the time of those that decode images.
+    # Spinning threads would take CPU time from the decoding threads.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
-    # Batches differ in size, and cuDNN's default is a search for each new size.
+    # cuDNN's default is an exhaustive search for each new batch size.
     settings = [{"cudnn_conv_algo_search": "HEURISTIC"} if p == _CUDA else {} for p in providers]
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     try:
@@ -141,6 +139,5 @@ def _session(
     except ORT_ERRORS as error:
         raise ValueError(
             f"ONNX Runtime {onnxruntime.__version__} cannot open {os.fspath(path)!r}: "
-            f"{one_line(error)}. "
-            "Give a FILE.onnx that `python -m export` wrote."
+            f"{one_line(error)}. Give a FILE.onnx written by `python -m export`."
         ) from error

@@ -1,4 +1,4 @@
-"""Settings: how much a server takes on at a time, and whom it answers."""
+"""Settings of the server: limits and access."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from serve.images import MAX_PIXELS
 
 MEBIBYTE = 1024 * 1024
 
-# As browsers send it, with which it is compared: in lower case, and with nothing behind the port.
+# It is compared with what browsers send: lower case, without a path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line sets; the defaults suit one machine.
+    """Settings of the server; the defaults suit one machine.
 
     Attributes:
-        max_batch: Most images in one run of a session, and in one request.
-        max_wait_s: How long an image may wait for others to share its batch, in seconds.
-        max_queue: Most requests under way at a time for a model, once their bodies have arrived;
-            the next one is answered 503.
-        max_body: Largest request body in bytes, as it was sent and after decompression.
+        max_batch: Most images in a batch, and in a request.
+        max_wait_s: Longest time an image waits for others to fill its batch, in seconds.
+        max_queue: Most active requests per model, counted from when their bodies have arrived;
+            further ones are answered 503.
+        max_body: Largest request body in bytes, before and after decompression.
         max_pixels: Largest image that is decoded, in pixels.
         timeout_s: Longest time from a request's first byte to its answer, in seconds.
-        drain_s: Longest time between the signal to stop and the end, in seconds.
-        decoders: Threads that decode images.
-        api_key: What callers must show; None: everybody is answered.
+        drain_s: Longest time from the stop signal to the end, in seconds.
+        decoders: Number of threads that decode images.
+        api_key: API key that clients must send; None allows everyone.
         cors_origins: Origins whose pages may call the server from a browser, e.g.
-            "https://example.org"; "*" is all.
-        hosts: Names that the server answers to in the Host header, without a port; None is any.
+            "https://example.org"; "*" allows all.
+        hosts: Accepted names in the Host header, without a port; None accepts all.
 
     Raises:
-        ValueError: A number is out of its range, an origin is none, or the key is blank or cannot
+        ValueError: A number is out of range, an origin is invalid, or the key is empty or cannot
             be sent in a header.
     """
 
@@ -71,8 +71,8 @@ class Settings:
                 )
         if self.api_key is not None and not _fits_a_header(self.api_key):
             raise ValueError(
-                "The API key must be printable ASCII characters without spaces, at least one. "
-                "Received another one, which is not shown here."
+                "The API key must be one or more printable ASCII characters without spaces. "
+                "The one received is not shown."
             )
 
     @property

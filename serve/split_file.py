@@ -1,4 +1,4 @@
-"""Reads from a run's split.csv which images of a folder were held out."""
+"""The images of a folder that a run's split.csv lists in a subset."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _SHOWN = 3
 
 
 def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[ImageFile]:
-    """The images of one subset, with their classes.
+    """Read the images of one subset, with their classes.
 
     Args:
-        file: A split.csv, or the folder of a run that holds one.
-        root: The folder that the table's paths start from.
+        file: A split.csv, or a run folder that contains one.
+        root: The folder that the paths in the table are relative to.
         subset: "test", "val" or "train".
-        card: Of the model. Where it says which split the model was trained with, it must be this.
+        card: The model's card. If it has the hash of a split, `file` must match it.
 
     Raises:
-        FileNotFoundError: There is no such table, or some of its images are not in `root`.
-        ValueError: It is no such table, belongs to another training, or names classes that the
-            model does not know.
+        FileNotFoundError: The table does not exist, or some of its images are not in `root`.
+        ValueError: The table is invalid, belongs to another training run, or has classes that the
+            model does not have.
     """
     file = file / SPLIT_FILE if file.is_dir() else file
     if not file.is_file():
@@ -39,8 +39,8 @@ def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[Imag
     if card.split_sha256 not in (None, found_hash):
         raise ValueError(
             f"The model was not trained with the split in {str(file)!r}: its SHA-256 is "
-            f"{found_hash}, and the model's {card.split_sha256}. What was held out here, the model "
-            "may have been trained on. Give the split.csv of the model's own run."
+            f"{found_hash}, and the model's {card.split_sha256}. The model may have been trained "
+            "on images held out here. Give the split.csv of the model's own run."
         )
     rows = _rows(content, file)
     chosen = [row for row in rows if row["split"] == subset]
@@ -50,8 +50,8 @@ def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[Imag
     class_id_of = {label: class_id for class_id, label in enumerate(card.labels)}
     if unknown := sorted({row["label"] for row in chosen} - class_id_of.keys()):
         raise ValueError(
-            f"{str(file)!r} has classes that the model does not know: {', '.join(unknown)}. "
-            f"The model's: {', '.join(card.labels)}"
+            f"{str(file)!r} has classes that the model does not have: {', '.join(unknown)}. "
+            f"The model's classes: {', '.join(card.labels)}"
         )
     images = [
         ImageFile(os.path.join(root, row["path"]), row["path"], class_id_of[row["label"]])
@@ -62,19 +62,19 @@ def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[Imag
 
 
 def _rows(content: bytes, file: Path) -> list[dict[str, str]]:
-    # As the table is written: names of files need not be valid Unicode.
+    # File names need not be valid Unicode.
     text = io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
     reader = csv.DictReader(text, strict=True)
     try:
         rows = list(reader)
     except csv.Error as error:
-        raise ValueError(f"{str(file)!r} is no CSV table: {error}") from error
+        raise ValueError(f"{str(file)!r} is not a valid CSV file: {error}") from error
     if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
         raise ValueError(
-            f"{str(file)!r} is no split.csv: it lacks the columns {', '.join(missing)}."
+            f"{str(file)!r} is not a split.csv: it lacks the columns {', '.join(missing)}."
         )
     if any(None in row or None in row.values() for row in rows):
-        raise ValueError(f"{str(file)!r} is damaged: a row has not as many fields as the first.")
+        raise ValueError(f"{str(file)!r} is damaged: its rows differ in the number of fields.")
     return rows
 
 
@@ -82,11 +82,11 @@ def _check_present(images: list[ImageFile], root: str) -> None:
     for image in images:
         path = PurePosixPath(image.name)
         if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"The paths of a split.csv stay below its folder. Found: {path}")
+            raise ValueError(f"The paths in a split.csv must stay inside its folder. Found: {path}")
     missing = [image.name for image in images if not os.path.isfile(image.path)]
     if missing:
         names = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images are not in {root!r}: {names}. Give the folder "
-            "that the run was trained on; the images of a run on arrays are no files."
+            "that the run was trained on; runs on arrays have no image files."
         )

@@ -1,4 +1,4 @@
-"""Answers for any number of image files: decoded in threads while the session runs, in order."""
+"""Predictions for any number of image files, decoded in threads while the session runs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from serve.prediction import Prediction, top_k
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one file: an answer, or the reason why there is none.
+    """The result for one file: an answer, or the reason why there is none.
 
     Attributes:
         file: The file.
-        predictions: The most probable classes, the most probable first; empty without an answer.
+        predictions: The most probable classes, most probable first; empty without an answer.
         logits: [K] float32; None without an answer.
         heatmap: [h, w] float32 in [0, 1]; None if the model has none.
-        overlay: The picture written of it, if one was.
-        error: Why the file, or of an answered one its overlay, could not be; None: all is there.
+        overlay: Path of the overlay written, if any.
+        error: Why the file has no answer, or why its overlay failed; None without an error.
     """
 
     file: ImageFile
@@ -40,7 +40,7 @@ class Result:
 
 
 Finish = Callable[[Result], Result]
-"""Work on an answer that is done in the threads too, such as drawing it."""
+"""A step after the answer that also runs in the threads, such as drawing an overlay."""
 
 
 def predict_files(
@@ -52,17 +52,17 @@ def predict_files(
     workers: int,
     finish: Finish | None = None,
 ) -> Iterator[Result]:
-    """A result for each file, in their order.
+    """Yield a result for each file, in order.
 
     At most two batches of decoded images wait for the session, and two of answers for `finish`:
     memory does not grow with the number of files.
 
     Args:
-        model: Answers.
+        model: The model to run.
         files: The files.
-        k: How many classes to name for each.
-        batch_size: Images in one run of the session, >= 1.
-        workers: Threads that decode and finish, >= 1.
+        k: Number of classes per file.
+        batch_size: Images per run of the session, >= 1.
+        workers: Threads for decoding and `finish`, >= 1.
         finish: Called with each answer, in a thread.
 
     Raises:
@@ -73,7 +73,7 @@ def predict_files(
     finishing: deque[Future[Result] | Result] = deque()
     with _threads(workers) as pool:
         while True:
-            # Submitted before the session runs, so that the threads have work meanwhile.
+            # Submitted before the session runs, to keep the threads busy meanwhile.
             for file in islice(remaining, 3 * batch_size - len(decoding)):
                 decoding.append((file, pool.submit(_read, model, file)))
             if not decoding:
@@ -96,12 +96,12 @@ def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     finally:
-        # On an error or Ctrl-C, what has not begun is dropped.
+        # On an error or Ctrl-C, pending work is dropped.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _read(model: Model, file: ImageFile) -> NDArray[np.uint8] | str:
-    """The image, or why it cannot be used."""
+    """Return the image, or why it cannot be used."""
     try:
         return model.read(file.path)
     except UnreadableImageError as error:
@@ -113,7 +113,7 @@ def _read(model: Model, file: ImageFile) -> NDArray[np.uint8] | str:
 def _predict_batch(
     model: Model, batch: list[tuple[ImageFile, Future[NDArray[np.uint8] | str]]], k: int
 ) -> Iterator[Result]:
-    """Results for a batch in its order, from one run of the session."""
+    """Yield the results of a batch in order, from one run of the session."""
     read = [(file, future.result()) for file, future in batch]
     images = [image for _, image in read if not isinstance(image, str)]
     answers = model.run(np.stack(images)) if images else None
@@ -126,7 +126,7 @@ def _predict_batch(
         heatmap = None if answers.heatmaps is None else answers.heatmaps[row]
         row += 1
         if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
-            yield Result(file, error="the model's answer is not finite (NaN or infinity)")
+            yield Result(file, error="the model's output is not finite (NaN or infinity)")
             continue
         predictions = top_k(probabilities, model.card.labels, k, logits_row=logits)
         yield Result(file, predictions, logits, heatmap)

@@ -1,4 +1,4 @@
-"""What the server counts and measures, in the format of Prometheus."""
+"""The metrics of the server, for Prometheus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Telemetry:
-    """The metrics of one server, in a registry of their own."""
+    """The metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -28,38 +28,41 @@ class Telemetry:
         labels = ["route", "model", "status"]
         self._requests = self._counter("requests", "Requests answered.", labels)
         self._latency = self._histogram(
-            "request_seconds", "From a request's headers to its answer.", ["route"], _SECONDS
+            "request_seconds",
+            "Seconds from a request's headers to its answer.",
+            ["route"],
+            _SECONDS,
         )
-        self._in_flight = self._gauge("in_flight_requests", "Requests under way.", [])
+        self._in_flight = self._gauge("in_flight_requests", "Active requests.", [])
         self._rejected = self._counter("rejected", "Requests refused, by reason.", ["reason"])
         self._batch_images = self._histogram(
             "batch_images", "Images in a batch.", ["model"], _IMAGES
         )
         self._batch_seconds = self._histogram(
-            "batch_seconds", "Time of a batch in its session.", ["model"], _SECONDS
+            "batch_seconds", "Seconds to run a batch.", ["model"], _SECONDS
         )
-        self._queue = self._gauge("queue_images", "Images that wait for a batch.", ["model"])
+        self._queue = self._gauge("queue_images", "Images waiting for a batch.", ["model"])
         self._under_way = self._gauge(
-            "queue_requests", "Requests that hold a place in the queue.", ["model"]
+            "queue_requests", "Requests counted against --max-queue.", ["model"]
         )
         self._model = self._gauge(
-            "model_info", "1 for what is loaded.", ["model", "precision", "explain", "device"]
+            "model_info", "1 for each loaded model.", ["model", "precision", "explain", "device"]
         )
         self._reloads = self._counter("reloads", "Reloads, by outcome.", ["model", "outcome"])
-        # Children are kept: looking one up by its labels costs more than counting.
+        # Cached: looking up a child by its labels costs more than counting.
         self._routes: dict[tuple[str, str, int], Counter] = {}
         self._latencies: dict[str, Histogram] = {}
 
     def request_began(self) -> None:
-        """Counts a request as under way."""
+        """Count a request as active."""
         self._in_flight.inc()
 
     def request_ended(self, route: str, model: str, status: int, seconds: float) -> None:
-        """Counts an answer.
+        """Count an answer.
 
         Args:
-            route: The path's pattern, never the path: callers could make up any number of those.
-            model: The model's name; "" where the request concerns none.
+            route: The path's pattern, not the path: the number of paths is unlimited.
+            model: The model's name; "" if the request has none.
             status: The HTTP status.
             seconds: From the headers to the answer.
         """
@@ -73,12 +76,12 @@ class Telemetry:
         self._latencies[route].observe(seconds)
 
     def refused(self, status: int) -> None:
-        """Counts a refusal under its reason, where it protects the server."""
+        """Count a refusal by its reason, if its status is one that protects the server."""
         if status in _REASONS:
             self._rejected.labels(_REASONS[status]).inc()
 
     def watch_batches(self, model: str) -> Callable[[int, float], None]:
-        """A function of a batch's images and seconds that counts it; any thread may call it."""
+        """Return a thread-safe function that records a batch, given its images and seconds."""
         images = self._batch_images.labels(model)
         seconds = self._batch_seconds.labels(model)
 
@@ -91,21 +94,21 @@ class Telemetry:
     def watch_queue(
         self, model: str, images: Callable[[], int], requests: Callable[[], int]
     ) -> None:
-        """Has the queue's lengths asked whenever the metrics are read."""
+        """Register the functions that return the queue's lengths whenever metrics are read."""
         self._queue.labels(model).set_function(images)
         self._under_way.labels(model).set_function(requests)
 
     def model_loaded(self, model: str, *, precision: str, explain: str, device: str) -> None:
-        """Says what a model is; what was said of it before no longer holds."""
+        """Set the info of a model, replacing its previous one."""
         self._model.remove_by_labels({"model": model})
         self._model.labels(model, precision, explain, device).set(1)
 
     def reloaded(self, model: str, *, is_new: bool) -> None:
-        """Counts a reload: one that brought a new session, or one that kept the old."""
+        """Count a reload: one that replaced the session, or one that kept the old."""
         self._reloads.labels(model, "replaced" if is_new else "kept").inc()
 
     def render(self) -> bytes:
-        """All metrics, in the text format."""
+        """Return all metrics in the text format."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:

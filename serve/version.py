@@ -1,4 +1,4 @@
-"""The version of the project, known without an installation."""
+"""The project's version, available without an installation."""
 
 VERSION = "0.1.0"
-"""That of `pyproject.toml`."""
+"""The same as in `pyproject.toml`."""

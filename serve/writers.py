@@ -1,4 +1,4 @@
-"""Writes results as they come: a table on the screen, a JSON file, a CSV file."""
+"""Writers of results, one by one: a table on the screen, a JSON file, a CSV file."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _LONGEST_NAME = 24
 
 
 class Writer(Protocol):
-    """Takes results one by one."""
+    """A writer of results."""
 
     def add(self, result: Result) -> None:
-        """Writes one result."""
+        """Write one result."""
 
 
 class Table:
-    """Lines on stdout; files that could not be used are left to stderr.
+    """A table on stdout, without files that have no answer.
 
     Args:
-        paths: All paths that will come, for the width of their column.
+        paths: All paths, for the width of their column.
         labels: Class names of the model.
         is_labelled: Whether true classes are known.
     """
@@ -43,18 +43,18 @@ class Table:
         self._is_labelled = is_labelled
         self._path_width = min(_LONGEST_PATH, max([len(shown(p)) for p in paths], default=0))
         self._name_width = min(_LONGEST_NAME, max(len("class"), *map(len, labels)))
-        self._has_head = False
+        self._has_header = False
 
     def add(self, result: Result) -> None:
-        """Prints one line, and before the first one the head."""
+        """Print one line, after the header if it is the first."""
         if not result.predictions:
             return
         best, *others = result.predictions
         truth = ""
         if self._is_labelled and result.file.label_id is not None:
             truth = self._labels[result.file.label_id]
-        if not self._has_head:
-            self._has_head = True
+        if not self._has_header:
+            self._has_header = True
             self._line("path", "class", "prob", "truth", "others" if others else "")
         self._line(
             shown(result.file.path),
@@ -68,16 +68,16 @@ class Table:
         width = self._name_width
         columns = [f"{path:{self._path_width}}", f"{name:{width}}", f"{probability:>6}"]
         columns += [f"{truth:{width}}"] if self._is_labelled else []
-        # The progress bar is on the same screen.
+        # `tqdm.write` keeps the progress bar intact.
         tqdm.write("  ".join([*columns, others]).rstrip(), file=sys.stdout)
 
 
 class JsonFile:
-    """One JSON object: what is known before, the results under "files", what is known at the end.
+    """A JSON object with the results under "files", written incrementally.
 
     Args:
         file: Open for writing.
-        head: Entries to write before the results.
+        head: Entries before the results.
         labels: Class names of the model.
     """
 
@@ -88,13 +88,13 @@ class JsonFile:
         self._write(_json(head)[:-1] + ', "files": [')
 
     def add(self, result: Result) -> None:
-        """Writes one result."""
+        """Write one result."""
         self._file.write(self._between)
         self._between = b",\n"
         self._write(_json(self._entry(result)))
 
     def close(self, tail: dict[str, Any]) -> None:
-        """Ends the object with more entries; at least one."""
+        """Complete the object with one or more further entries."""
         self._write("\n], " + _json(tail)[1:] + "\n")
 
     def _entry(self, result: Result) -> dict[str, Any]:
@@ -111,16 +111,16 @@ class JsonFile:
         return entry
 
     def _write(self, text: str) -> None:
-        # A name that is no valid Unicode holds surrogates, which become JSON's own escapes.
+        # Surrogates, in names that are not valid Unicode, become JSON escapes.
         self._file.write(text.encode("utf-8", "backslashreplace"))
 
 
 class CsvFile:
-    """One row per file.
+    """A CSV file with one row per image file.
 
     Args:
         file: Open for writing.
-        k: How many classes are named for each file.
+        k: Number of classes per file.
         labels: Class names of the model.
     """
 
@@ -136,7 +136,7 @@ class CsvFile:
         )
 
     def add(self, result: Result) -> None:
-        """Writes one row."""
+        """Write one row."""
         file, predictions = result.file, result.predictions
         row: list[object] = [
             file.path,
@@ -153,7 +153,7 @@ class CsvFile:
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Writes counts [K, K] as a CSV file: a row per true class, a column per answered one."""
+    """Write counts [K, K] as a CSV file: a row per true class, a column per predicted class."""
     with atomic_file(path) as file:
         rows = _CsvRows(file)
         rows.write(["true \\ answered", *labels])
@@ -163,7 +163,7 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[s
 
 @contextmanager
 def optional_file(path: Path | None) -> Iterator[BinaryIO | None]:
-    """An atomic file, or None where none is wanted."""
+    """Open an atomic file, or yield None without a path."""
     if path is None:
         yield None
         return
@@ -172,7 +172,7 @@ def optional_file(path: Path | None) -> Iterator[BinaryIO | None]:
 
 
 def shown(path: str) -> str:
-    """A path for the screen, on one line: what cannot be printed is escaped."""
+    """Escape the unprintable characters of a path."""
     if path.isprintable():
         return path
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
@@ -185,7 +185,7 @@ class _CsvRows:
     def write(self, row: Sequence[object]) -> None:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerow(row)
-        # Names of files need not be valid Unicode: their bytes stay as they are.
+        # File names need not be valid Unicode: their bytes are kept.
         self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -31,7 +31,7 @@ def test_rounds_are_of_the_same_work_and_the_first_warms_up(write_model, files, 
 
     monkeypatch.setattr(model, "run", run)
     result = measure(model, files, batch_size=3, workers=2, rounds=2)
-    assert (result.images, result.left_out) == (24, 0)
+    assert (result.images, result.skipped) == (24, 0)
     # In each round eight batches by the whole path, and eight by the session alone.
     assert sizes == [3] * 8 * 2 * 3
     for rates in (result.whole, result.decoding, result.session):
@@ -42,6 +42,6 @@ def test_bad_files_are_left_out_and_counted(write_model, files, tmp_path):
     (tmp_path / "1.png").write_bytes(b"")
     model = Model(write_model(), device="cpu")
     result = measure(model, files, batch_size=1, workers=1, rounds=1)
-    assert (result.images, result.left_out) == (8, 1)
+    assert (result.images, result.skipped) == (8, 1)
     with pytest.raises(ValueError, match="nothing to measure with"):
         measure(model, files[1:2], batch_size=1, workers=1, rounds=1)

@@ -95,7 +95,7 @@ def test_links_are_followed_but_not_in_circles(tree):
     names = [file.name for file in found.files]
     assert "b/c/1.png" in names and len(names) == 6
     assert found.bad == [
-        BadFile("root/a/up", "a link back to a folder above it"),
+        BadFile("root/a/up", "a link to one of its parent folders"),
         BadFile("root/b/gone.png", "broken link"),
     ]
 

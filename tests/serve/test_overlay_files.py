@@ -48,7 +48,7 @@ def test_an_image_that_is_gone_is_reported(image, tmp_path):
 
 @pytest.mark.parametrize("place", ["in", "in/deep", ".", "in/deep/../../in"])
 def test_no_image_can_be_replaced(image, tmp_path, place):
-    with pytest.raises(ValueError, match="holds images that are to be read"):
+    with pytest.raises(ValueError, match="contains images to read"):
         OverlayFolder(tmp_path / place, [image])
 
 
@@ -57,16 +57,16 @@ def test_nor_can_the_one_that_an_image_is_a_link_to(image, tmp_path):
     link.parent.mkdir()
     link.symlink_to(image.path)
     for place in (link.parent, tmp_path / "in" / "deep"):
-        with pytest.raises(ValueError, match="holds images that are to be read"):
+        with pytest.raises(ValueError, match="contains images to read"):
             OverlayFolder(place, [ImageFile(str(link), "1.png")])
 
 
 def test_nor_through_a_link(image, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "in")
-    with pytest.raises(ValueError, match="holds images that are to be read"):
+    with pytest.raises(ValueError, match="contains images to read"):
         OverlayFolder(tmp_path / "link", [image])
     linked = ImageFile(str(tmp_path / "link" / "deep" / "1.png"), "1.png")
-    with pytest.raises(ValueError, match="holds images that are to be read"):
+    with pytest.raises(ValueError, match="contains images to read"):
         OverlayFolder(tmp_path / "in", [linked])
 
 

@@ -68,7 +68,7 @@ def test_scores_of_a_labelled_folder(model, root, tmp_path, capsys):
     )
     assert f"{root} is read as ROOT/CLASS/*, with 3 of the model's 3 classes" in screen.out
     assert "accuracy   71.43% (5 of 7)" in screen.out
-    assert "test accuracy by the model's file: 87.50%" in screen.out
+    assert "test accuracy in the model's file: 87.50%" in screen.out
 
     saved = json.loads((out / "a.json").read_text("utf-8"))
     assert saved["scores"]["confusion"] == [[2, 1, 0], [1, 1, 0], [0, 0, 2]]
@@ -113,7 +113,7 @@ def test_strict_makes_a_bad_file_an_error_and_writes_nothing(model, root, tmp_pa
     out = tmp_path / "out"
     words = [model, str(root), "--strict", "--json", str(out / "a.json"), "--csv"]
     assert main([*words, str(out / "a.csv")]) == 2
-    assert "4.png cannot be used: empty file. Take it away" in capsys.readouterr().err
+    assert "4.png cannot be used: empty file. Remove it" in capsys.readouterr().err
     assert list(out.iterdir()) == []
 
 
@@ -189,9 +189,9 @@ def test_the_held_out_images_of_a_run(root, write_model, tmp_path, capsys):
         (["{model}", "{empty}"], "No images in"),
         (["{model}", "{root}/red", "--confusion", "c.csv"], "--confusion needs the true classes"),
         (["{model}", "{root}/red", "--labelled"], "No sub-folder of"),
-        (["{model}", "{root}", "--overlay", "{root}"], "holds images that are to be read"),
+        (["{model}", "{root}", "--overlay", "{root}"], "contains images to read"),
         (["{model}", "{root}", "--json", "{root}"], "is a folder. Give the name of a file"),
-        (["{plain}", "{root}", "--overlay", "{root}/o"], "holds no heatmap"),
+        (["{plain}", "{root}", "--overlay", "{root}/o"], "has no heatmaps"),
     ],
 )
 def test_what_cannot_be_done_is_one_message(
@@ -215,9 +215,9 @@ def test_what_cannot_be_done_is_one_message(
         (["--top-k", "0"], "--top-k: must be a whole number >= 1. Received: '0'"),
         (["--batch-size", "x"], "--batch-size: must be a whole number >= 1. Received: 'x'"),
         (["--json", "a", "--csv", "./b/../a"], "--json, --csv must be different files"),
-        (["--benchmark", "--overlay", "o"], "Leave out --overlay"),
+        (["--benchmark", "--overlay", "o"], "Omit --overlay"),
         (["--subset", "val"], "--split FILE"),
-        (["--split", "s", "--labelled"], "Leave out --labelled"),
+        (["--split", "s", "--labelled"], "Omit --labelled"),
     ],
 )
 def test_options_that_do_not_go_together(words, message, capsys):
@@ -248,7 +248,7 @@ def test_what_is_read_is_not_replaced(words, option, kept, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path / "m.onnx"), "root", *(word.format(tmp_path) for word in words)])
     last = capsys.readouterr().err.splitlines()[-1]
-    assert f"error: {option} would replace '{tmp_path / kept}', which is to be read" in last
+    assert f"error: {option} would replace '{tmp_path / kept}', which is an input" in last
     assert (tmp_path / kept).read_text() == "keep"
 
 
@@ -278,7 +278,7 @@ def test_a_benchmark_prints_what_it_depends_on(model, root, capsys):
     rates = {line[:16].strip(): line.split()[-3:] for line in out.splitlines() if "answers" in line}
     assert all(float(rate) > 0 for rate in rates["files to answers"])
     assert "5 rounds of 16 images, batches of 2, 1 decoding threads" in out
-    assert "left out, as they are no usable images: 1 files" in out
+    assert "skipped: 1 files that are not usable images" in out
     assert "mean_colour, fp32, 8 x 8 pixels" in out and "ONNX Runtime 1." in out
     assert "path" not in out
 
@@ -356,6 +356,6 @@ def test_ctrl_c_ends_it_cleanly(model, root, tmp_path):
         assert process.stderr is not None
         errors = process.stderr.read()
         assert process.wait(timeout=30) == 130
-    assert errors.splitlines()[-1].startswith("interrupted: nothing was written")
+    assert errors.splitlines()[-1].startswith("interrupted: only finished overlays")
     assert "Traceback" not in errors
     assert list(out.parent.iterdir()) == []

@@ -69,9 +69,9 @@ def test_another_folder_beside_them_makes_it_undecided(root):
     assert not selection.is_labelled
     assert len(selection.files) == 5 and set(labels_of(selection).values()) == {None}
     assert selection.notes == [
-        f"{root} is not read as ROOT/CLASS/*: 1 of 3 sub-folders not called like one class: masks; "
-        "1 images beside the folders. --labelled leaves those out and scores the rest",
-        "left out, as their suffix is not an image's: .md (1)",
+        f"{root} is not read as ROOT/CLASS/*: 1 of 3 sub-folders not named like one class: masks; "
+        "1 images outside the sub-folders. --labelled skips those and scores the rest",
+        "skipped, suffix not of an image: .md (1)",
     ]
 
 
@@ -89,8 +89,8 @@ def test_it_can_be_forced(root):
     assert labels_of(selection) == {"cat/2.png": 1, "cat/deep/1.png": 1, "dog/1.png": 0}
     assert [bad.path for bad in selection.bad] == [str(root / "dog" / "2.png")]
     assert selection.notes[1:] == [
-        "left out, as not called like one class: masks",
-        "left out, as they lie beside the class folders: 1 images",
+        "skipped, not named like one class: masks",
+        "skipped, outside the class folders: 1 images",
     ]
 
 
@@ -127,4 +127,4 @@ def test_long_lists_are_cut(tmp_path):
         add(tmp_path / f"other {number:02}" / "1.png")
     add(tmp_path / "dog" / "1.png")
     (note,) = select([str(tmp_path)], CARD, labelled=None).notes
-    assert "other 07, ... (12 in all)" in note and "other 08" not in note
+    assert "other 07, ... (12 in total)" in note and "other 08" not in note

@@ -70,7 +70,7 @@ def test_cuda_that_was_not_got_is_an_error(cuda, write_model, monkeypatch):
 @pytest.mark.parametrize(
     ("providers", "driver", "reason"),
     [
-        (["CPUExecutionProvider"], "libc.so.6", "is built without it"),
+        (["CPUExecutionProvider"], "libc.so.6", "was built without it"),
         ([CUDA], "no-such-library.so.1", "there is no NVIDIA driver"),
     ],
 )

@@ -103,12 +103,12 @@ def table(*rows: str) -> str:
         ("path,label\n", "lacks the columns split"),
         (table("1,cat/0.png,cat,train,x"), "no images in 'test'. It has: train"),
         (table(), "It has: no rows"),
-        (table("1,cat/0.png,cow,test,x"), "does not know: cow. The model's: cat, dog"),
-        (table("1,cat/0.png,cat,test"), "a row has not as many fields"),
-        (table("1,cat/0.png,cat,test,x,y"), "a row has not as many fields"),
-        (table('1,"cat/0.png"x,cat,test,x'), "is no CSV table"),
-        (table("1,../root/cat/0.png,cat,test,x"), "stay below its folder"),
-        (table("1,/cat/0.png,cat,test,x"), "stay below its folder"),
+        (table("1,cat/0.png,cow,test,x"), "does not have: cow. The model's classes: cat, dog"),
+        (table("1,cat/0.png,cat,test"), "its rows differ in the number of fields"),
+        (table("1,cat/0.png,cat,test,x,y"), "its rows differ in the number of fields"),
+        (table('1,"cat/0.png"x,cat,test,x'), "is not a valid CSV file"),
+        (table("1,../root/cat/0.png,cat,test,x"), "stay inside its folder"),
+        (table("1,/cat/0.png,cat,test,x"), "stay inside its folder"),
     ],
 )
 def test_what_is_no_split_is_refused(root, tmp_path, text, message):
@@ -127,7 +127,7 @@ def test_a_selection_says_what_was_checked(root, run):
     known = replace(CARD, split_sha256=SplitTable.load(run).sha256)
     selection = select_split([str(root)], known, split=run, subset="test")
     assert selection.is_labelled and len(selection.files) == 6
-    assert selection.notes == [f"6 images of {root} are in 'test' by {run}"]
+    assert selection.notes == [f"6 images of {root} are in 'test' of {run}"]
     unknown = select_split([str(root)], CARD, split=run, subset="test")
     assert "could not be checked" in unknown.notes[1]
     with pytest.raises(ValueError, match="--split needs one folder"):

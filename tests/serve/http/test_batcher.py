@@ -321,7 +321,7 @@ def test_answers_that_come_after_the_loop_has_ended_are_dropped(
     asyncio.run(leave())
     model.may_run.set()
     asyncio.run(batchers[0].close())
-    assert "Answers came after the end of the server" in caplog.text
+    assert "Answers arrived after the server stopped" in caplog.text
 
 
 @settings(max_examples=40, deadline=None)

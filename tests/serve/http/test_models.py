@@ -90,7 +90,7 @@ def test_a_bad_file_keeps_the_old_model_and_reloads_the_others(
     asyncio.run(models.reload())
     assert models.get("bad").current is kept
     assert models.get("good").current.spec.image_size == (4, 4)
-    assert "Kept 'bad' as it is" in caplog.text
+    assert "Kept the current model 'bad'" in caplog.text
     os.unlink(bad)
     asyncio.run(models.reload())
     assert models.get("bad").current is kept

@@ -210,7 +210,7 @@ def test_a_reload_under_load_changes_the_answers_and_fails_none(
     server.wait_log("Reloaded mean_colour")
     path.write_bytes(b"no model")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_log("Kept 'mean_colour' as it is")
+    server.wait_log("Kept the current model 'mean_colour'")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
     connection.request("POST", "/v1/predict", picture())
     assert json.load(connection.getresponse())["predictions"][0]["class"] == "x"
