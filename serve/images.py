@@ -1,4 +1,4 @@
-"""Decodes and resizes images: the one rule that scanning, training and serving share."""
+"""Image decoding and resizing, shared by scanning, training and serving."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970
-"""Largest image that is decoded; it is also where Pillow itself refuses to go on."""
+"""Largest image that is decoded, in pixels; also the limit of Pillow itself."""
 
-# Others are left out with reason: EPS would start Ghostscript, and formats without a signature,
-# such as TGA, take a text file for an image.
+# Other formats are excluded: EPS would start Ghostscript, and formats without a signature, such as
+# TGA, accept text files as images.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 _ORIENTATION = 0x0112
@@ -31,7 +31,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow's decoders raise on damaged files.
+# Errors of Pillow's decoders on damaged files.
 _DAMAGED = (
     OSError,
     SyntaxError,
@@ -46,8 +46,8 @@ _DAMAGED = (
     zlib.error,
 )
 
-# Pillow warns of odd metadata and of sizes below its limit. Whether a file can be used is decided
-# here, by an error or by none; a filter set around each call would not be safe in threads.
+# Pillow warns about odd metadata and about sizes below its limit; neither prevents reading a file.
+# Set once, because a filter around each call would not be thread-safe.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -56,7 +56,7 @@ class UnreadableImageError(ValueError):
     """A file that cannot be used as an image.
 
     Attributes:
-        reason: In a few words, fit for a table: "empty file", "truncated", ...
+        reason: In a few words, e.g. "empty file" or "truncated".
     """
 
     def __init__(self, reason: str, *, name: str = "the bytes given") -> None:
@@ -70,26 +70,26 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     at_least: int | None = None,
 ) -> NDArray[np.uint8]:
-    """The image as upright RGB.
+    """Read an image as upright RGB.
 
-    The first frame of an animation is taken. Transparent pixels show white, the colour of the page
-    that such pictures are made for. EXIF rotation is applied, colour profiles are not. Sixteen bits
-    are divided by 257; floats in [0, 1] are multiplied by 255, in [0, 255] rounded; all other
-    integers and floats are stretched from their minimum and maximum to [0, 255].
+    Animations are read as their first frame. Transparent images are composited on white. EXIF
+    rotation is applied, colour profiles are not. 16-bit values are divided by 257; floats in [0, 1]
+    are multiplied by 255, floats in [0, 255] are rounded; all other integers and floats are scaled
+    from their minimum and maximum to [0, 255].
 
     Args:
         source: A file's path, or its bytes.
-        max_pixels: Larger images are refused before they are decoded. Values above `MAX_PIXELS`
-            have no effect.
-        at_least: Lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, provided that both sides
-            stay at least this long; several times faster for photographs. None: full size.
+        max_pixels: Larger images are refused before decoding. Values above `MAX_PIXELS` have no
+            effect.
+        at_least: Allows a JPEG to be decoded at 1/2, 1/4 or 1/8 of its size if both sides remain
+            at least this long; several times faster for photographs. None: full size.
 
     Returns:
-        [H, W, 3] uint8, a function of the bytes and `at_least` alone.
+        [H, W, 3] uint8; depends only on the bytes and `at_least`.
 
     Raises:
-        UnreadableImageError: The file is empty, no image, truncated or otherwise damaged, or too
-            large; `reason` says which.
+        UnreadableImageError: The file is empty, not an image, truncated or otherwise damaged, or
+            too large; `reason` says which.
         OSError: The file cannot be opened.
     """
     if isinstance(source, bytes):
@@ -99,14 +99,14 @@ def read_image(
 
 
 def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.uint8]:
-    """The image stretched or shrunk: bilinear, antialiased when shrunk.
+    """Resize an image: bilinear, with antialiasing when shrinking.
 
     Args:
         image: [H, W, 3] uint8.
         size: Side of a square, or (height, width), in pixels, >= 1. The aspect ratio is not kept.
 
     Returns:
-        [height, width, 3] uint8. An image that has this size already comes back as it is.
+        [height, width, 3] uint8; `image` itself if it already has this size.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if image.shape[:2] == (height, width):
@@ -140,7 +140,7 @@ def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> N
 
 
 def _known_formats() -> list[str]:
-    """The formats that this build of Pillow can open."""
+    """Return the formats that this build of Pillow can open."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
@@ -155,11 +155,11 @@ def _check_size(picture: Image.Image, max_pixels: int, name: str) -> None:
 
 
 def _turned_upright(picture: Image.Image) -> Image.Image:
-    """The picture as its EXIF orientation says; where that cannot be read, as it is."""
+    """Apply the EXIF orientation, if it can be read."""
     try:
         orientation = picture.getexif().get(_ORIENTATION)
     except _DAMAGED:
-        # The pixels are sound, and a picture with no orientation is shown as it is.
+        # The pixels can be used even if the metadata are damaged.
         return picture
     if orientation in _UPRIGHT:
         return picture.transpose(_UPRIGHT[orientation])
@@ -167,7 +167,7 @@ def _turned_upright(picture: Image.Image) -> Image.Image:
 
 
 def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of any mode as [H, W, 3] uint8."""
+    """Convert the pixels of any mode to [H, W, 3] uint8."""
     if picture.mode.startswith("I;16"):
         return _grey_to_rgb(_sixteen_to_eight_bits(np.asarray(picture)))
     if picture.mode in ("I", "F"):
@@ -182,7 +182,7 @@ def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
 def _scaled_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
-        raise ValueError("its pixels hold NaN or infinity")
+        raise ValueError("its pixels contain NaN or infinity")
     is_float = values.dtype.kind == "f"
     if not is_float and low >= 0 and high <= 65535:
         return _sixteen_to_eight_bits(values)
@@ -195,7 +195,7 @@ def _scaled_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _sixteen_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Values in [0, 65535] to [0, 255], rounded: 65535 is 255 * 257."""
+    """Scale values in [0, 65535] to [0, 255], rounded: 65535 is 255 * 257."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
