@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -37,7 +38,7 @@ _BACKLOG = 2048
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    default = Settings()
+    defaults: dict[str, Any] = vars(Settings()) | {"max_wait_ms": 1000 * Settings.max_wait_s}
     parser = argparse.ArgumentParser(
         prog="python -m serve.server",
         description="Serves one or more ONNX files of `python -m export` over HTTP: classes and "
@@ -58,65 +59,31 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of ONNX Runtime (default: one per core)"
     )
-    batches = parser.add_argument_group("batches")
-    batches.add_argument(
-        "--max-batch",
-        type=int,
-        default=default.max_batch,
-        metavar="N",
-        help="most images in a batch (default: %(default)s)",
-    )
-    batches.add_argument(
-        "--max-wait-ms",
-        type=float,
-        default=default.max_wait_s * 1000,
-        metavar="MS",
-        help="longest time an image waits for others to fill its batch (default: %(default)g)",
-    )
-    batches.add_argument(
-        "--decoders",
-        type=int,
-        default=default.decoders,
-        metavar="N",
-        help="threads that decode images (default: %(default)s)",
-    )
-    limits = parser.add_argument_group("limits")
-    limits.add_argument(
-        "--max-body",
-        type=_size,
-        default=default.max_body,
-        metavar="BYTES",
-        help="largest request, e.g. 500K or 32M (default: 32M)",
-    )
-    limits.add_argument(
-        "--max-pixels",
-        type=int,
-        default=default.max_pixels,
-        metavar="N",
-        help="largest image that is decoded (default: %(default)s)",
-    )
-    limits.add_argument(
-        "--max-queue",
-        type=int,
-        default=default.max_queue,
-        metavar="N",
-        help="active requests per model; further ones are answered 503 (default: %(default)s)",
-    )
-    limits.add_argument(
-        "--timeout-s",
-        type=float,
-        default=default.timeout_s,
-        metavar="S",
-        help="longest time from a request's first byte to its answer (default: %(default)g)",
-    )
-    limits.add_argument(
-        "--drain-s",
-        type=float,
-        default=default.drain_s,
-        metavar="S",
-        help="longest time from SIGTERM to the exit (default: %(default)g)",
-    )
-    access = parser.add_argument_group("access")
+    batches, limits, access = map(parser.add_argument_group, ("batches", "limits", "access"))
+    for group, name, kind, metavar, text in (
+        (batches, "max_batch", int, "N", "most images in a batch (default: %(default)s)"),
+        (
+            batches,
+            "max_wait_ms",
+            float,
+            "MS",
+            "longest wait to fill a batch (default: %(default)g)",
+        ),
+        (batches, "decoders", int, "N", "threads that decode images (default: %(default)s)"),
+        (limits, "max_body", _size, "BYTES", "largest request, e.g. 500K or 32M (default: 32M)"),
+        (limits, "max_pixels", int, "N", "largest image that is decoded (default: %(default)s)"),
+        (limits, "max_queue", int, "N", "most active requests per model (default: %(default)s)"),
+        (
+            limits,
+            "timeout_s",
+            float,
+            "S",
+            "longest time to answer a request (default: %(default)g)",
+        ),
+        (limits, "drain_s", float, "S", "longest time from SIGTERM to exit (default: %(default)g)"),
+    ):
+        option = "--" + name.replace("_", "-")
+        group.add_argument(option, type=kind, default=defaults[name], metavar=metavar, help=text)
     access.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the API key")
     access.add_argument(
         "--cors-origin",
