@@ -102,7 +102,7 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
     @app.get(
         "/metrics",
         response_class=Response,
-        responses={200: text, **schemas.refusals()},
+        responses={200: text, **schemas.errors()},
         tags=["Server"],
     )
     async def metrics() -> Response:

@@ -23,7 +23,7 @@ _POLL_S = 0.005
 
 
 class BatchError(RuntimeError):
-    """The model failed on a batch; later batches are not affected."""
+    """A failure of the model on a batch; later batches are not affected."""
 
 
 class BatchModel(Protocol):
@@ -62,7 +62,7 @@ class _Job:
 
 
 class Batcher:
-    """Runs requests in batches: a batch starts when it is full or its oldest image times out.
+    """A queue of requests, run in batches: when a batch is full or its oldest image times out.
 
     The thread takes its next batch as soon as it finishes one, without the event loop: while a
     batch runs, the next one fills up. Requests keep their order and are never split.

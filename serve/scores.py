@@ -89,7 +89,7 @@ class Scores:
 
 
 class ScoreAccumulator:
-    """Accumulates answers, a few bytes for each, and computes the scores at the end.
+    """An accumulator of answers, with a few bytes for each, for the scores at the end.
 
     Args:
         labels: [K] class names of the model.

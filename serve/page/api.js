@@ -1,8 +1,8 @@
-/* Asks the server: GET v1/models, and POST v1/predict with the bytes of a picture. */
+/* Client of the server: GET v1/models, and POST v1/predict with an image file. */
 
 const KEY = "api-key";
 
-/* An answer that is not 200, with what the server says of it. */
+/* A failed request, with the server's error message. */
 export class ServerError extends Error {
   constructor(status, message) {
     super(message);
@@ -10,7 +10,7 @@ export class ServerError extends Error {
   }
 }
 
-/* The key is kept for this tab alone; a browser that forbids storage asks again after a reload. */
+/* The key is stored for this tab only; if the browser forbids storage, it is lost on reload. */
 let key = null;
 try {
   key = sessionStorage.getItem(KEY);
@@ -27,7 +27,7 @@ export function useKey(text) {
   }
 }
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   let response;
   try {
@@ -43,24 +43,24 @@ async function ask(path, options = {}) {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  if (!response.ok || answer === null) throw new ServerError(response.status, inWords(response, answer));
+  if (!response.ok || answer === null) throw new ServerError(response.status, messageFor(response, answer));
   return answer;
 }
 
-function inWords(response, answer) {
-  const said = answer && typeof answer.error === "string" ? answer.error : "";
-  if (response.status === 401) return key ? "The server does not take this API key." : "The server asks for an API key.";
-  if (response.status === 503) return "The server is busy. Try again in a moment. " + said;
-  return said || `The server answered with status ${response.status}, without a reason.`;
+function messageFor(response, answer) {
+  const reason = answer && typeof answer.error === "string" ? answer.error : "";
+  if (response.status === 401) return key ? "The server rejected this API key." : "The server requires an API key.";
+  if (response.status === 503) return "The server is busy. Try again in a moment. " + reason;
+  return reason || `The server answered with status ${response.status}, without a reason.`;
 }
 
-/* The models that are served, each as {name, network, labels, image_size, explain, ...}. */
+/* Return the models, each as {name, network, labels, image_size, explain, ...}. */
 export async function models() {
-  return (await ask("v1/models")).models;
+  return (await request("v1/models")).models;
 }
 
-/* {model, predictions: [{class, class_id, probability}], heatmap: {shape, values} or none}. */
+/* Return {model, predictions: [{class, class_id, probability}], heatmap: {shape, values}}. */
 export function predict(picture, { model, withHeatmap, count, signal }) {
   const query = new URLSearchParams({ model, heatmap: withHeatmap, top_k: count });
-  return ask(`v1/predict?${query}`, { method: "POST", body: picture, signal });
+  return request(`v1/predict?${query}`, { method: "POST", body: picture, signal });
 }

@@ -1,4 +1,4 @@
-/* Draws a heatmap: the same enlargement and the same colours as serve/overlay.py. */
+/* Heatmap drawing, with the same enlargement and colours as serve/overlay.py. */
 
 /* Every sixteenth colour of "inferno" (S. van der Walt and N. Smith, 2015, CC0). */
 const ANCHORS = (
@@ -8,9 +8,9 @@ const ANCHORS = (
 
 /* 256 colours [red, green, blue], from cold to hot. */
 export const COLOURS = Array.from({ length: 256 }, (_, step) => {
-  const places = ANCHORS.map((_, index) => Math.round((index * 255) / (ANCHORS.length - 1)));
-  const after = Math.max(1, places.findIndex((place) => place >= step));
-  const [low, high] = [places[after - 1], places[after]];
+  const steps = ANCHORS.map((_, index) => Math.round((index * 255) / (ANCHORS.length - 1)));
+  const after = Math.max(1, steps.findIndex((anchor) => anchor >= step));
+  const [low, high] = [steps[after - 1], steps[after]];
   const share = (step - low) / (high - low);
   return ANCHORS[after].map((value, channel) => {
     const before = ANCHORS[after - 1][channel];
@@ -18,7 +18,7 @@ export const COLOURS = Array.from({ length: 256 }, (_, step) => {
   });
 });
 
-/* For each of `length` pixels: its two cells, and the share of the second; half-pixel centres. */
+/* Return the two cells of each pixel and the weight of the second, with half-pixel centres. */
 function interpolation(length, cells) {
   return Array.from({ length }, (_, pixel) => {
     const exact = ((pixel + 0.5) * cells) / length - 0.5;
@@ -28,7 +28,7 @@ function interpolation(length, cells) {
   });
 }
 
-/* Fills a canvas of any size with the colours of `values`, [h][w] in [0, 1]. */
+/* Draw `values`, [h][w] in [0, 1], on a canvas of any size. */
 export function drawHeatmap(canvas, values) {
   const { width, height } = canvas;
   const columns = interpolation(width, values[0].length);
@@ -52,7 +52,7 @@ export function drawHeatmap(canvas, values) {
   context.putImageData(picture, 0, 0);
 }
 
-/* Fills a canvas with all colours, cold on the left: the legend. */
+/* Draw the legend: all colours, cold on the left. */
 export function drawScale(canvas) {
   drawHeatmap(canvas, [Array.from({ length: canvas.width }, (_, x) => x / (canvas.width - 1))]);
 }

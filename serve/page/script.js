@@ -1,15 +1,15 @@
-/* The page: takes a picture, shows it, and shows what the server says of it. */
+/* The page: shows an image and the server's prediction for it. */
 
 import { ServerError, models, predict, useKey } from "./api.js";
 import { drawHeatmap, drawScale } from "./heatmap.js";
 
 const CLASSES_SHOWN = 5;
 
-/* Longest side of the canvas in pixels; the server gets the file as it is. */
+/* Longest side of the canvas in pixels; the server receives the original file. */
 const SMALLEST = 768;
 const LARGEST = 1024;
 
-/* Enlarged this much, a picture shows its pixels: interpolated ones would be a blur. */
+/* From this enlargement on, pixels are drawn sharp instead of interpolated. */
 const SHARP_FROM = 4;
 
 const METHODS = {
@@ -22,33 +22,33 @@ const METHODS = {
 };
 
 const element = (id) => document.getElementById(id);
-const state = { models: [], picture: null, waiting: null };
+const state = { models: [], picture: null, pending: null };
 
-/* ---- what is known of the models ---- */
+/* ---- models ---- */
 
-async function begin() {
+async function start() {
   drawScale(element("scale"));
-  say("Asking the server for its models …", "busy");
+  showStatus("Loading models …", "busy");
   try {
     state.models = await models();
   } catch (error) {
-    fail(error);
+    showError(error);
     return;
   }
   element("key-form").hidden = true;
   element("model").replaceChildren(...state.models.map(({ name }) => new Option(name, name)));
   element("chooser").hidden = state.models.length < 2;
   showFacts();
-  if (state.picture) await answer();
-  else say("The answer will be here.");
+  if (state.picture) await showPrediction();
+  else showStatus("The prediction will appear here.");
 }
 
-function chosen() {
+function selectedModel() {
   return state.models[element("model").selectedIndex];
 }
 
 function showFacts() {
-  const { network, labels, image_size, explain, target_layer, precision, device, test_accuracy } = chosen();
+  const { network, labels, image_size, explain, target_layer, precision, device, test_accuracy } = selectedModel();
   const facts = {
     Network: network,
     Classes: labels.length.toLocaleString("en"),
@@ -56,23 +56,23 @@ function showFacts() {
     Heatmap: [METHODS[explain] ?? explain, target_layer].filter(Boolean).join(", "),
     Precision: precision,
     Device: device === "cuda" ? "GPU" : "CPU",
-    "Test accuracy": test_accuracy === null ? "not known" : percent(test_accuracy),
+    "Test accuracy": test_accuracy === null ? "unknown" : percent(test_accuracy),
   };
   element("facts").replaceChildren(
-    ...Object.entries(facts).flatMap(([term, text]) => [withText("dt", term), withText("dd", text)]),
+    ...Object.entries(facts).flatMap(([term, text]) => [createElement("dt", term), createElement("dd", text)]),
   );
 }
 
-/* ---- a picture comes in ---- */
+/* ---- image ---- */
 
-async function take(file) {
+async function openImage(file) {
   state.picture = file;
   element("name").textContent = file.name;
   element("below").hidden = false;
   element("invitation").hidden = true;
-  forgetAnswer();
+  clearPrediction();
   await showPicture(file);
-  if (state.picture === file && state.models.length) await answer();
+  if (state.picture === file && state.models.length) await showPrediction();
 }
 
 async function showPicture(file) {
@@ -81,7 +81,7 @@ async function showPicture(file) {
   try {
     bitmap = await createImageBitmap(file);
   } catch (error) {
-    /* The browser reads fewer formats than the server (TIFF, say), which decides what is a picture. */
+    /* The server supports more formats than the browser, e.g. TIFF. */
     if (!(error instanceof DOMException)) throw error;
   }
   if (state.picture !== file) return;
@@ -94,7 +94,7 @@ async function showPicture(file) {
   }
   if (bitmap) {
     const context = canvas.getContext("2d");
-    context.fillStyle = "white"; /* Behind what is transparent, as the server has it. */
+    context.fillStyle = "white"; /* Behind transparent pixels, as on the server. */
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = scale < SHARP_FROM;
     context.imageSmoothingQuality = "high";
@@ -105,32 +105,32 @@ async function showPicture(file) {
   element("frame").hidden = false;
 }
 
-/* ---- the answer ---- */
+/* ---- prediction ---- */
 
-async function answer() {
-  forgetAnswer();
-  const waiting = new AbortController();
-  state.waiting = waiting;
-  say("Looking …", "busy");
-  const { name, explain } = chosen();
+async function showPrediction() {
+  clearPrediction();
+  const pending = new AbortController();
+  state.pending = pending;
+  showStatus("Predicting …", "busy");
+  const { name, explain } = selectedModel();
   try {
     const result = await predict(state.picture, {
       model: name,
       withHeatmap: explain !== "none",
       count: CLASSES_SHOWN,
-      signal: waiting.signal,
+      signal: pending.signal,
     });
-    if (waiting.signal.aborted) return;
-    say("");
+    if (pending.signal.aborted) return;
+    showStatus("");
     showClasses(result.predictions);
     if (result.heatmap) showHeat(result.heatmap.values);
   } catch (error) {
-    if (error.name !== "AbortError") fail(error);
+    if (error.name !== "AbortError") showError(error);
   }
 }
 
-function forgetAnswer() {
-  state.waiting?.abort();
+function clearPrediction() {
+  state.pending?.abort();
   const heat = element("heat");
   heat.getContext("2d").clearRect(0, 0, heat.width, heat.height);
   element("controls").hidden = true;
@@ -140,12 +140,12 @@ function forgetAnswer() {
 function showClasses(predictions) {
   const rows = predictions.map((prediction) => {
     const share = percent(prediction.probability);
-    const bar = withText("div", "", "bar");
+    const bar = createElement("div", "", "bar");
     bar.style.width = `${100 * prediction.probability}%`;
-    const track = withText("div", "", "track");
+    const track = createElement("div", "", "track");
     track.append(bar);
     const row = document.createElement("li");
-    row.append(withText("span", prediction.class, "label"), withText("span", share, "share"), track);
+    row.append(createElement("span", prediction.class, "label"), createElement("span", share, "share"), track);
     return row;
   });
   element("classes").replaceChildren(...rows);
@@ -160,31 +160,31 @@ function showHeat(values) {
 
 function setOpacity() {
   const share = element("opacity").value;
-  element("opacity-value").textContent = `${share} %`;
+  element("opacity-value").textContent = `${share}%`;
   element("heat").style.opacity = element("show-heat").checked ? share / 100 : 0;
 }
 
-/* ---- words ---- */
+/* ---- text ---- */
 
-function say(text, kind = "") {
+function showStatus(text, kind = "") {
   element("status").textContent = text;
   element("status").className = `notice ${kind}`;
 }
 
-function fail(error) {
+function showError(error) {
   if (!(error instanceof ServerError)) {
-    say("This page made a mistake; the browser's console has more.", "error");
+    showStatus("An error occurred in this page; see the browser's console.", "error");
     throw error;
   }
-  const isFirstQuestion = error.status === 401 && element("key-form").hidden;
-  say(error.message, isFirstQuestion ? "" : "error");
+  const isFirstRequest = error.status === 401 && element("key-form").hidden;
+  showStatus(error.message, isFirstRequest ? "" : "error");
   if (error.status === 401) {
     element("key-form").hidden = false;
     element("key").focus();
   }
 }
 
-function withText(tag, text, className = "") {
+function createElement(tag, text, className = "") {
   const made = document.createElement(tag);
   made.textContent = text;
   made.className = className;
@@ -192,31 +192,31 @@ function withText(tag, text, className = "") {
 }
 
 function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }
 
-/* ---- hands ---- */
+/* ---- events ---- */
 
-function takeFirst(files) {
-  if (files.length) take(files[0]);
+function openFirst(files) {
+  if (files.length) openImage(files[0]);
 }
 
 element("file").addEventListener("change", (event) => {
-  takeFirst(event.target.files);
-  event.target.value = ""; /* So that the same file can be chosen again. */
+  openFirst(event.target.files);
+  event.target.value = ""; /* Allows choosing the same file again. */
 });
 element("model").addEventListener("change", () => {
   showFacts();
-  if (state.picture) answer();
+  if (state.picture) showPrediction();
 });
 element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(element("key").value);
-  begin();
+  start();
 });
 element("opacity").addEventListener("input", setOpacity);
 element("show-heat").addEventListener("change", setOpacity);
-document.addEventListener("paste", (event) => takeFirst(event.clipboardData.files));
+document.addEventListener("paste", (event) => openFirst(event.clipboardData.files));
 
 const hasFiles = (event) => event.dataTransfer.types.includes("Files");
 document.addEventListener("dragover", (event) => {
@@ -231,7 +231,7 @@ document.addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   element("drop-hint").hidden = true;
-  takeFirst(event.dataTransfer.files);
+  openFirst(event.dataTransfer.files);
 });
 
-begin();
+start();

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2) over HTTP, as functions between bytes and arrays."""
+"""The Open Inference Protocol (V2) over HTTP: conversion between bytes and arrays."""
 
 from serve.protocol.request import (
     InferRequest,

@@ -1,4 +1,4 @@
-"""Inference requests of the Open Inference Protocol: from bytes to images and wanted outputs."""
+"""Inference requests of the Open Inference Protocol: from bytes to images and outputs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, NamedTuple, NoReturn
 from serve.protocol.spec import INPUT_NAME, ModelSpec, ProtocolError, shown
 from serve.protocol.tensors import Images, check_shape, images_from_bytes, images_from_json
 
-# The longest JSON part that a request can have reason to send: names and parameters, and for each
-# value its digits, a comma and the white space of an indented, nested list. What is longer is
-# refused before it becomes Python objects, which take up to thirty times the room.
+# Largest JSON part of a valid request: names and parameters, and for each value its digits, a comma
+# and the white space of an indented, nested list. Larger ones are refused before parsing, because
+# Python objects take up to thirty times the memory.
 _JSON_BYTES = 65_536
 _JSON_BYTES_PER_VALUE = 64
 
 
 class RequestedOutput(NamedTuple):
-    """An output that the answer must hold, and in which form.
+    """A requested output and its format.
 
     Attributes:
-        name: Of the model's output.
-        binary: Whether its data follow the JSON part as bytes.
-        classification: Number of best classes to send in place of the array; None for the array.
+        name: Name of the output.
+        binary: Whether to send its data as bytes after the JSON part.
+        classification: Number of best classes to send instead of the array; None for the array.
     """
 
     name: str
@@ -33,12 +33,12 @@ class RequestedOutput(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class InferRequest:
-    """A request that was checked against its model.
+    """A request, validated for its model.
 
     Attributes:
-        id: The caller's name for it, to be sent back; None when there was none.
+        id: The client's id, which the answer repeats; None if there is none.
         images: [N, H, W, 3] uint8, or float32 in [0, 255], as the model takes it; may be read-only.
-        outputs: What the answer must hold, in this order.
+        outputs: The requested outputs, in order.
     """
 
     id: str | None
@@ -47,14 +47,14 @@ class InferRequest:
 
 
 def parse_header_length(value: str | None) -> int | None:
-    """Returns the number in `Inference-Header-Content-Length`, None without that header.
+    """Parse the header `Inference-Header-Content-Length`; None without it.
 
     Raises:
-        ProtocolError: It is not a number.
+        ProtocolError: The header is not a number.
     """
     if value is None:
         return None
-    # int() would take '+1', '1_0' and other scripts' digits, and raise on thousands of digits.
+    # `int` accepts '+1', '1_0' and non-ASCII digits, and fails on thousands of digits.
     if not (value.isascii() and value.isdigit() and len(value) <= 18):
         raise ProtocolError(
             f"Inference-Header-Content-Length must be a number of bytes. Received: {shown(value)}"
@@ -65,15 +65,15 @@ def parse_header_length(value: str | None) -> int | None:
 def parse_infer_request(
     body: bytes, header_length: int | None, spec: ModelSpec, *, max_rows: int
 ) -> InferRequest:
-    """Returns an inference request's images and wanted outputs.
+    """Parse and validate an inference request.
 
     Args:
-        body: JSON, and behind it the input's bytes when it is sent as a binary tensor.
-        header_length: Bytes of the JSON part; None when the body is all JSON.
-        spec: Of the model that the request is for.
+        body: JSON, followed by the input's bytes if it is a binary tensor.
+        header_length: Length of the JSON part in bytes; None if the whole body is JSON.
+        spec: Specification of the model.
         max_rows: Largest N.
     Raises:
-        ProtocolError: The body is no such request, or not one for this model.
+        ProtocolError: The request is malformed or does not fit the model.
     Source: KServe, Open Inference Protocol (V2), "Inference"; Triton, binary tensor data extension.
     """
     if header_length is not None and not 0 < header_length <= len(body):
@@ -100,8 +100,8 @@ def parse_infer_request(
     if "binary_data_size" in parameters:
         if "data" in tensor or header_length is None:
             raise ProtocolError(
-                "An input with 'binary_data_size' must have its bytes behind the JSON part, whose "
-                "length the header Inference-Header-Content-Length gives, and no 'data'."
+                "An input with 'binary_data_size' must send its bytes after the JSON part, the "
+                "header Inference-Header-Content-Length, and no 'data'."
             )
         images = images_from_bytes(
             body, json_size, parameters["binary_data_size"], shape, spec.datatype
@@ -124,7 +124,7 @@ def _parse_json(text: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ProtocolError("The JSON part is nested too deeply.") from None
     except ValueError as error:
-        # Also what is no UTF-8, and a number of more digits than Python converts.
+        # Includes invalid UTF-8 and numbers with too many digits for Python.
         raise ProtocolError(f"The request is not valid JSON in UTF-8: {error}") from None
     return _object(document, "The request")
 
@@ -147,10 +147,12 @@ def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def _parameters(owner: dict[str, Any], what: str) -> dict[str, Any]:
-    """Returns an object's parameters; those that are not the server's own have no effect."""
+    """Return an object's parameters; unknown ones are ignored."""
     parameters = _object(owner.get("parameters", {}), f"'parameters' of {what}")
     if any(name.startswith("shared_memory_") for name in parameters):
-        raise ProtocolError(f"Shared memory is not supported: send the data of {what} itself.")
+        raise ProtocolError(
+            f"Shared memory is not supported. Send the data of {what} in the request."
+        )
     return parameters
 
 
@@ -177,7 +179,7 @@ def _only_input(document: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
 
 
 def _outputs(document: dict[str, Any], spec: ModelSpec) -> tuple[RequestedOutput, ...]:
-    """Returns the outputs asked for, all of them when the request names none."""
+    """Return the requested outputs; all of them if the request names none."""
     binary = _flag(_parameters(document, "the request"), "binary_data_output", False)
     wanted = _objects(document, "outputs")
     if not wanted:
@@ -210,6 +212,6 @@ def _class_count(parameters: dict[str, Any], output: str) -> int | None:
             f"Parameter 'classification' must be a number of classes. Received: {shown(count)}"
         )
     if count and output == "heatmap":
-        raise ProtocolError("Output 'heatmap' has no classes: ask for 'logits' or 'probabilities'.")
+        raise ProtocolError("Output 'heatmap' has no classes. Request 'logits' or 'probabilities'.")
     # Clients send 0 for "no classification".
     return count or None

@@ -1,4 +1,4 @@
-"""Inference answers of the Open Inference Protocol: from the model's outputs to bytes."""
+"""Inference responses of the Open Inference Protocol: from the model's outputs to bytes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 def build_infer_response(
     request: InferRequest, spec: ModelSpec, arrays: Mapping[str, NDArray[np.float32]]
 ) -> tuple[bytes, dict[str, str]]:
-    """Returns the answer's body, and the headers that belong to it.
+    """Build the body and the headers of a response.
 
     Args:
-        request: What was asked.
-        spec: Of the model that answered.
-        arrays: Each output's rows for this request, by the output's name; finite.
+        request: The request.
+        spec: Specification of the model.
+        arrays: Rows of each output for this request, by name; finite.
     Returns:
-        The body: JSON, and behind it the bytes of the outputs that were wanted in binary form. The
-        headers: Content-Type, and Inference-Header-Content-Length where bytes follow.
+        The body: JSON, followed by the bytes of the outputs requested in binary form. The headers:
+        Content-Type, and Inference-Header-Content-Length if bytes follow.
     Raises:
-        ValueError: An array for the JSON part is not finite; JSON has no number for that.
+        ValueError: An array for the JSON part is not finite, which JSON cannot represent.
     Source: KServe, Open Inference Protocol (V2), "Inference"; Triton, binary tensor data extension.
     """
     outputs: list[JsonObject] = []
@@ -56,7 +56,7 @@ def _output(
     entry: JsonObject = {"name": wanted.name, "datatype": "FP32", "shape": list(array.shape)}
     if wanted.classification is None:
         if not wanted.binary:
-            # A float32 is written with all digits of its double, so it comes back bit for bit.
+            # Written with all digits of its double, a float32 is restored exactly.
             entry["data"] = array.ravel().tolist()
             return entry, None
         part = array.astype("<f4", copy=False).tobytes()
@@ -74,13 +74,13 @@ def _output(
 
 
 def best_classes(row: NDArray[np.float32], labels: Sequence[str], count: int) -> list[str]:
-    """Returns the `count` highest values of one row as "value:class id:label", highest first.
+    """Return the `count` highest values of a row as "value:class id:label", highest first.
 
     Args:
         row: [K] float32.
         labels: K class names.
-        count: At least 1; cut to K. Of equal values the lower class id comes first.
-    Source: Triton, classification extension; six decimals, as Triton writes them.
+        count: At least 1; limited to K. Ties go to the lower class id.
+    Source: Triton, classification extension; six decimals, as in Triton.
     """
     order = np.argsort(-row, kind="stable")[:count].tolist()
     return [f"{row[class_id]:f}:{class_id}:{labels[class_id]}" for class_id in order]

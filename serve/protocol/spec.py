@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol says of a model: names, datatypes, shapes, and metadata."""
+"""A model in the Open Inference Protocol: names, datatypes, shapes, and metadata."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ JsonObject = dict[str, object]
 
 
 class ProtocolError(ValueError):
-    """A request that breaks the protocol.
+    """A request that violates the protocol.
 
     Attributes:
-        status: The HTTP status to answer with, 400 to 499.
+        status: HTTP status of the response, 400 to 499.
     """
 
     def __init__(self, message: str, *, status: int = 400) -> None:
@@ -28,14 +28,14 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a request to a model must look like, and what its answer will.
+    """Specification of a model's input and outputs.
 
     Attributes:
-        name: Name that the model is served under.
-        datatype: Of the input `image`, as the file takes it.
+        name: Name of the model on the server.
+        datatype: Datatype of the input `image`.
         image_size: (height, width) of the input.
-        labels: Class names; the index is the class id. K of them.
-        map_shape: (h, w) of a heatmap; None for a file without heatmaps.
+        labels: [K] class names by class id.
+        map_shape: (h, w) of a heatmap; None without heatmaps.
     """
 
     name: str
@@ -46,12 +46,12 @@ class ModelSpec:
 
     @property
     def row_shape(self) -> tuple[int, int, int]:
-        """(H, W, 3): shape of one image."""
+        """The shape of one image, (H, W, 3)."""
         return (*self.image_size, 3)
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one row of each output, by the output's name."""
+        """The shape of one row of each output, by name."""
         shapes: dict[str, tuple[int, ...]] = {
             "logits": (len(self.labels),),
             "probabilities": (len(self.labels),),
@@ -62,12 +62,12 @@ class ModelSpec:
 
 
 def server_metadata(name: str, version: str) -> JsonObject:
-    """Returns the answer to `GET /v2`."""
+    """Return the response to `GET /v2`."""
     return {"name": name, "version": version, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(spec: ModelSpec) -> JsonObject:
-    """Returns the answer to `GET /v2/models/{name}`; -1 is the free number of rows.
+    """Return the response to `GET /v2/models/{name}`; -1 stands for any number of rows.
 
     Source: KServe, Open Inference Protocol (V2), "Model Metadata" and "Platforms".
     """
@@ -84,5 +84,5 @@ def model_metadata(spec: ModelSpec) -> JsonObject:
 
 
 def shown(value: object) -> str:
-    """Returns a caller's value for an error message: printable, and short however big it is."""
+    """Format a client's value for an error message: printable and short."""
     return reprlib.repr(value)

@@ -1,4 +1,4 @@
-"""Image tensors out of a request's JSON numbers or raw bytes, checked before use."""
+"""Image tensors from a request's JSON numbers or raw bytes, with validation."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _JSON_TYPES: dict[Datatype, set[type]] = {"UINT8": {int}, "FP32": {int, float}}
 
 
 def check_shape(shape: object, spec: ModelSpec, *, max_rows: int) -> tuple[int, int, int, int]:
-    """Returns a request's shape as (N, H, W, 3) after it was checked.
+    """Validate a request's shape, and return it as (N, H, W, 3).
 
     Raises:
-        ProtocolError: It is no list of whole numbers, not the model's, or asks for no row or for
-            more than `max_rows`.
+        ProtocolError: It is not a list of integers, does not fit the model, or N is not in
+            [1, max_rows].
     """
     wanted = [-1, *spec.row_shape]
-    # A bool is an int in Python, not in JSON.
+    # In Python, a bool is an int too.
     if not isinstance(shape, list) or any(type(size) is not int for size in shape):
         raise ProtocolError(
-            f"'shape' of input '{INPUT_NAME}' must be a list of whole numbers, {wanted} with the "
-            f"number of images for -1. Received: {shown(shape)}"
+            f"'shape' of input '{INPUT_NAME}' must be a list of integers, {wanted} with the "
+            f"number of images instead of -1. Received: {shown(shape)}"
         )
     if tuple(shape[1:]) != spec.row_shape:
         raise ProtocolError(
@@ -49,51 +49,51 @@ def check_shape(shape: object, spec: ModelSpec, *, max_rows: int) -> tuple[int, 
 def images_from_bytes(
     body: bytes, offset: int, byte_size: object, shape: Sequence[int], datatype: Datatype
 ) -> Images:
-    """Returns a view of the bytes behind the JSON part as images, without a copy where it can be.
+    """Return the bytes after the JSON part as images, without a copy if possible.
 
     Args:
         body: The whole body of the request.
-        offset: Where the tensor's bytes begin.
-        byte_size: What the request says under `binary_data_size`.
+        offset: Start of the tensor's bytes.
+        byte_size: The request's `binary_data_size`.
         shape: (N, H, W, 3).
-        datatype: Of the model's input.
+        datatype: Datatype of the model's input.
     Returns:
         [N, H, W, 3] uint8, or float32 in [0, 255]; read-only.
     Raises:
-        ProtocolError: The sizes disagree, or a value is outside [0, 255].
+        ProtocolError: The sizes do not match, or a value is outside [0, 255].
     """
     dtype = _DTYPES[datatype]
     wanted = prod(shape) * dtype.itemsize
     if type(byte_size) is not int or byte_size != wanted:
         raise ProtocolError(
-            f"'binary_data_size' must be {wanted}, the bytes of shape {list(shape)} in {datatype}. "
+            f"'binary_data_size' must be {wanted} for shape {list(shape)} in {datatype}. "
             f"Received: {shown(byte_size)}"
         )
     if len(body) - offset != wanted:
         raise ProtocolError(
-            f"After the JSON part {wanted} bytes must follow, the input's 'binary_data_size'. "
+            f"'binary_data_size' is {wanted}, so {wanted} bytes must follow the JSON part. "
             f"Received: {len(body) - offset}. Check Inference-Header-Content-Length."
         )
     if datatype == "UINT8":
         return np.frombuffer(body, np.uint8, offset=offset).reshape(shape)
     floats = np.frombuffer(body, dtype, offset=offset).reshape(shape)
     _check_range(floats)
-    # The JSON part's length decides where the floats start, aligned for the processor or not.
+    # The floats may be unaligned, depending on the length of the JSON part.
     return np.require(floats, np.float32, "A")
 
 
 def images_from_json(data: object, shape: Sequence[int], datatype: Datatype) -> Images:
-    """Returns JSON numbers, nested as `shape` or flat in row-major order, as images.
+    """Return JSON numbers, nested as `shape` or flat in row-major order, as images.
 
     Args:
-        data: What the request says under `data`.
+        data: The request's `data`.
         shape: (N, H, W, 3).
-        datatype: Of the model's input.
+        datatype: Datatype of the model's input.
     Returns:
         [N, H, W, 3] uint8, or float32 in [0, 255].
     Raises:
-        ProtocolError: The numbers are not as many as `shape` says or unevenly nested, or something
-            else than a number in [0, 255] is among them (for UINT8: than a whole number).
+        ProtocolError: The data do not have this shape, or a value is not a number in [0, 255]
+            (for UINT8: an integer).
     """
     values = _flat(data, shape)
     allowed = _JSON_TYPES[datatype]
@@ -102,7 +102,7 @@ def images_from_json(data: object, shape: Sequence[int], datatype: Datatype) -> 
     try:
         if datatype == "UINT8":
             return np.array(values, np.uint8).reshape(shape)
-        # In float64, where a number too big for float32 is still told apart from infinity.
+        # In float64, which distinguishes numbers too large for float32 from infinity.
         floats = np.array(values, np.float64).reshape(shape)
     except OverflowError:
         outside = next(value for value in values if not 0 <= value <= 255)
@@ -127,23 +127,23 @@ def _flat(data: object, shape: Sequence[int]) -> list[Any]:
         else:
             return level
     raise ProtocolError(
-        f"'data' of input '{INPUT_NAME}' must be nested as its shape {list(shape)} says, or one "
-        f"flat list of {prod(shape)} numbers."
+        f"'data' of input '{INPUT_NAME}' must be nested as its shape {list(shape)}, or one flat "
+        f"list of {prod(shape)} numbers."
     )
 
 
 def _refusal(value: object, datatype: Datatype) -> ProtocolError:
-    rule = "whole numbers" if datatype == "UINT8" else "numbers"
+    rule = "integers" if datatype == "UINT8" else "numbers"
     return ProtocolError(
         f"'data' of a {datatype} input must be {rule} in [0, 255]. Received: {shown(value)}"
     )
 
 
 def _check_range(images: NDArray[np.float32] | NDArray[np.float64]) -> None:
-    # Written so that a NaN, which compares as false and carries through min and max, is refused.
+    # `not (...)` also refuses NaN, which min and max propagate.
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 255):
         raise ProtocolError(
-            f"Images must have values in [0, 255], neither scaled nor normalised before: the model "
-            f"does that. Received values from {low:g} to {high:g}."
+            f"Images must have values in [0, 255], without scaling or normalisation, which is part "
+            f"of the model. Received values from {low:g} to {high:g}."
         )

@@ -1,1 +1,1 @@
-"""The routes of the server: those of its own, of the Open Inference Protocol, and for browsers."""
+"""The routes of the server: its own API, the Open Inference Protocol, and the web page."""

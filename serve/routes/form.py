@@ -1,4 +1,4 @@
-"""The file in a multipart form."""
+"""Extraction of the file from a multipart form."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 if TYPE_CHECKING:
-    # At run time it does not exist.
+    # It does not exist at run time.
     from python_multipart.multipart import MultipartCallbacks
 
 MAX_PARTS = 32
 
 
 class FormError(ValueError):
-    """A form that is damaged, or has not exactly one file."""
+    """A form that is malformed or does not have exactly one file."""
 
 
 def file_of_form(body: bytes, content_type: str) -> bytes:
-    """The content of the one file in a form; other fields are passed over.
+    """Return the content of the only file in a form; other fields are ignored.
 
     Args:
         body: The form.
-        content_type: The header that came with it: multipart/form-data; boundary=...
+        content_type: The Content-Type header: multipart/form-data; boundary=...
 
     Raises:
-        FormError: The form is damaged, has more than 32 parts, no file, or several.
+        FormError: The form is malformed, has more than 32 parts, or not exactly one file.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
-        raise FormError("A multipart form needs its boundary in the Content-Type header.")
+        raise FormError("A multipart form needs a boundary in the Content-Type header.")
     reader = _Reader()
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise FormError(f"The multipart form is damaged: {error}") from error
+        raise FormError(f"The multipart form is malformed: {error}") from error
     if not reader.is_complete:
-        raise FormError("The multipart form is damaged: its end is missing.")
+        raise FormError("The multipart form is malformed: its end is missing.")
     if len(reader.files) != 1:
         raise FormError(
             f"The form must have one file, e.g. curl -F file=@cat.jpg. It has {len(reader.files)}."
@@ -49,11 +49,11 @@ def file_of_form(body: bytes, content_type: str) -> bytes:
 
 
 class _Reader:
-    """Collects the files of a form, as the parser calls it back.
+    """A collector of the files of a form, from the parser's callbacks.
 
     Attributes:
-        files: The pieces of each file.
-        is_complete: The closing boundary was there.
+        files: The chunks of each file.
+        is_complete: Whether the closing boundary was received.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class _Reader:
         self._value = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
-        """What `MultipartParser` calls."""
+        """Return the callbacks for `MultipartParser`."""
         return {
             "on_part_begin": self._begin_part,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),

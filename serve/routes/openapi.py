@@ -1,4 +1,4 @@
-"""Mends the OpenAPI document that FastAPI makes: errors as they are answered, and the API key."""
+"""Corrections of FastAPI's OpenAPI document: the actual error responses and the API key."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
 def adapt_document(document: dict[str, Any], *, has_key: bool) -> None:
-    """Takes out what is never answered, and adds how to show the key; calling it twice is no harm.
+    """Remove responses that never occur, and add the API key; idempotent.
 
     Args:
-        document: FastAPI's; changed in place.
-        has_key: Whether the server wants an API key.
+        document: FastAPI's document; modified in place.
+        has_key: Whether the server requires an API key.
     """
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            # FastAPI expects errors in its own words of every route that has a parameter.
+            # FastAPI adds its own error format to every route with a parameter.
             if _FASTAPI_ERRORS[0] in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
             if not has_key:

@@ -1,4 +1,4 @@
-"""What a person's browser gets: the page at /, its parts, and the reference at /docs."""
+"""Routes for browsers: the page at /, its assets, and the API reference at /docs."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # A new version of the server must not meet parts of the old one's page.
+    # After an update, assets of the old page must not be used.
     "Cache-Control": "no-cache",
 }
 
 
 def page_routes(openapi: Callable[[], dict[str, Any]]) -> APIRouter:
-    """The routes for browsers, left out of the OpenAPI document.
+    """Create the routes for browsers, which are not in the OpenAPI document.
 
     Args:
-        openapi: That document; asked for when /docs is.
+        openapi: Returns that document; called for /docs.
     """
     router = APIRouter(include_in_schema=False)
-    parts = _parts()
+    assets = _read_assets()
 
     @router.get("/")
     async def index() -> Response:
-        """A page where a person drops an image."""
-        return _reply(parts["index.html"], "html")
+        """Return the page."""
+        return _page_response(assets["index.html"], "html")
 
     @router.get("/page/{name}")
-    async def part(name: str) -> Response:
-        """A part of that page."""
-        if name not in parts:
-            raise HTTPException(404, f"The page has no part {name[:80]!r}.")
-        return _reply(parts[name], name.rpartition(".")[2])
+    async def asset(name: str) -> Response:
+        """Return an asset of the page."""
+        if name not in assets:
+            raise HTTPException(404, f"The page has no file {name[:80]!r}.")
+        return _page_response(assets[name], name.rpartition(".")[2])
 
     @router.get("/docs")
     async def docs() -> Response:
-        """The routes in words. Other than Swagger's page it loads nothing from elsewhere."""
-        return _reply(reference_page(openapi()).encode(), "html", styles=STYLE_HASH)
+        """Return the API reference, which loads nothing from other servers, unlike Swagger's."""
+        return _page_response(reference_page(openapi()).encode(), "html", styles=STYLE_HASH)
 
     return router
 
 
-def _parts() -> dict[str, bytes]:
-    """The files of the page by name, read once."""
+def _read_assets() -> dict[str, bytes]:
+    """Read the files of the page, by name."""
     return {
         file.name: file.read_bytes()
         for file in resources.files("serve").joinpath("page").iterdir()
@@ -70,7 +70,7 @@ def _parts() -> dict[str, bytes]:
     }
 
 
-def _reply(body: bytes, kind: str, *, styles: str = "") -> Response:
+def _page_response(body: bytes, kind: str, *, styles: str = "") -> Response:
     headers = {
         "Content-Type": _TYPES[kind],
         "Content-Security-Policy": _POLICY.format(styles=styles),

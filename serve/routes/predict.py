@@ -1,4 +1,4 @@
-"""The routes of this project's own: an image to classes and a heatmap, and what is served."""
+"""The server's own API: predictions for an image file, and the list of models."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from serve.routes import schemas
 from serve.routes.form import file_of_form
 from serve.service import Service
 
-# The last is what curl says of any file that it sends by --data-binary.
+# curl --data-binary sends the last one for any file.
 _ANY_FILE = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
 
 def _as_written(pattern: str, rule: str) -> BeforeValidator:
-    """Refuses text that Pydantic would read all the same, such as "1_0" or "y"."""
+    """Refuse text that Pydantic would accept, such as "1_0" or "y"."""
 
     def check(value: Any) -> Any:
         if isinstance(value, str) and not re.fullmatch(pattern, value):
@@ -36,11 +36,11 @@ def _as_written(pattern: str, rule: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_Digits = Annotated[int, _as_written("[0-9]+", "a whole number is written in digits")]
-_Flag = Annotated[bool, _as_written("true|false", "say true or false")]
+_Digits = Annotated[int, _as_written("[0-9]+", "must be an integer written in digits")]
+_Flag = Annotated[bool, _as_written("true|false", "must be true or false")]
 _QUERY = frozenset({"model", "top_k", "heatmap"})
 
-# Finer steps are not seen, and the grid takes half the bytes.
+# Invisible, and halves the size of the response.
 _HEATMAP_DIGITS = 4
 
 
@@ -50,12 +50,12 @@ class _Picture:
 
 
 def predict_routes(service: Service) -> APIRouter:
-    """The routes under /v1."""
+    """Create the routes under /v1."""
     router = APIRouter(prefix="/v1", tags=["predict"])
 
-    @router.get("/models", responses={200: {"model": schemas.ModelsBody}, **schemas.refusals()})
+    @router.get("/models", responses={200: {"model": schemas.ModelsBody}, **schemas.errors()})
     async def models() -> Response:
-        """All models that are served; the first answers where none is named."""
+        """The models; the first one is the default."""
         return json_response({"models": [_card(served) for served in service.models]})
 
     @router.post(
@@ -63,16 +63,16 @@ def predict_routes(service: Service) -> APIRouter:
         openapi_extra={"requestBody": schemas.IMAGE_REQUEST},
         responses={
             200: {"model": schemas.PredictBody},
-            **schemas.refusals(*schemas.ASKED_OF_A_MODEL),
+            **schemas.errors(*schemas.MODEL_ERRORS),
         },
     )
     async def predict(
         request: Request,
-        model: Annotated[str | None, Query(description="Default: the first one.")] = None,
-        top_k: Annotated[_Digits, Query(ge=1, description="Most classes to name.")] = 3,
-        heatmap: Annotated[_Flag, Query(description="Whether to say where it looked.")] = False,
+        model: Annotated[str | None, Query(description="Default: the first model.")] = None,
+        top_k: Annotated[_Digits, Query(ge=1, description="Largest number of classes.")] = 3,
+        heatmap: Annotated[_Flag, Query(description="Whether to return the heatmap.")] = False,
     ) -> Response:
-        """The classes of one image, and on request its heatmap."""
+        """The classes of one image, and optionally its heatmap."""
         _check_query(request)
         served = service.models.get(model)
         request.state.model = served.name
@@ -80,7 +80,7 @@ def predict_routes(service: Service) -> APIRouter:
             raise HTTPException(
                 400,
                 f"Model {served.name!r} has no heatmap: it was exported with --explain none. "
-                "Ask without heatmap=true.",
+                "Omit heatmap=true.",
             )
         decode = partial(
             _decode,
@@ -97,7 +97,8 @@ def _check_query(request: Request) -> None:
     unknown = sorted(set(request.query_params) - _QUERY)
     if unknown:
         raise HTTPException(
-            422, f"The query knows {', '.join(sorted(_QUERY))}. Received: {unknown[0][:40]!r}"
+            422,
+            f"The query parameters are {', '.join(sorted(_QUERY))}. Received: {unknown[0][:40]!r}",
         )
 
 
@@ -108,8 +109,8 @@ def _decode(loaded: LoadedModel, body: bytes, *, content_type: str, max_pixels: 
     elif kind not in _ANY_FILE and not kind.startswith("image/"):
         raise HTTPException(
             415,
-            "Send an image as it is, with Content-Type image/* or application/octet-stream, or in "
-            f"a form as multipart/form-data. Received: {kind[:80]!r}",
+            "Send an image file with Content-Type image/* or application/octet-stream, or in a "
+            f"multipart/form-data form. Received: {kind[:80]!r}",
         )
     return _Picture(loaded.model.read(body, max_pixels=max_pixels)[np.newaxis])
 
@@ -122,7 +123,7 @@ def _answer(loaded: LoadedModel, answers: Answers, top_k: int, has_heatmap: bool
         "model": loaded.spec.name,
         "predictions": [one.to_dict() for one in classes],
     }
-    # A reload may have taken the heatmaps away since the request came.
+    # The model may have been reloaded without heatmaps since the request arrived.
     if has_heatmap and answers.heatmaps is not None:
         values = answers.heatmaps[0].astype(np.float64).round(_HEATMAP_DIGITS)
         content["heatmap"] = {"shape": list(values.shape), "values": values.tolist()}

@@ -29,16 +29,19 @@ SERVER_NAME = "proxy-attention"
 
 HeaderLength = Annotated[
     str | None,
-    Header(alias=HEADER_LENGTH, description="Bytes of the JSON part; without it all is JSON."),
+    Header(
+        alias=HEADER_LENGTH,
+        description="Length of the JSON part in bytes; default: the whole body.",
+    ),
 ]
 
 
 def protocol_routes(service: Service, version: str) -> APIRouter:
-    """The routes under /v2.
+    """Create the routes under /v2.
 
     Args:
-        service: What answers.
-        version: Of this project, for the server's metadata.
+        service: The service.
+        version: Version of this project, for the server's metadata.
     """
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     _add_server_routes(router, service, version)
@@ -48,27 +51,27 @@ def protocol_routes(service: Service, version: str) -> APIRouter:
 
 
 def _add_server_routes(router: APIRouter, service: Service, version: str) -> None:
-    @router.get("", responses={200: {"model": schemas.ServerBody}, **schemas.refusals()})
+    @router.get("", responses={200: {"model": schemas.ServerBody}, **schemas.errors()})
     async def server() -> Response:
         """The server's name, version and extensions."""
         return json_response(server_metadata(SERVER_NAME, version))
 
     @router.get("/health/live", responses=_answers(schemas.LiveBody, 421))
     async def live() -> Response:
-        """Whether the server runs. Needs no key."""
+        """Whether the server is running. Needs no key."""
         return json_response({"live": True})
 
     @router.get("/health/ready", responses=_ready(schemas.ReadyBody, 421))
     async def ready() -> Response:
-        """Whether the server takes requests. Needs no key."""
+        """Whether the server accepts requests. Needs no key."""
         return _readiness(service, {})
 
     @router.post(
         "/repository/index",
-        responses={200: {"model": list[schemas.IndexEntryBody]}, **schemas.refusals()},
+        responses={200: {"model": list[schemas.IndexEntryBody]}, **schemas.errors()},
     )
     async def index() -> Response:
-        """All models that are served."""
+        """The models."""
         state = {"version": MODEL_VERSION, "state": "READY", "reason": ""}
         return json_response([{"name": served.name, **state} for served in service.models])
 
@@ -89,29 +92,29 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
 
     @router.get("/models/{name}/ready", responses=readiness)
     async def model_ready(request: Request, name: str) -> Response:
-        """Whether a model takes requests."""
+        """Whether a model accepts requests."""
         return _readiness(service, {"name": _find(service, request, name).name})
 
     @router.get("/models/{name}/versions/{version}/ready", responses=readiness)
     async def version_ready(request: Request, name: str, version: str) -> Response:
-        """Whether a model takes requests; its only version is 1."""
+        """Whether a model accepts requests; its only version is 1."""
         return _readiness(service, {"name": _find(service, request, name, version).name})
 
 
 def _add_infer_routes(router: APIRouter, service: Service) -> None:
-    responses = _answers(schemas.InferBody, *schemas.ASKED_OF_A_MODEL)
+    responses = _answers(schemas.InferBody, *schemas.MODEL_ERRORS)
     body = {"requestBody": schemas.INFER_REQUEST}
 
     @router.post("/models/{name}/infer", openapi_extra=body, responses=responses)
     async def infer(request: Request, name: str, header_length: HeaderLength = None) -> Response:
-        """A model's outputs for one or several images."""
+        """A model's outputs for one or more images."""
         return await _infer(service, request, _find(service, request, name), header_length)
 
     @router.post("/models/{name}/versions/{version}/infer", openapi_extra=body, responses=responses)
     async def infer_version(
         request: Request, name: str, version: str, header_length: HeaderLength = None
     ) -> Response:
-        """A model's outputs for one or several images; its only version is 1."""
+        """A model's outputs for one or more images; its only version is 1."""
         served = _find(service, request, name, version)
         return await _infer(service, request, served, header_length)
 
@@ -119,7 +122,7 @@ def _add_infer_routes(router: APIRouter, service: Service) -> None:
 async def _infer(
     service: Service, request: Request, served: ServedModel, header_length: str | None
 ) -> Response:
-    # Of two, another reader of the request might take the other.
+    # Of two headers, a proxy might use the other one.
     if len(request.headers.getlist(HEADER_LENGTH)) > 1:
         raise ProtocolError(f"{HEADER_LENGTH} must be sent once.")
     parse = partial(
@@ -148,12 +151,12 @@ def _outputs(answers: Answers) -> dict[str, Any]:
 def _find(
     service: Service, request: Request, name: str, version: str = MODEL_VERSION
 ) -> ServedModel:
-    """The model that a path names; its name is noted for what is counted of the request."""
+    """Return the model in a path, and record its name for the metrics."""
     served = service.models.get(name)
     request.state.model = served.name
     if version != MODEL_VERSION:
         raise HTTPException(
-            404, f"Model {name!r} has the version {MODEL_VERSION} only. Asked: {version[:40]!r}"
+            404, f"Model {name!r} has only version {MODEL_VERSION}. Requested: {version[:40]!r}"
         )
     return served
 
@@ -164,9 +167,9 @@ def _readiness(service: Service, content: dict[str, Any]) -> Response:
 
 
 def _answers(model: type[Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {200: {"model": model}, **schemas.refusals(*statuses)}
+    return {200: {"model": model}, **schemas.errors(*statuses)}
 
 
 def _ready(model: type[Any], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    not_ready = {"model": model, "description": "The server is about to end."}
+    not_ready = {"model": model, "description": "The server is shutting down."}
     return {**_answers(model, *statuses), 503: not_ready}

@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page of HTML that needs no script and no other server."""
+"""The API reference: the OpenAPI document as one HTML page without scripts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ pre { overflow: auto; padding: .75rem; background: #8881; border-radius: .5rem; 
 """
 
 STYLE_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
-"""Lets a Content-Security-Policy allow this style and no other."""
+"""Allows only this style in a Content-Security-Policy."""
 
 
 def reference_page(document: dict[str, Any]) -> str:
-    """HTML that tells every route, parameter and answer of an OpenAPI document."""
+    """Return an HTML page with all routes, parameters and responses of an OpenAPI document."""
     info = document["info"]
     groups: dict[str, list[str]] = {}
     for path, methods in document["paths"].items():
@@ -47,7 +47,7 @@ def reference_page(document: dict[str, Any]) -> str:
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"
         f"<p>{escape(info.get('description', ''))}</p>"
-        '<p>For programs: <a href="openapi.json">openapi.json</a></p>'
+        '<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>'
         f"{routes}<h2>Schemas</h2>{schemas}</body></html>"
     )
 
@@ -86,7 +86,7 @@ def _contents(answer: dict[str, Any]) -> str:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A schema in a few words."""
+    """Describe a schema in a few words."""
     if "$ref" in schema:
         return escape(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""What requests and answers look like, for the OpenAPI document; no answer is built from these."""
+"""Schemas of requests and responses, used only for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class ErrorBody(BaseModel):
-    """Why a request was refused, or failed."""
+    """The reason why a request was refused or failed."""
 
     error: str
 
 
 class PredictionBody(BaseModel):
-    """A class and how probable it is."""
+    """A class and its probability."""
 
     class_name: Annotated[str, Field(alias="class")]
     class_id: Annotated[int, Field(ge=0)]
@@ -24,28 +24,28 @@ class PredictionBody(BaseModel):
 
 
 class HeatmapBody(BaseModel):
-    """Where the model looked for the first class, in cells of a grid over the image."""
+    """Heatmap of the first class, as a grid over the image."""
 
     shape: Annotated[list[int], Field(min_length=2, max_length=2, description="[h, w]")]
     values: Annotated[list[list[Probability]], Field(description="h rows of w values")]
 
 
 class PredictBody(BaseModel):
-    """The answer to an image."""
+    """The prediction for an image."""
 
     model: str
-    predictions: Annotated[list[PredictionBody], Field(description="The most probable first.")]
+    predictions: Annotated[list[PredictionBody], Field(description="Most probable first.")]
     heatmap: Annotated[HeatmapBody | None, Field(description="With heatmap=true.")] = None
 
 
 class ModelBody(BaseModel):
-    """A model that is served."""
+    """A model."""
 
     name: str
     network: str
     labels: list[str]
     image_size: Annotated[list[int], Field(min_length=2, max_length=2, description="[H, W]")]
-    explain: Annotated[str, Field(description='How heatmaps are made; "none": there are none.')]
+    explain: Annotated[str, Field(description='Method of the heatmaps; "none" if there are none.')]
     target_layer: str | None
     precision: str
     device: str
@@ -55,25 +55,25 @@ class ModelBody(BaseModel):
 
 
 class ModelsBody(BaseModel):
-    """All models that are served; the first answers where none is named."""
+    """The models; the first one is the default."""
 
     models: list[ModelBody]
 
 
 class LiveBody(BaseModel):
-    """The server is up."""
+    """Whether the server is running."""
 
     live: Literal[True]
 
 
 class ReadyBody(BaseModel):
-    """Whether the server takes requests."""
+    """Whether the server accepts requests."""
 
     ready: bool
 
 
 class ModelReadyBody(BaseModel):
-    """Whether a model takes requests."""
+    """Whether a model accepts requests."""
 
     name: str
     ready: bool
@@ -88,7 +88,7 @@ class ServerBody(BaseModel):
 
 
 class TensorBody(BaseModel):
-    """An input or output of a model; -1 is the free number of images."""
+    """An input or output of a model; -1 stands for any number of images."""
 
     name: str
     datatype: str
@@ -115,14 +115,14 @@ class IndexEntryBody(BaseModel):
 
 
 class OutputBody(TensorBody):
-    """An output with its data; in binary form `parameters` says how many bytes follow instead."""
+    """An output with its data; in binary form, `parameters` has the number of bytes instead."""
 
     parameters: dict[str, Any] | None = None
     data: list[Any] | None = None
 
 
 class InferBody(BaseModel):
-    """An answer of the Open Inference Protocol."""
+    """A response of the Open Inference Protocol."""
 
     model_name: str
     model_version: str
@@ -134,8 +134,8 @@ _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
 IMAGE_REQUEST: dict[str, Any] = {
     "required": True,
-    "description": "An image file: JPEG, PNG, WebP, GIF, BMP, TIFF, ...; as it is, or in a form. "
-    "By curl: --data-binary @cat.jpg, or -F file=@cat.jpg",
+    "description": "An image file (JPEG, PNG, WebP, GIF, BMP, TIFF, ...), as the body or in a "
+    "form. With curl: --data-binary @cat.jpg, or -F file=@cat.jpg",
     "content": {
         "image/*": {"schema": _BINARY},
         "application/octet-stream": {"schema": _BINARY},
@@ -151,7 +151,7 @@ IMAGE_REQUEST: dict[str, Any] = {
 
 INFER_REQUEST: dict[str, Any] = {
     "required": True,
-    "description": "JSON, or JSON followed by the tensor's bytes; then the header "
+    "description": "JSON, or JSON followed by the tensor's bytes. In this case, the header "
     "Inference-Header-Content-Length is the length of the JSON part.",
     "content": {
         "application/json": {
@@ -210,20 +210,20 @@ REASONS: dict[int, str] = {
     404: "There is no such model.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
-    415: "The body is of a type, or compressed in a way, that is not taken.",
-    421: "The Host header names another server.",
+    415: "The type or the compression of the body is not supported.",
+    421: "The host in the Host header is not allowed.",
     422: "The image cannot be read, or a parameter is outside its range.",
     500: "The model failed.",
-    503: "The server is full, or did not answer in time: try again after Retry-After.",
+    503: "The server is overloaded or did not answer in time. Retry after Retry-After.",
 }
 
 
-ASKED_OF_A_MODEL = (400, 401, 404, 408, 413, 415, 421, 422, 500, 503)
-"""Statuses of the routes that run a model."""
+MODEL_ERRORS = (400, 401, 404, 408, 413, 415, 421, 422, 500, 503)
+"""Error statuses of the routes that run a model."""
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI responses for these statuses; for none, those of the door: 401 and 421."""
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses for error statuses; by default those of access control."""
     return {
         status: {"model": ErrorBody, "description": REASONS[status]}
         for status in statuses or (401, 421)

@@ -34,9 +34,9 @@ def test_every_content_comes_back(content: bytes) -> None:
         (part(b"a"), "its end is missing"),
         (part(b"a")[:-3], "its end is missing"),
         (b"", "its end is missing"),
-        (b"no form at all", "damaged"),
+        (b"no form at all", "malformed"),
         (part(b"x", file=False) * 33 + b"--edge--\r\n", "at most 32 parts"),
-        (b"--edge\r\n" + b"X: y\r\n" * 10_000 + b"\r\n\r\n--edge--\r\n", "damaged"),
+        (b"--edge\r\n" + b"X: y\r\n" * 10_000 + b"\r\n\r\n--edge--\r\n", "malformed"),
     ],
 )
 def test_another_form_is_refused(body: bytes, message: str) -> None:

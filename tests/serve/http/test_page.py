@@ -109,12 +109,12 @@ def test_a_dropped_picture_is_shown_with_its_classes_and_heatmap(
     path = write_model(labels=labels, metadata={"test_accuracy": "0.9312"})
     server = run_server(Source(path))
     seen = visit(server.port)
-    expect(seen.page.locator("#status")).to_have_text("The answer will be here.")
+    expect(seen.page.locator("#status")).to_have_text("The prediction will appear here.")
     facts = seen.page.locator("#facts").inner_text().split("\n")
     assert facts == [
         *("Network", "mean_colour", "Classes", "6", "Input", "8 × 8 px"),
         *("Heatmap", "Grad-CAM, blocks", "Precision", "fp32", "Device", "CPU"),
-        *("Test accuracy", "93.1 %"),
+        *("Test accuracy", "93.1%"),
     ]
     expect(seen.page.locator("#chooser")).to_be_hidden()
 
@@ -125,7 +125,7 @@ def test_a_dropped_picture_is_shown_with_its_classes_and_heatmap(
     logits[:3] = image.mean((0, 1)) / 255
     shares = np.exp(logits) / np.exp(logits).sum()
     order = np.argsort(-shares, kind="stable")[:5]
-    assert seen.classes() == [(labels[i], f"{100 * shares[i]:.1f} %") for i in order]
+    assert seen.classes() == [(labels[i], f"{100 * shares[i]:.1f}%") for i in order]
     widths = [
         bar.evaluate("bar => parseFloat(bar.style.width)")
         for bar in seen.page.locator("#classes .bar").all()
@@ -152,7 +152,7 @@ def test_a_dropped_picture_is_shown_with_its_classes_and_heatmap(
     assert page.locator("#heat").evaluate(opacity) == "0.6"
     page.locator("#opacity").fill("25")
     assert page.locator("#heat").evaluate(opacity) == "0.25"
-    expect(page.locator("#opacity-value")).to_have_text("25 %")
+    expect(page.locator("#opacity-value")).to_have_text("25%")
     page.locator("#show-heat").uncheck()
     assert page.locator("#heat").evaluate(opacity) == "0"
 
@@ -184,7 +184,7 @@ def test_a_picture_can_be_chosen_by_keyboard_or_pasted(
     way: str,
 ) -> None:
     seen = visit(run_server().port)
-    expect(seen.page.locator("#status")).to_have_text("The answer will be here.")
+    expect(seen.page.locator("#status")).to_have_text("The prediction will appear here.")
     if way == "paste":
         seen.drop(picture("blue"), how=PASTE)
     else:
@@ -203,7 +203,7 @@ def test_what_is_no_picture_is_said_in_words_and_the_next_one_works(
     visit: Callable[..., Visit], run_server: Callable[..., Any], picture: Callable[..., bytes]
 ) -> None:
     seen = visit(run_server(max_body=10_000).port)
-    expect(seen.page.locator("#status")).to_have_text("The answer will be here.")
+    expect(seen.page.locator("#status")).to_have_text("The prediction will appear here.")
     for content, words in (
         (b"hello", "not an image of a known format"),
         (bytes(20_000), "at most 10,000 bytes"),
@@ -227,7 +227,7 @@ def test_a_format_that_the_browser_does_not_know_is_answered_all_the_same(
     seen = visit(run_server().port)
     seen.drop(picture("blue", kind="TIFF"), "scan.tif")
     assert seen.classes()[0][0] == "c"
-    expect(seen.page.locator("#unshown")).to_have_text("This browser cannot show the picture.")
+    expect(seen.page.locator("#unshown")).to_have_text("This browser cannot display the image.")
     assert seen.complaints == []
 
 
@@ -246,7 +246,7 @@ def test_another_model_is_asked_for_the_same_picture(
     expect(seen.page.locator("#classes .label").first).to_have_text("x")
     expect(seen.page.locator("#controls")).to_be_hidden()
     expect(seen.page.locator("#facts")).to_contain_text("none in this file")
-    expect(seen.page.locator("#facts")).to_contain_text("not known")
+    expect(seen.page.locator("#facts")).to_contain_text("unknown")
     assert not seen.canvas("heat").any()
     assert seen.complaints == []
 
@@ -256,18 +256,18 @@ def test_the_key_is_asked_for_and_kept_for_the_tab(
 ) -> None:
     seen = visit(run_server(api_key="sesame").port)
     page = seen.page
-    expect(page.locator("#status:not(.error)")).to_have_text("The server asks for an API key.")
+    expect(page.locator("#status:not(.error)")).to_have_text("The server requires an API key.")
     expect(page.locator("#key")).to_be_focused()
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
-    expect(page.locator("#status.error")).to_have_text("The server does not take this API key.")
+    expect(page.locator("#status.error")).to_have_text("The server rejected this API key.")
     page.locator("#key").fill("sesame")
     page.keyboard.press("Enter")
     expect(page.locator("#key-form")).to_be_hidden()
     seen.drop(picture("red"))
     assert seen.classes()[0][0] == "a"
     page.reload()
-    expect(page.locator("#status")).to_have_text("The answer will be here.")
+    expect(page.locator("#status")).to_have_text("The prediction will appear here.")
     assert "sesame" not in page.evaluate("JSON.stringify(localStorage) + document.cookie")
 
 
@@ -276,7 +276,7 @@ def test_a_server_that_went_away_is_said_in_words(
 ) -> None:
     server = run_server()
     seen = visit(server.port)
-    expect(seen.page.locator("#status")).to_have_text("The answer will be here.")
+    expect(seen.page.locator("#status")).to_have_text("The prediction will appear here.")
     server.stop()
     server.thread.join(30)
     seen.drop(picture("red"))

@@ -109,11 +109,11 @@ def test_the_model_is_chosen_by_name(
         ("?top_k=0", b"x", JPEG, 422, "top_k"),
         ("?top_k=many", b"x", JPEG, 422, "top_k"),
         ("?heatmap=maybe", b"x", JPEG, 422, "heatmap"),
-        ("?heatmap=1", b"x", JPEG, 422, "say true or false"),
-        ("?heatmap=y", b"x", JPEG, 422, "say true or false"),
+        ("?heatmap=1", b"x", JPEG, 422, "must be true or false"),
+        ("?heatmap=y", b"x", JPEG, 422, "must be true or false"),
         ("?top_k=1_0", b"x", JPEG, 422, "written in digits"),
         ("?top_k=%2B5", b"x", JPEG, 422, "written in digits"),
-        ("?topk=5", b"x", JPEG, 422, "knows heatmap, model, top_k. Received: 'topk'"),
+        ("?topk=5", b"x", JPEG, 422, "are heatmap, model, top_k. Received: 'topk'"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_the_reason(
