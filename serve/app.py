@@ -18,7 +18,7 @@ from serve.access import AccessMiddleware
 from serve.batcher import BatchError
 from serve.images import UnreadableImageError
 from serve.models import UnknownModelError
-from serve.protocol import ProtocolError
+from serve.protocol.spec import ProtocolError
 from serve.responses import Compression, error_response
 from serve.routes import schemas
 from serve.routes.form import FormError

@@ -14,7 +14,7 @@ import numpy as np
 from serve.batcher import Batcher
 from serve.limits import ConcurrencyLimit
 from serve.model import Model
-from serve.protocol import ModelSpec
+from serve.protocol.spec import ModelSpec
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 

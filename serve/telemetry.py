@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -25,33 +26,36 @@ class Telemetry:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        labels = ["route", "model", "status"]
-        self._requests = self._counter("requests", "Requests answered.", labels)
-        self._latency = self._histogram(
+        common: dict[str, Any] = {"namespace": "proxy_serve", "registry": self._registry}
+        seconds = {**common, "buckets": _SECONDS}
+        self._requests = Counter(
+            "requests", "Requests answered.", ["route", "model", "status"], **common
+        )
+        self._latency = Histogram(
             "request_seconds",
             "Seconds from a request's headers to its answer.",
             ["route"],
-            _SECONDS,
+            **seconds,
         )
-        self._in_flight = self._gauge("in_flight_requests", "Active requests.", [])
-        self._rejected = self._counter("rejected", "Requests refused, by reason.", ["reason"])
-        self._batch_images = self._histogram(
-            "batch_images", "Images in a batch.", ["model"], _IMAGES
+        self._in_flight = Gauge("in_flight_requests", "Active requests.", **common)
+        self._rejected = Counter("rejected", "Requests refused, by reason.", ["reason"], **common)
+        self._batch_images = Histogram(
+            "batch_images", "Images in a batch.", ["model"], buckets=_IMAGES, **common
         )
-        self._batch_seconds = self._histogram(
-            "batch_seconds", "Seconds to run a batch.", ["model"], _SECONDS
+        self._batch_seconds = Histogram(
+            "batch_seconds", "Seconds to run a batch.", ["model"], **seconds
         )
-        self._queue = self._gauge("queue_images", "Images waiting for a batch.", ["model"])
-        self._under_way = self._gauge(
-            "queue_requests", "Requests counted against --max-queue.", ["model"]
+        self._queue = Gauge("queue_images", "Images waiting for a batch.", ["model"], **common)
+        self._active = Gauge(
+            "queue_requests", "Requests counted against --max-queue.", ["model"], **common
         )
-        self._model = self._gauge(
-            "model_info", "1 for each loaded model.", ["model", "precision", "explain", "device"]
+        self._model = Gauge(
+            "model_info",
+            "1 for each loaded model.",
+            ["model", "precision", "explain", "device"],
+            **common,
         )
-        self._reloads = self._counter("reloads", "Reloads, by outcome.", ["model", "outcome"])
-        # Cached: looking up a child by its labels costs more than counting.
-        self._routes: dict[tuple[str, str, int], Counter] = {}
-        self._latencies: dict[str, Histogram] = {}
+        self._reloads = Counter("reloads", "Reloads, by outcome.", ["model", "outcome"], **common)
 
     def request_began(self) -> None:
         """Count a request as active."""
@@ -67,13 +71,8 @@ class Telemetry:
             seconds: From the headers to the answer.
         """
         self._in_flight.dec()
-        key = (route, model, status)
-        if key not in self._routes:
-            self._routes[key] = self._requests.labels(route, model, str(status))
-        self._routes[key].inc()
-        if route not in self._latencies:
-            self._latencies[route] = self._latency.labels(route)
-        self._latencies[route].observe(seconds)
+        self._requests.labels(route, model, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
 
     def refused(self, status: int) -> None:
         """Count a refusal by its reason, if its status is one that protects the server."""
@@ -96,7 +95,7 @@ class Telemetry:
     ) -> None:
         """Register the functions that return the queue's lengths whenever metrics are read."""
         self._queue.labels(model).set_function(images)
-        self._under_way.labels(model).set_function(requests)
+        self._active.labels(model).set_function(requests)
 
     def model_loaded(self, model: str, *, precision: str, explain: str, device: str) -> None:
         """Set the info of a model, replacing its previous one."""
@@ -110,16 +109,3 @@ class Telemetry:
     def render(self) -> bytes:
         """Return all metrics in the text format."""
         return generate_latest(self._registry)
-
-    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
-        return Counter(f"proxy_serve_{name}", text, labels, registry=self._registry)
-
-    def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
-        return Gauge(f"proxy_serve_{name}", text, labels, registry=self._registry)
-
-    def _histogram(
-        self, name: str, text: str, labels: list[str], buckets: tuple[float, ...]
-    ) -> Histogram:
-        return Histogram(
-            f"proxy_serve_{name}", text, labels, buckets=buckets, registry=self._registry
-        )

@@ -10,17 +10,9 @@ from starlette.exceptions import HTTPException
 
 from serve.model import Answers
 from serve.models import LoadedModel, ServedModel
-from serve.protocol import (
-    HEADER_LENGTH,
-    MODEL_VERSION,
-    InferRequest,
-    ProtocolError,
-    build_infer_response,
-    model_metadata,
-    parse_header_length,
-    parse_infer_request,
-    server_metadata,
-)
+from serve.protocol.request import InferRequest, parse_header_length, parse_infer_request
+from serve.protocol.response import HEADER_LENGTH, build_infer_response
+from serve.protocol.spec import MODEL_VERSION, ProtocolError, model_metadata, server_metadata
 from serve.responses import json_response
 from serve.routes import schemas
 from serve.service import Service

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from serve.protocol import (
-    InferRequest,
-    ModelSpec,
-    parse_infer_request,
-)
+from serve.protocol.request import InferRequest, parse_infer_request
+from serve.protocol.spec import ModelSpec
 
 SPEC = ModelSpec("colour", "UINT8", (1, 2), ("red", "green", "blue"), (2, 2))
 FLOAT_SPEC = ModelSpec("colour", "FP32", (1, 2), ("red", "green", "blue"), None)

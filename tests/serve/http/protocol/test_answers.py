@@ -11,15 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from serve.protocol import (
-    InferRequest,
-    ModelSpec,
-    ProtocolError,
-    RequestedOutput,
-    build_infer_response,
-    model_metadata,
-    server_metadata,
-)
+from serve.protocol.request import InferRequest, RequestedOutput
+from serve.protocol.response import build_infer_response
+from serve.protocol.spec import ModelSpec, ProtocolError, model_metadata, server_metadata
 from tests.serve.http.protocol.documents import (
     FLOAT_SPEC,
     SPEC,

@@ -12,12 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from serve.protocol import (
-    ProtocolError,
-    RequestedOutput,
-    parse_header_length,
-    parse_infer_request,
-)
+from serve.protocol.request import RequestedOutput, parse_header_length, parse_infer_request
+from serve.protocol.spec import ProtocolError
 from tests.serve.http.protocol.documents import (
     FLOAT_SPEC,
     NESTED,
