@@ -62,7 +62,7 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        # The server has waited for all answers: nobody waits for the remaining work.
+        # All answers have been sent, so the remaining work can be abandoned.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(service.close(), _CLOSE_S)
 

@@ -57,7 +57,7 @@ class FoundFiles:
 def find_files(arguments: Sequence[str]) -> FoundFiles:
     """Find the image files given by arguments.
 
-    Files given directly or by a glob are taken whatever their suffix. Folders are searched
+    Files given directly or by a glob are read with any suffix. Folders are searched
     recursively for files with an image suffix; hidden files and folders (`.name`) in them are
     ignored.
 

@@ -125,13 +125,13 @@ class Models:
         """Return the model with this name; the first one if no name is given.
 
         Raises:
-            UnknownModelError: There is no such model.
+            UnknownModelError: No model has this name.
         """
         if name is None:
             return next(iter(self))
         if name not in self._served:
             raise UnknownModelError(
-                f"There is no model {name[:128]!r}. There is: {', '.join(self._served)}"
+                f"There is no model {name[:128]!r}. The models are: {', '.join(self._served)}"
             )
         return self._served[name]
 

@@ -16,7 +16,7 @@ _GZIP_REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
 
 class Compression(GZipMiddleware):
-    """Starlette's gzip compression, which by itself ignores the refusal `gzip;q=0`."""
+    """Starlette's gzip compression that also respects the refusal `gzip;q=0`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Compress the response if the client accepts gzip."""
@@ -32,7 +32,7 @@ def json_response(
     """Return a response with JSON values as its body.
 
     Raises:
-        ValueError: The content holds a NaN or an infinity, which JSON cannot represent.
+        ValueError: The content contains NaN or infinity, which JSON cannot represent.
     """
     # In ASCII, unlike JSONResponse: class names need not be valid Unicode.
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))

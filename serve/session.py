@@ -99,7 +99,7 @@ def open_session(
             f"The session did not get CUDA: {lacking}. Install what is missing (pip install "
             "'onnxruntime-gpu[cuda,cudnn]'), or use the device cpu."
         )
-    # A new session even after a failed attempt, so that it holds nothing of CUDA.
+    # A new session even after a failed attempt, so that no part of it uses CUDA.
     return OpenSession(_session(path, threads, [_CPU]), "cpu", f"{on_cpu} (no CUDA: {lacking})")
 
 

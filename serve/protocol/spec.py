@@ -67,7 +67,7 @@ def server_metadata(name: str, version: str) -> JsonObject:
 
 
 def model_metadata(spec: ModelSpec) -> JsonObject:
-    """Return the response to `GET /v2/models/{name}`; -1 stands for any number of rows.
+    """Return the response to `GET /v2/models/{name}`; -1 means any number of rows.
 
     Source: KServe, Open Inference Protocol (V2), "Model Metadata" and "Platforms".
     """

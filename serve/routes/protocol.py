@@ -122,8 +122,8 @@ async def _infer(
         header_length=parse_header_length(header_length),
         max_rows=service.settings.max_batch,
     )
-    loaded, asked, answers = await service.answer(request, served, parse)
-    body, headers = build_infer_response(asked, loaded.spec, _outputs(answers))
+    loaded, parsed, answers = await service.answer(request, served, parse)
+    body, headers = build_infer_response(parsed, loaded.spec, _outputs(answers))
     return Response(body, headers=headers)
 
 

@@ -88,7 +88,7 @@ class ServerBody(BaseModel):
 
 
 class TensorBody(BaseModel):
-    """An input or output of a model; -1 stands for any number of images."""
+    """An input or output of a model; -1 means any number of images."""
 
     name: str
     datatype: str
@@ -207,14 +207,14 @@ INFER_REQUEST: dict[str, Any] = {
 REASONS: dict[int, str] = {
     400: "The request is malformed.",
     401: "The API key is missing or wrong.",
-    404: "There is no such model.",
+    404: "The model does not exist.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     415: "The type or the compression of the body is not supported.",
     421: "The host in the Host header is not allowed.",
     422: "The image cannot be read, or a parameter is outside its range.",
     500: "The model failed.",
-    503: "The server is overloaded or did not answer in time. Retry after Retry-After.",
+    503: "The server is overloaded or did not answer in time. Try again after Retry-After.",
 }
 
 

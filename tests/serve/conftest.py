@@ -1,4 +1,4 @@
-"""`write_model`: a tiny ONNX file of the kind that export writes, whose answers are known."""
+"""`write_model`: tiny ONNX files as written by export, with known answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WriteModel = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
-    """Writes a model whose logits are the mean colour (R, G, B) / 255.
+    """Write a model whose logits are the mean colour (R, G, B) / 255.
 
     A red picture is thus class 0, a green one class 1, a blue one class 2; classes beyond the
     third have the logit 0. The heatmap is the mean of 2x2 blocks over all channels, scaled by its
@@ -36,7 +36,7 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
         dtype: str = "uint8",
         metadata: dict[str, str | None] | None = None,
     ) -> Path:
-        """The file written; `metadata` adds entries to the usual ones, None takes one out."""
+        """Return the file written; `metadata` adds entries, and None removes one."""
         path = folder / f"{next(numbers)}.onnx" if path is None else Path(path)
         entries: dict[str, str | None] = {
             "format_version": "1",

@@ -1,4 +1,4 @@
-"""What requirements-serve.txt lists is all that serving needs: TensorFlow and onnx are absent."""
+"""Serving needs only requirements-serve.txt: no TensorFlow and no onnx."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START_S = 60.0
 
 @pytest.fixture
 def alone(tmp_path):
-    """Runs the Python of a new environment that holds requirements-serve.txt and nothing else."""
+    """Runs Python in a new environment with only requirements-serve.txt installed."""
     venv.create(tmp_path / "venv", with_pip=True)
     scripts = "Scripts" if sys.platform == "win32" else "bin"
     python = str(tmp_path / "venv" / scripts / "python")

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and an old one stays until then."""
+"""A file is written completely or not at all, and the old one stays until then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throughput is measured on the work that is done, warm, and in as many rounds as asked for."""
+"""Throughput is measured after a warm-up, in the requested number of rounds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_rounds_are_of_the_same_work_and_the_first_warms_up(write_model, files, 
     monkeypatch.setattr(model, "run", run)
     result = measure(model, files, batch_size=3, workers=2, rounds=2)
     assert (result.images, result.skipped) == (24, 0)
-    # In each round eight batches by the whole path, and eight by the session alone.
+    # In each round, eight batches by the whole pipeline and eight by the session only.
     assert sizes == [3] * 8 * 2 * 3
     for rates in (result.whole, result.decoding, result.session):
         assert len(rates) == 2 and min(rates) > 0

@@ -1,4 +1,4 @@
-"""The card is what export wrote; anything else is refused with the way out."""
+"""The card contains what export wrote; anything else is refused with advice."""
 
 from __future__ import annotations
 

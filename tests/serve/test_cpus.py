@@ -1,4 +1,4 @@
-"""Threads are as many as the cores that the process may use, not as the machine has."""
+"""The default number of threads is the number of cores that the process may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serve import cpus
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine of four cores with two threads each, of which all are allowed."""
+    """A machine with four cores of two threads each, all allowed."""
     for cpu in range(8):
         folder = tmp_path / "cpu" / f"cpu{cpu}" / "topology"
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Files are found in a fixed order, each once, and nothing is left out in silence."""
+"""Files are found once, in a fixed order, and skipped ones are reported."""
 
 from __future__ import annotations
 

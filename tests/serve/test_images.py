@@ -1,4 +1,4 @@
-"""What is served is read as it was in training: the same rule, and the same pixels."""
+"""Images are read as in training, with the same pixels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_two_files_are_one():
 
 @pytest.fixture(scope="module")
 def as_in_training():
-    """Pixels of a file by the pipeline that training reads files with."""
+    """Return the pixels of a file as read by the training pipeline."""
 
     def read(path: Path, size: int) -> np.ndarray:
         return FileReader([path], size, workers=1).read(np.array([0]))[0]
@@ -100,7 +100,7 @@ def test_real_images_are_read_as_in_training(models, shared_data, as_in_training
 
 
 def test_large_photographs_are_decoded_at_a_fraction_as_in_training(models, folder, as_in_training):
-    # The draft that the decoder gives differs from the full picture shrunk: the rule counts.
+    # A JPEG draft differs from the resized full image, so both must use the same rule.
     path = folder / "photograph.jpg"
     ramp = np.linspace(0, 255, 640)
     pixels = np.stack(

@@ -1,4 +1,4 @@
-"""A model answers exactly, refuses what it cannot take, and what it does not hold."""
+"""A model answers exactly, and refuses invalid input and invalid files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RED, BLUE = 0, 2
 
 
 def pictures() -> np.ndarray:
-    """A red picture, and a black one whose upper half is blue."""
+    """A red image, and a black one whose upper half is blue."""
     images = np.zeros((2, 8, 8, 3), np.uint8)
     images[0, :, :, RED] = 255
     images[1, :4, :, BLUE] = 204
@@ -56,7 +56,7 @@ def test_without_heatmaps(write_model):
 
 def test_no_images_have_empty_answers(write_model, monkeypatch):
     model = Model(write_model(), device="cpu")
-    # Not every network can run on an empty batch, so the session is not asked.
+    # Some networks cannot run on an empty batch, so the session is not run.
     monkeypatch.setattr(model, "_session", None)
     answers = model.run(pictures()[:0])
     assert answers.logits.shape == answers.probabilities.shape == (0, 3)

@@ -1,4 +1,4 @@
-"""Overlays are those of training's sheets: the same enlargement, and nearly the same colours."""
+"""Overlays match those of training: the same enlargement, and nearly the same colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_exact_on_a_small_image():
     image = np.full((1, 2, 3), 100, np.uint8)
     heat = np.array([[0.0, 1.0]], np.float32)
     half = overlay(image, heat, alpha=0.5)
-    # Half of 100, and half of the first and of the last colour: 0 0 4 and 252 255 164.
+    # Half of 100, and half of the first or last colour: 0 0 4 and 252 255 164.
     assert half.tolist() == [[[50, 50, 52], [176, 178, 132]]]
     assert half.dtype == np.uint8
     assert image.tolist() == [[[100] * 3] * 2]
@@ -51,7 +51,7 @@ def test_enlarged_as_in_training(size, cells, seed):
     large = enlarge(heat[np.newaxis], size).numpy()[0]
     levels = np.clip(np.rint(large[..., np.newaxis] * 255 + [-0.01, 0.01]), 0, 255).astype(int)
     low, high = (heat_colours()[levels[..., side]].astype(int) for side in (0, 1))
-    # Where the level is all but halfway between two colours, either is right.
+    # Near the midpoint between two colours, either is correct.
     assert ((shown == low) | (shown == high)).all()
 
 

@@ -1,4 +1,4 @@
-"""Overlays are pictures of the image's size, each under a name of its own, and replace no image."""
+"""Overlays have the image's size and unique names, and never replace an image."""
 
 from __future__ import annotations
 

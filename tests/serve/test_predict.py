@@ -1,4 +1,4 @@
-"""The whole command, from words on the command line to files, scores and the exit code."""
+"""The whole command, from its arguments to files, scores and the exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model(write_model):
 
 @pytest.fixture
 def root(tmp_path):
-    """Seven images in three class folders, five of the colour that the folder is called."""
+    """Seven images in three class folders, five of them with the colour of their class."""
     colours = {
         "red/1.png": RED,
         "red/2.jpg": RED,
@@ -303,7 +303,7 @@ def test_as_a_command_it_is_free_of_tensorflow(model, root):
     done = run("-c", code, model, str(root))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
-    # The note of the device, and nothing of ONNX Runtime's own.
+    # Only the device note, nothing from ONNX Runtime.
     assert done.stderr.startswith("mean_colour: on the ") and done.stderr.count("\n") == 1
 
 
@@ -319,7 +319,7 @@ def test_a_reader_that_leaves_ends_it_quietly(model, root, copies):
     for number in range(copies):
         (root / "red" / f"copy {number}.png").hardlink_to(root / "red" / "1.png")
     words = [sys.executable, "-m", "serve.predict", model, str(root)]
-    # Without a buffer every line would fail at once, which is not how it is used.
+    # Buffered, as in normal use; otherwise every line would fail immediately.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
         words,
@@ -335,7 +335,7 @@ def test_a_reader_that_leaves_ends_it_quietly(model, root, copies):
         process.stdout.close()
         errors = process.stderr.read()
         assert process.wait(timeout=30) == 2
-    # The note of the device alone: no error, and none from the interpreter's last flush.
+    # Only the device note: no error, also not from the interpreter's last flush.
     assert errors.startswith("mean_colour: on the ") and errors.count("\n") == 1
 
 
@@ -343,7 +343,7 @@ def test_ctrl_c_ends_it_cleanly(model, root, tmp_path):
     for number in range(2000):
         (root / "red" / f"copy {number}.png").hardlink_to(root / "red" / "1.png")
     out = tmp_path / "out" / "a.json"
-    # Ctrl-C comes when a good part is done: the file that is being written is then there.
+    # Ctrl-C comes while the file is being written.
     words = [sys.executable, "-m", "serve.predict", model, str(root), "--batch-size", "1"]
     words += ["--json", str(out), "--overlay", str(tmp_path / "overlays")]
     with subprocess.Popen(

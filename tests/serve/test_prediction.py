@@ -1,4 +1,4 @@
-"""The best classes come first, ties by class id, and never more than there are."""
+"""The most probable classes come first, ties by class id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores are those that training reports, to the last digit that counts."""
+"""Scores equal those reported by training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_exact_on_four_images():
     found = [(one.name, one.precision, one.recall, one.images) for one in scores.per_class]
     assert found == [("a", 1.0, 2 / 3, 3), ("b", 0.5, 1.0, 1), ("c", 0.0, 0.0, 0)]
     assert [one.f1 for one in scores.per_class] == pytest.approx([0.8, 2 / 3, 0.0])
-    # "c" occurs neither among the images nor among the answers.
+    # "c" occurs neither in the images nor in the answers.
     assert scores.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
     right, wrong = np.log(np.exp(2) + 2) - 2, np.log(np.exp(2) + 2)
     assert scores.loss == pytest.approx((3 * right + wrong) / 4)
@@ -39,7 +39,7 @@ def test_exact_on_four_images():
 @given(data=st.data(), k=st.integers(2, 9), n=st.integers(1, 30), seed=st.integers(0, 9999))
 def test_the_same_as_in_training(data, k, n, seed):
     rng = np.random.default_rng(seed)
-    # Few different values: ties are part of it.
+    # Few different values, to include ties.
     logits = rng.integers(-3, 4, (n, k)).astype(np.float32) * data.draw(st.sampled_from([1, 40]))
     label_ids = rng.integers(0, k, n).astype(np.int32)
     labels = [f"class {at}" for at in range(k)]

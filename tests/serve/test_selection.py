@@ -1,4 +1,4 @@
-"""Folders tell classes only where they are called like them, and what is left out is told."""
+"""Folders give classes only if named like them, and skipped files are reported."""
 
 from __future__ import annotations
 

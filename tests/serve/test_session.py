@@ -1,4 +1,4 @@
-"""A session says what it got, and never runs on another device than was asked for in silence."""
+"""A session reports its device, and never falls back silently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FakeSession:
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """A machine with a driver, on which a session gets CUDA if `works` says so."""
+    """A machine with a driver, where sessions get CUDA if `works` is true."""
     monkeypatch.setattr(FakeSession, "opened", [])
     monkeypatch.setattr(FakeSession, "works", True)
     monkeypatch.setattr(session, "_why_no_cuda", lambda: None)
@@ -49,7 +49,7 @@ def test_cuda_where_it_works(cuda, write_model, device, capsys):
     providers, _, settings = cuda.opened[0]
     assert providers == [CUDA, "CPUExecutionProvider"]
     assert settings == [{"cudnn_conv_algo_search": "HEURISTIC"}, {}]
-    # stdout is for answers.
+    # stdout is reserved for answers.
     assert capsys.readouterr() == ("", "libraries are missing\n")
 
 

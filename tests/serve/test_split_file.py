@@ -1,4 +1,4 @@
-"""A run's split.csv gives exactly its held-out images, or an error: never other ones."""
+"""A run's split.csv selects exactly its held-out images, or raises an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CARD = ModelCard("m", ("cat", "dog"), (8, 8), "none", None, "fp32", None, None, 
 
 @pytest.fixture
 def root(tmp_path):
-    """Two classes of ten images each, with a name that CSV must quote and one of no encoding."""
+    """Two classes of ten images, with a name that CSV must quote and one not in Unicode."""
     rng = np.random.default_rng(0)
     names = ["a,b.png", os_name := b"\xff.png".decode("utf-8", "surrogateescape")]
     assert not os_name.isprintable()

@@ -1,4 +1,4 @@
-"""Answers come in the order of the files, bad ones among them, and few wait at a time."""
+"""Results come in the order of the files, including bad ones, with a bounded queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model(write_model):
 
 @pytest.fixture
 def files(tmp_path):
-    """Thirty grey images of rising brightness, of which the seventh is damaged."""
+    """Thirty grey images of increasing brightness, of which the seventh is damaged."""
     found = []
     for number in range(30):
         path = tmp_path / f"{number}.png"
@@ -74,7 +74,7 @@ def test_few_files_wait_at_a_time(model, files, has_finish):
     )
     for taken in range(1, 200):
         next(stream)
-        # Decoded: up to three batches; answered: up to two, and the one they came with.
+        # Up to three batches decoded, and up to two answered plus the current one.
         assert asked - taken <= 6 * SETTINGS["batch_size"]
     stream.close()
 

@@ -1,4 +1,4 @@
-"""Tables, JSON and CSV hold the answers, whatever files and classes are called."""
+"""Table, JSON and CSV contain the answers, for any names of files and classes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_table(capsys):
     table.add(GOOD)
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["path", "class", "prob", "truth", "others"]
-    # The path of the bad file is wider: its two odd characters are escaped.
+    # The path of the bad file is wider: its two unprintable characters are escaped.
     assert rows == ['x/1.png        füchse       75.0%  d"og        cat, black 12.5%'] * 2
 
 

@@ -1,4 +1,4 @@
-"""Reads the answers of the image route."""
+"""Answers of the image route."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def names(answer: Any) -> list[str]:
-    """The classes that an answer names, the likeliest first."""
+    """Return the predicted classes, most probable first."""
     return [one["class"] for one in answer.json()["predictions"]]

@@ -1,4 +1,4 @@
-"""Servers to ask: in this process without a network, in a thread, and as a process of their own."""
+"""Servers for tests: in this process without a network, in a thread, or in a process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ START_S = 60.0
 
 @pytest.fixture
 def picture() -> Callable[..., bytes]:
-    """Image files of one colour; red is class 0 of `write_model`'s model, green 1, blue 2."""
+    """Create image files of one colour; red is class 0 of `write_model`, green 1, blue 2."""
 
     def encode(colour: str = "red", size: tuple[int, int] = (8, 8), kind: str = "PNG") -> bytes:
         file = io.BytesIO()
@@ -49,7 +49,7 @@ def picture() -> Callable[..., bytes]:
 
 @pytest.fixture
 def make_service(write_model: Callable[..., Path]) -> Callable[..., Service]:
-    """A service of the files given (default: one tiny model), with these settings."""
+    """Create a service for files (default: one tiny model) with these settings."""
 
     def make(*sources: Source, **settings: Any) -> Service:
         chosen = Settings(**settings)
@@ -67,7 +67,7 @@ def make_service(write_model: Callable[..., Path]) -> Callable[..., Service]:
 
 @pytest.fixture
 def open_client(make_service: Callable[..., Service]) -> Iterator[Callable[..., TestClient]]:
-    """Clients of an application in this process; arguments as of `make_service`.
+    """Create clients of an application in this process; arguments as in `make_service`.
 
     The service is `client.app.state.service`.
     """
@@ -100,13 +100,13 @@ class RunningServer:
     thread: threading.Thread
 
     def stop(self) -> None:
-        """Begins its end, as SIGTERM would."""
+        """Start the shutdown, as SIGTERM would."""
         self.server.should_exit = True
 
 
 @pytest.fixture
 def run_server(make_service: Callable[..., Service]) -> Iterator[Callable[..., RunningServer]]:
-    """Servers in threads; arguments as of `make_service`. They are ended after the test."""
+    """Start servers in threads; arguments as in `make_service`. They are stopped after the test."""
     running: list[RunningServer] = []
 
     def run(*sources: Source, **settings: Any) -> RunningServer:
@@ -142,12 +142,12 @@ class ServerProcess:
     _lines: list[str] = field(default_factory=list)
 
     def wait_ready(self) -> None:
-        """Returns when it answers."""
+        """Wait until it is ready."""
         self.port = int(self.wait_log(r"Serving at http://127\.0\.0\.1:(\d+)")[1])
         _wait_until(self._is_ready, "the server is not ready")
 
     def wait_log(self, pattern: str) -> re.Match[str]:
-        """The first match of a pattern in what the process has written to its standard error."""
+        """Wait for a pattern on stderr, and return its first match."""
         found: list[re.Match[str]] = []
 
         def look() -> bool:
@@ -160,11 +160,11 @@ class ServerProcess:
 
     @property
     def log(self) -> str:
-        """What it has written to its standard error."""
+        """Return what it has written to stderr."""
         return "".join(self._lines)
 
     def read_log(self) -> None:
-        """Collects its standard error, to the end."""
+        """Read stderr to the end."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self._lines.append(line)
@@ -182,7 +182,7 @@ class ServerProcess:
 
 @pytest.fixture
 def start_process() -> Iterator[Callable[..., ServerProcess]]:
-    """Starts `python -m serve.server` with arguments, on a free port; killed after the test."""
+    """Start `python -m serve.server` on a free port; killed after the test."""
     started: list[tuple[ServerProcess, threading.Thread]] = []
 
     def start(*arguments: object, environment: dict[str, str] | None = None) -> ServerProcess:
@@ -211,7 +211,7 @@ def start_process() -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture
 def colours() -> Callable[..., np.ndarray]:
-    """Images of one colour each: [N, 8, 8, 3] uint8 of these (R, G, B)."""
+    """Create images of one colour each, [N, 8, 8, 3] uint8, from these (R, G, B)."""
 
     def fill(*rows: tuple[int, int, int], size: int = 8) -> np.ndarray:
         images = np.zeros([len(rows), size, size, 3], np.uint8)

@@ -1,4 +1,4 @@
-"""Tests of serve/app.py and serve/service.py: failures, limits, what is counted and told."""
+"""Tests of serve/app.py and serve/service.py: failures, limits, metrics."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from serve.model import Answers
 
 
 class Doubler:
-    """A model whose logits are twice the first value of each image, and that notes its batches."""
+    """A model whose logits are twice the first value of each image; records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -40,13 +40,13 @@ class Doubler:
 
 @dataclass
 class Images:
-    """What preparing a request comes to."""
+    """A prepared request."""
 
     images: np.ndarray
 
 
 class AtOnce(Executor):
-    """A pool that prepares in the caller's thread, so that requests queue in the order of calls."""
+    """A pool that runs in the caller's thread, so that requests are queued in call order."""
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -61,7 +61,7 @@ async def submit(batcher: Batcher, model: Doubler, images: np.ndarray) -> Answer
 
 
 def rows(*values: int) -> np.ndarray:
-    """[n, 2, 2, 3] float32 images of these values."""
+    """Return images [n, 2, 2, 3] float32 of these values."""
     return np.tile(np.array(values, np.float32)[:, None, None, None], (1, 2, 2, 3))
 
 

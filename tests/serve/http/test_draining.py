@@ -30,7 +30,7 @@ def request_of(body: bytes) -> bytes:
 
 
 def answer_on(connection: socket.socket) -> http.client.HTTPResponse:
-    """The next answer on a connection, read to its end."""
+    """Read the next answer on a connection completely."""
     answer = http.client.HTTPResponse(connection)
     answer.begin()
     answer.content = answer.read()  # type: ignore[attr-defined]
@@ -38,7 +38,7 @@ def answer_on(connection: socket.socket) -> http.client.HTTPResponse:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Waits for the other side to close; what it sends before that is an error."""
+    """Wait for the other side to close; any data before that is an error."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -53,7 +53,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 class Gate:
-    """Holds a model back until it is opened."""
+    """Blocks a model until it is opened."""
 
     def __init__(self, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.served = server.service.models.get()
@@ -68,8 +68,8 @@ class Gate:
 
 
 def test_answers_are_not_delayed(run_server: Run) -> None:
-    # Head and body are two packets: with Nagle's algorithm the second would wait for the client's
-    # acknowledgement of the first, 40 ms.
+    # Head and body are two packets: with Nagle's algorithm, the second would wait 40 ms for the
+    # client to acknowledge the first.
     server = run_server()
     with connect(server.port) as connection:
         connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -98,7 +98,7 @@ def test_a_connection_that_only_the_kernel_has_accepted_is_answered(
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup([listening])
-        # The event loop gets no turn between these and the end.
+        # The event loop does not run between these and the shutdown.
         clients = [connect(listening.getsockname()[1]) for _ in range(3)]
         for client in clients[1:]:
             client.sendall(request_of(picture()))
@@ -165,7 +165,7 @@ def test_a_request_that_has_begun_to_arrive_is_awaited(run_server: Run, picture:
         connection.sendall(request[:30])
         time.sleep(0.05)
         server.stop()
-        # Longer than new connections are taken.
+        # Until new connections are no longer accepted.
         until(lambda: _refuses(server.port))
         time.sleep(0.3)
         connection.sendall(request[30:])
@@ -192,7 +192,7 @@ def test_what_is_not_answered_in_time_is_dropped(
     [
         b"",
         b"GET /v2 HT",
-        # The answer comes before the body, which then never ends.
+        # The answer is sent before the body, which never ends.
         b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
@@ -206,7 +206,7 @@ def test_a_connection_that_asks_nothing_is_closed(run_server: Run, beginning: by
         connection.settimeout(0.02)
         while time.monotonic() < start + PATIENCE_S:
             try:
-                # Trickling on must not prolong it.
+                # Sending single bytes must not extend the timeout.
                 connection.sendall(b"1\r\nx\r\n" if beginning.startswith(b"POST") else b"")
                 if connection.recv(1) == b"":
                     break
@@ -232,7 +232,7 @@ def test_a_body_too_large_is_answered_while_it_is_sent(run_server: Run, picture:
     with connect(server.port) as connection:
         connection.sendall(request_of(bytes(300_000)))
         assert answer_on(connection).status == 413
-        # The rest of it was dropped, and the connection is as good as before.
+        # The rest was discarded, and the connection is still usable.
         connection.sendall(request_of(picture()))
         assert answer_on(connection).status == 200
 

@@ -18,7 +18,7 @@ from serve.limits import ConcurrencyLimit, MemoryBudget, decompress, read_body, 
 
 
 def source(*messages: dict[str, Any]) -> Receive:
-    """What ASGI calls `receive`: these messages, then silence."""
+    """Return an ASGI `receive` that yields these messages and then blocks."""
     waiting = list(messages)
 
     async def receive() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def read(
     length: str | None = None,
     budget: MemoryBudget | None = None,
 ) -> bytes:
-    """The body of these messages, of at most 6 bytes."""
+    """Read the body of these messages, limited to 6 bytes."""
     headers = Headers({} if length is None else {"content-length": length})
     with (budget or MemoryBudget(100)).reserve() as reserve:
         return asyncio.run(read_body(headers, source(*messages), max_body=6, reserve=reserve))

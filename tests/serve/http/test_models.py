@@ -33,7 +33,7 @@ def test_models_go_by_their_own_names_or_by_those_given(write_model: WriteModel)
     spec = models.get("small").current.spec
     assert (spec.name, spec.datatype, spec.image_size) == ("small", "UINT8", (4, 4))
     assert (spec.labels, spec.map_shape) == (("a", "b", "c"), (2, 2))
-    with pytest.raises(UnknownModelError, match=r"'other'.*There is: mean_colour, small"):
+    with pytest.raises(UnknownModelError, match=r"'other'.*models are: mean_colour, small"):
         models.get("other")
 
 
@@ -75,7 +75,7 @@ def test_a_reload_brings_the_new_file_under_the_old_name(write_model: WriteModel
     assert (before.spec.image_size, after.spec.image_size) == ((8, 8), (4, 4))
     assert after.spec.labels == ("x", "y", "z")
     assert (after.spec.name, after.model.card.name) == ("mean_colour", "renamed")
-    # What began with the old one can still be answered by it.
+    # Active requests can still use the old model.
     assert before.model.run(np.zeros([1, 8, 8, 3], np.uint8)).logits.shape == (1, 3)
 
 

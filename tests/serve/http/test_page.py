@@ -1,4 +1,4 @@
-"""The page at / in headless Chromium: a picture goes in; classes, bars and a heatmap come out."""
+"""The page at / in headless Chromium: classes, bars and heatmap of an image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, Page, Request, expect
 from serve.models import Source
 from serve.overlay import heat_colours, overlay
 
-# Starting the browser and waiting for it takes its seconds.
+# Starting the browser takes seconds.
 pytestmark = pytest.mark.slow
 
-# What a person's drop does: it reaches the page as an event with files.
+# Simulates dropping a file on the page.
 DROP = """([content, name, kind]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -36,7 +36,7 @@ PASTE = DROP.replace('new DragEvent("dragover", options)', 'new Event("none")').
 
 
 class Visit:
-    """A page in a browser of its own, and what it asked for and complained of.
+    """A page in its own browser, with its requests and console messages.
 
     Attributes:
         page: The page.
@@ -57,7 +57,7 @@ class Visit:
         self.page.evaluate(how, [base64.b64encode(content).decode(), name, kind])
 
     def classes(self) -> list[tuple[str, str]]:
-        """The label and the percentage of each row, once there are any."""
+        """Return the label and the percentage of each row, once there are any."""
         expect(self.page.locator("#classes li").first).to_be_visible()
         rows = self.page.locator("#classes li").all()
         return [
@@ -72,7 +72,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Browser, run_server: Callable[..., Any]) -> Iterator[Callable[..., Visit]]:
-    """Opens the page at a port; further arguments are those of a browser's context.
+    """Opens the page at a port; further arguments are those of a browser context.
 
     Needs `run_server` so that it leaves before the server does, which would wait for it.
     """
@@ -91,7 +91,7 @@ def visit(browser: Browser, run_server: Callable[..., Any]) -> Iterator[Callable
 
 
 def red_over_blue() -> bytes:
-    """Red but for the lower right corner: class "a"; hot where it is red, and most at the top."""
+    """Red except the lower right corner: class "a", with the hottest region at the top."""
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[..., 0] = np.linspace(255, 85, 8)[:, np.newaxis]
     pixels[4:, 4:] = (0, 0, 60)
@@ -142,9 +142,9 @@ def test_a_dropped_picture_is_shown_with_its_classes_and_heatmap(
     coloured = overlay(np.zeros((768, 768, 3), np.uint8), heatmap, alpha=1.0)
     drawn = seen.canvas("heat")
     assert (drawn[..., 3] == 255).all()
-    # The values come with four digits, so a pixel may fall to the next of 256 colours.
+    # Values have four digits, so a pixel may get the adjacent one of 256 colours.
     assert np.abs(drawn[..., :3].astype(int) - coloured).max() <= 4
-    # The two round halves in different ways.
+    # They round halves differently.
     assert np.abs(seen.canvas("scale")[0, :, :3].astype(int) - heat_colours()).max() <= 1
 
     page = seen.page
@@ -213,7 +213,7 @@ def test_what_is_no_picture_is_said_in_words_and_the_next_one_works(
         expect(seen.page.locator("#unshown")).to_be_visible()
         expect(seen.page.locator("#classes")).to_be_hidden()
         expect(seen.page.locator("#controls")).to_be_hidden()
-    # The browser itself notes each status above 399.
+    # The browser logs each status above 399.
     assert [text for text in seen.complaints if "server responded with a status" not in text] == []
     seen.drop(picture("lime"))
     assert seen.classes()[0][0] == "b"
@@ -328,7 +328,7 @@ def test_nothing_sticks_out_and_all_text_can_be_read(
 
 
 def contrast(text: str, ground: str) -> float:
-    """The ratio of two colours' luminances (WCAG 2.2): 4.5 is enough for running text."""
+    """Return the contrast ratio of two colours (WCAG 2.2); body text needs 4.5."""
     low, high = sorted([luminance(text), luminance(ground)])
     return (high + 0.05) / (low + 0.05)
 

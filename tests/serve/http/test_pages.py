@@ -16,7 +16,7 @@ Connect = Callable[..., TestClient]
 
 
 class Links(HTMLParser):
-    """Collects what a page loads, and its text."""
+    """Collects the links and the text of a page."""
 
     def __init__(self) -> None:
         super().__init__()

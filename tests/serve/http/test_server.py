@@ -1,4 +1,4 @@
-"""Tests of serve/server.py: its arguments, and the process that it starts."""
+"""Tests of serve/server.py: its arguments and its process."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_package_alone_says_what_there_is() -> None:
 
 
 class Client(threading.Thread):
-    """Asks without a pause on a kept connection, until the server takes no more connections.
+    """Sends requests on kept-alive connections until the server refuses new ones.
 
     Attributes:
         counts: How its requests ended: "answered", "lost", or an unexpected status.

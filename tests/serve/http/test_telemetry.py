@@ -8,7 +8,7 @@ from serve.telemetry import Telemetry
 
 
 def samples(telemetry: Telemetry) -> dict[str, float]:
-    """Each sample of the text format by its name and labels: `name{a=b,c=d}`."""
+    """Return the samples of the text format by name and labels: `name{a=b,c=d}`."""
     found = {}
     for family in text_string_to_metric_families(telemetry.render().decode()):
         for sample in family.samples:

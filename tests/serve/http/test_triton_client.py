@@ -1,4 +1,4 @@
-"""tritonclient[http], with its defaults and without, gets what the model answers."""
+"""tritonclient[http] gets the model's outputs, with default and other options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Those who call the server: good ones, slow ones, and a machine that makes requests up."""
+"""Clients of the server: valid ones, slow ones, and a generator of requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.serve.http.malformed.tensors import tensor
 
 
 class GoodClient(threading.Thread):
-    """Asks for what it is owed, over and over on one connection, and keeps what came.
+    """Sends valid requests repeatedly on one connection, and records the answers.
 
     Attributes:
         right: Answers that were as they must be.
@@ -68,7 +68,7 @@ class GoodClient(threading.Thread):
 
 
 class Dawdler(threading.Thread):
-    """Sends the beginning of a request and then nothing, and keeps the statuses that come."""
+    """Sends only the start of a request, and records the statuses received."""
 
     def __init__(self, port: int, beginning: bytes) -> None:
         super().__init__(daemon=True)
@@ -86,7 +86,7 @@ class Dawdler(threading.Thread):
 
 
 def send(connection: http.client.HTTPConnection, case: Sent) -> tuple[int, bytes]:
-    """The status and the body of the answer to a request that is sound as HTTP."""
+    """Send a request that is valid HTTP; return status and body."""
     connection.putrequest(case.method, case.path, skip_accept_encoding=True)
     connection.putheader("Content-Length", str(len(case.body)))
     for name, value in case.headers.items():
@@ -97,7 +97,7 @@ def send(connection: http.client.HTTPConnection, case: Sent) -> tuple[int, bytes
 
 
 def from_the_schema(port: int, count: int) -> Iterator[tuple[str, int, bool]]:
-    """Requests that schemathesis makes of the server's own description: what, status, may pass."""
+    """Send schemathesis' requests for the server's schema; yield name, status, may pass."""
     url = f"http://127.0.0.1:{port}"
     schema = schemathesis.openapi.from_dict(requests.get(f"{url}/openapi.json", timeout=60).json())
     schema.config.update(base_url=url)
@@ -106,7 +106,7 @@ def from_the_schema(port: int, count: int) -> Iterator[tuple[str, int, bool]]:
     for found, mode in product(schema.get_all_operations(), GenerationMode):
         operation = found.ok()
         is_asked = operation.method == "post" and operation.path != "/v2/repository/index"
-        # Without parameters there is nothing to get wrong.
+        # Without parameters, a request cannot be invalid.
         if is_asked or mode is GenerationMode.POSITIVE:
             names = {key: known[key] for key in known if f"{{{key}}}" in operation.path}
             strategy = operation.as_strategy(
@@ -119,7 +119,7 @@ def from_the_schema(port: int, count: int) -> Iterator[tuple[str, int, bool]]:
 
 
 def asked(strategy: Any, session: requests.Session, count: int) -> list[int]:
-    """The statuses of the answers to this many of a strategy's requests, always the same ones."""
+    """Send this many requests of a strategy, deterministically; return the statuses."""
     statuses: list[int] = []
 
     @settings(

@@ -1,4 +1,4 @@
-"""Images, and forms that hold them, with which something is wrong."""
+"""Invalid images and forms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.serve.http.malformed.sent import PREDICT, Sent
 
 
 def picture(kind: str, **options: Any) -> bytes:
-    """A small picture of noise, so that its data are needed to the end."""
+    """Return a small noise image, which cannot be decoded if truncated."""
     pixels = np.random.default_rng(7).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     with io.BytesIO() as file:
         Image.fromarray(pixels).save(file, kind, **options)
@@ -52,7 +52,7 @@ FORMATS = {
 
 def broken_images() -> Iterator[Sent]:
     for kind, whole in FORMATS.items():
-        # The last tenth of some formats can be missed without harm.
+        # Some formats can be decoded without their last tenth.
         for length in np.linspace(0, 0.9 * len(whole), 60, dtype=int):
             yield Sent(f"{kind} cut at {length}", PREDICT, whole[:length])
         rng = np.random.default_rng(len(whole))

@@ -1,4 +1,4 @@
-"""Wrong places, and bytes that are no sound HTTP; and what comes back for them."""
+"""Invalid HTTP and unknown paths, and the statuses they get."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def broken_http() -> Iterator[tuple[str, bytes]]:
     for length in (6, 100, 10_000):
         yield f"{length} for 5 bytes", head(b"Content-Length: %d" % length) + b"hello"
     for length in (0, 1, 4):
-        # What is left over is taken for the next request.
+        # The remainder is parsed as the next request.
         size = b"Content-Length: %d" % length
         yield f"{length} for 5 bytes", head(size, last=False) + b"hello\r\n\r\n"
     both = (b"Content-Length: 5", b"Transfer-Encoding: chunked")
@@ -137,10 +137,10 @@ def broken_http() -> Iterator[tuple[str, bytes]]:
 
 
 def exchange(port: int, sent: bytes) -> list[int]:
-    """The statuses of all answers to these bytes until the server closes; none is a clean close."""
+    """Return the statuses of all answers until the server closes; none is a clean close."""
     received = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=3 * TIMEOUT_S) as connection:
-        # A server that has refused may close before all is sent.
+        # The server may close after refusing, before everything is sent.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(sent)
         connection.settimeout(0.3)
@@ -151,7 +151,7 @@ def exchange(port: int, sent: bytes) -> list[int]:
 
 
 def more_of(connection: socket.socket) -> bytes:
-    """The next bytes; a server that waits for more is told that there is no more."""
+    """Receive the next bytes; if the server waits for more, signal the end."""
     try:
         return connection.recv(65_536)
     except TimeoutError:
@@ -168,7 +168,7 @@ def statuses_in(received: bytes) -> list[int]:
         assert match, f"no answer of HTTP: {received[:80]!r}"
         status = int(match[1])
         length = re.search(rb"(?i)content-length: (\d+)", top)
-        # Without a length the body lasts until the server closes.
+        # Without a length, the body ends when the server closes.
         received = rest[int(length[1]) :] if length else b""
         if status != 100:
             statuses.append(status)

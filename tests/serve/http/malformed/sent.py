@@ -1,4 +1,4 @@
-"""A request that is to be refused, and where requests go."""
+"""Requests that must be refused, and their paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSTS = [PREDICT, INFER, "/v2/models/mean_colour/versions/1/infer", "/v2/reposit
 
 @dataclass
 class Sent:
-    """A request with a body; HTTP itself is sound.
+    """A request with a body, valid as HTTP.
 
     Attributes:
         what: For the report.

@@ -1,4 +1,4 @@
-"""Tensors with which something is wrong, in JSON, in binary, and compressed."""
+"""Invalid tensors, in JSON, binary and compressed."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def broken_binary() -> Iterator[Sent]:
 
 
 def zeros(count: int) -> bytes:
-    """This many zeros in gzip."""
+    """Return this many zeros, compressed by gzip."""
     packer = zlib.compressobj(1, wbits=31)
     megabytes = [packer.compress(bytes(1 << 20)) for _ in range(count >> 20)]
     return b"".join([*megabytes, packer.flush()])

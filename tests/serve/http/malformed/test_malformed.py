@@ -1,4 +1,4 @@
-"""Thousands of malformed requests get nothing but 4xx, and good ones beside them get answers."""
+"""Thousands of malformed requests get only 4xx, and concurrent valid ones get answers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_malformed_requests_are_refused_and_good_ones_beside_them_answered(
 
 
 def send_everything(port: int) -> tuple[Counter[int | str], list[str]]:
-    """How many requests came to which status, and a line for each that was not as it must be."""
+    """Send all requests; return the count of each status and a line per unexpected one."""
     count: Counter[int | str] = Counter()
     bad: list[str] = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -86,7 +86,7 @@ def send_everything(port: int) -> tuple[Counter[int | str], list[str]]:
 def peak_memory_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
-        # Only Linux tells; elsewhere the statuses above have to do.
+        # Available only on Linux.
         return 0.0
     peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
     assert peak

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol: arrays to answers, and what is told of models and server."""
+"""The Open Inference Protocol: responses from arrays, and metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol: requests to arrays, nonsense refused."""
+"""The Open Inference Protocol: arrays from requests, and invalid requests."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_images_survive_every_form(images: np.ndarray, form: str, spaces: str) -
     assert np.array_equal(parse(text, tail=tail).images, images)
 
 
-# ---- what is refused ----
+# ---- invalid requests ----
 
 TOO_DEEP = b"[" * 60_000
 

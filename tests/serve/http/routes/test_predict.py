@@ -1,4 +1,4 @@
-"""POST /v1/predict: an image to classes and a heatmap, and what is no image."""
+"""POST /v1/predict: classes and heatmap of an image, and invalid images."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_model_is_chosen_by_name(
         ("", b"x", {**JPEG, "Content-Encoding": "br"}, 415, "gzip or deflate"),
         ("", b"x", {**JPEG, "Content-Encoding": "gzip"}, 400, "gzip"),
         ("", b"x" * 2001, JPEG, 413, "2,000 bytes"),
-        ("?model=nothing", b"x", JPEG, 404, "There is: mean_colour"),
+        ("?model=nothing", b"x", JPEG, 404, "models are: mean_colour"),
         ("?top_k=0", b"x", JPEG, 422, "top_k"),
         ("?top_k=many", b"x", JPEG, 422, "top_k"),
         ("?heatmap=maybe", b"x", JPEG, 422, "heatmap"),

@@ -1,4 +1,4 @@
-"""The routes under /v2: tensors to answers, and what is told of server and models."""
+"""The routes under /v2: inference and metadata."""
 
 from __future__ import annotations
 
