@@ -8,13 +8,16 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
 from serve import benchmark
+from serve.atomic_file import atomic_file
 from serve.files import ImageFile
 from serve.model import Model
 from serve.overlay_files import OverlayFolder
@@ -28,7 +31,6 @@ from serve.writers import (
     JsonFile,
     Table,
     Writer,
-    optional_file,
     shown,
     write_confusion,
 )
@@ -103,7 +105,7 @@ def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> i
     accumulator = ScoreAccumulator(labels)
     answered = bad = 0
     began = time.perf_counter()
-    with optional_file(given.json) as json_target, optional_file(given.csv) as csv_target:
+    with _open(given.json) as json_target, _open(given.csv) as csv_target:
         writers: list[Writer] = []
         if not given.quiet:
             paths = [file.path for file in selection.files]
@@ -139,6 +141,10 @@ def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> i
         write_confusion(given.confusion, scores.confusion, labels)
     _print_summary(model, scores, answered, bad, time.perf_counter() - began, given)
     return SOME_BAD if bad else DONE
+
+
+def _open(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
+    return nullcontext() if path is None else atomic_file(path)
 
 
 def _results(

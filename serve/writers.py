@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -127,13 +126,12 @@ class CsvFile:
     def __init__(self, file: BinaryIO, k: int, labels: Sequence[str]) -> None:
         self._labels = labels
         self._k = min(k, len(labels))
-        self._rows = _CsvRows(file)
+        self._file = file
         further = [
             f"{name}_{at}" for at in range(2, self._k + 1) for name in ("class", "probability")
         ]
-        self._rows.write(
-            ["path", "label", "class", "class_id", "probability", *further, "overlay", "error"]
-        )
+        names = ["path", "label", "class", "class_id", "probability", *further, "overlay", "error"]
+        _write_row(file, names)
 
     def add(self, result: Result) -> None:
         """Write one row."""
@@ -149,26 +147,15 @@ class CsvFile:
                 row += [one.class_name, one.probability]
         else:
             row += [""] * (3 + 2 * (self._k - 1))
-        self._rows.write([*row, result.overlay or "", result.error or ""])
+        _write_row(self._file, [*row, result.overlay or "", result.error or ""])
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     """Write counts [K, K] as a CSV file: a row per true class, a column per predicted class."""
     with atomic_file(path) as file:
-        rows = _CsvRows(file)
-        rows.write(["true \\ answered", *labels])
+        _write_row(file, ["true \\ answered", *labels])
         for name, counts in zip(labels, confusion.tolist(), strict=True):
-            rows.write([name, *counts])
-
-
-@contextmanager
-def optional_file(path: Path | None) -> Iterator[BinaryIO | None]:
-    """Open an atomic file, or yield None without a path."""
-    if path is None:
-        yield None
-        return
-    with atomic_file(path) as file:
-        yield file
+            _write_row(file, [name, *counts])
 
 
 def shown(path: str) -> str:
@@ -178,15 +165,10 @@ def shown(path: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
 
 
-class _CsvRows:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, row: Sequence[object]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerow(row)
-        # File names need not be valid Unicode: their bytes are kept.
-        self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+def _write_row(file: BinaryIO, row: Sequence[object]) -> None:
+    # File names need not be valid Unicode: their bytes are kept.
+    text = codecs.getwriter("utf-8")(file, "surrogateescape")
+    csv.writer(text, lineterminator="\n").writerow(row)
 
 
 def _json(value: dict[str, Any]) -> str:
