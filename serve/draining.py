@@ -59,8 +59,9 @@ class DrainingServer(uvicorn.Server):
         if self.should_exit:
             _logger.warning("Stopped by a second signal; open requests are lost.")
             os._exit(128 + sig)
-        _logger.info("Draining after %s: answering open requests.", signal.Signals(sig).name)
+        # Before logging, so that a second signal during it is recognised.
         self.should_exit = True
+        _logger.info("Draining after %s: answering open requests.", signal.Signals(sig).name)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain and stop, in the steps listed above; see `uvicorn.Server`."""
