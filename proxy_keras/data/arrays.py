@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from proxy_keras.data.readers import Images, check_images, to_rgb
 from proxy_keras.data.records import Record, content_hash
-from proxy_keras.data.split_table import SplitTable
 
 Labels = NDArray[Any] | Sequence[int] | Sequence[str]
 
@@ -99,38 +98,29 @@ def square_size(images: Images) -> int:
     return height
 
 
-def boxes_by_id(
-    table: SplitTable,
-    rows: NDArray[np.int64],
-    parts: Sequence[Images],
-    boxes: Sequence[NDArray[Any] | None],
-    image_size: int,
-) -> dict[str, Box] | None:
-    """Boxes by example id, in pixels of the images as they are read; None if there are none.
+def scale_boxes(
+    parts: Sequence[NDArray[Any] | None], images: Sequence[Images], image_size: int
+) -> list[Box] | None:
+    """Convert boxes to pixels of the resized images; None if there are no boxes.
 
     Args:
-        table: The examples.
-        rows: [N] the row of each example, counted through all parts.
-        parts: The arrays of images.
-        boxes: For each part [n, 4] x0, y0, x1, y1 in pixels of the array, or None.
-        image_size: Side of the images as they are read.
+        parts: For each array [n, 4] x0, y0, x1, y1 in pixels of the array, or None.
+        images: The arrays of images.
+        image_size: Side of the images after resizing.
 
     Raises:
-        ValueError: Some images have a box and others none.
+        ValueError: Some images have a box and others do not.
     """
-    given = [part_boxes for part_boxes in boxes if part_boxes is not None]
+    given = [boxes for boxes in parts if boxes is not None]
     if not given:
         return None
-    if [len(one) for one in given] != [len(part) for part in parts]:
-        raise ValueError("Boxes are needed for every image, of `test_images` too, or for none.")
-    scaled = np.concatenate(
-        [
-            np.asarray(one) * (image_size / np.array(part.shape[1:3])[[1, 0, 1, 0]])
-            for one, part in zip(given, parts, strict=True)
-        ]
-    )
-    box_of = [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.rint(scaled).astype(int).tolist()]
-    return {id_: box_of[row] for id_, row in zip(table.example_ids, rows.tolist(), strict=True)}
+    if [len(boxes) for boxes in given] != [len(array) for array in images]:
+        raise ValueError("Pass boxes for every image, including `test_images`, or for none.")
+    scaled = [
+        np.asarray(boxes) * (image_size / np.array(array.shape[1:3])[[1, 0, 1, 0]])
+        for boxes, array in zip(given, images, strict=True)
+    ]
+    return [tuple(box) for box in np.rint(np.concatenate(scaled)).astype(int).tolist()]
 
 
 def _names(labels: NDArray[Any], classes: Sequence[str] | None, name: str) -> list[str]:

@@ -157,8 +157,8 @@ def test_training_batches_hold_each_training_image_once():
         ({"images": IMAGES / 255}, r"must be uint8"),
         ({"images": IMAGES[:, :6]}, "6 x 8, not square"),
         ({"image_size": 4}, "`image_size` must be >= 8"),
-        ({"test_images": IMAGES}, "go together"),
-        ({"boxes": np.zeros((59, 4))}, "Boxes are needed for every image"),
+        ({"test_images": IMAGES}, "`test_images` and `test_labels` together"),
+        ({"boxes": np.zeros((59, 4))}, "Pass boxes for every image"),
     ],
 )
 def test_arrays_that_do_not_go_together_are_refused(arguments, message):
@@ -350,5 +350,5 @@ def test_streams_of_their_own_are_not_read_as_one():
         return tf.data.Dataset.from_tensor_slices((IMAGES[start:stop], LABELS[start:stop]))
 
     data = ImageData.from_dataset(stream(0, 45), test=stream(45, 60), image_size=8, progress=False)
-    with pytest.raises(ValueError, match="streams, each of its own"):
+    with pytest.raises(ValueError, match="separate streams"):
         data.all_images()

@@ -75,7 +75,7 @@ def test_npz_without_test_split_and_names(tmp_path):
     ("change", "message"),
     [
         ({"y_train": None}, "lacks y_train; it has x_train, x_test, y_test, classes"),
-        ({"y_test": None}, "`test_images` and `test_labels` go together"),
+        ({"y_test": None}, "`test_images` and `test_labels` together"),
         ({"x_train": ARRAYS["x_train"] / 255}, r"`images` must be uint8.*\* 255"),
         ({"x_test": ARRAYS["x_test"][0]}, "`test_images` must have|labels of `test_images`"),
         ({"y_train": np.arange(39) % 2}, r"per image, \[40\]"),
@@ -91,17 +91,17 @@ def test_npz_with_other_content_is_refused(tmp_path, change, message):
 
 
 def test_what_is_no_npz_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file .*nowhere.npz.*x_train"):
+    with pytest.raises(FileNotFoundError, match="nowhere.npz. does not exist.*x_train"):
         load(f"npz:{tmp_path / 'nowhere.npz'}")
     np.save(tmp_path / "single.npy", np.zeros(3))
-    with pytest.raises(ValueError, match="no .npz archive"):
+    with pytest.raises(ValueError, match="not an .npz archive"):
         load(f"npz:{tmp_path / 'single.npy'}")
     np.savez(tmp_path / "data.npz", **ARRAYS)
     content = (tmp_path / "data.npz").read_bytes()
     flipped = content[:5000] + b"?" + content[5001:]
     for name, part in (("cut", content[:-100]), ("text", b"no"), ("0", b""), ("flip", flipped)):
         (tmp_path / f"{name}.npz").write_bytes(part)
-        with pytest.raises(ValueError, match="no .npz archive, or damaged"):
+        with pytest.raises(ValueError, match="not an .npz archive or is damaged"):
             load(f"npz:{tmp_path / name}.npz")
 
 
@@ -128,7 +128,7 @@ def test_options_reach_the_data():
 
 @pytest.mark.parametrize("src", ["nowhere", "npz:", "tfds:", "zip:x"])
 def test_unknown_sources_are_answered_with_the_known_ones(src):
-    with pytest.raises(ValueError, match="no source.*digits; decoy_digits.*npz:FILE; tfds:NAME"):
+    with pytest.raises(ValueError, match="Unknown source.*digits; decoy_digits.*npz:FILE; tfds:NAME"):
         load(src)
 
 

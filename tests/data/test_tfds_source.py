@@ -179,9 +179,9 @@ def test_data_that_need_a_licence_come_with_their_instructions(tmp_path):
 
 
 def test_what_is_no_classification_data_set_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="not a data set of images with a class each"):
+    with pytest.raises(ValueError, match="not an image classification dataset"):
         load("coco", data_dir=tmp_path)
-    with pytest.raises(ValueError, match="no data set or configuration 'no_such_set'"):
+    with pytest.raises(ValueError, match="no dataset or configuration 'no_such_set'"):
         load("no_such_set", data_dir=tmp_path)
-    with pytest.raises(ValueError, match="no data set or configuration 'imagenette/none'"):
+    with pytest.raises(ValueError, match="no dataset or configuration 'imagenette/none'"):
         load("imagenette:none", data_dir=tmp_path)

@@ -1,4 +1,4 @@
-"""Drawing: the split of some records, drawn anew or taken from where it was saved."""
+"""SplitOptions: how records are split, by a new draw or by a saved split."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How a split comes about; the arguments that the methods of `ImageData` share.
+class SplitOptions:
+    """Options of the split, shared by the constructors of `ImageData`.
 
     Attributes:
-        seed: See `splits.draw_split`, like the next four.
+        seed: See `split_draw.draw_split`, like the next four.
         val: Share for val.
         test: Share for test.
         folds: Number of folds.
         fold: The fold that is val.
-        strict: Any image that would be skipped is an error.
-        split_dir: Folder of a saved split, which is used in place of a new draw.
+        strict: Raise an error if any image would be skipped.
+        split_dir: Folder of a saved split to use instead of drawing a new one.
     """
 
     seed: int
@@ -35,22 +35,22 @@ class Drawing:
     strict: bool
     split_dir: str | os.PathLike[str] | None
 
-    def split(
+    def apply(
         self,
         records: Sequence[Record],
-        skipped: Sequence[Skipped] = (),
-        classes: Sequence[str] | None = None,
+        skipped: Sequence[Skipped],
+        classes: Sequence[str] | None,
     ) -> tuple[SplitDraw, list[Skipped]]:
-        """The split, and all that was skipped: what is given and what the draw set aside.
+        """Split the records; return the split and every skipped image, sorted by path.
 
         Args:
             records: The images.
-            skipped: What was no usable image.
+            skipped: Images that cannot be used.
             classes: Class names by class id; None: the labels, sorted.
 
         Raises:
-            ValueError: Something was skipped and `strict` is set; the saved split does not match;
-                or see `splits.draw_split`.
+            ValueError: `strict` is set and something was skipped; the saved split does not match;
+                or see `split_draw.draw_split`.
         """
         if self.split_dir is not None:
             draw = relink_split(SplitTable.load(self.split_dir), records)
@@ -69,7 +69,7 @@ class Drawing:
             names = ", ".join(f"{item.path} ({item.reason})" for item in left_out[:_SHOWN])
             more = ", ..." if len(left_out) > _SHOWN else ""
             raise ValueError(
-                f"{len(left_out)} images cannot be used: {names}{more}. Mend or remove them, or "
-                "leave out `strict` to go on without them."
+                f"{len(left_out)} images cannot be used: {names}{more}. Fix or remove them, or "
+                "leave out `strict` to skip them."
             )
         return draw, left_out

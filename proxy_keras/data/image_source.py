@@ -1,0 +1,149 @@
+"""ImageSource: the images of a folder, of arrays or of a `tf.data.Dataset`, before the split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.data.arrays import (
+    Box,
+    Labels,
+    array_records,
+    class_names,
+    scale_boxes,
+    square_size,
+)
+from proxy_keras.data.data_split import RowReader, RowStream
+from proxy_keras.data.layout import LabelFn
+from proxy_keras.data.readers import ArrayReader, FileReader, Images
+from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL, Record, Skipped
+from proxy_keras.data.scan import scan_folder
+from proxy_keras.data.stream_reader import StreamReader
+
+_MIN_IMAGE_SIZE = 8
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images that have not been split yet, and the readers that load them.
+
+    Attributes:
+        records: One per image.
+        readers: The reader of train, val and test. Different readers use different row numbers.
+        rows: [N] int64, the row of each record in its reader.
+        classes: Class names by class id; None: the labels, sorted.
+        skipped: Images that cannot be used.
+        ignored: Files and folders outside the class folders.
+        boxes: [N] the box of the object in each image; None: unknown.
+    """
+
+    records: Sequence[Record]
+    readers: Mapping[str, RowReader | RowStream]
+    rows: NDArray[np.int64]
+    classes: Sequence[str] | None = None
+    skipped: Sequence[Skipped] = ()
+    ignored: Sequence[str] = ()
+    boxes: Sequence[Box] | None = None
+
+
+def folder_source(
+    root: str | os.PathLike[str],
+    *,
+    image_size: int,
+    label_fn: LabelFn | None = None,
+    progress: bool = True,
+) -> ImageSource:
+    """Scan a folder of image files; see `ImageData.from_folder`."""
+    _check_image_size(image_size)
+    found = scan_folder(root, label_fn=label_fn, progress=progress)
+    reader = FileReader([Path(root) / record.path for record in found.records], image_size)
+    return ImageSource(
+        found.records,
+        dict.fromkeys(SPLITS, reader),
+        np.arange(len(found.records)),
+        skipped=found.skipped,
+        ignored=found.ignored,
+    )
+
+
+def array_source(
+    images: Images,
+    labels: Labels,
+    *,
+    test_images: Images | None = None,
+    test_labels: Labels | None = None,
+    classes: Sequence[str] | None = None,
+    image_size: int | None = None,
+    boxes: NDArray[Any] | None = None,
+    test_boxes: NDArray[Any] | None = None,
+    progress: bool = True,
+) -> ImageSource:
+    """Check and hash images in arrays; see `ImageData.from_arrays`."""
+    parts = [("images", images, labels, TRAIN if test_images is not None else None)]
+    if (test_images is None) != (test_labels is None):
+        raise ValueError("Pass `test_images` and `test_labels` together. Received only one.")
+    if test_images is not None and test_labels is not None:
+        parts.append(("test_images", test_images, test_labels, TEST))
+    names = class_names([part[2] for part in parts], classes)
+    records: list[Record] = []
+    for name, part_images, part_labels, split in parts:
+        records += array_records(
+            part_images, part_labels, classes, name=name, split=split, progress=progress
+        )
+    image_size = image_size or square_size(images)
+    _check_image_size(image_size)
+    arrays = [part[1] for part in parts]
+    return ImageSource(
+        records,
+        dict.fromkeys(SPLITS, ArrayReader(arrays, image_size)),
+        np.arange(len(records)),
+        classes=names,
+        boxes=scale_boxes([boxes, test_boxes], arrays, image_size),
+    )
+
+
+def dataset_source(
+    train: tf.data.Dataset,
+    *,
+    image_size: int,
+    val: tf.data.Dataset | None = None,
+    test: tf.data.Dataset | None = None,
+    classes: Sequence[str] | None = None,
+    progress: bool = True,
+) -> ImageSource:
+    """Read `tf.data.Dataset`s of (image, label) once through; see `ImageData.from_dataset`."""
+    _check_image_size(image_size)
+    readers: dict[str, StreamReader] = {}
+    first_row = 0
+    for split, dataset in {TRAIN: train, VAL: val, TEST: test}.items():
+        if dataset is not None:
+            readers[split] = StreamReader(
+                dataset,
+                image_size,
+                name=split,
+                classes=classes,
+                split=split,
+                first_row=first_row,
+                progress=progress,
+            )
+            first_row += len(readers[split])
+    records = [record for reader in readers.values() for record in reader.records]
+    return ImageSource(
+        records,
+        {split: readers.get(split, readers[TRAIN]) for split in SPLITS},
+        np.concatenate([reader.rows for reader in readers.values()]),
+        classes=class_names([[record.label for record in records]], classes),
+        skipped=[item for reader in readers.values() for item in reader.skipped],
+    )
+
+
+def _check_image_size(image_size: int) -> None:
+    if image_size < _MIN_IMAGE_SIZE:
+        raise ValueError(f"`image_size` must be >= {_MIN_IMAGE_SIZE}. Received: {image_size}")
