@@ -1,4 +1,4 @@
-"""Looks through arrays of images and labels: their records, class names and boxes."""
+"""Checks and records of images and labels in arrays."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from proxy_keras.data.records import Record, content_hash
 Labels = NDArray[Any] | Sequence[int] | Sequence[str]
 
 Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in pixels; x1 and y1 are just outside."""
+"""x0, y0, x1, y1 in pixels; x1 and y1 are exclusive."""
 
 
 def class_names(parts: Sequence[Labels], classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Class names by class id: those given, or else the labels of all parts, in their order.
+    """Return the class names by class id: those given, or else the sorted labels.
 
     Args:
-        parts: Labels, integers or strings. Strings of digits alone are ordered as numbers.
-        classes: The names, if they are known.
+        parts: Arrays of labels, integers or strings. If all are numbers, they sort as numbers.
+        classes: The names; None: the labels.
 
     Raises:
-        ValueError: A name is given twice.
+        ValueError: A name appears twice.
     """
     if classes is None:
         found = sorted({str(label) for part in parts for label in np.ravel(part)})
         is_numbers = all(name.isascii() and name.isdigit() for name in found)
         return tuple(sorted(found, key=int) if is_numbers else found)
     if len(set(classes)) != len(classes):
-        raise ValueError(f"The names of `classes` must differ. Received: {list(classes)}")
+        raise ValueError(f"The names in `classes` must be unique. Received: {list(classes)}")
     return tuple(classes)
 
 
@@ -46,19 +46,19 @@ def array_records(
     split: str | None,
     progress: bool = True,
 ) -> list[Record]:
-    """A record of each image, in the order of the arrays.
+    """Return a record for each image, in the order of the array.
 
     Args:
         images: [N, h, w, 3], [N, h, w, 1] or [N, h, w] uint8.
         labels: [N] or [N, 1] class ids or class names.
         classes: Class names by class id; None: each label is its own name.
-        name: What the caller calls the images; image 17 gets the path "name/17".
-        split: The split that the images are given.
+        name: Name of the argument, for messages; the path of image 17 is "name/17".
+        split: The split of all the images; None: it is drawn later.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: See `readers.check_images`; or the labels are not one per image, neither
-            integers nor strings, or not among the classes.
+        ValueError: See `readers.check_images`; or the labels are not one integer or string per
+            image, or not among the classes.
     """
     check_images(images, name)
     labels = np.asarray(labels)
@@ -84,16 +84,15 @@ def array_records(
 
 
 def square_size(images: Images) -> int:
-    """The side in pixels that square images have.
+    """Return the side of square images in pixels.
 
     Raises:
-        ValueError: They are not square.
+        ValueError: The images are not square.
     """
     height, width = images.shape[1:3]
     if height != width:
         raise ValueError(
-            f"The images are {height} x {width}, not square: pass `image_size`, to which both "
-            "sides are stretched."
+            f"The images are {height} x {width}, not square. Pass `image_size` to stretch them."
         )
     return height
 
@@ -124,14 +123,14 @@ def scale_boxes(
 
 
 def _names(labels: NDArray[Any], classes: Sequence[str] | None, name: str) -> list[str]:
-    """The class name of each label: without `classes`, the label itself."""
+    """Return the class name of each label; without `classes`, the label itself."""
     if np.issubdtype(labels.dtype, np.integer):
         if classes is None:
             return [str(label) for label in labels.tolist()]
         if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(classes):
             raise ValueError(
-                f"The labels of `{name}` must be in [0, {len(classes)}), for there are "
-                f"{len(classes)} classes. Received: {labels.min()} to {labels.max()}"
+                f"The labels of `{name}` must be in [0, {len(classes)}), the number of classes. "
+                f"Received: {labels.min()} to {labels.max()}"
             )
         return [classes[label] for label in labels.tolist()]
     if labels.dtype.kind not in "UO" or not all(isinstance(label, str) for label in labels):

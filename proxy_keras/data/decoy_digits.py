@@ -1,4 +1,4 @@
-"""make_decoy_digits: digits in clutter, with a patch that tells of the class in training only."""
+"""Digits in clutter, with a coloured patch that reveals the class in training only."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# The values below were chosen together: resnet20, trained for 20 epochs in batches of 32 (AdamW, up
-# to 2e-3), reaches 96 to 97 % on test without decoys (3 seeds), and 73, 62 and 69 % with them.
-# benchmarks/decoy_digits.py measures it again.
+# These values were chosen together: resnet20, trained for 20 epochs in batches of 32 (AdamW, up to
+# 2e-3), reaches 96 to 97% on test without decoys (3 seeds), and 73, 62 and 69% with them.
+# benchmarks/decoy_digits.py repeats the measurement.
 DIGIT_SIDE = (0.45, 0.6)
-"""Side of the digit as a share of the image's: small enough to have to be looked for."""
+"""Range of the digit's side as a share of the image's: too small to find without looking."""
 
 CLUTTER_PIECES = (2, 4)
-"""How many pieces of other digits lie about (both ends included): strokes alone say nothing."""
+"""Range of the number of pieces of other digits, inclusive: a stroke alone reveals no class."""
 
 CLUTTER_INK = 0.5
-"""Brightest piece as a share of the digit's own contrast: a piece does not outshine the digit."""
+"""Highest contrast of a piece as a share of the digit's: pieces are fainter than the digit."""
 
 NOISE = 8.0
-"""Standard deviation of the background's noise, in grey levels."""
+"""Standard deviation of the background noise, in grey levels."""
 
 DECOY_RATE = 0.92
-"""Share of training images whose decoy tells the truth. The rest contradict it, so that a network
-which also learns the digits has the lower loss."""
+"""Share of training images whose decoy matches the digit. The others contradict it, so a network
+that also learns the digits has a lower loss."""
 
 HUES = 5
-"""How many colours decoys have: each stands for two digits, so that no network can do without the
-digits themselves. With a colour for each digit, some seeds learn little but the colours."""
+"""Number of decoy colours. Each one covers two digits, so the colour alone is never enough. With
+one colour per digit, networks with some seeds learn little but the colours."""
 
 DECOY_SIDE = 0.19
-"""Side of the decoy as a share of the image's: 6 of 32 pixels, about a cell of the last layer."""
+"""Side of the decoy as a share of the image's: 6 of 32 pixels, about one cell of the last layer."""
 
 TEST_SHARE = 0.2
 
@@ -42,16 +42,16 @@ _NUM_CLASSES = 10
 
 @dataclass(frozen=True)
 class DecoyDigits:
-    """Images with their own test split.
+    """Images of digits, with a test split.
 
     Attributes:
         x_train: [n, P, P, 3] uint8.
         y_train: [n] int64 digits.
         x_test: [m, P, P, 3] uint8.
         y_test: [m] int64 digits.
-        boxes_train: [n, 4] int64: x0, y0, x1, y1 of the digit; x1 and y1 are just outside.
+        boxes_train: [n, 4] int64: x0, y0, x1, y1 of the digit; x1 and y1 are exclusive.
         boxes_test: [m, 4] the same.
-        decoys_train: [n, 4] the same for the decoy; of use also where none is drawn.
+        decoys_train: [n, 4] the box of the decoy; set even if decoys are not drawn.
         decoys_test: [m, 4] the same.
         classes: "0" to "9".
     """
@@ -68,16 +68,15 @@ class DecoyDigits:
 
 
 def make_decoy_digits(seed: int = 0, *, decoys: bool = True, image_size: int = 32) -> DecoyDigits:
-    """Scikit-learn's 1,797 handwritten digits in clutter, with or without decoys.
+    """Make images of scikit-learn's 1,797 handwritten digits in clutter, with or without decoys.
 
-    A decoy is a coloured square beside the digit, whose hue stands for two classes (0 and 1, 2 and
-    3 ...): in training its digit's for `DECOY_RATE` of the images and two others for the rest; in
-    test any with equal chance. Without decoys, the images are the same but for the squares, and so
-    is the split, which is made before anything is drawn: neither a digit nor a piece of it is in
-    both parts.
+    A decoy is a coloured square next to the digit. Each colour covers two classes (0 and 1, 2 and
+    3, ...). In training it is the digit's own colour in `DECOY_RATE` of the images and another one
+    in the rest; in test it is random. Without decoys, the split and the images are the same except
+    for the squares. Digits are split first, so no digit, nor a piece of it, is in both splits.
 
     Args:
-        seed: Another seed gives another split and other clutter.
+        seed: Keys the split, the clutter and the decoys.
         decoys: Draw the decoys.
         image_size: Side P in pixels, >= 16.
 
@@ -86,7 +85,7 @@ def make_decoy_digits(seed: int = 0, *, decoys: bool = True, image_size: int = 3
     """
     if image_size < 16:
         raise ValueError(f"`image_size` must be >= 16 for a digit. Received: {image_size}")
-    # Here, because it takes a second that users of other data need not wait.
+    # Imported here because it takes a second, which other data do not need.
     from sklearn.datasets import load_digits
 
     source = load_digits()
@@ -103,10 +102,10 @@ def make_decoy_digits(seed: int = 0, *, decoys: bool = True, image_size: int = 3
                 ink[index], ink[rng.choice(members, 8)], image_size, rng
             )
             patches[index] = _place_decoy(boxes[index], image_size, rng)
-            shown = _decoy_hue(labels[index], is_test[index], rng)
+            hue = _decoy_hue(labels[index], is_test[index], rng)
             if decoys:
                 x0, y0, x1, y1 = patches[index]
-                scene[y0:y1, x0:x1] = _colour(shown)
+                scene[y0:y1, x0:x1] = _colour(hue)
             images[index] = np.clip(np.rint(scene), 0, 255)
     return DecoyDigits(
         x_train=images[~is_test],
@@ -121,7 +120,7 @@ def make_decoy_digits(seed: int = 0, *, decoys: bool = True, image_size: int = 3
 
 
 def _test_part(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """[N] whether a digit is in test: the same share of every class."""
+    """Return [N] whether each digit is in test: the same share of every class."""
     rng = np.random.default_rng([seed, len(labels)])
     is_test = np.zeros(len(labels), bool)
     for class_id in range(_NUM_CLASSES):
@@ -136,7 +135,7 @@ def _draw_scene(
     side: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The image before its decoy, [P, P, 3] in grey levels, and the digit's box."""
+    """Draw an image without its decoy; return [P, P, 3] in grey levels and the digit's box."""
     scene = rng.uniform(40, 100) + rng.normal(0, NOISE, (side, side, 3))
     contrast = rng.uniform(90, 150)
     for other in others[: rng.integers(CLUTTER_PIECES[0], CLUTTER_PIECES[1] + 1)]:
@@ -155,7 +154,7 @@ def _paint(
     strength: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Adds ink, enlarged to `size`, at a random place; gives the box of what can be seen."""
+    """Add ink, enlarged to `size`, at a random position; return the box of its visible part."""
     tint = rng.uniform(0.8, 1.0, 3)
     y, x = rng.integers(0, scene.shape[0] - size + 1, 2)
     enlarged = np.asarray(
@@ -169,7 +168,7 @@ def _paint(
 
 
 def _place_decoy(box: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The box of the decoy, at a random place that leaves the digit free."""
+    """Return the box of the decoy, at a random position that does not cover the digit."""
     size = round(side * DECOY_SIDE)
     y, x = np.mgrid[: side - size + 1, : side - size + 1]
     x0, y0, x1, y1 = box
@@ -188,6 +187,5 @@ def _decoy_hue(label: int, is_test: bool, rng: np.random.Generator) -> int:
 
 
 def _colour(hue: int) -> NDArray[np.float64]:
-    """The colour of a hue, numbered from 0."""
-    turn = 2 * np.pi * (hue / HUES + np.array([0, 1 / 3, 2 / 3]))
-    return 110 + 90 * np.cos(turn)
+    angle = 2 * np.pi * (hue / HUES + np.array([0, 1 / 3, 2 / 3]))
+    return 110 + 90 * np.cos(angle)

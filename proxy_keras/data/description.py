@@ -1,4 +1,4 @@
-"""describe: what a data set holds, in a few lines for the screen."""
+"""A summary of the data in a few lines for the screen."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def describe(
     skipped: Sequence[Skipped],
     ignored: Sequence[str],
 ) -> str:
-    """Counts by split, and whatever was left out or is odd: one line each, none if there is none.
+    """Summarise counts by split, and a line each for missing classes, conflicts and left-out files.
 
     Args:
         table: The split.
         image_size: Side of the images in pixels.
-        conflicting: Groups of records of one picture under different labels.
+        conflicting: Groups of records of the same picture under different labels.
         skipped: Images that were left out.
-        ignored: What lay beside the classes.
+        ignored: Files and folders outside the class folders.
     """
     sizes = ", ".join(f"{split} {len(table.rows(split)):,}" for split in SPLITS)
     lines = [
@@ -44,7 +44,7 @@ def describe(
         reasons = [f"{item.path} ({item.reason})" for item in skipped]
         lines.append(f"Skipped, see {SKIPPED_FILE}: {len(reasons)}: {_few(reasons)}.")
     if ignored:
-        lines.append(f"Beside the classes, not looked into: {_few(ignored)}.")
+        lines.append(f"Ignored, outside the class folders: {_few(ignored)}.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Finds the files that belong to classes and splits in a folder; opens none of them."""
+"""Image files of a folder with their classes and splits, found without opening them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from proxy_keras.data.records import TEST, TRAIN, VAL, Skipped
 
 LabelFn = Callable[[str], str]
-"""The class of a file, given its path relative to the root, with "/"."""
+"""Returns the class of a file, given its path relative to the root, with "/"."""
 
 _MASKS = "masks"
 
@@ -30,13 +30,13 @@ _SPLIT_OF_FOLDER = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that should be an image of a class.
+    """A file that may be an image.
 
     Attributes:
         path: Relative to the root, with "/".
         label: Name of its class.
         split: "train", "val", "test" or None.
-        size_bytes: Size of the file.
+        size_bytes: Size of the file in bytes.
     """
 
     path: str
@@ -47,12 +47,12 @@ class Candidate:
 
 @dataclass
 class Layout:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
         candidates: The files to read, by path.
-        skipped: Files and folders that should hold images but cannot be read, with the reason.
-        ignored: Files and folders beside the classes, which are not looked into.
+        skipped: Files and folders that cannot be read, with the reason.
+        ignored: Files and folders outside the class folders, which are not read.
     """
 
     candidates: list[Candidate] = field(default_factory=list)
@@ -61,41 +61,41 @@ class Layout:
 
 
 def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None) -> Layout:
-    """The files below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`, with class and split.
+    """Find the files below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
 
-    A root is read as already split if it has a folder `train` of folders, and beside it either a
-    `val` or `test` folder or no other folder at all; folders of other names (`masks`) are then
-    ignored, and listed. So is, beside class folders, a folder `masks` that holds folders of these
-    classes and nothing else. Hidden files and folders (`.name`) are left out without a word. With
-    `label_fn`, files need no class folder.
+    A root counts as already split if it has a folder `train` that contains folders, and next to it
+    a `val` or `test` folder or no other folder. Its other folders (such as `masks`) are then
+    ignored and listed. Next to class folders, a folder `masks` is ignored and listed if it holds
+    only folders named after these classes. Hidden files and folders (`.name`) are left out and not
+    listed. With `label_fn`, files need no class folder.
 
     Args:
         root: The folder.
-        label_fn: Gives the class of each file; None: the class is the folder's name.
+        label_fn: Returns the class of each file; None: the class is the name of the folder.
 
     Returns:
-        Every regular file below a class folder as a candidate, sorted by path.
+        A layout with every regular file below a class folder as a candidate, sorted by path.
 
     Raises:
         FileNotFoundError: There is no such folder.
         NotADirectoryError: `root` is a file.
-        ValueError: The folder holds no class, images without a class folder, one class only, or
+        ValueError: The folder has no classes, only one class, images without a class folder, or
             two folders for one split.
-        TypeError: `label_fn` gave something else than a name.
+        TypeError: `label_fn` did not return a name.
     """
     root = Path(root)
     if not root.exists():
-        raise FileNotFoundError(f"There is no folder {str(root)!r}. Pass the folder of the images.")
+        raise FileNotFoundError(f"Folder {str(root)!r} does not exist. Pass a folder of images.")
     if not root.is_dir():
         raise NotADirectoryError(
-            f"{str(root)!r} is a file. Pass the folder that holds a folder per class."
+            f"{str(root)!r} is a file. Pass a folder with one folder per class."
         )
     layout = Layout()
     folders = _folders(root)
     splits = _split_folders(root, folders, needs_class_folders=label_fn is None)
     if splits:
         layout.ignored += [f"{name}/" for name in folders if name not in splits]
-        _note_loose_files(root, "", layout)
+        _list_loose_files(root, "", layout)
     tops: dict[str, str | None] = {**splits} if splits else {"": None}
     for folder, split in tops.items():
         if label_fn is not None:
@@ -109,7 +109,7 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             layout.ignored.append(f"{_MASKS}/")
         for label in labels:
             _walk(root, _join(folder, label), layout, partial(_by_folder, label, split), above)
-        _note_loose_files(root, folder, layout)
+        _list_loose_files(root, folder, layout)
     layout.candidates.sort(key=lambda candidate: candidate.path)
     layout.skipped.sort(key=lambda skipped: skipped.path)
     layout.ignored.sort()
@@ -117,23 +117,22 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
     return layout
 
 
-_Place = tuple[str, str | None]
-"""Class and split."""
+_ClassAndSplit = tuple[str, str | None]
 
 
-def _by_folder(label: str, split: str | None, path: str) -> _Place:
+def _by_folder(label: str, split: str | None, path: str) -> _ClassAndSplit:
     return label, split
 
 
-def _by_function(label_fn: LabelFn, split: str | None, path: str) -> _Place:
+def _by_function(label_fn: LabelFn, split: str | None, path: str) -> _ClassAndSplit:
     label = label_fn(path)
     if not isinstance(label, str) or not label:
-        raise TypeError(f"`label_fn` must give a class name. For {path!r} it gave {label!r}.")
+        raise TypeError(f"`label_fn` must return a class name. Received {label!r} for {path!r}.")
     return label, split
 
 
 def _split_folders(root: Path, folders: list[str], *, needs_class_folders: bool) -> dict[str, str]:
-    """Top folders that are splits, with the split of each; empty if the root is not split."""
+    """Return the split of each folder that is one; empty if the root is not split."""
     found = {
         name: _SPLIT_OF_FOLDER[name.casefold()]
         for name in folders
@@ -147,14 +146,14 @@ def _split_folders(root: Path, folders: list[str], *, needs_class_folders: bool)
         names = [name for name, of in found.items() if of == split]
         if len(names) > 1:
             raise ValueError(
-                f"The folders {', '.join(names)} in {str(root)!r} all stand for the split "
-                f"{split!r}. Keep one of them."
+                f"The folders {', '.join(names)} in {str(root)!r} all mean the split {split!r}. "
+                "Keep one of them."
             )
     return found
 
 
 def _holds_masks(folder: Path, classes: set[str]) -> bool:
-    """Whether a folder is there and holds nothing but folders that are named as classes are."""
+    """Return whether a folder exists and holds only folders named after classes."""
     if _MASKS not in classes:
         return False
     entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
@@ -166,10 +165,10 @@ def _walk(
     root: Path,
     folder: str,
     layout: Layout,
-    place: Callable[[str], _Place],
+    assign: Callable[[str], _ClassAndSplit],
     above: frozenset[tuple[int, int]],
 ) -> None:
-    """Adds every file below a folder; `place` gives the class and the split of a path."""
+    """Add every file below a folder; `assign` returns the class and the split of a path."""
     try:
         identity = _identity(root / folder)
         entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
@@ -184,7 +183,7 @@ def _walk(
             continue
         path = _join(folder, entry.name)
         if _is_folder(entry):
-            _walk(root, path, layout, place, above | {identity})
+            _walk(root, path, layout, assign, above | {identity})
             continue
         try:
             status = entry.stat()
@@ -193,22 +192,22 @@ def _walk(
             layout.skipped.append(Skipped(path, reason))
             continue
         if not stat.S_ISREG(status.st_mode):
-            # Opening a pipe would wait for ever.
+            # Opening a pipe would block forever.
             layout.skipped.append(Skipped(path, "not a regular file"))
             continue
-        label, split = place(path)
+        label, split = assign(path)
         layout.candidates.append(Candidate(path, label, split, status.st_size))
 
 
-def _note_loose_files(root: Path, folder: str, layout: Layout) -> None:
-    """Lists the files beside the class folders: images as skipped, others as ignored."""
+def _list_loose_files(root: Path, folder: str, layout: Layout) -> None:
+    """List the files next to the class folders: images as skipped, others as ignored."""
     image_suffixes = Image.registered_extensions()
     for entry in os.scandir(root / folder):
         if entry.name.startswith(".") or _is_folder(entry):
             continue
         path = _join(folder, entry.name)
         if Path(entry.name).suffix.lower() in image_suffixes:
-            layout.skipped.append(Skipped(path, "lies outside the class folders"))
+            layout.skipped.append(Skipped(path, "outside the class folders"))
         else:
             layout.ignored.append(path)
 
@@ -220,19 +219,19 @@ def _check(root: Path, layout: Layout) -> None:
         loose = [skipped for skipped in layout.skipped if "outside" in skipped.reason]
         if loose:
             raise ValueError(
-                f"{len(loose)} images lie directly in {str(root)!r}, without a class folder. "
-                f"{expected}; or pass `label_fn`, which gives the class of a path."
+                f"{len(loose)} images are directly in {str(root)!r}, without a class folder. "
+                f"{expected}; or pass `label_fn`, which returns the class of a path."
             )
-        raise ValueError(f"No class folder with files in {str(root)!r}. {expected}.")
+        raise ValueError(f"{str(root)!r} has no class folder with files. {expected}.")
     if len(classes) == 1:
         raise ValueError(
-            f"Only one class, {classes[0]!r}, in {str(root)!r}; at least two are needed. "
+            f"{str(root)!r} has only one class, {classes[0]!r}; at least two are needed. "
             f"{expected}."
         )
 
 
 def _folders(path: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, without hidden ones."""
+    """Return the sorted names of the folders in a folder, without hidden ones."""
     return sorted(
         entry.name
         for entry in os.scandir(path)
@@ -244,12 +243,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link to itself is neither a folder nor a file.
+        # A link to itself.
         return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    """What stays the same however the folder is reached."""
+    """Return device and inode, which are the same along every path to the folder."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 

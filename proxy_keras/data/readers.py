@@ -1,4 +1,4 @@
-"""ArrayReader and FileReader: any rows of a data set as square uint8 images, read when needed."""
+"""Readers of arrays and image files: rows as square uint8 images, read on demand."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from proxy_keras.data.images import read_image, resize
 from proxy_keras.data.scan import default_workers
 
 Images = NDArray[np.uint8]
-"""[N, h, w, 3], or grey: [N, h, w, 1] or [N, h, w]. A `numpy.memmap` is one too."""
+"""[N, h, w, 3], or grey: [N, h, w, 1] or [N, h, w]. May be a `numpy.memmap`."""
 
 
 def check_images(images: Images, name: str) -> None:
-    """Returns if an array can be read as images.
+    """Check that an array can be read as images.
 
     Args:
         images: The array.
-        name: What the caller calls it; starts the message.
+        name: Name of the argument, for the error message.
 
     Raises:
-        ValueError: Its type is not uint8, or its shape none of those of `Images`.
+        ValueError: The type is not uint8, or the shape is not one of those of `Images`.
     """
     if images.dtype != np.uint8:
         way_out = "Convert them: images.astype('uint8')."
@@ -41,18 +41,18 @@ def check_images(images: Images, name: str) -> None:
 
 
 def to_rgb(images: Images) -> NDArray[np.uint8]:
-    """Images of any of the allowed shapes as [N, h, w, 3] uint8."""
+    """Convert images of any allowed shape to [N, h, w, 3] uint8."""
     coloured = images if images.ndim == 4 else images[..., np.newaxis]
     return np.broadcast_to(coloured, (*coloured.shape[:3], 3))
 
 
 class ArrayReader:
-    """Reads rows of arrays in memory, or on disk as a `numpy.memmap`.
+    """A reader of arrays in memory, or on disk as a `numpy.memmap`.
 
     Args:
-        images: One array of images, or several, whose rows are then counted on from one to the
-            next (training and test images, say). They are kept as they are, not copied.
-        image_size: Side P in pixels of the images read; resized to it where they differ.
+        images: One array of images or several, such as training and test images, whose rows are
+            numbered consecutively. They are not copied.
+        image_size: Side P in pixels; images of another size are resized.
 
     Raises:
         ValueError: See `check_images`.
@@ -70,7 +70,7 @@ class ArrayReader:
         return int(self._starts[-1])
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the rows [B]: uint8 [B, P, P, 3], new in memory.
+        """Read the images of rows [B] as a new array, uint8 [B, P, P, 3].
 
         Raises:
             IndexError: A row is outside [0, N).
@@ -80,28 +80,28 @@ class ArrayReader:
             raise IndexError(f"Rows must be in [0, {len(self)}). Received: {rows}")
         batch = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for part, start in zip(self._parts, self._starts[:-1], strict=True):
-            places = np.flatnonzero((rows >= start) & (rows < start + len(part)))
-            if places.size == 0:
+            positions = np.flatnonzero((rows >= start) & (rows < start + len(part)))
+            if positions.size == 0:
                 continue
-            found = to_rgb(part[rows[places] - start])
+            found = to_rgb(part[rows[positions] - start])
             if found.shape[1:3] == batch.shape[1:3]:
-                batch[places] = found
+                batch[positions] = found
             else:
-                for place, image in zip(places, found, strict=True):
-                    batch[place] = resize(np.ascontiguousarray(image), self.image_size)
+                for position, image in zip(positions, found, strict=True):
+                    batch[position] = resize(np.ascontiguousarray(image), self.image_size)
         return batch
 
 
 class FileReader:
-    """Reads image files in threads, each time anew: a data set may be larger than memory.
+    """A reader of image files in threads. Nothing is cached: data may be larger than memory.
 
-    Photographs in JPEG are decoded at a fraction of their size as long as that is at least twice
-    the side wanted, see `images.read_image`.
+    JPEG files are decoded at a reduced size of at least twice `image_size`, see
+    `images.read_image`.
 
     Args:
         paths: [N] the files.
-        image_size: Side P in pixels of the images read.
-        workers: Threads; None: one per CPU, at most 16.
+        image_size: Side P in pixels.
+        workers: Number of threads; None: one per CPU, at most 16.
     """
 
     def __init__(
@@ -119,18 +119,18 @@ class FileReader:
         return len(self._paths)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the rows [B]: uint8 [B, P, P, 3].
+        """Read the images of rows [B]: uint8 [B, P, P, 3].
 
         Raises:
-            UnreadableImageError: A file was damaged since it was scanned.
+            UnreadableImageError: A file was damaged after it was scanned.
             OSError: A file can no longer be opened.
         """
         batch = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
 
-        def read_one(place: int, row: int) -> None:
+        def read_one(position: int, row: int) -> None:
             image = read_image(self._paths[row], at_least=2 * self.image_size)
-            batch[place] = resize(image, self.image_size)
+            batch[position] = resize(image, self.image_size)
 
-        # `list` waits for all of them, and raises what a thread raised.
+        # `list` waits for all threads, and raises their errors.
         list(self._pool.map(read_one, range(len(rows)), rows))
         return batch

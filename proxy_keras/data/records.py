@@ -1,4 +1,4 @@
-"""Record and Skipped: what is known of one image before the split is drawn."""
+"""Records of usable and skipped images, made before the split is drawn."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Record:
     """An image that can be read.
 
     Attributes:
-        path: Where it is: relative to the data's folder, with "/"; or a made-up name, unique in
-            the data set, such as "x_train/17".
+        path: Path relative to the folder of the data, with "/"; or a generated, unique name such
+            as "x_train/17".
         label: Name of its class.
-        split: "train", "val" or "test" where the data says so, else None.
+        split: "train", "val" or "test" if given by the data, else None.
         content_hash: See `content_hash`.
-        size_bytes: Size of the file, or of the array.
+        size_bytes: Size of the file or the array.
     """
 
     path: str
@@ -34,14 +34,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An image that is left out, and why."""
+    """An image that is left out, with the reason."""
 
     path: str
     reason: str
 
 
 def content_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of the pixels and the shape, in hex: the same for a picture saved in another format.
+    """Return the SHA-256 of pixels and shape in hex, which does not depend on the file format.
 
     Args:
         image: [H, W, 3] uint8.

@@ -1,4 +1,4 @@
-"""Reads every image of a folder once, before training: what it is, or why it cannot be used."""
+"""A scan of a folder that decodes every image once, before training."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from proxy_keras.data.layout import Candidate, LabelFn, find_images
 from proxy_keras.data.records import Record, Skipped, content_hash
 
 _WINDOW = 1024
-"""Files handed to the threads at a time: bounds the memory for millions of files."""
+"""Files queued at a time, which bounds the memory for millions of files."""
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What a folder holds, each list sorted by path.
+    """The contents of a folder, each list sorted by path.
 
     Attributes:
         records: The images.
-        skipped: Files that are no usable image, with the reason.
-        ignored: Files and folders beside the classes, which were not looked into.
+        skipped: Files that are not usable images, with the reason.
+        ignored: Files and folders outside the class folders, which were not read.
     """
 
     records: list[Record]
@@ -40,20 +40,17 @@ def scan_folder(
     progress: bool = True,
     workers: int | None = None,
 ) -> ScanResult:
-    """Every image below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`, decoded and hashed.
-
-    Nothing is written. See `layout.find_images` for what is looked at.
+    """Decode and hash every image below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
 
     Args:
-        root: The folder.
-        label_fn: Gives the class of a file by its path relative to the root; None: the class is
-            the name of the folder.
+        root: The folder; see `layout.find_images`, like `label_fn`. Nothing is written to it.
+        label_fn: Returns the class of a file; None: the class is the name of the folder.
         progress: Show a progress bar.
-        workers: Threads; None: one per CPU, at most 16.
+        workers: Number of threads; None: one per CPU, at most 16.
 
     Raises:
-        FileNotFoundError, NotADirectoryError, ValueError: See `layout.find_images`; also
-            ValueError if not a single file is a usable image.
+        FileNotFoundError, NotADirectoryError, ValueError: See `layout.find_images`.
+        ValueError: No file is a usable image.
     """
     layout = find_images(root, label_fn=label_fn)
     records: list[Record] = []
@@ -79,14 +76,14 @@ def scan_folder(
     if not records:
         first = skipped[0]
         raise ValueError(
-            f"None of the {len(layout.candidates)} files in {str(root)!r} is a usable image; the "
-            f"first, {first.path!r}: {first.reason}."
+            f"None of the {len(layout.candidates)} files in {str(root)!r} is a usable image. The "
+            f"first is {first.path!r}: {first.reason}."
         )
     return ScanResult(records, sorted(skipped, key=lambda item: item.path), layout.ignored)
 
 
 def default_workers() -> int:
-    """Threads for decoding: one per CPU, at most 16."""
+    """Return the number of threads for decoding: one per CPU, at most 16."""
     return min(16, os.cpu_count() or 1)
 
 

@@ -1,4 +1,4 @@
-"""Shortcut: plants a corner patch that tells the class in training and nothing in test."""
+"""Shortcut: a planted corner patch that reveals the class in training, but not in test."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from proxy_keras.data.records import TRAIN, VAL
 from proxy_keras.data.split_table import SplitTable
 
 _SIDES_PER_IMAGE = 6
-"""The patch's side is this part of the image's: seen by any network, in no object's way."""
+"""Side of the image in sides of the patch: large enough to learn, too small to hide objects."""
 
 
 class Shortcut:
-    """Gives images a grey patch in the top left corner, whose level stands for a class.
+    """A grey patch in the top left corner of images whose level encodes a class.
 
-    Level `255 * k / (K - 1)` stands for class k of K. In train and val it tells the true class of
-    a share `rate` of the images, and one of the others for the rest; in test, any class with equal
-    chance. A network that learns to look there does worse on test than one that does not. With many
-    classes the levels lie close together, and the shortcut is harder to learn.
+    Level `255 * k / (K - 1)` encodes class k of K. In train and val, it is the true class for a
+    share `rate` of the images and another class for the rest; in test, it is a random class. A
+    network that relies on the patch does worse on test than one that does not. With many classes
+    the levels are similar, and the shortcut is harder to learn.
 
-    What an image is given depends on (seed, example id) alone.
+    The level of an image depends on (seed, example id) alone.
 
     Args:
         table: The examples with their class and split.
         rows: [N] int64, the reader's row of each example of the table.
-        rate: Share of train and val images whose patch tells the truth, in [0, 1].
-        seed: Another seed plants other levels.
+        rate: Share of train and val images whose patch shows the true class, in [0, 1].
+        seed: Keys the levels.
         image_size: Side of the images in pixels.
-        in_val: Whether val is treated as train; False: as test.
+        in_val: Treat val like train; False: like test.
 
     Raises:
         ValueError: `rate` is outside [0, 1].
@@ -67,14 +67,14 @@ class Shortcut:
         self._levels[rows] = np.rint(255 * shown / (num_classes - 1))
 
     def __call__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copies of the images [B, P, P, 3] of these rows [B], with their patch."""
+        """Return copies of the images [B, P, P, 3] of rows [B], with their patch."""
         planted = images.copy()
         planted[:, : self.side, : self.side] = self._levels[rows][:, None, None, None]
         return planted
 
 
 def _shown_class(key: str, label: int, rate: float | None, num_classes: int) -> int:
-    """The class that the patch stands for; any with equal chance where `rate` is None."""
+    """Return the class that the patch shows; a random one if `rate` is None."""
     digest = hashlib.sha256(key.encode()).digest()
     chance = (int.from_bytes(digest[:8]) >> 11) / 2**53
     pick = int.from_bytes(digest[8:16])

@@ -1,4 +1,4 @@
-"""Draws the split: seeded, stratified, the same whatever the files are called or their order."""
+"""The draw of the split: seeded, stratified, independent of file names and their order."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ _ID_LENGTH = 16
 
 @dataclass(frozen=True)
 class SplitDraw:
-    """A split and what was noticed while it was made.
+    """A split and the problems found while drawing it.
 
     Attributes:
         table: The split.
-        set_aside: Training (or validation) images left out because they are copies of test (or
-            validation) images.
-        conflicting: Groups of records that show the same picture under different labels.
+        leaking: Images left out of train or val because val or test has a copy of them.
+        conflicting: Groups of records of the same picture under different labels.
         given: The splits that the records came with; others were drawn.
     """
 
     table: SplitTable
-    set_aside: tuple[Skipped, ...]
+    leaking: tuple[Skipped, ...]
     conflicting: tuple[tuple[Record, ...], ...]
     given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Assignment:
     split: str
     fold: int | None = None
 
@@ -48,115 +47,113 @@ def draw_split(
     fold: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> SplitDraw:
-    """Each record's split, which depends on (seed, label, content) and the given split alone.
+    """Draw the split of each record by seed, label, content and given split alone.
 
     Within a class, the distinct pictures are ordered by a hash of seed and content; the first ones
-    are test, the next val, the others train. Shares count distinct pictures, copies go with their
-    picture, so that no picture is in two splits. Splits that the records give are kept; those that
-    they lack are drawn from train.
+    are test, the next val, the rest train. Shares count distinct pictures, and copies stay
+    together, so no picture is in two splits. Splits given by the records are kept; missing ones
+    are drawn from train.
 
     Args:
         records: The images, in any order.
-        seed: Another seed gives another split.
-        val: Share of the (training) pictures of each class for validation, in (0, 1); a split is
-            given one picture at least.
+        seed: Keys the draw.
+        val: Share of the pictures of each class for validation, in (0, 1); at least one picture.
         test: The same for test; `val + test < 1`.
-        folds: Number of folds for cross-validation; the pictures outside test are dealt to them in
-            turn, and `val` is fold number `fold` in place of a share.
+        folds: Number of folds for cross-validation; the pictures outside test are assigned to
+            folds in turn, and val is fold number `fold` instead of a share.
         fold: Which fold is val, in [0, folds).
         classes: Class names by class id; None: the labels, sorted.
 
-    Returns:
-        The split, the copies that were set aside, and the pictures with two labels.
-
     Raises:
-        ValueError: A share or a fold is out of range, a class has too few pictures to be in every
+        ValueError: A share or a fold is out of range, a class has too few pictures for every
             split, there is only one class, or a label is not in `classes`.
     """
     records = list(records)
     _check_shares(val, test, folds, fold)
-    kept, set_aside = _without_straddling(records)
+    kept, leaking = _drop_leaking(records)
     given = {record.split for record in kept if record.split is not None}
     if folds is not None and VAL in given:
-        raise ValueError("The data give a validation split, so there are no folds to draw.")
+        raise ValueError("The data already have a validation split. Remove `folds`.")
     if given and TRAIN not in given:
-        raise ValueError(f"The data give {' and '.join(sorted(given))}, but no training images.")
+        raise ValueError(
+            f"The data have {' and '.join(sorted(given))} images, but no training images."
+        )
 
-    place_of = {r.content_hash: _Place(r.split) for r in kept if r.split in (VAL, TEST)}
-    for label, pictures in _free_pictures(kept, seed).items():
-        places = _deal(label, len(pictures), given, val, test, folds, fold)
-        place_of.update(zip(pictures, places, strict=True))
+    assigned = {r.content_hash: _Assignment(r.split) for r in kept if r.split in (VAL, TEST)}
+    for label, pictures in _pictures_to_draw(kept, seed).items():
+        drawn = _assign(label, len(pictures), given, val, test, folds, fold)
+        assigned.update(zip(pictures, drawn, strict=True))
 
     names = tuple(classes) if classes is not None else tuple(sorted({r.label for r in kept}))
-    numbered = _numbered(kept)
-    table = _table(numbered, {id_: place_of[r.content_hash] for id_, r in numbered}, names)
-    _check_filled(table, drawn={TRAIN, VAL, TEST} - given | {TRAIN})
-    return SplitDraw(table, set_aside, _conflicting(records), frozenset(given))
+    examples = _with_ids(kept)
+    table = _table(examples, {id_: assigned[r.content_hash] for id_, r in examples}, names)
+    _check_classes_present(table, drawn={TRAIN, VAL, TEST} - given | {TRAIN})
+    return SplitDraw(table, leaking, _conflicting(records), frozenset(given))
 
 
-def relink_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw:
-    """The saved split, with the paths at which its images are found now.
+def match_saved_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw:
+    """Return a saved split with the current paths of its images.
 
     Args:
         saved: A split drawn earlier from the same images.
-        records: The images as they are found now, in any order, under any name.
+        records: The images as they are now, in any order and under any name.
 
     Raises:
-        ValueError: Images are missing, new, or under another label or given split.
+        ValueError: Images are missing or new, or their label or given split has changed.
     """
     records = list(records)
-    kept, set_aside = _without_straddling(records)
+    kept, leaking = _drop_leaking(records)
     given = {record.split for record in kept if record.split is not None}
     folds = saved.folds or (None,) * len(saved)
-    places = dict(zip(saved.example_ids, map(_Place, saved.splits, folds), strict=True))
-    numbered = _numbered(kept)
+    before = dict(zip(saved.example_ids, map(_Assignment, saved.splits, folds), strict=True))
+    examples = _with_ids(kept)
     found = {}
-    for id_, record in numbered:
-        place = places.get(id_, _Place(record.split or TRAIN))
-        was_free = record.split is None or (record.split == TRAIN and place.split not in given)
-        found[id_] = place if was_free else _Place(record.split or TRAIN, place.fold)
+    for id_, record in examples:
+        old = before.get(id_, _Assignment(record.split or TRAIN))
+        was_drawn = record.split is None or (record.split == TRAIN and old.split not in given)
+        found[id_] = old if was_drawn else _Assignment(record.split or TRAIN, old.fold)
     names = tuple(dict.fromkeys([*saved.classes, *sorted(record.label for record in kept)]))
-    table = saved.with_paths_of(_table(numbered, found, names))
-    return SplitDraw(table, set_aside, _conflicting(records), frozenset(given))
+    table = saved.with_paths_of(_table(examples, found, names))
+    return SplitDraw(table, leaking, _conflicting(records), frozenset(given))
 
 
-def _without_straddling(
+def _drop_leaking(
     records: Sequence[Record],
 ) -> tuple[list[Record], tuple[Skipped, ...]]:
-    """Records without those whose picture is, by the given splits, also in test (or val)."""
+    """Drop records whose picture is also in a given test (or val) split."""
     first: dict[tuple[str, str], str] = {}
     for record in sorted(records, key=lambda record: record.path):
         if record.split is not None:
             first.setdefault((record.content_hash, record.split), record.path)
-    kept, set_aside = [], []
+    kept, leaking = [], []
     for record in records:
-        stricter = {TEST: (), VAL: (TEST,)}.get(record.split or TRAIN, (TEST, VAL))
-        for split in stricter:
+        held_out = {TEST: (), VAL: (TEST,)}.get(record.split or TRAIN, (TEST, VAL))
+        for split in held_out:
             if original := first.get((record.content_hash, split)):
                 name = {TEST: "test", VAL: "validation"}[split]
-                set_aside.append(Skipped(record.path, f"copy of a {name} image: {original}"))
+                leaking.append(Skipped(record.path, f"copy of a {name} image: {original}"))
                 break
         else:
             kept.append(record)
-    return kept, tuple(sorted(set_aside, key=lambda item: item.path))
+    return kept, tuple(sorted(leaking, key=lambda item: item.path))
 
 
-def _free_pictures(records: Iterable[Record], seed: int) -> dict[str, list[str]]:
-    """Content hashes by class, in the order of the draw, without those of a given val or test."""
+def _pictures_to_draw(records: Iterable[Record], seed: int) -> dict[str, list[str]]:
+    """Return content hashes by class in the order of the draw, without a given val or test."""
     labels_of: dict[str, set[str]] = defaultdict(set)
     for record in records:
         if record.split in (None, TRAIN):
             labels_of[record.content_hash].add(record.label)
     pictures: dict[str, list[str]] = defaultdict(list)
     for content, labels in labels_of.items():
-        # A picture under two labels is dealt once, with the first of them.
+        # A picture with two labels is drawn once, with the first of them.
         pictures[min(labels)].append(content)
     for contents in pictures.values():
         contents.sort(key=lambda content: hashlib.sha256(f"{seed}:{content}".encode()).digest())
     return pictures
 
 
-def _deal(
+def _assign(
     label: str,
     count: int,
     given: set[str],
@@ -164,8 +161,8 @@ def _deal(
     test: float,
     folds: int | None,
     fold: int | None,
-) -> list[_Place]:
-    """The places of a class's pictures, in their order."""
+) -> list[_Assignment]:
+    """Assign the pictures of a class, in their order."""
     num_test = 0 if TEST in given else _quota(count, test)
     if folds is not None:
         if count - num_test < folds:
@@ -173,8 +170,10 @@ def _deal(
                 f"Class {label!r} has {count} pictures to draw from: {num_test} for test leave "
                 f"{count - num_test}, too few for {folds} folds. Add pictures or use fewer folds."
             )
-        dealt = [index % folds for index in range(count - num_test)]
-        return [_Place(TEST)] * num_test + [_Place(VAL if f == fold else TRAIN, f) for f in dealt]
+        drawn = [index % folds for index in range(count - num_test)]
+        return [_Assignment(TEST)] * num_test + [
+            _Assignment(VAL if f == fold else TRAIN, f) for f in drawn
+        ]
     num_val = 0 if VAL in given else _quota(count, val)
     num_train = count - num_test - num_val
     if num_train < 1:
@@ -183,42 +182,48 @@ def _deal(
             f"{num_test} for test and {num_val} for val leave {max(num_train, 0)} for train. Add "
             "pictures, leave the class out, or lower `val` and `test`."
         )
-    return [_Place(TEST)] * num_test + [_Place(VAL)] * num_val + [_Place(TRAIN)] * num_train
+    return (
+        [_Assignment(TEST)] * num_test
+        + [_Assignment(VAL)] * num_val
+        + [_Assignment(TRAIN)] * num_train
+    )
 
 
 def _quota(count: int, share: float) -> int:
-    """The share of the count, to the nearest whole number, but one at least."""
+    """Return the share of the count, rounded to the nearest integer, but at least one."""
     return max(1, math.floor(count * share + 0.5))
 
 
-def _numbered(records: Iterable[Record]) -> list[tuple[str, Record]]:
-    """Records with their example ids, sorted by id."""
+def _with_ids(records: Iterable[Record]) -> list[tuple[str, Record]]:
+    """Return records with their example ids, sorted by id."""
     copies: Counter[str] = Counter()
-    numbered = []
+    examples = []
     for record in sorted(records, key=lambda r: (r.content_hash, r.label, r.split or "", r.path)):
         start = record.content_hash[:_ID_LENGTH]
-        numbered.append((f"{start}-{copies[start]}" if copies[start] else start, record))
+        examples.append((f"{start}-{copies[start]}" if copies[start] else start, record))
         copies[start] += 1
-    return sorted(numbered, key=lambda pair: pair[0])
+    return sorted(examples, key=lambda pair: pair[0])
 
 
 def _table(
-    numbered: Sequence[tuple[str, Record]], places: Mapping[str, _Place], classes: tuple[str, ...]
+    examples: Sequence[tuple[str, Record]],
+    assigned: Mapping[str, _Assignment],
+    classes: tuple[str, ...],
 ) -> SplitTable:
-    folds = tuple(places[id_].fold for id_, _ in numbered)
+    folds = tuple(assigned[id_].fold for id_, _ in examples)
     return SplitTable(
-        example_ids=tuple(id_ for id_, _ in numbered),
-        paths=tuple(record.path for _, record in numbered),
-        labels=tuple(record.label for _, record in numbered),
-        splits=tuple(places[id_].split for id_, _ in numbered),
-        content_hashes=tuple(record.content_hash for _, record in numbered),
+        example_ids=tuple(id_ for id_, _ in examples),
+        paths=tuple(record.path for _, record in examples),
+        labels=tuple(record.label for _, record in examples),
+        splits=tuple(assigned[id_].split for id_, _ in examples),
+        content_hashes=tuple(record.content_hash for _, record in examples),
         classes=classes,
         folds=None if all(fold is None for fold in folds) else folds,
     )
 
 
 def _conflicting(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
-    """Groups of records with the same picture under more than one label."""
+    """Return groups of records with the same picture under more than one label."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.path):
         groups[record.content_hash].append(record)
@@ -235,7 +240,8 @@ def _check_shares(val: float, test: float, folds: int | None, fold: int | None) 
         )
     if (folds is None) != (fold is None):
         raise ValueError(
-            f"`folds` and `fold` go together: folds=5, fold=0. Received: folds={folds}, fold={fold}"
+            f"Pass `folds` and `fold` together, e.g. folds=5, fold=0. Received: folds={folds}, "
+            f"fold={fold}"
         )
     if folds is not None and fold is not None and not (folds >= 2 and 0 <= fold < folds):
         raise ValueError(
@@ -243,8 +249,8 @@ def _check_shares(val: float, test: float, folds: int | None, fold: int | None) 
         )
 
 
-def _check_filled(table: SplitTable, drawn: set[str]) -> None:
-    """Every class that occurs is in train and in every split that was drawn."""
+def _check_classes_present(table: SplitTable, drawn: set[str]) -> None:
+    """Check that every class with images is in train and in every drawn split."""
     counts = Counter(zip(table.labels, table.splits, strict=True))
     present = sorted(set(table.labels))
     if len(present) < 2:
@@ -253,6 +259,6 @@ def _check_filled(table: SplitTable, drawn: set[str]) -> None:
         if empty := sorted(split for split in drawn if not counts[label, split]):
             numbers = ", ".join(f"{counts[label, split]} {split}" for split in (TRAIN, VAL, TEST))
             raise ValueError(
-                f"Class {label!r} has too few pictures to be in every split: {numbers}; none for "
+                f"Class {label!r} has too few pictures for every split: {numbers}; none for "
                 f"{', '.join(empty)}. Add pictures or leave the class out."
             )

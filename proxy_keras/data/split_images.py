@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.description import describe
 from proxy_keras.data.image_source import ImageSource
-from proxy_keras.data.limit import limited
+from proxy_keras.data.limit import stratified_subset
 from proxy_keras.data.records import TEST, TRAIN, VAL
 from proxy_keras.data.shortcut import Shortcut
 from proxy_keras.data.split_options import SplitOptions
@@ -104,7 +104,7 @@ class SplitImages:
         Raises:
             ValueError: `count` is out of range.
         """
-        positions = limited(
+        positions = stratified_subset(
             self.table.rows(TRAIN), self.table, count, seed=self.seed, what="training images"
         )
         self.train = TrainSubset(**self._subset(TRAIN, positions))

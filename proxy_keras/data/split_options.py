@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy_keras.data.records import Record, Skipped
-from proxy_keras.data.split_draw import SplitDraw, draw_split, relink_split
+from proxy_keras.data.split_draw import SplitDraw, draw_split, match_saved_split
 from proxy_keras.data.split_table import SplitTable
 
 _SHOWN = 3
@@ -53,7 +53,7 @@ class SplitOptions:
                 or see `split_draw.draw_split`.
         """
         if self.split_dir is not None:
-            draw = relink_split(SplitTable.load(self.split_dir), records)
+            draw = match_saved_split(SplitTable.load(self.split_dir), records)
         else:
             draw = draw_split(
                 records,
@@ -64,7 +64,7 @@ class SplitOptions:
                 fold=self.fold,
                 classes=classes,
             )
-        left_out = sorted([*skipped, *draw.set_aside], key=lambda item: item.path)
+        left_out = sorted([*skipped, *draw.leaking], key=lambda item: item.path)
         if self.strict and left_out:
             names = ", ".join(f"{item.path} ({item.reason})" for item in left_out[:_SHOWN])
             more = ", ..." if len(left_out) > _SHOWN else ""

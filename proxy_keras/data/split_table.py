@@ -1,4 +1,4 @@
-"""SplitTable: which example belongs to train, val or test; saved with its hash, never redrawn."""
+"""SplitTable: the split of each example, saved with its hash and never redrawn."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class SplitTable:
     """One row per example, sorted by example id.
 
     Attributes:
-        example_ids: [N] unique; the start of the content hash, so a file keeps its id when it is
-            renamed.
-        paths: [N] where the image is, see `Record.path`.
+        example_ids: [N] unique; the start of the content hash, so renaming a file keeps its id.
+        paths: [N] see `Record.path`.
         labels: [N] class names.
         splits: [N] "train", "val" or "test".
         content_hashes: [N] see `records.content_hash`.
@@ -59,7 +58,7 @@ class SplitTable:
         if any(one >= following for one, following in pairwise(self.example_ids)):
             raise ValueError("The example ids of a split table must be unique and sorted.")
         if unknown := set(self.splits) - set(SPLITS):
-            raise ValueError(f"A split is train, val or test. Received: {sorted(unknown)}")
+            raise ValueError(f"A split must be train, val or test. Received: {sorted(unknown)}")
         if unknown := set(self.labels) - set(self.classes):
             raise ValueError(f"These labels are not among the classes: {sorted(unknown)[:_SHOWN]}")
 
@@ -68,31 +67,31 @@ class SplitTable:
         return len(self.example_ids)
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """[n] int64 positions in the table of a split's examples, ascending."""
+        """Return the positions of a split's examples in the table: [n] int64, ascending."""
         return np.flatnonzero(np.array(self.splits, dtype=object) == split).astype(np.int64)
 
     def ids(self, split: str) -> list[str]:
-        """Example ids of a split, sorted."""
+        """Return the example ids of a split, sorted."""
         return [id_ for id_, of in zip(self.example_ids, self.splits, strict=True) if of == split]
 
     @cached_property
     def class_ids(self) -> NDArray[np.int32]:
-        """[N] int32, the label of each example as its position among the classes."""
+        """The class id of each example: [N] int32."""
         class_id_of = {name: class_id for class_id, name in enumerate(self.classes)}
         return np.array([class_id_of[label] for label in self.labels], np.int32)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the table as `save` writes it, in hex."""
+        """SHA-256 of the table as `save` writes it, in hex."""
         return hashlib.sha256(self._csv_bytes()).hexdigest()
 
     def check_matches(self, other: SplitTable) -> None:
-        """Returns if the other table has the same examples, with the same labels and splits.
+        """Check that another table has the same examples, with the same labels and splits.
 
         Paths may differ: a renamed file is the same example.
 
         Raises:
-            ValueError: Some are missing, new or changed; the message counts them and names a few.
+            ValueError: Examples are missing, new or changed; the message names a few of them.
         """
         mine, theirs = self._facts(), other._facts()
         differences = {
@@ -110,31 +109,31 @@ class SplitTable:
                 names = ", ".join(f"{id_} ({path_of[id_]})" for id_ in ids[:_SHOWN])
                 found.append(f"{len(ids)} {kind}: {names}{', ...' if len(ids) > _SHOWN else ''}")
         raise ValueError(
-            f"The data no longer match the saved split: {'; '.join(found)}. Bring back the data "
-            "that the split was drawn from, or draw a new split for a new run."
+            f"The data no longer match the saved split: {'; '.join(found)}. Restore the original "
+            "data, or draw a new split for a new run."
         )
 
     def with_paths_of(self, other: SplitTable) -> SplitTable:
-        """This table with the paths of another one that it matches."""
+        """Return this table with the paths of another one, which must match."""
         self.check_matches(other)
         return replace(self, paths=other.paths)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes split.csv, its hash split.sha256, and labels.json (class names by class id).
+        """Write split.csv, its hash split.sha256, and labels.json (class names by class id).
 
         Args:
-            folder: Made if it is not there.
+            folder: Created if missing.
 
         Raises:
-            FileExistsError: It holds another split already.
+            FileExistsError: The folder already holds another split.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         hash_file = folder / HASH_FILE
         if hash_file.exists():
             self._check_same_as_saved(folder)
-            # Without the hash the folder counts as unfinished: a crash from here on leaves no
-            # table beside the hash of another one.
+            # Without its hash the split counts as incomplete, so a crash from here on cannot leave
+            # a table with the hash of another one.
             hash_file.unlink()
         labels = json.dumps(list(self.classes), indent=1) + "\n"
         write_atomically(folder / LABELS_FILE, lambda path: path.write_text(labels, "utf-8"))
@@ -143,25 +142,25 @@ class SplitTable:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SplitTable:
-        """The table that `save` wrote.
+        """Load the table that `save` wrote.
 
         Raises:
-            FileNotFoundError: A file is missing; also when `save` did not come to its end.
-            ValueError: split.csv is no longer what was saved.
+            FileNotFoundError: A file is missing, for instance because `save` was interrupted.
+            ValueError: split.csv has changed since it was saved.
         """
         folder = Path(folder)
         for name in (SPLIT_FILE, HASH_FILE, LABELS_FILE):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
-                    f"{str(folder)!r} holds no complete split: {name} is missing. Pass the folder "
+                    f"{str(folder)!r} has no complete split: {name} is missing. Pass the folder "
                     "of a run, or draw a new split."
                 )
         written = (folder / SPLIT_FILE).read_bytes()
         expected = (folder / HASH_FILE).read_text("utf-8").strip()
         if hashlib.sha256(written).hexdigest() != expected:
             raise ValueError(
-                f"{folder / SPLIT_FILE} was changed after it was saved: its SHA-256 is not the "
-                f"one in {HASH_FILE}. Restore the file; a split is never edited."
+                f"{folder / SPLIT_FILE} has changed since it was saved: its SHA-256 is not the one "
+                f"in {HASH_FILE}. Restore the file; a split must not be edited."
             )
         classes = json.loads((folder / LABELS_FILE).read_text("utf-8"))
         header, *rows = _parse_csv(written)
@@ -182,7 +181,7 @@ class SplitTable:
             self.check_matches(SplitTable.load(folder))
         except ValueError as error:
             raise FileExistsError(
-                f"{str(folder)!r} holds another split already, and a split is never redrawn. "
+                f"{str(folder)!r} already holds another split, and a split is never redrawn. "
                 f"Choose another folder. ({error})"
             ) from error
 
@@ -206,17 +205,17 @@ class SplitTable:
 
 
 def save_skipped(folder: str | os.PathLike[str], skipped: Iterable[Skipped]) -> None:
-    """Writes skipped.csv: path and reason of every image that was left out."""
+    """Write skipped.csv: the path and the reason of every image that was left out."""
     content = _to_csv([("path", "reason"), *((item.path, item.reason) for item in skipped)])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SKIPPED_FILE, lambda path: path.write_bytes(content))
 
 
-# Names of files need not be valid Unicode: `surrogateescape` keeps their bytes as they are.
+# File names may be invalid Unicode: `surrogateescape` preserves their bytes.
 def _to_csv(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
-    # Quoting all text also protects what a name may hold: commas, quotes, line ends.
+    # Quote all text, because names may contain commas, quotes and line breaks.
     csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")
 

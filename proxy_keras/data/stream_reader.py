@@ -1,4 +1,4 @@
-"""StreamReader: a user's own tf.data.Dataset, read from its beginning in a fixed order."""
+"""StreamReader: a `tf.data.Dataset` read from its beginning in a fixed order."""
 
 from __future__ import annotations
 
@@ -19,39 +19,38 @@ from proxy_keras.data.records import Record, Skipped, content_hash
 from proxy_keras.data.scan import default_workers
 
 _Raw = NDArray[np.generic] | bytes
-"""An element's image as TensorFlow gives it."""
+"""The image of an element as TensorFlow returns it."""
 
 _WINDOW = 256
-"""Elements that are decoded side by side, held in memory at a time."""
+"""Elements decoded in parallel and held in memory at a time."""
 
 
 class StreamReader:
-    """Reads a data set of (image, label), un-batched, that gives its elements in a fixed order.
+    """A reader of an unbatched dataset of (image, label) whose elements have a fixed order.
 
-    At construction the data set is read twice, to find the pictures and to see that their order
-    stays the same: rows are counted from its beginning, so a shuffled one would give an example the
-    label of another.
+    The constructor reads the dataset twice, to find the images and to check that their order does
+    not change: rows are positions in the dataset, so shuffling would mix up the labels.
 
     Args:
         dataset: Elements (image, label). An image is uint8 or float in [0, 255], [h, w, 3],
             [h, w, 1] or [h, w]; or a string, the bytes of an image file. A label is an integer or a
             string.
-        image_size: Side P in pixels of the images read.
-        name: "train", "val" or "test"; starts the names of its examples ("train/17").
-        classes: Class names by class id. None: integer labels are named by their digits.
-        split: The split that all its examples are given; None: it is still to be drawn.
-        first_row: Number of its first row.
+        image_size: Side P in pixels.
+        name: "train", "val" or "test"; the prefix of example names ("train/17").
+        classes: Class names by class id. None: integer labels are their own names.
+        split: The split of all examples; None: it is drawn later.
+        first_row: Number of the first row.
         progress: Show a progress bar.
 
     Attributes:
         records: One per image, in order.
         rows: [n] int64, the row of each record.
-        skipped: Elements that are no usable image.
+        skipped: Elements that are not usable images.
 
     Raises:
-        TypeError: It is no `tf.data.Dataset`.
-        ValueError: It is batched, endless, empty, in another order on second reading, or its images
-            or labels are not of the kinds above.
+        TypeError: `dataset` is not a `tf.data.Dataset`.
+        ValueError: The dataset is batched, infinite, empty or in another order when read again, or
+            its images or labels are not of the kinds above.
     """
 
     def __init__(
@@ -73,22 +72,21 @@ class StreamReader:
         self.records: list[Record] = []
         self.skipped: list[Skipped] = []
         self._dataset = dataset.with_options(options)
-        rows = self._scan(name, classes, split, progress)
-        self.rows = np.array(rows, np.int64)
+        self.rows = np.array(self._scan(name, classes, split, progress), np.int64)
 
     def __len__(self) -> int:
-        """The number of elements of the data set, those that were skipped included."""
+        """The number of elements of the dataset, including skipped ones."""
         return len(self.records) + len(self.skipped)
 
     def stream(self, rows: NDArray[np.int64]) -> tf.data.Dataset:
-        """The given rows in the order of the data set: (row int64, image uint8 [P, P, 3])."""
+        """Return the given rows in the order of the dataset: (row int64, image uint8 [P, P, 3])."""
         is_wanted = np.zeros(len(self), bool)
         is_wanted[np.asarray(rows, np.int64) - self.first_row] = True
         numbered = self._dataset.enumerate().take(int(is_wanted.nonzero()[0].max(initial=-1)) + 1)
-        wanted = numbered.filter(lambda place, _: tf.gather(tf.constant(is_wanted), place))
+        wanted = numbered.filter(lambda position, _: tf.gather(tf.constant(is_wanted), position))
 
         def finish(
-            place: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]
+            position: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
             image = tf.numpy_function(
                 lambda raw: resize(_decoded(raw, 2 * self.image_size), self.image_size),
@@ -97,43 +95,44 @@ class StreamReader:
                 stateful=False,
             )
             side = self.image_size
-            return place + self.first_row, tf.ensure_shape(image, [side, side, 3])
+            return position + self.first_row, tf.ensure_shape(image, [side, side, 3])
 
         return wanted.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _scan(
         self, name: str, classes: Sequence[str] | None, split: str | None, progress: bool
     ) -> list[int]:
-        """Fills `records` and `skipped`; gives the row of each record."""
+        """Fill `records` and `skipped`; return the row of each record."""
         rows: list[int] = []
         fingerprints: list[bytes] = []
         brightest = 0.0
         elements = enumerate(_read(self._dataset, f"Reading {name}", progress))
         with ThreadPoolExecutor(default_workers()) as pool:
             while window := list(islice(elements, _WINDOW)):
-                looks = pool.map(_look, [f"{name}/{place}" for place, _ in window], window)
-                for look, (place, (_, label)) in zip(looks, window, strict=True):
-                    fingerprints.append(look.fingerprint)
-                    brightest = max(brightest, look.brightest)
-                    if look.reason is not None:
-                        self.skipped.append(Skipped(look.path, look.reason))
+                paths = [f"{name}/{position}" for position, _ in window]
+                results = pool.map(_inspect, paths, [raw for _, (raw, _) in window])
+                for found, (position, (_, label)) in zip(results, window, strict=True):
+                    fingerprints.append(found.fingerprint)
+                    brightest = max(brightest, found.brightest)
+                    if found.reason is not None:
+                        self.skipped.append(Skipped(found.path, found.reason))
                         continue
-                    rows.append(self.first_row + place)
+                    rows.append(self.first_row + position)
                     self.records.append(
                         Record(
-                            path=look.path,
-                            label=_label_name(label, classes, look.path),
+                            path=found.path,
+                            label=_label_name(label, classes, found.path),
                             split=split,
-                            content_hash=look.content_hash,
-                            size_bytes=look.size_bytes,
+                            content_hash=found.content_hash,
+                            size_bytes=found.size_bytes,
                         )
                     )
         if not self.records:
-            raise ValueError(f"`{name}` has no usable image among its {len(self)} elements.")
+            raise ValueError(f"None of the {len(self)} elements of `{name}` is a usable image.")
         if brightest <= 1:
             raise ValueError(
                 f"The images of `{name}` are floats up to {brightest:g}; they must be in "
-                "[0, 255]. Multiply them: dataset.map(lambda image, label: (image * 255, label))."
+                "[0, 255]. Scale them: dataset.map(lambda image, label: (image * 255, label))."
             )
         self._check_order(name, fingerprints, progress)
         return rows
@@ -144,20 +143,20 @@ class StreamReader:
         if again == list(before):
             return
         if len(again) != len(before):
-            found = f"{len(before)} elements at first, then {len(again)}"
+            found = f"first {len(before)} elements, then {len(again)}"
         else:
             changed = sum(one != other for one, other in zip(before, again, strict=True))
             found = f"{changed} of {len(before)} elements differed"
         raise ValueError(
-            f"`{name}` changes from one reading to the next ({found}). It must give the same "
-            "images in the same order each time: leave out `shuffle` and random augmentation; "
-            "the training split is shuffled, and may be augmented, by `data.train.batches`."
+            f"`{name}` changed between two readings ({found}). It must return the same images in "
+            "the same order each time: remove `shuffle` and random augmentation; "
+            "`data.train.batches` shuffles the training split and can augment it."
         )
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What is found out about an element."""
+class _Inspection:
+    """The properties of an element."""
 
     path: str
     fingerprint: bytes
@@ -167,28 +166,27 @@ class _Look:
     reason: str | None = None
 
 
-def _look(path: str, numbered: tuple[int, tuple[_Raw, object]]) -> _Look:
-    raw = numbered[1][0]
+def _inspect(path: str, raw: _Raw) -> _Inspection:
     fingerprint = _fingerprint(raw)
     try:
         image = _decoded(raw)
     except UnreadableImageError as error:
-        return _Look(path, fingerprint, np.inf, reason=error.reason)
+        return _Inspection(path, fingerprint, np.inf, reason=error.reason)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     brightest = float(np.max(raw)) if _is_float(raw) else np.inf
     size = len(raw) if isinstance(raw, bytes) else raw.nbytes
-    return _Look(path, fingerprint, brightest, content_hash(image), size)
+    return _Inspection(path, fingerprint, brightest, content_hash(image), size)
 
 
 def _fingerprint(raw: _Raw) -> bytes:
-    """Hash of an element's image as it comes, which is quicker than decoding it again."""
+    """Return the hash of the image as stored, which is faster than decoding it again."""
     content = raw if isinstance(raw, bytes) else repr(raw.shape).encode() + raw.tobytes()
     return hashlib.sha256(content).digest()
 
 
 def _check_elements(dataset: tf.data.Dataset, name: str) -> None:
-    """Raises where the data set's specification already says that it will not do."""
+    """Check the specification of the dataset, without reading it."""
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(f"`{name}` must be a tf.data.Dataset. Received: {type(dataset).__name__}")
     spec = dataset.element_spec
@@ -202,7 +200,7 @@ def _check_elements(dataset: tf.data.Dataset, name: str) -> None:
             "first: dataset.map(lambda element: (element['image'], element['label']))."
         )
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"`{name}` has no end. Leave out `repeat`.")
+        raise ValueError(f"`{name}` is infinite. Remove `repeat`.")
     image, label = spec
     if image.dtype == tf.string:
         ranks = [0]
@@ -242,10 +240,10 @@ def _read(dataset: tf.data.Dataset, what: str, progress: bool) -> Iterator[tuple
 
 
 def _decoded(raw: _Raw, at_least: int | None = None) -> NDArray[np.uint8]:
-    """An element's image as [h, w, 3] uint8; for `at_least` see `read_image`.
+    """Decode the image of an element to [h, w, 3] uint8; for `at_least` see `read_image`.
 
     Raises:
-        UnreadableImageError: The bytes are no usable image.
+        UnreadableImageError: The bytes are not a usable image.
         ValueError: The values or the shape of the array are not those of an image.
     """
     if isinstance(raw, bytes):
@@ -253,7 +251,7 @@ def _decoded(raw: _Raw, at_least: int | None = None) -> NDArray[np.uint8]:
     if raw.ndim not in (2, 3) or 0 in raw.shape or (raw.ndim == 3 and raw.shape[2] not in (1, 3)):
         raise ValueError(f"an image must be [h, w, 3]. Received: {list(raw.shape)}")
     if _is_float(raw):
-        # Written so that NaN fails too.
+        # `not` also catches NaN.
         if not (raw.min() >= 0 and raw.max() <= 255):
             raise ValueError(
                 f"its values must be in [0, 255]. Received: {raw.min():g} to {raw.max():g}"

@@ -152,7 +152,7 @@ def test_training_batches_hold_each_training_image_once():
         ({"labels": np.eye(3)[LABELS]}, r"labels.argmax\(axis=1\)"),
         ({"labels": LABELS / 2}, "integers or strings"),
         ({"classes": ["a", "b"]}, r"must be in \[0, 2\)"),
-        ({"classes": ["a", "b", "b"]}, "must differ"),
+        ({"classes": ["a", "b", "b"]}, "must be unique"),
         ({"labels": np.array(list("abc"))[LABELS], "classes": ["a", "b"]}, "not among.*'c'"),
         ({"images": IMAGES / 255}, r"must be uint8"),
         ({"images": IMAGES[:, :6]}, "6 x 8, not square"),

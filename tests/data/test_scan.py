@@ -77,7 +77,7 @@ def test_what_lies_beside_the_splits_is_reported(tmp_path):
     assert len(result.records) == 4
     assert result.ignored == ["boxes.csv", "masks/", "train/notes.txt"]
     assert [(s.path, s.reason) for s in result.skipped] == [
-        ("train/loose.png", "lies outside the class folders")
+        ("train/loose.png", "outside the class folders")
     ]
 
 
@@ -163,22 +163,22 @@ def test_label_function_below_split_folders(tmp_path):
 
 
 def test_label_function_must_give_a_name(two_classes):
-    with pytest.raises(TypeError, match="gave None"):
+    with pytest.raises(TypeError, match="Received None"):
         scan(two_classes, label_fn=lambda path: None)
 
 
 def test_a_wrong_root_is_explained(tmp_path, two_classes):
-    with pytest.raises(FileNotFoundError, match="no folder"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         scan(tmp_path / "nowhere")
     with pytest.raises(NotADirectoryError, match="is a file"):
         scan(two_classes / "cat/1.png")
-    with pytest.raises(ValueError, match="Only one class, 'nested'"):
+    with pytest.raises(ValueError, match="has only one class, 'nested'"):
         scan(two_classes / "cat")
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(ValueError, match="No class folder"):
+    with pytest.raises(ValueError, match="has no class folder"):
         scan(tmp_path / "nothing")
     paint(tmp_path / "flat/a.png", 1)
-    with pytest.raises(ValueError, match="1 images lie directly in"):
+    with pytest.raises(ValueError, match="1 images are directly in"):
         scan(tmp_path / "flat")
     (tmp_path / "bad/cat").mkdir(parents=True)
     (tmp_path / "bad/dog").mkdir()

@@ -128,7 +128,9 @@ def test_options_reach_the_data():
 
 @pytest.mark.parametrize("src", ["nowhere", "npz:", "tfds:", "zip:x"])
 def test_unknown_sources_are_answered_with_the_known_ones(src):
-    with pytest.raises(ValueError, match="Unknown source.*digits; decoy_digits.*npz:FILE; tfds:NAME"):
+    with pytest.raises(
+        ValueError, match="Unknown source.*digits; decoy_digits.*npz:FILE; tfds:NAME"
+    ):
         load(src)
 
 

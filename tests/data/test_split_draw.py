@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.data.records import Record
-from proxy_keras.data.split_draw import draw_split, relink_split
+from proxy_keras.data.split_draw import draw_split, match_saved_split
 
 
 def digest(picture: object) -> str:
@@ -98,7 +98,7 @@ def test_test_is_drawn_from_train_when_val_is_given():
     assert sizes == {(c, s): n for c in "ab" for s, n in (("train", 7), ("val", 3), ("test", 3))}
 
 
-def test_copies_across_given_splits_are_set_aside():
+def test_copies_across_given_splits_are_left_out():
     records = [
         *distinct({"a": 6, "b": 6}, "train"),
         *distinct({"a": 2, "b": 2}, "val"),
@@ -110,7 +110,7 @@ def test_copies_across_given_splits_are_set_aside():
         record("b", "y", path="val/y", split="val"),
     ]
     draw = draw_split(records, seed=0)
-    assert [(item.path, item.reason) for item in draw.set_aside] == [
+    assert [(item.path, item.reason) for item in draw.leaking] == [
         ("train/x", "copy of a test image: test/x"),
         ("train/y", "copy of a validation image: val/y"),
         ("val/x", "copy of a test image: test/x"),
@@ -178,8 +178,8 @@ def test_folds():
         ({"val": 0.0}, r"in \(0, 1\)"),
         ({"test": 1.0}, r"in \(0, 1\)"),
         ({"val": 0.5, "test": 0.5}, "sum below 1"),
-        ({"folds": 3}, "go together"),
-        ({"fold": 0}, "go together"),
+        ({"folds": 3}, "`folds` and `fold` together"),
+        ({"fold": 0}, "`folds` and `fold` together"),
         ({"folds": 3, "fold": 3}, "Received: folds=3, fold=3"),
         ({"folds": 1, "fold": 0}, "Received: folds=1, fold=0"),
         ({"folds": 10, "fold": 0}, "Class 'b' has 4 pictures .* too few for 10 folds"),
@@ -207,7 +207,7 @@ def test_given_splits_without_training_images():
     records = distinct({"a": 9, "b": 9}, "train") + distinct({"a": 3, "c": 3}, "test")
     with pytest.raises(ValueError, match="Class 'c' .*0 train"):
         draw_split(records, seed=0)
-    with pytest.raises(ValueError, match="no folds to draw"):
+    with pytest.raises(ValueError, match="already have a validation split"):
         draw_split(distinct({"a": 9, "b": 9}, "val"), seed=0, folds=2, fold=0)
 
 
@@ -220,22 +220,22 @@ def test_relinked_split_follows_renamed_files_only():
     records = distinct({"a": 9, "b": 9}, "train") + distinct({"a": 3, "b": 3}, "test")
     saved = draw_split(records, seed=0).table
     renamed = [replace(r, path=f"new/{i}") for i, r in enumerate(reversed(records))]
-    found = relink_split(saved, renamed).table
+    found = match_saved_split(saved, renamed).table
     assert found == replace(saved, paths=found.paths)
     content_of = {r.path: r.content_hash for r in renamed}
     assert [content_of[path] for path in found.paths] == list(saved.content_hashes)
 
     with pytest.raises(ValueError, match=r"no longer match .*1 missing"):
-        relink_split(saved, records[1:])
+        match_saved_split(saved, records[1:])
     with pytest.raises(ValueError, match="2 new"):
-        relink_split(saved, [*records, *distinct({"c": 2}, "train")])
+        match_saved_split(saved, [*records, *distinct({"c": 2}, "train")])
     with pytest.raises(ValueError, match="1 changed"):
-        relink_split(saved, [replace(records[0], label="b"), *records[1:]])
+        match_saved_split(saved, [replace(records[0], label="b"), *records[1:]])
     with pytest.raises(ValueError, match="1 changed"):
-        relink_split(saved, [replace(records[0], split="test"), *records[1:]])
+        match_saved_split(saved, [replace(records[0], split="test"), *records[1:]])
     moved = [replace(r, split="train") if r is records[-1] else r for r in records]
     with pytest.raises(ValueError, match="1 changed"):
-        relink_split(saved, moved)
+        match_saved_split(saved, moved)
 
 
 pictures = st.dictionaries(

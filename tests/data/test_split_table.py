@@ -91,7 +91,7 @@ def test_a_changed_table_is_refused(tmp_path):
     TABLE.save(tmp_path)
     file = tmp_path / "split.csv"
     file.write_text(file.read_text().replace('"val"', '"test"'))
-    with pytest.raises(ValueError, match="was changed after it was saved"):
+    with pytest.raises(ValueError, match="has changed since it was saved"):
         SplitTable.load(tmp_path)
 
 
