@@ -96,7 +96,7 @@ def draw_methods(data: ImageData, network: keras.Model) -> None:
 
 def draw_augmentations(data: ImageData, network: keras.Model) -> None:
     """A strip of changed images with the shares of their labels for each augmentation."""
-    images, labels = augmentation_gallery.some_images(data.train, AUGMENTED)
+    images, labels = augmentation_gallery.first_images(data.train, AUGMENTED)
     heatmaps = attribution.explain(network, images, "grad_cam")
     rows = {"images": {"": (images, labels)}}
     for name in augment.names():
@@ -107,11 +107,11 @@ def draw_augmentations(data: ImageData, network: keras.Model) -> None:
             layer, epochs = augment.get(name, probability=1.0, **OPTIONS.get(name, {})), {"": 0}
         augment.adapt([layer], data.train)
         rows[name] = {
-            title: augmentation_gallery.changed(layer, images, labels, heatmaps, DRAWN_BY, epoch)
+            title: augmentation_gallery.augmented(layer, images, labels, heatmaps, DRAWN_BY, epoch)
             for title, epoch in epochs.items()
         }
     for name, titled in rows.items():
-        sheet = augmentation_gallery.sheet(titled, data.classes)
+        sheet = augmentation_gallery.draw_sheet(titled, data.classes)
         sheet.set_dpi(DOTS_PER_INCH)
         save(figures.to_array(sheet), IMAGES / "augmentations" / f"{name}.png")
 

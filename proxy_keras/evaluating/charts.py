@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from proxy_keras.io.figures import Figure, plain, short
+from proxy_keras.io.figures import Figure, escape_dollars, truncate
 
 WIDTH = 6.4
 """Inches: about what a phone shows at full width without making the letters too small."""
@@ -108,8 +108,8 @@ def differences(
         axis.plot([low, high], [row, row], color=colour, linewidth=2)
         axis.plot(value, row, marker="o", color=colour)
     axis.axvline(0, color="grey", linewidth=0.8)
-    axis.set_yticks(range(len(names)), [short(name, NAME_LENGTH) for name in names])
+    axis.set_yticks(range(len(names)), [truncate(name, NAME_LENGTH) for name in names])
     axis.invert_yaxis()
-    axis.set(title=plain(title), xlabel="difference, with its 95 % interval")
+    axis.set(title=escape_dollars(title), xlabel="difference, with its 95 % interval")
     axis.grid(axis="x", alpha=0.3)
     return figure

@@ -1,1 +1,1 @@
-"""Pictures for people: explanations of image files, and a sheet of all augmentations."""
+"""Explanations of image files, and a sheet of all augmentations."""

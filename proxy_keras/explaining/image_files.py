@@ -1,4 +1,4 @@
-"""Explains image files by any number of methods: overlays, a sheet beside each other, answers."""
+"""Explanations of image files by any number of methods: overlays, sheets and predictions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ROWS_PER_SHEET = 12
 
 
 @dataclass(frozen=True)
-class Pictures:
+class InputImages:
     """The images to explain.
 
     Attributes:
-        names: A unique name for each, for files.
-        paths: Where each was read.
+        names: A unique name for each, used in file names.
+        paths: The file of each.
         originals: [H, W, 3] uint8 each.
-        inputs: [n, P, Q, 3] float32, as the model takes them.
+        inputs: [n, P, Q, 3] float32, the inputs of the model.
     """
 
     names: list[str]
@@ -47,10 +47,10 @@ class Pictures:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_keras.explain",
-        description="Heatmaps of where a model looks in images: a PNG over each image for each "
+        description="Heatmaps of where a model looks in images: an overlay for each image and "
         "method, and sheets that show the methods side by side.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run folder, or FILE.keras")
@@ -71,12 +71,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="NAME",
-        help="explain what speaks for the predicted class and against this one",
+        help="explain what favours the predicted class over this one",
     )
     add_options(parser, ProxyConfig, "target_layer", "engine")
     parser.set_defaults(engine="compiled")
     parser.add_argument(
-        "--image-size", type=int, metavar="P", help="side in pixels, for models that take any"
+        "--image-size",
+        type=int,
+        metavar="P",
+        help="side in pixels, for models that accept any size",
     )
     parser.add_argument(
         "--value-range",
@@ -84,151 +87,154 @@ def build_parser() -> argparse.ArgumentParser:
         nargs=2,
         default=(0.0, 255.0),
         metavar=("LOW", "HIGH"),
-        help="of images as the model takes them (default: 0 255)",
+        help="value range of the model's inputs (default: 0 255)",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON: class names by class id")
     parser.add_argument("--batch-size", type=int, default=32, metavar="B")
     parser.add_argument(
-        "--alpha", type=float, default=0.6, metavar="X", help="opacity of the heat (default: 0.6)"
+        "--alpha",
+        type=float,
+        default=0.6,
+        metavar="X",
+        help="opacity of the heatmap (default: 0.6)",
     )
     parser.add_argument("--save-maps", action="store_true", help="write heatmaps.npz too")
-    parser.add_argument("--strict", action="store_true", help="unreadable images are an error")
+    parser.add_argument("--strict", action="store_true", help="fail if an image is unreadable")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
-    given = build_parser().parse_args(arguments)
+    """Run the command; return its exit code: 0 for success, 2 for bad arguments or data."""
+    args = build_parser().parse_args(arguments)
     try:
-        explain_files(given)
+        explain_files(args)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def explain_files(given: argparse.Namespace) -> None:
-    """Does what the parsed arguments ask for; see `build_parser`.
+def explain_files(args: argparse.Namespace) -> None:
+    """Explain images for parsed arguments and write the results; see `build_parser`.
 
     Raises:
-        ValueError, OSError: The model, the images or an option cannot be used; the message says
-            what to do.
+        ValueError, OSError: The model, the images or an option cannot be used.
     """
-    methods = list(dict.fromkeys(given.method.split(",")))
-    options = _options(methods, given)
-    if not 0.0 <= given.alpha <= 1.0:
-        raise ValueError(f"`--alpha` must be in [0, 1]. Received: {given.alpha}")
-    if given.batch_size < 1:
-        raise ValueError(f"`--batch-size` must be >= 1. Received: {given.batch_size}")
-    if given.out.exists() and any(given.out.iterdir()):
-        raise ValueError(f"{given.out} is not empty. Give a new or empty folder as --out.")
-    saved = open_saved(given.model, given.labels)
+    methods = list(dict.fromkeys(args.method.split(",")))
+    options = _options(methods, args)
+    if not 0.0 <= args.alpha <= 1.0:
+        raise ValueError(f"`--alpha` must be in [0, 1]. Received: {args.alpha}")
+    if args.batch_size < 1:
+        raise ValueError(f"`--batch-size` must be >= 1. Received: {args.batch_size}")
+    if args.out.exists() and any(args.out.iterdir()):
+        raise ValueError(f"{args.out} is not empty. Pass a new or empty folder as --out.")
+    saved = open_saved(args.model, args.labels)
     model, classes = saved.model, saved.classes
-    explain, class_ids = _explained(given, classes, model.output_shape[-1])
-    pictures = _read(_found(given.images), image_size(model, given.image_size), given)
-    given.out.mkdir(parents=True, exist_ok=True)
+    explain, class_ids = _explained_class(args, classes, model.output_shape[-1])
+    images = _read(_list_files(args.images), image_size(model, args.image_size), args)
+    args.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
-    for method in tqdm(methods, desc="methods", disable=given.quiet):
+    for method in tqdm(methods, desc="methods", disable=args.quiet):
         explainer = Explainer(
             model,
             method,
             explain=explain,
-            target_layer=given.target_layer if attribution.get(method).needs_layer else None,
-            engine=given.engine,
-            progress=not given.quiet,
+            target_layer=args.target_layer if attribution.get(method).needs_layer else None,
+            engine=args.engine,
+            progress=not args.quiet,
             **options[method],
         )
         parts = [
             explainer.logits_and_heatmaps(
-                pictures.inputs[start : start + given.batch_size],
+                images.inputs[start : start + args.batch_size],
                 None if class_ids is None else np.full([size], class_ids),
             )
-            for start, size in _batches(len(pictures.inputs), given.batch_size)
+            for start, size in _batches(len(images.inputs), args.batch_size)
         ]
         logits = np.concatenate([part[0] for part in parts])
         maps[method] = np.concatenate([part[1] for part in parts])
-    _write(given, pictures, maps, logits, classes)
+    _write(args, images, maps, logits, classes)
 
 
-def _options(methods: list[str], given: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The options of each method: those given that it has, and the range of images."""
-    asked = given.method_options or {}
-    known = {
+def _options(methods: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return the options that each method has, out of those given and the value range."""
+    options = args.method_options or {}
+    accepted = {
         method: set(inspect.signature(attribution.get(method)).parameters) for method in methods
     }
-    unknown = [key for key in asked if not any(key in names for names in known.values())]
+    unknown = [key for key in options if not any(key in names for names in accepted.values())]
     if unknown:
         raise ValueError(
             f"None of the methods {', '.join(methods)} has an option {', '.join(unknown)}. "
-            + "; ".join(f"{m}: {', '.join(sorted(known[m])) or 'no options'}" for m in methods)
+            + "; ".join(f"{m}: {', '.join(sorted(accepted[m])) or 'no options'}" for m in methods)
         )
-    asked = {"value_range": tuple(given.value_range), **asked}
+    options = {"value_range": tuple(args.value_range), **options}
     return {
-        method: {key: value for key, value in asked.items() if key in known[method]}
+        method: {key: value for key, value in options.items() if key in accepted[method]}
         for method in methods
     }
 
 
-def _explained(
-    given: argparse.Namespace, classes: list[str] | None, count: int
+def _explained_class(
+    args: argparse.Namespace, classes: list[str] | None, count: int
 ) -> tuple[str, int | None]:
-    """What to explain, and the class id that it needs."""
-    if given.class_name is not None and given.against is not None:
-        raise ValueError("Give `--class` or `--against`, not both.")
-    name = given.against if given.class_name is None else given.class_name
+    """Return what to explain, and the class id if one is needed."""
+    if args.class_name is not None and args.against is not None:
+        raise ValueError("Pass `--class` or `--against`, not both.")
+    name = args.against if args.class_name is None else args.class_name
     if name is None:
         return "predicted", None
-    explain = "contrast" if given.class_name is None else "true"
+    explain = "contrast" if args.class_name is None else "true"
     if classes is not None and name in classes:
         return explain, classes.index(name)
     if name.isdigit() and int(name) < count:
         return explain, int(name)
     known = f"0 to {count - 1}" if classes is None else ", ".join(classes)
-    raise ValueError(f"The model knows no class {name!r}. Its classes: {known}")
+    raise ValueError(f"The model has no class {name!r}. Its classes: {known}")
 
 
-def _found(given: Iterable[Path]) -> list[Path]:
-    """The files given, and those in the folders given, in order."""
+def _list_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the given files, and the files in given folders, in order."""
     files: list[Path] = []
-    for path in given:
+    for path in paths:
         if path.is_dir():
             inside = [file for file in path.rglob("*") if not file.name.startswith(".")]
             files += sorted(file for file in inside if file.is_file())
         elif path.is_file():
             files.append(path)
         else:
-            raise FileNotFoundError(f"{path} does not exist. Give image files, or folders of them.")
+            raise FileNotFoundError(f"{path} does not exist. Pass image files, or folders of them.")
     return list(dict.fromkeys(files))
 
 
-def _read(files: list[Path], shape: tuple[int, int], given: argparse.Namespace) -> Pictures:
-    """The readable ones among the files; says which were not."""
-    low, high = given.value_range
+def _read(files: list[Path], shape: tuple[int, int], args: argparse.Namespace) -> InputImages:
+    """Read the usable images, and print which files were skipped."""
+    low, high = args.value_range
     if not low < high:
-        raise ValueError(f"`--value-range` must rise. Received: {low} {high}")
+        raise ValueError(f"`--value-range` must be increasing. Received: {low} {high}")
     originals, inputs, paths, skipped = [], [], [], []
-    for file in tqdm(files, desc="reading", disable=given.quiet):
+    for file in tqdm(files, desc="reading", disable=args.quiet):
         try:
             originals.append(read_image(file))
-            # As images are read in training, which is not at full size.
+            # Decoded at a reduced size, as in training.
             inputs.append(resize(read_image(file, at_least=2 * max(shape)), shape))
             paths.append(file)
         except UnreadableImageError as error:
             skipped.append(f"{file}: {error.reason}")
-    if skipped and given.strict:
-        raise ValueError(f"{len(skipped)} files are no usable images: {'; '.join(skipped)}")
+    if skipped and args.strict:
+        raise ValueError(f"{len(skipped)} files are not usable images: {'; '.join(skipped)}")
     for line in skipped:
         print(f"skipped {line}", file=sys.stderr)
     if not originals:
         raise ValueError(f"None of the {len(files)} files is a usable image.")
     scaled = np.stack(inputs).astype(np.float32) * np.float32((high - low) / 255.0) + low
-    return Pictures(_names(paths), paths, originals, scaled)
+    return InputImages(_unique_names(paths), paths, originals, scaled)
 
 
-def _names(paths: list[Path]) -> list[str]:
-    """A name for each file: its own, and a number where others are called so too."""
+def _unique_names(paths: list[Path]) -> list[str]:
+    """Return a unique name for each file: its stem, numbered if another file has the same."""
     names: list[str] = []
     for path in paths:
         name, count = path.stem, 1
@@ -240,56 +246,56 @@ def _names(paths: list[Path]) -> list[str]:
 
 
 def _batches(total: int, batch_size: int) -> list[tuple[int, int]]:
-    """(start, size) of each batch."""
+    """Return the (start, size) of each batch."""
     return [(s, min(batch_size, total - s)) for s in range(0, total, batch_size)]
 
 
 def _write(
-    given: argparse.Namespace,
-    pictures: Pictures,
+    args: argparse.Namespace,
+    images: InputImages,
     maps: dict[str, NDArray[np.float32]],
     logits: NDArray[np.float32],
     classes: list[str] | None,
 ) -> None:
-    """Writes overlays, sheets and answers.json; says what the model answered."""
+    """Write overlays, sheets and answers.json, and print the predictions."""
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predicted = probabilities.argmax(axis=1)
     names = classes or [f"class {number}" for number in range(logits.shape[1])]
     answers, overlays, titles = [], [], []
-    for place, name in enumerate(pictures.names):
-        image, best = pictures.originals[place], int(predicted[place])
-        chance = float(probabilities[place, best])
+    for index, name in enumerate(images.names):
+        image, best = images.originals[index], int(predicted[index])
+        probability = float(probabilities[index, best])
         row, files, blank = [], {}, []
         for method, heatmaps in maps.items():
-            heat = enlarge(heatmaps[place][np.newaxis], image.shape[:2]).numpy()[0]
-            row.append(figures.overlay(image, heat, alpha=given.alpha))
+            heatmap = enlarge(heatmaps[index][np.newaxis], image.shape[:2]).numpy()[0]
+            row.append(figures.overlay(image, heatmap, alpha=args.alpha))
             files[method] = f"{name}_{method}.png"
-            Image.fromarray(row[-1]).save(given.out / files[method])
-            if heat.max() == 0:
+            Image.fromarray(row[-1]).save(args.out / files[method])
+            if heatmap.max() == 0:
                 blank.append(method)
         overlays.append(row)
-        titles.append(f"{name}\n{names[best]} {chance:.0%}")
+        titles.append(f"{name}\n{names[best]} {probability:.0%}")
         answers.append(
             {
-                "image": str(pictures.paths[place]),
+                "image": str(images.paths[index]),
                 "class": names[best],
                 "class_id": best,
-                "probability": chance,
+                "probability": probability,
                 "overlays": files,
                 "blank": blank,
             }
         )
         note = f" (blank: {', '.join(blank)})" if blank else ""
-        print(f"{pictures.paths[place]}: {names[best]} {chance:.1%}{note}")
+        print(f"{images.paths[index]}: {names[best]} {probability:.1%}{note}")
     text = json.dumps(answers, indent=2, ensure_ascii=False) + "\n"
-    (given.out / "answers.json").write_text(text, encoding="utf-8")
-    if given.save_maps:
+    (args.out / "answers.json").write_text(text, encoding="utf-8")
+    if args.save_maps:
         arrays: dict[str, Any] = dict(maps)
-        np.savez_compressed(given.out / "heatmaps.npz", **arrays)
+        np.savez_compressed(args.out / "heatmaps.npz", **arrays)
     for number, (start, size) in enumerate(_batches(len(titles), ROWS_PER_SHEET), start=1):
         part = slice(start, start + size)
         sheet = figures.method_sheet(
-            pictures.originals[part], overlays[part], titles[part], list(maps)
+            images.originals[part], overlays[part], titles[part], list(maps)
         )
-        sheet.savefig(given.out / f"sheet_{number:04d}.png")
-    print(f"overlays, sheets and answers: {given.out}")
+        sheet.savefig(args.out / f"sheet_{number:04d}.png")
+    print(f"overlays, sheets and answers: {args.out}")

@@ -1,1 +1,1 @@
-"""Arithmetic on heatmaps that attribution and augmentation share."""
+"""Arithmetic on heatmaps, shared by attribution and augmentation."""

@@ -1,4 +1,4 @@
-"""Scales, smooths and enlarges heatmaps: the arithmetic that attribution and attenuation share."""
+"""Scaling, smoothing and enlarging of heatmaps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import tensorflow as tf
 
 
 def normalise(heatmaps: tf.Tensor) -> tf.Tensor:
-    """Each heatmap scaled to [0, 1] by its own minimum and maximum.
+    """Scale each heatmap to [0, 1] by its own minimum and maximum.
 
     Args:
         heatmaps: [B, h, w] float32, any finite values.
 
     Returns:
-        [B, h, w] float32 in [0, 1]. A constant map (blank) becomes all zeros, never NaN.
+        [B, h, w] float32 in [0, 1]. A constant (blank) heatmap becomes all zeros, never NaN.
     """
     low = tf.reduce_min(heatmaps, axis=[1, 2], keepdims=True)
     high = tf.reduce_max(heatmaps, axis=[1, 2], keepdims=True)
@@ -24,7 +24,7 @@ def normalise(heatmaps: tf.Tensor) -> tf.Tensor:
 
 
 def enlarge(heatmaps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    """Heatmaps resized bilinearly with half-pixel centres.
+    """Resize heatmaps bilinearly with half-pixel centres.
 
     Args:
         heatmaps: [B, h, w] float32.
@@ -35,19 +35,19 @@ def enlarge(heatmaps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor
     """
     rows = _interpolation(size[0], tf.shape(heatmaps)[1])
     columns = _interpolation(size[1], tf.shape(heatmaps)[2])
-    # Two small products take a third of the time of `tf.image.resize`, with the same result.
+    # Two small matrix products take a third of the time of `tf.image.resize`, same result.
     return tf.matmul(rows, tf.matmul(tf.cast(heatmaps, tf.float32), columns, transpose_b=True))
 
 
 def smooth(heatmaps: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Heatmaps blurred by a Gaussian whose standard deviation is given in cells.
+    """Blur heatmaps with a Gaussian whose standard deviation is given in cells.
 
     Args:
         heatmaps: [B, h, w] float32.
-        sigma: Standard deviation in cells, >= 0. At 0 the maps come back as they are.
+        sigma: Standard deviation in cells, >= 0. At 0 the heatmaps are returned unchanged.
 
     Returns:
-        [B, h, w] float32; the border is reflected, so a constant map stays constant.
+        [B, h, w] float32; the border is reflected, so a constant heatmap stays constant.
 
     Raises:
         ValueError: `sigma` is negative.
@@ -66,7 +66,7 @@ def smooth(heatmaps: tf.Tensor, sigma: float) -> tf.Tensor:
 
 
 def _interpolation(length: int | tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
-    """[length, cells] float32: what each cell gives to each pixel along one axis; rows sum to 1."""
+    """Return the weight of each cell for each pixel of an axis: [length, cells]; rows sum to 1."""
     pixels = tf.range(tf.cast(length, tf.float32))
     cells = tf.cast(cells, tf.float32)
     at = (pixels + 0.5) * cells / tf.cast(length, tf.float32) - 0.5
@@ -76,7 +76,7 @@ def _interpolation(length: int | tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
 
 
 def _blur_axis(maps: tf.Tensor, kernel: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
-    """`maps` [B, h, w, 1] convolved along one axis, borders mirrored as often as needed."""
+    """Convolve `maps` [B, h, w, 1] along one axis, mirroring borders as often as needed."""
     length = tf.shape(maps)[axis]
     # Mirroring by index (0 1 2 -> 2 1 0 0 1 2 2 1 0) works for any radius, unlike tf.pad.
     index = tf.math.floormod(tf.range(-radius, length + radius), 2 * length)

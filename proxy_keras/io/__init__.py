@@ -1,1 +1,1 @@
-"""Files and pictures: written whole, opened safely, fetched only where a host answers."""
+"""Atomic file writes, saved models, figures, and checks that a host can be reached."""

@@ -1,4 +1,4 @@
-"""Writes files so that a crash at any moment leaves the old content or the new, never a part."""
+"""Atomic writes: a crash leaves either the old content or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ UNFINISHED = ".unfinished"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a path beside `path`, makes what it wrote durable, and renames it.
+    """Write a file or folder at a temporary path, sync it to disk, and rename it.
 
-    The name keeps its suffix, which some writers read the format from. A folder is handled like a
-    file, except that it must not exist yet (a folder cannot be replaced in one step).
+    The temporary name keeps the suffix, from which some writers infer the format. An existing
+    folder cannot be replaced atomically, so a folder must not exist yet.
 
     Args:
-        path: Where the file or folder is to be.
-        write: Writes it at the path that it is given.
+        path: Path of the file or folder.
+        write: Called with the temporary path, in the same folder.
     """
-    aside = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
-    remove(aside)
-    write(aside)
-    for file in [aside, *sorted(aside.rglob("*"))]:
+    temporary = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
+    remove(temporary)
+    write(temporary)
+    for file in [temporary, *sorted(temporary.rglob("*"))]:
         _sync(file)
-    os.replace(aside, path)
+    os.replace(temporary, path)
     _sync(path.parent)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Writes UTF-8 text as `write_atomically` does."""
-    write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    """Write UTF-8 text atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def remove(path: Path) -> None:
-    """Removes a file or folder that this project wrote, if it is there."""
+    """Remove a file or folder that this project wrote, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

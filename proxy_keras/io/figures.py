@@ -1,4 +1,4 @@
-"""Pictures of a training: proxies beside their originals, confusion matrix, curves."""
+"""Figures: sheets of proxies and heatmaps, confusion matrices, curves."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ __all__ = [
     "Figure",
     "confusion_matrix",
     "curves",
+    "escape_dollars",
     "method_sheet",
     "overlay",
-    "plain",
     "proxy_sheet",
-    "short",
     "to_array",
+    "to_pixels",
+    "truncate",
 ]
 
 HEAT_COLOURS = "inferno"
 FALLBACK_FONTS = (
-    # Han, kana and hangul: of Noto, and what comes with Linux, macOS and Windows.
+    # Han, kana and hangul: Noto, and the fonts of Linux, macOS and Windows.
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR"),
     *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Hiragino Sans"),
     *("Hiragino Sans GB", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
     *("Malgun Gothic", "Arial Unicode MS"),
     *("Noto Sans", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Nirmala UI"),
-    # Emoji as outlines: matplotlib draws none in colours.
+    # Outlined emoji: matplotlib cannot draw coloured ones.
     *("Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
 )
-"""Where characters are looked for that the usual font lacks; those that are installed."""
+"""Fonts for characters that the default font lacks; only installed ones are used."""
 
 _reported: set[str] = set()
-"""Characters without a font that a warning has named."""
+"""Characters without a font that a warning has already named."""
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that writes in any script that this machine has a font for.
+    """A figure that can write any script for which a font is installed.
 
-    One warning names the characters without a font, where matplotlib warns of each, each time.
+    Characters without a font are named in one warning, where matplotlib warns every time.
     """
 
     def draw(self, renderer: Any) -> None:
-        """Draws it; see `matplotlib.figure.Figure`."""
+        """Draw the figure; see `matplotlib.figure.Figure`."""
         for text in self.findobj(Text):
             if not text.get_text().isascii():
                 family = text.get_fontfamily()
@@ -68,7 +69,7 @@ class Figure(matplotlib.figure.Figure):
                 missing.add(chr(int(found[1])))
             else:
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        # An SVG that keeps its letters is written with the fonts of whoever looks at it.
+        # An SVG that keeps its text is drawn with the fonts of the viewer.
         if matplotlib.rcParams["svg.fonttype"] != "none":
             _report(missing)
 
@@ -83,8 +84,8 @@ def _report(missing: set[str]) -> None:
     if new := sorted(missing - _reported):
         _reported.update(new)
         warnings.warn(
-            f"No font here has {' '.join(new[:10])}{' …' if len(new) > 10 else ''}: pictures show "
-            "boxes in their place. Install a font for them, such as Noto Sans CJK or Noto Emoji, "
+            f"No installed font has {' '.join(new[:10])}{' …' if len(new) > 10 else ''}: figures "
+            "show boxes instead. Install a font for them, such as Noto Sans CJK or Noto Emoji, "
             f"and delete fontlist-*.json in {matplotlib.get_cachedir()}.",
             stacklevel=3,
         )
@@ -98,14 +99,14 @@ def proxy_sheet(
     predicted: NDArray[np.int64],
     classes: Sequence[str],
 ) -> Figure:
-    """A sheet with one column per image: original, heatmap over it, proxy.
+    """Draw a sheet with a column per image: original, heatmap over the original, proxy.
 
     Args:
         originals: [n, P, P, 3] in [0, 255].
         heatmaps: [n, P, P] in [0, 1].
         proxies: [n, P, P, 3] in [0, 255].
         labels: [n] class ids.
-        predicted: [n] class ids that the model answered for the originals.
+        predicted: [n] class ids predicted for the originals.
         classes: Names of the classes.
     """
     n = len(originals)
@@ -114,14 +115,14 @@ def proxy_sheet(
     for column in range(n):
         is_right = labels[column] == predicted[column]
         axes[0, column].set_title(
-            f"{short(classes[labels[column]])}\nsaid {short(classes[predicted[column]])}",
+            f"{truncate(classes[labels[column]])}\npred. {truncate(classes[predicted[column]])}",
             fontsize=8,
             color="black" if is_right else "firebrick",
         )
-        axes[0, column].imshow(_pixels(originals[column]))
-        axes[1, column].imshow(_pixels(originals[column]))
+        axes[0, column].imshow(to_pixels(originals[column]))
+        axes[1, column].imshow(to_pixels(originals[column]))
         axes[1, column].imshow(heatmaps[column], cmap=HEAT_COLOURS, alpha=0.6, vmin=0.0, vmax=1.0)
-        axes[2, column].imshow(_pixels(proxies[column]))
+        axes[2, column].imshow(to_pixels(proxies[column]))
     for row, name in enumerate(("original", "heatmap", "proxy")):
         axes[row, 0].set_ylabel(name, fontsize=9)
     for axis in axes.flat:
@@ -133,7 +134,7 @@ def proxy_sheet(
 def overlay(
     image: NDArray[np.uint8], heatmap: NDArray[np.float32], *, alpha: float = 0.6
 ) -> NDArray[np.uint8]:
-    """The heatmap in colours over the image, pixel by pixel.
+    """Blend the heatmap in colours over the image.
 
     Args:
         image: [H, W, 3] uint8.
@@ -144,7 +145,7 @@ def overlay(
         [H, W, 3] uint8.
     """
     colours = colormaps[HEAT_COLOURS](heatmap)[..., :3] * 255.0
-    return _pixels(((1.0 - alpha) * image + alpha * colours).astype(np.float32))
+    return to_pixels(((1.0 - alpha) * image + alpha * colours).astype(np.float32))
 
 
 def method_sheet(
@@ -153,13 +154,12 @@ def method_sheet(
     titles: Sequence[str],
     methods: Sequence[str],
 ) -> Figure:
-    """A sheet with one row per image: the image, then its heatmap by each method.
+    """Draw a sheet with a row per image: the image, then its heatmap by each method.
 
     Args:
-        images: n images [H, W, 3] uint8, each of its own size.
-        overlays: For each image one picture of its size per method.
-        titles: n texts that say what each image is and what was answered; of long lines the
-            middle is left out.
+        images: n images [H, W, 3] uint8 of any sizes.
+        overlays: For each image an overlay of its size per method.
+        titles: n texts under the images; long lines lose their middle.
         methods: Names of the methods.
     """
     rows, columns = len(images), 1 + len(methods)
@@ -171,14 +171,14 @@ def method_sheet(
             axis.set_xticks([])
             axis.set_yticks([])
         lines = titles[row].split("\n")
-        axes[row, 0].set_xlabel("\n".join(map(_without_middle, lines)), fontsize=7)
+        axes[row, 0].set_xlabel("\n".join(map(_truncate_middle, lines)), fontsize=7)
     for axis, name in zip(axes[0], ["image", *methods], strict=True):
         axis.set_title(name.replace("_", " "), fontsize=8)
     return figure
 
 
 def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], *, title: str) -> Figure:
-    """Counts [K, K] (row: the true class, column: the predicted one) as a picture."""
+    """Draw counts [K, K]; rows are true classes, columns are predicted ones."""
     k = len(classes)
     side = min(14.0, 2.5 + 0.42 * k)
     figure = Figure(figsize=(side + 0.8, side), dpi=100, layout="constrained")
@@ -187,10 +187,10 @@ def confusion_matrix(counts: NDArray[np.int64], classes: Sequence[str], *, title
     picture = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
     step = max(1, k // 40)
-    axis.set_xticks(range(0, k, step), [short(c) for c in classes[::step]], rotation=90)
-    axis.set_yticks(range(0, k, step), [short(c) for c in classes[::step]])
+    axis.set_xticks(range(0, k, step), [truncate(c) for c in classes[::step]], rotation=90)
+    axis.set_yticks(range(0, k, step), [truncate(c) for c in classes[::step]])
     axis.tick_params(labelsize=8)
-    axis.set(xlabel="predicted", ylabel="true", title=plain(title))
+    axis.set(xlabel="predicted", ylabel="true", title=escape_dollars(title))
     if k <= 20:
         for row, column in np.argwhere(counts > 0):
             axis.text(
@@ -215,7 +215,7 @@ def curves(
     log_x: bool = False,
     marks: Sequence[float] = (),
 ) -> Figure:
-    """Lines over a common axis, linear ones in whole numbers; `marks` are dashed vertical lines."""
+    """Draw lines over a common x axis; `marks` are dashed vertical lines."""
     figure = Figure(figsize=(6.4, 4.0), dpi=100, layout="constrained")
     axis = figure.subplots()
     for name, ys in lines.items():
@@ -226,7 +226,7 @@ def curves(
         axis.set_xscale("log")
     else:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=plain(title))
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=escape_dollars(title))
     axis.grid(alpha=0.3)
     if len(lines) > 1:
         axis.legend()
@@ -234,38 +234,39 @@ def curves(
 
 
 def to_array(figure: matplotlib.figure.Figure) -> NDArray[np.uint8]:
-    """The figure as pixels: [H, W, 3] uint8."""
+    """Render the figure to pixels: [H, W, 3] uint8."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+def to_pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round to uint8 values in [0, 255]."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def short(name: str, length: int = 14) -> str:
-    """The name's beginning, if it is longer than `length`; a wide character counts twice."""
+def truncate(name: str, length: int = 14) -> str:
+    """Cut off the end of a name longer than `length`; a wide character counts twice."""
     widths = _widths(name)
     if widths.sum() <= length:
-        return plain(name)
-    return plain(name[: int((widths.cumsum() < length).sum())] + "…")
+        return escape_dollars(name)
+    return escape_dollars(name[: int((widths.cumsum() < length).sum())] + "…")
 
 
-def _without_middle(line: str, length: int = 36) -> str:
-    """The same for a line whose end tells something, too."""
+def _truncate_middle(line: str, length: int = 36) -> str:
+    """Cut out the middle of a line longer than `length`; a wide character counts twice."""
     widths = _widths(line)
     if widths.sum() <= length:
-        return plain(line)
+        return escape_dollars(line)
     head = int((widths.cumsum() < length / 2).sum())
     tail = int((widths[::-1].cumsum() < length / 2).sum())
-    return plain(f"{line[:head]}…{line[len(line) - tail :]}")
+    return escape_dollars(f"{line[:head]}…{line[len(line) - tail :]}")
 
 
 def _widths(text: str) -> NDArray[np.int64]:
     return np.array([1 + (unicodedata.east_asian_width(one) in "WF") for one in text], np.int64)
 
 
-def plain(text: str) -> str:
-    """The text with its dollar signs as such, which would otherwise enclose formulas."""
+def escape_dollars(text: str) -> str:
+    """Escape dollar signs, between which matplotlib would typeset a formula."""
     return text.replace("$", r"\$")

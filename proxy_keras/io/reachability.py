@@ -1,4 +1,4 @@
-"""Says within seconds whether a host can be reached, before a download is tried."""
+"""A quick check that a host can be reached, to run before a download."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ HTTPS_PORT = 443
 
 
 def require_reachable(host: str, *, what: str, remedy: str, timeout_s: float = 5.0) -> None:
-    """Returns if a connection to the host opens, and raises within `timeout_s` otherwise.
+    """Check that a connection to the host can be opened.
 
-    Where the environment names a proxy for https (`https_proxy`, `no_proxy`), the proxy must be
-    reachable instead, for it is the proxy that looks up the host.
+    If the environment sets a proxy for https (`https_proxy`, `no_proxy`), the proxy is checked
+    instead, because it resolves the host.
 
     Args:
-        host: Name of the server that the download comes from.
-        what: What is to be downloaded, e.g. "the data set 'cifar100'"; starts the message.
-        remedy: What to do without a network; ends the message.
-        timeout_s: Seconds for looking up the name and connecting together, > 0.
+        host: Name of the server to download from.
+        what: What to download, e.g. "The dataset tfds:cifar100"; the start of the message.
+        remedy: What to do without a network; the end of the message.
+        timeout_s: Seconds for resolving and connecting in total, > 0.
 
     Raises:
-        ConnectionError: The name is not found, the connection is refused, or time is up.
+        ConnectionError: The host is unknown, refuses the connection, or does not answer in time.
     """
     address = _address(host)
     failures: list[OSError] = []
@@ -36,8 +36,8 @@ def require_reachable(host: str, *, what: str, remedy: str, timeout_s: float = 5
             failures.append(failure)
         done.set()
 
-    # The look-up of a name obeys no timeout and cannot be interrupted: it is left behind in its
-    # thread, which does not keep the process alive.
+    # Resolving a name has no timeout and cannot be interrupted, so it runs in a thread that does
+    # not keep the process alive.
     threading.Thread(target=connect, name=f"reach {host}", daemon=True).start()
     if not done.wait(timeout_s):
         reason = f"no answer within {timeout_s:g} s"
@@ -50,7 +50,7 @@ def require_reachable(host: str, *, what: str, remedy: str, timeout_s: float = 5
 
 
 def _address(host: str) -> tuple[str, int]:
-    """Host and port to connect to: the proxy's where one is set for this host."""
+    """Return the host and port to connect to: those of the proxy if this host uses one."""
     proxy = urllib.request.getproxies().get("https")
     if not proxy or urllib.request.proxy_bypass(host):
         return host, HTTPS_PORT

@@ -132,13 +132,13 @@ def test_images_are_mapped_to_the_range_of_the_model(photos, tmp_path):
     [
         (["--method", "magic"], "Unknown attribution method 'magic'. Known: cam"),
         (["--method-option", "steps=3"], "None of the methods grad_cam_plus_plus has an option"),
-        (["--class", "fox"], "The model knows no class 'fox'. Its classes: cat, dog, owl"),
+        (["--class", "fox"], "The model has no class 'fox'. Its classes: cat, dog, owl"),
         (["--class", "cat", "--against", "dog"], "`--class` or `--against`, not both"),
-        (["--strict"], "1 files are no usable images"),
-        (["--image-size", "32"], "takes images of 16 x 16 pixels"),
+        (["--strict"], "1 files are not usable images"),
+        (["--image-size", "32"], "needs images of 16 x 16 pixels"),
         (["--alpha", "2"], r"`--alpha` must be in [0, 1]"),
         (["--batch-size", "0"], "`--batch-size` must be >= 1"),
-        (["--value-range", "1", "0"], "`--value-range` must rise"),
+        (["--value-range", "1", "0"], "`--value-range` must be increasing"),
     ],
 )
 def test_bad_arguments_say_what_to_do(model, photos, tmp_path, capsys, words, message):

@@ -139,8 +139,8 @@ def test_models_that_may_have_seen_unequal_parts_are_not_compared(
         ("history.csv", "epoch,accuracy,loss,val_accuracy,val_loss\n", "must have a row per epoch"),
         ("split.sha256", "", "must hold the SHA-256"),
         ("split.sha256", None, "does not exist"),
-        ("labels.json", '["red", "green", "red"]', "must name each class once"),
-        ("labels.json", '{"a": "b"}', "must hold a JSON list"),
+        ("labels.json", '["red", "green", "red"]', "must have unique class names"),
+        ("labels.json", '{"a": "b"}', "must contain a JSON list"),
     ],
 )
 @pytest.mark.parametrize("damaged", ["a", "b"])

@@ -33,7 +33,7 @@ def test_labels_are_printed_as_shares(shares, text):
 def test_images_cycle_through_the_classes():
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
     data = ImageData.from_arrays(images, np.sort(np.arange(40) % 4), progress=False).train
-    chosen, labels = augmentation_gallery.some_images(data, 6)
+    chosen, labels = augmentation_gallery.first_images(data, 6)
     assert chosen.shape == (6, 8, 8, 3)
     assert sorted(labels.sum(axis=0)) == [1, 1, 2, 2]
     assert len({image.tobytes() for image in chosen}) == 6
@@ -41,9 +41,11 @@ def test_images_cycle_through_the_classes():
 
 def test_a_sheet_has_a_row_for_each_augmentation():
     row = (np.zeros([3, 8, 8, 3], np.float32), np.eye(3, dtype=np.float32))
-    figure = augmentation_gallery.sheet({name: row for name in "abcd"}, ["x", "y", "z"])
+    figure = augmentation_gallery.draw_sheet({name: row for name in "abcd"}, ["x", "y", "z"])
     assert len(figure.subfigs) == 1 and len(figure.subfigs[0].axes) == 12
-    long = augmentation_gallery.sheet({str(number): row for number in range(15)}, ["x", "y", "z"])
+    long = augmentation_gallery.draw_sheet(
+        {str(number): row for number in range(15)}, ["x", "y", "z"]
+    )
     assert [len(part.axes) for part in long.subfigs] == [24, 24]
 
 
@@ -58,8 +60,8 @@ def test_the_command_draws_and_prints_what_it_leaves_out(tmp_path, capsys, monke
         runpy.run_module("proxy_keras.augment.gallery", run_name="__main__")
     assert end.value.code == 0
     printed = capsys.readouterr().out
-    assert "left out curriculum: " in printed
-    assert "left out visual_context: it needs heatmaps" in printed
+    assert "skipped curriculum: " in printed
+    assert "skipped visual_context: it needs heatmaps" in printed
     assert "1 augmentations of 3 images" in printed
     with Image.open(out) as picture:
         assert picture.size[0] > 300

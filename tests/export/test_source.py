@@ -86,8 +86,8 @@ def test_names_are_a_list_or_by_class_id(content, tmp_path, make_model):
 @pytest.mark.parametrize(
     ("content", "received"),
     [
-        (b"import json", r"no JSON \(Expecting value: line 1 column 1 \(char 0\)\)"),
-        (b"\xff", "no JSON .*can't decode byte 0xff.*"),
+        (b"import json", r"invalid JSON \(Expecting value: line 1 column 1 \(char 0\)\)"),
+        (b"\xff", "invalid JSON .*can't decode byte 0xff.*"),
         (b'"abc"', "'abc'"),
         (b"3", "3"),
         (b'[["x"], "y", "z"]', r"\[\['x'\], 'y', 'z'\]"),
@@ -96,7 +96,7 @@ def test_names_are_a_list_or_by_class_id(content, tmp_path, make_model):
 )
 def test_what_holds_no_names_is_refused_before_the_model_is_opened(content, received, tmp_path):
     (tmp_path / "mk.py").write_bytes(content)
-    expected = rf"mk\.py must hold a JSON list of the class names.*\. Received: {received}$"
+    expected = rf"mk\.py must contain a JSON list of class names.*\. Received: {received}$"
     with pytest.raises(ValueError, match=expected) as error:
         open_source(tmp_path / "none.keras", labels=tmp_path / "mk.py")
     assert "\n" not in str(error.value)

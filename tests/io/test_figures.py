@@ -34,9 +34,9 @@ def test_confusion_matrix_and_curves_take_any_name(k):
 
 
 def test_a_long_name_is_cut_and_a_wide_character_counts_twice():
-    assert figures.short("a" * 14) == "a" * 14 and figures.short("a" * 15) == "a" * 13 + "…"
-    assert figures.short("猫" * 7) == "猫" * 7 and figures.short("猫" * 8) == "猫" * 6 + "…"
-    assert figures.short("$" * 3) == r"\$\$\$" and figures.short("") == ""
+    assert figures.truncate("a" * 14) == "a" * 14 and figures.truncate("a" * 15) == "a" * 13 + "…"
+    assert figures.truncate("猫" * 7) == "猫" * 7 and figures.truncate("猫" * 8) == "猫" * 6 + "…"
+    assert figures.truncate("$" * 3) == r"\$\$\$" and figures.truncate("") == ""
 
 
 def test_a_sheet_keeps_both_ends_of_a_long_line():
@@ -51,7 +51,7 @@ def test_characters_without_a_font_are_told_once(monkeypatch):
     monkeypatch.setattr(figures, "_reported", set())
     # Of planes for private use, in which no font has anything.
     names = ["\U000f1234" * 3, "\U00101234\U000f1234", "c"]
-    with pytest.warns(UserWarning, match="No font here has \U000f1234 \U00101234:") as told:
+    with pytest.warns(UserWarning, match="No installed font has \U000f1234 \U00101234:") as told:
         figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=names[0]))
     assert len(told) == 1
     figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=names[0]))

@@ -49,7 +49,7 @@ def test_a_file_on_its_own_has_no_names_but_those_given(tmp_path):
 def test_names_of_another_model_are_refused(tmp_path):
     _model().save(tmp_path / "a.keras")
     (tmp_path / "names.json").write_text('["a", "b", "c"]')
-    with pytest.raises(ValueError, match="names 3 classes, but the model answers 2"):
+    with pytest.raises(ValueError, match="names 3 classes, but the model has 2"):
         open_saved(tmp_path / "a.keras", tmp_path / "names.json")
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_told(tmp_path, share):
     _model().save(file)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ValueError, match=r"a\.keras is no \.keras file, or is damaged"):
+    with pytest.raises(ValueError, match=r"a\.keras is not a \.keras file or is damaged"):
         open_saved(file)
 
 
@@ -89,15 +89,15 @@ def test_a_byte_that_was_changed_inside_is_told(tmp_path, part):
     content = bytearray(file.read_bytes())
     content[place] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.keras is no \.keras file, or is damaged"):
+    with pytest.raises(ValueError, match=r"a\.keras is not a \.keras file or is damaged"):
         open_saved(file)
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([], "is no .keras file, or is damaged"),
-        (["metadata.json"], "is no .keras file, or is damaged"),
+        ([], "is not a .keras file or is damaged"),
+        (["metadata.json"], "is not a .keras file or is damaged"),
         (["config.json"], "cannot be opened: "),
         (["config.json", "metadata.json"], "cannot be opened: "),
     ],
@@ -142,19 +142,19 @@ def test_what_is_no_classifier_of_colour_images_is_refused(tmp_path, ends):
     keras.Model(*ends()).save(tmp_path / "a.keras")
     (tmp_path / "names.json").write_text('["cat", "dog"]')
     for labels in (None, tmp_path / "names.json"):
-        with pytest.raises(ValueError, match=r"a\.keras must take colour images \[B, H, W, 3\]"):
+        with pytest.raises(ValueError, match=r"a\.keras must map colour images \[B, H, W, 3\]"):
             open_saved(tmp_path / "a.keras", labels)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"a": "b"}', "must hold a JSON list of the class names"),
-        ("5", "must hold a JSON list of the class names"),
-        ('["cat", ["dog"]]', "must hold a JSON list of the class names"),
-        ("", r"Received: no JSON"),
-        ('["cat", "cat"]', "must name each class once. Received more than once: cat"),
-        ('{"0": "1", "1": 1}', "must name each class once. Received more than once: 1"),
+        ('{"a": "b"}', "must contain a JSON list of class names"),
+        ("5", "must contain a JSON list of class names"),
+        ('["cat", ["dog"]]', "must contain a JSON list of class names"),
+        ("", r"Received: invalid JSON"),
+        ('["cat", "cat"]', "must have unique class names. Repeated: cat"),
+        ('{"0": "1", "1": 1}', "must have unique class names. Repeated: 1"),
     ],
 )
 def test_names_that_are_none_are_refused_before_the_model_is_opened(tmp_path, content, message):
@@ -164,5 +164,5 @@ def test_names_that_are_none_are_refused_before_the_model_is_opened(tmp_path, co
 
 
 def test_a_file_of_names_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"names\.json does not exist. Give a JSON file"):
+    with pytest.raises(FileNotFoundError, match=r"names\.json does not exist. Pass a JSON file"):
         open_saved(tmp_path / "none.keras", tmp_path / "names.json")
