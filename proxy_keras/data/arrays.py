@@ -83,20 +83,6 @@ def array_records(
     ]
 
 
-def square_size(images: Images) -> int:
-    """Return the side of square images in pixels.
-
-    Raises:
-        ValueError: The images are not square.
-    """
-    height, width = images.shape[1:3]
-    if height != width:
-        raise ValueError(
-            f"The images are {height} x {width}, not square. Pass `image_size` to stretch them."
-        )
-    return height
-
-
 def scale_boxes(
     parts: Sequence[NDArray[Any] | None], images: Sequence[Images], image_size: int
 ) -> list[Box] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -15,18 +15,29 @@ from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import Images
 from proxy_keras.data.sources import open_source
 from proxy_keras.data.split_images import SplitImages
-from proxy_keras.data.split_options import SplitOptions
+
+
+class SplitOptions(TypedDict, total=False):
+    """Optional arguments of every constructor of `ImageData`, which describes them."""
+
+    folds: int | None
+    fold: int | None
+    strict: bool
+    split_dir: str | os.PathLike[str] | None
+    shortcut: float | None
+    val_shortcut: bool
 
 
 class ImageData(SplitImages):
     """Images split into train, val and test. Create it with one of its `from_` methods.
 
-    These methods share the following arguments:
+    These methods share the following arguments; those from `folds` on are `options`:
 
         image_size: Side P in pixels; images are stretched to P x P.
         seed: Keys the split, the shortcut, and the order of the training batches.
         val, test: Shares of each class's distinct images, in (0, 1). Ignored for a split that the
             data already have.
+        progress: Show progress bars.
         folds, fold: Cross-validation: `val` is fold number `fold` of `folds`.
         strict: Raise an error if any image would be skipped.
         split_dir: Folder of a saved split to use instead of drawing a new one. It must still match
@@ -35,7 +46,6 @@ class ImageData(SplitImages):
             None: no patch.
         val_shortcut: Whether the patch reveals the class in val, as in train; False: it is random
             there, as in test.
-        progress: Show progress bars.
 
     The data themselves are never modified.
 
@@ -61,14 +71,9 @@ class ImageData(SplitImages):
         seed: int = 0,
         val: float = 0.15,
         test: float = 0.15,
-        folds: int | None = None,
-        fold: int | None = None,
         label_fn: LabelFn | None = None,
-        strict: bool = False,
-        split_dir: str | os.PathLike[str] | None = None,
-        shortcut: float | None = None,
-        val_shortcut: bool = True,
         progress: bool = True,
+        **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Load image files from `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
 
@@ -84,12 +89,8 @@ class ImageData(SplitImages):
             ValueError: See `layout.find_images` and `split_draw.draw_split`; or `strict` is set
                 and an image cannot be used; or the saved split does not match.
         """
-        return cls(
-            folder_source(root, image_size=image_size, label_fn=label_fn, progress=progress),
-            SplitOptions(seed, val, test, folds, fold, strict, split_dir),
-            shortcut=shortcut,
-            val_shortcut=val_shortcut,
-        )
+        source = folder_source(root, image_size=image_size, label_fn=label_fn, progress=progress)
+        return cls(source, seed=seed, val=val, test=test, **options)
 
     @classmethod
     def from_arrays(
@@ -104,15 +105,10 @@ class ImageData(SplitImages):
         seed: int = 0,
         val: float = 0.15,
         test: float = 0.15,
-        folds: int | None = None,
-        fold: int | None = None,
-        strict: bool = False,
-        split_dir: str | os.PathLike[str] | None = None,
-        shortcut: float | None = None,
-        val_shortcut: bool = True,
-        progress: bool = True,
         boxes: NDArray[Any] | None = None,
         test_boxes: NDArray[Any] | None = None,
+        progress: bool = True,
+        **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Use images in arrays, in memory or as a `numpy.memmap`, without copying them.
 
@@ -141,8 +137,7 @@ class ImageData(SplitImages):
             test_boxes=test_boxes,
             progress=progress,
         )
-        split = SplitOptions(seed, val, test, folds, fold, strict, split_dir)
-        return cls(source, split, shortcut=shortcut, val_shortcut=val_shortcut)
+        return cls(source, seed=seed, val=val, test=test, **options)
 
     @classmethod
     def from_dataset(
@@ -156,13 +151,8 @@ class ImageData(SplitImages):
         seed: int = 0,
         val_share: float = 0.15,
         test_share: float = 0.15,
-        folds: int | None = None,
-        fold: int | None = None,
-        strict: bool = False,
-        split_dir: str | os.PathLike[str] | None = None,
-        shortcut: float | None = None,
-        val_shortcut: bool = True,
         progress: bool = True,
+        **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Use a finite, unbatched `tf.data.Dataset` of (image, label) with a fixed order.
 
@@ -184,8 +174,7 @@ class ImageData(SplitImages):
         source = dataset_source(
             train, image_size=image_size, val=val, test=test, classes=classes, progress=progress
         )
-        split = SplitOptions(seed, val_share, test_share, folds, fold, strict, split_dir)
-        return cls(source, split, shortcut=shortcut, val_shortcut=val_shortcut)
+        return cls(source, seed=seed, val=val_share, test=test_share, **options)
 
     @classmethod
     def from_source(
@@ -198,13 +187,8 @@ class ImageData(SplitImages):
         seed: int = 0,
         val: float = 0.15,
         test: float = 0.15,
-        folds: int | None = None,
-        fold: int | None = None,
-        strict: bool = False,
-        split_dir: str | os.PathLike[str] | None = None,
-        shortcut: float | None = None,
-        val_shortcut: bool = True,
         progress: bool = True,
+        **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Load a data source by name, such as "digits" or "npz:FILE".
 
@@ -222,8 +206,7 @@ class ImageData(SplitImages):
         source = open_source(
             src, image_size=image_size, data_dir=data_dir, seed=seed, progress=progress
         )
-        split = SplitOptions(seed, val, test, folds, fold, strict, split_dir)
-        data = cls(source, split, shortcut=shortcut, val_shortcut=val_shortcut)
+        data = cls(source, seed=seed, val=val, test=test, **options)
         if limit is not None:
             data.limit_training(limit)
         return data

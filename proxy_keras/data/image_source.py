@@ -12,14 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.data.arrays import (
-    Box,
-    Labels,
-    array_records,
-    class_names,
-    scale_boxes,
-    square_size,
-)
+from proxy_keras.data.arrays import Box, Labels, array_records, class_names, scale_boxes
 from proxy_keras.data.data_split import RowReader, RowStream
 from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import ArrayReader, FileReader, Images
@@ -97,7 +90,12 @@ def array_source(
         records += array_records(
             part_images, part_labels, classes, name=name, split=split, progress=progress
         )
-    image_size = image_size or square_size(images)
+    height, width = images.shape[1:3]
+    if not image_size and height != width:
+        raise ValueError(
+            f"The images are {height} x {width}, not square. Pass `image_size` to stretch them."
+        )
+    image_size = image_size or height
     _check_image_size(image_size)
     arrays = [part[1] for part in parts]
     return ImageSource(

@@ -39,6 +39,9 @@ class Skipped:
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path} ({self.reason})"
+
 
 def content_hash(image: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of pixels and shape in hex, which does not depend on the file format.

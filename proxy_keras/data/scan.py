@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -55,10 +56,6 @@ def scan_folder(
     layout = find_images(root, label_fn=label_fn)
     records: list[Record] = []
     skipped = list(layout.skipped)
-
-    def examine(candidate: Candidate) -> Record | Skipped:
-        return _examine(Path(root), candidate)
-
     remaining = iter(layout.candidates)
     with (
         ThreadPoolExecutor(workers or default_workers()) as pool,
@@ -67,7 +64,7 @@ def scan_folder(
         ) as bar,
     ):
         while window := list(islice(remaining, _WINDOW)):
-            for found in pool.map(examine, window):
+            for found in pool.map(partial(_examine, Path(root)), window):
                 if isinstance(found, Record):
                     records.append(found)
                 else:

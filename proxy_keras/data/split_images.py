@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.data.data_split import Subset
-from proxy_keras.data.description import describe
 from proxy_keras.data.image_source import ImageSource
 from proxy_keras.data.limit import stratified_subset
-from proxy_keras.data.records import TEST, TRAIN, VAL
+from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL
 from proxy_keras.data.shortcut import Shortcut
-from proxy_keras.data.split_options import SplitOptions
-from proxy_keras.data.split_table import SplitTable, save_skipped
+from proxy_keras.data.split_draw import draw_split, match_saved_split
+from proxy_keras.data.split_table import SKIPPED_FILE, SplitTable, first_few, save_skipped
 from proxy_keras.data.train_split import TrainSubset
 
 
@@ -23,28 +22,49 @@ class SplitImages:
     """The subsets of an image source. `ImageData` adds the constructors; see its attributes.
 
     Args:
-        source: The images.
-        split: How they are split.
-        shortcut: See `ImageData`.
-        val_shortcut: See `ImageData`.
+        source: The images. For the other arguments see `ImageData`.
 
     Raises:
-        ValueError: See `SplitOptions.apply` and `Shortcut`.
+        ValueError: `strict` is set and an image would be skipped, the saved split does not match,
+            or see `draw_split` and `Shortcut`.
     """
 
     def __init__(
         self,
         source: ImageSource,
-        split: SplitOptions,
         *,
+        seed: int,
+        val: float,
+        test: float,
+        folds: int | None = None,
+        fold: int | None = None,
+        strict: bool = False,
+        split_dir: str | os.PathLike[str] | None = None,
         shortcut: float | None = None,
         val_shortcut: bool = True,
     ) -> None:
-        draw, self.skipped = split.apply(source.records, source.skipped, source.classes)
+        if split_dir is None:
+            draw = draw_split(
+                source.records,
+                seed=seed,
+                val=val,
+                test=test,
+                folds=folds,
+                fold=fold,
+                classes=source.classes,
+            )
+        else:
+            draw = match_saved_split(SplitTable.load(split_dir), source.records)
+        self.skipped = sorted([*source.skipped, *draw.leaking], key=lambda item: item.path)
+        if strict and self.skipped:
+            raise ValueError(
+                f"{len(self.skipped)} images cannot be used: {first_few(self.skipped)}. Fix or "
+                "remove them, or leave out `strict` to skip them."
+            )
         self.table: SplitTable = draw.table
         self.classes = list(draw.table.classes)
         self.image_size = source.readers[TRAIN].image_size
-        self.seed = split.seed
+        self.seed = seed
         self.given_splits = draw.given
         index_of = {record.path: index for index, record in enumerate(source.records)}
         indices = [index_of[path] for path in draw.table.paths]
@@ -62,7 +82,7 @@ class SplitImages:
                 self.table,
                 self._rows,
                 rate=shortcut,
-                seed=split.seed,
+                seed=seed,
                 image_size=self.image_size,
                 in_val=val_shortcut,
             )
@@ -119,14 +139,29 @@ class SplitImages:
         save_skipped(folder, self.skipped)
 
     def describe(self) -> str:
-        """Summarise the data in a few lines: counts by split, and what was skipped or ignored."""
-        return describe(
-            self.table,
-            image_size=self.image_size,
-            conflicting=self._conflicting,
-            skipped=self.skipped,
-            ignored=self._ignored,
-        )
+        """Summarise the data in a few lines: counts by split, and what is missing or left out."""
+        table = self.table
+        sizes = ", ".join(f"{split} {len(table.rows(split)):,}" for split in SPLITS)
+        lines = [
+            f"{len(table):,} images of {len(self.classes)} classes at {self.image_size} px: "
+            f"{sizes}.",
+            f"Split {table.sha256[:16]}.",
+        ]
+        present = set(zip(table.labels, table.splits, strict=True))
+        for split in SPLITS:
+            if absent := [name for name in table.classes if (name, split) not in present]:
+                lines.append(
+                    f"Classes without a {split} image: {len(absent)}: {first_few(absent)}."
+                )
+        if self._conflicting:
+            same = [" = ".join(record.path for record in group) for group in self._conflicting]
+            lines.append(f"Same picture under different labels: {len(same)}: {first_few(same)}.")
+        if self.skipped:
+            found = f"{len(self.skipped)}: {first_few(self.skipped)}"
+            lines.append(f"Skipped, see {SKIPPED_FILE}: {found}.")
+        if self._ignored:
+            lines.append(f"Ignored, outside the class folders: {first_few(self._ignored)}.")
+        return "\n".join(lines)
 
     def _subset(self, split: str, positions: NDArray[np.int64] | None = None) -> dict[str, Any]:
         """Return the arguments of `Subset` for a split, or for given positions in the table."""

@@ -106,8 +106,8 @@ class SplitTable:
         found = []
         for kind, ids in differences.items():
             if ids:
-                names = ", ".join(f"{id_} ({path_of[id_]})" for id_ in ids[:_SHOWN])
-                found.append(f"{len(ids)} {kind}: {names}{', ...' if len(ids) > _SHOWN else ''}")
+                names = first_few([f"{id_} ({path_of[id_]})" for id_ in ids])
+                found.append(f"{len(ids)} {kind}: {names}")
         raise ValueError(
             f"The data no longer match the saved split: {'; '.join(found)}. Restore the original "
             "data, or draw a new split for a new run."
@@ -202,6 +202,11 @@ class SplitTable:
             header += (_FOLD_COLUMN,)
             columns.append(self.folds)
         return _to_csv([header, *zip(*columns, strict=True)])
+
+
+def first_few(items: Sequence[object]) -> str:
+    """Join the first items with commas; "..." marks more."""
+    return ", ".join(map(str, items[:_SHOWN])) + (", ..." if len(items) > _SHOWN else "")
 
 
 def save_skipped(folder: str | os.PathLike[str], skipped: Iterable[Skipped]) -> None:

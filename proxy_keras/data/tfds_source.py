@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -11,30 +10,17 @@ import tensorflow_datasets as tfds
 from proxy_keras.data.image_source import ImageSource, dataset_source
 from proxy_keras.io.reachability import require_reachable
 
-
-@dataclass(frozen=True)
-class _Known:
-    """A dataset that is known to work.
-
-    Attributes:
-        name: Its name in TensorFlow Datasets, with the configuration.
-        host: Host of its files.
-    """
-
-    name: str
-    host: str
-
-
+# Datasets that are known to work: the name in TensorFlow Datasets, and the host of the files.
 # plant_village has only a train split: val and test are drawn. imagenette and food101 call their
 # test split "validation". The 320 px copy of imagenette is enough for 224 px, at a fifth of the
 # size.
 _KNOWN = {
-    "cifar100": _Known("cifar100", "www.cs.toronto.edu"),
-    "stanford_dogs": _Known("stanford_dogs", "vision.stanford.edu"),
-    "imagenette": _Known("imagenette/320px-v2", "s3.amazonaws.com"),
-    "food101": _Known("food101", "data.vision.ee.ethz.ch"),
-    "plant_village": _Known("plant_village", "data.mendeley.com"),
-    "caltech101": _Known("caltech101", "data.caltech.edu"),
+    "cifar100": ("cifar100", "www.cs.toronto.edu"),
+    "stanford_dogs": ("stanford_dogs", "vision.stanford.edu"),
+    "imagenette": ("imagenette/320px-v2", "s3.amazonaws.com"),
+    "food101": ("food101", "data.vision.ee.ethz.ch"),
+    "plant_village": ("plant_village", "data.mendeley.com"),
+    "caltech101": ("caltech101", "data.caltech.edu"),
 }
 
 # The hosts of other datasets are unknown. TensorFlow Datasets keeps its own files on this one, so
@@ -95,8 +81,7 @@ def tfds_source(
 
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> tfds.core.DatasetBuilder:
-    known = _KNOWN.get(name)
-    full_name = known.name if known else name.replace(":", "/")
+    full_name = _KNOWN[name][0] if name in _KNOWN else name.replace(":", "/")
     try:
         return tfds.builder(full_name, data_dir=data_dir, try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
@@ -137,7 +122,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
             f"{what} cannot be downloaded automatically:\n"
             f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS}\n{remedy}"
         )
-    host = _KNOWN[name].host if name in _KNOWN else _DEFAULT_HOST
+    host = _KNOWN[name][1] if name in _KNOWN else _DEFAULT_HOST
     require_reachable(host, what=what, remedy=remedy)
     builder.download_and_prepare()
 

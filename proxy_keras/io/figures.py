@@ -18,19 +18,6 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-__all__ = [
-    "Figure",
-    "confusion_matrix",
-    "curves",
-    "escape_dollars",
-    "method_sheet",
-    "overlay",
-    "proxy_sheet",
-    "to_array",
-    "to_pixels",
-    "truncate",
-]
-
 HEAT_COLOURS = "inferno"
 FALLBACK_FONTS = (
     # Han, kana and hangul: Noto, and the fonts of Linux, macOS and Windows.
