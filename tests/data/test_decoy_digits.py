@@ -1,4 +1,4 @@
-"""Decoy digits: the decoy tells the class in training alone, and nothing else tells it."""
+"""Decoy digits: only the decoy reveals the class, and only in training."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_only_the_decoy_differs_without_decoys(made, plain):
             assert not changed.any()
 
 
-def test_the_decoy_leaves_the_digit_free(made):
+def test_the_decoy_does_not_cover_the_digit(made):
     for boxes, patches in (
         (made.boxes_train, made.decoys_train),
         (made.boxes_test, made.decoys_test),
@@ -85,12 +85,12 @@ def test_the_box_holds_the_digit(plain):
     assert np.mean(np.array(inside) > outside) > 0.98
 
 
-def test_in_training_the_decoy_tells_the_class_as_often_as_asked(made):
+def test_in_training_the_decoy_matches_the_class_at_the_given_rate(made):
     right = told(made.x_train, made.decoys_train) == made.y_train // 2
     assert right.mean() == pytest.approx(DECOY_RATE, abs=0.03)
 
 
-def test_in_test_the_decoy_tells_nothing(made):
+def test_in_test_the_decoy_is_random(made):
     right = told(made.x_test, made.decoys_test) == made.y_test // 2
     assert right.mean() == pytest.approx(0.2, abs=0.06)
 

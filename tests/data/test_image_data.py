@@ -1,4 +1,4 @@
-"""ImageData from folders, arrays and datasets: the split and the pixels that arrive."""
+"""ImageData from folders, arrays and datasets: the split and the pixels."""
 
 from __future__ import annotations
 
@@ -161,13 +161,13 @@ def test_training_batches_hold_each_training_image_once():
         ({"boxes": np.zeros((59, 4))}, "Pass boxes for every image"),
     ],
 )
-def test_arrays_that_do_not_go_together_are_refused(arguments, message):
+def test_arrays_that_do_not_match_are_refused(arguments, message):
     arguments = {"images": IMAGES, "labels": LABELS, "progress": False} | arguments
     with pytest.raises(ValueError, match=message):
         ImageData.from_arrays(**arguments)
 
 
-def test_boxes_go_with_their_examples_and_scale_with_the_images():
+def test_boxes_match_their_examples_and_scale_with_the_images():
     boxes = np.stack([LABELS, LABELS, LABELS + 4, LABELS + 2], axis=1)
     data = ImageData.from_arrays(IMAGES, LABELS, boxes=boxes, image_size=16, progress=False)
     assert data.boxes is not None
@@ -178,7 +178,7 @@ def test_boxes_go_with_their_examples_and_scale_with_the_images():
     assert ImageData.from_arrays(IMAGES, LABELS, progress=False).boxes is None
 
 
-def test_save_and_take_up_again_under_other_names(folder, tmp_path):
+def test_a_saved_split_is_used_for_renamed_files(folder, tmp_path):
     data = from_folder(folder, seed=3)
     data.save(tmp_path / "run")
     moved = tmp_path / "moved"
@@ -245,7 +245,7 @@ def test_copies_of_test_images_do_not_stay_in_train():
 
 
 @pytest.mark.parametrize("kind", ["folder", "arrays", "dataset"])
-def test_the_shortcut_is_the_same_however_the_images_come(folder, kind):
+def test_the_shortcut_does_not_depend_on_the_source(folder, kind):
     if kind == "folder":
         data = from_folder(folder, shortcut=0.5)
     elif kind == "arrays":
@@ -302,7 +302,7 @@ def test_real_photographs(shared_data, name, sizes, classes):
     assert set(labels) <= set(range(classes))
 
 
-def test_real_photographs_with_masks_beside_them(shared_data):
+def test_real_photographs_with_masks(shared_data):
     data = from_folder(shared_data / "pets3_masks", image_size=32)
     assert data.classes == ["Abyssinian", "Bengal", "american_bulldog"]
     assert len(data.table) == 598
@@ -310,7 +310,7 @@ def test_real_photographs_with_masks_beside_them(shared_data):
     assert SplitTable.rows(data.table, "test").size == 298
 
 
-def test_all_images_are_one_subset_whatever_their_split(folder):
+def test_all_images_are_one_subset(folder):
     data = from_folder(folder)
     everything = data.all_images()
     assert everything.name == "all"
@@ -322,7 +322,7 @@ def test_all_images_are_one_subset_whatever_their_split(folder):
     np.testing.assert_array_equal(images[places], of_test)
 
 
-def test_it_is_known_which_splits_the_data_came_with(tmp_path):
+def test_given_splits_are_recorded(tmp_path):
     drawn = ImageData.from_arrays(IMAGES, LABELS, progress=False)
     given = ImageData.from_arrays(
         IMAGES[:45],
@@ -345,7 +345,7 @@ def test_it_is_known_which_splits_the_data_came_with(tmp_path):
     assert again.given_splits == {"train", "test"}
 
 
-def test_streams_of_their_own_are_not_read_as_one():
+def test_separate_streams_are_not_read_as_one():
     def stream(start, stop):
         return tf.data.Dataset.from_tensor_slices((IMAGES[start:stop], LABELS[start:stop]))
 

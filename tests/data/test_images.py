@@ -1,4 +1,4 @@
-"""Every kind of image file a person has is read as upright RGB, or refused with a reason."""
+"""Every common kind of image file is read as upright RGB, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_truncated(kind, at):
         (png_header(100_000, 100_000), f"too large: more than {MAX_PIXELS:,} pixels"),
     ],
 )
-def test_what_is_no_image_is_refused_with_the_reason(tmp_path, content, reason):
+def test_other_content_is_refused_with_the_reason(tmp_path, content, reason):
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     with pytest.raises(UnreadableImageError, match="photo.jpg") as caught:
@@ -198,7 +198,7 @@ def test_max_pixels_is_checked_before_decoding():
     assert read_image(encoded(Image.new("L", (10, 100)), "PNG"), max_pixels=1000).shape[0] == 100
 
 
-def test_a_missing_file_is_no_unreadable_image(tmp_path):
+def test_a_missing_file_is_not_an_unreadable_image(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_image(tmp_path / "gone.png")
 

@@ -1,4 +1,4 @@
-"""A part of the training split: of each class its share, and nested."""
+"""Limits of the training split: stratified and nested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ids(data: ImageData) -> set[str]:
     return set(data.train.example_ids)
 
 
-def test_of_each_class_its_share():
+def test_the_limit_is_stratified():
     data, whole = made(200), made()
     assert len(data.train) == 200
     counts, all_counts = (np.bincount(d.train.labels, minlength=10) for d in (data, whole))
@@ -30,17 +30,17 @@ def test_split_val_and_test_stay_the_same():
     assert data.test.example_ids == whole.test.example_ids
 
 
-def test_a_smaller_part_lies_in_a_larger_one_and_another_seed_takes_others():
+def test_a_smaller_limit_is_a_subset_and_depends_on_the_seed():
     assert ids(made(50)) < ids(made(200)) < ids(made())
     assert ids(made(50)) != ids(made(50, seed=1))
     assert ids(made(50)) == ids(made(50))
 
 
-def test_ten_images_are_one_of_each_class():
+def test_ten_images_have_one_of_each_class():
     assert sorted(made(10).train.labels) == list(range(10))
 
 
-def test_images_and_labels_belong_together():
+def test_images_match_their_labels():
     data, whole = made(30), made()
     label_of = dict(zip(whole.train.example_ids, whole.train.labels, strict=True))
     picture_of = {

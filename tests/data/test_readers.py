@@ -1,4 +1,4 @@
-"""Rows come back as the images they stand for, at the size asked for."""
+"""Rows are read as the right images at the requested size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def some_images(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def test_rows_in_the_order_asked_for():
+def test_rows_are_in_the_requested_order():
     images = some_images(5, 8, 8, 3)
     batch = ArrayReader(images, 8).read(np.array([4, 0, 0]))
     assert batch.dtype == np.uint8
@@ -39,7 +39,7 @@ def test_other_sizes_are_resized():
     assert np.array_equal(batch, np.stack([resize(images[1], 8), resize(images[2], 8)]))
 
 
-def test_several_arrays_are_counted_through():
+def test_rows_of_several_arrays_are_numbered_consecutively():
     first, second = some_images(3, 8, 8, 3), some_images(2, 4, 4)
     reader = ArrayReader([first, second], 8)
     assert len(reader) == 5
@@ -74,7 +74,7 @@ def test_a_memory_map_is_not_loaded(tmp_path):
         (np.zeros((2, 0, 4, 3), np.uint8), r"Received: \[2, 0, 4, 3\]"),
     ],
 )
-def test_what_are_no_images_is_refused(images, message):
+def test_arrays_that_are_not_images_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         ArrayReader(images, 8)
 

@@ -1,4 +1,4 @@
-"""A folder is looked through as it is: every file used, or listed with the reason."""
+"""Scanning a folder: every file is used or listed with the reason."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_split_folders(tmp_path, names):
     assert places(scan(tmp_path)) == sorted(expected)
 
 
-def test_what_lies_beside_the_splits_is_reported(tmp_path):
+def test_files_next_to_the_splits_are_reported(tmp_path):
     for name in ("train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png"):
         paint(tmp_path / name, 1)
     paint(tmp_path / "masks/cat/1.png", 1)
@@ -81,7 +81,7 @@ def test_what_lies_beside_the_splits_is_reported(tmp_path):
     ]
 
 
-def test_a_class_called_train_is_no_split(tmp_path):
+def test_a_class_called_train_is_not_a_split(tmp_path):
     for name in ("bus/1.png", "car/1.png", "train/1.png", "train/steam/2.png"):
         paint(tmp_path / name, 1)
     assert {(r.label, r.split) for r in scan(tmp_path).records} == {
@@ -91,13 +91,13 @@ def test_a_class_called_train_is_no_split(tmp_path):
     }
 
 
-def test_masks_beside_class_folders_are_no_class(two_classes):
+def test_masks_next_to_class_folders_are_not_a_class(two_classes):
     before = places(scan(two_classes))
     for name in ("masks/cat/1.png", "masks/dog/1.png"):
         paint(two_classes / name, 255)
     result = scan(two_classes)
     assert places(result) == before and result.ignored == ["masks/"]
-    # Without the folders of the classes, or with more beside them, it is a class like any other.
+    # Without folders of the classes, or with other content, `masks` is an ordinary class.
     paint(two_classes / "masks" / "carnival.png", 7)
     assert {label for _, label, _ in places(scan(two_classes))} == {"cat", "dog", "masks"}
     (two_classes / "masks" / "carnival.png").unlink()
@@ -105,7 +105,7 @@ def test_masks_beside_class_folders_are_no_class(two_classes):
     assert {label for _, label, _ in places(scan(two_classes))} == {"cat", "dog", "masks"}
 
 
-def test_files_that_are_no_images_are_listed(two_classes):
+def test_files_that_are_not_images_are_listed(two_classes):
     (two_classes / "cat/.hidden").write_text("x")
     (two_classes / "cat/empty.jpg").touch()
     (two_classes / "cat/text.jpg").write_text("no image")
@@ -128,7 +128,7 @@ def test_files_that_are_no_images_are_listed(two_classes):
     assert result.skipped == sorted(result.skipped, key=lambda item: item.path)
 
 
-def test_links_that_lead_back_up_end(two_classes):
+def test_links_to_parent_folders_are_not_followed(two_classes):
     (two_classes / "cat/up").symlink_to(two_classes)
     (two_classes / "cat/here").symlink_to(two_classes / "cat")
     (two_classes / "dog/other").symlink_to(two_classes / "cat/nested")
@@ -162,7 +162,7 @@ def test_label_function_below_split_folders(tmp_path):
     assert result.ignored == ["masks/"]
 
 
-def test_label_function_must_give_a_name(two_classes):
+def test_label_function_must_return_a_name(two_classes):
     with pytest.raises(TypeError, match="Received None"):
         scan(two_classes, label_fn=lambda path: None)
 
@@ -195,7 +195,7 @@ def test_two_folders_for_one_split(tmp_path):
         find_images(tmp_path)
 
 
-def test_names_that_are_no_unicode(two_classes):
+def test_file_names_that_are_not_unicode(two_classes):
     odd = os.fsdecode(b'caf\xe9, "x"\n.png')
     paint(two_classes / "cat" / odd, 9, "PNG")
     assert f"cat/{odd}" in [record.path for record in scan(two_classes).records]
@@ -213,7 +213,7 @@ def test_nothing_in_the_folder_is_touched(two_classes):
     assert state() == before
 
 
-def test_more_threads_give_the_same(two_classes):
+def test_results_do_not_depend_on_the_number_of_threads(two_classes):
     rng = np.random.default_rng(0)
     for number in range(40):
         pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Every form of source gives its data at its natural size, or says what is wrong."""
+"""Every kind of source has its natural image size, or a clear error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_decoy_digits():
     assert first_batch(data).shape == (8, 32, 32, 3)
 
 
-def test_decoy_boxes_lie_on_the_digits():
+def test_decoy_digits_have_the_boxes_of_the_digits():
     data = load("decoy_digits")
     images, _ = next(data.test.batches(359).as_numpy_iterator())
     brighter = 0
@@ -90,7 +90,7 @@ def test_npz_with_other_content_is_refused(tmp_path, change, message):
         load(f"npz:{tmp_path / 'data.npz'}")
 
 
-def test_what_is_no_npz_is_refused(tmp_path):
+def test_files_that_are_not_npz_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere.npz. does not exist.*x_train"):
         load(f"npz:{tmp_path / 'nowhere.npz'}")
     np.save(tmp_path / "single.npy", np.zeros(3))
@@ -127,7 +127,7 @@ def test_options_reach_the_data():
 
 
 @pytest.mark.parametrize("src", ["nowhere", "npz:", "tfds:", "zip:x"])
-def test_unknown_sources_are_answered_with_the_known_ones(src):
+def test_an_unknown_source_lists_the_known_ones(src):
     with pytest.raises(
         ValueError, match="Unknown source.*digits; decoy_digits.*npz:FILE; tfds:NAME"
     ):

@@ -118,7 +118,7 @@ def test_copies_across_given_splits_are_left_out():
     assert not {"train/x", "train/y", "val/x"} & set(draw.table.paths)
 
 
-def test_one_picture_under_two_labels_stays_together_and_is_reported():
+def test_a_picture_with_two_labels_stays_together_and_is_reported():
     pair = [record("a", "both", path="a/1"), record("b", "both", path="b/1")]
     for seed in range(20):
         draw = draw_split(pair + distinct({"a": 8, "b": 8}), seed=seed, val=0.25, test=0.25)
@@ -128,7 +128,7 @@ def test_one_picture_under_two_labels_stays_together_and_is_reported():
         assert [[r.path for r in group] for group in draw.conflicting] == [["a/1", "b/1"]]
 
 
-def test_a_picture_under_two_labels_counts_for_the_first_alone():
+def test_a_picture_with_two_labels_counts_only_for_the_first():
     pairs = [record(label, f"both{i}", path=f"{label}/{i}") for i in range(9) for label in "ab"]
     own = distinct({"a": 20, "b": 20})
     split_of = {
@@ -141,7 +141,7 @@ def test_a_picture_under_two_labels_counts_for_the_first_alone():
         assert label == "a" or split_of[content] == split
 
 
-def test_ids_of_copies_under_two_labels_survive_renaming():
+def test_ids_of_copies_with_two_labels_survive_renaming():
     names = [("a", "1"), ("b", "2"), ("a", "2"), ("b", "1")]
     tables = [
         draw_split(
@@ -216,7 +216,7 @@ def test_one_class_is_not_enough():
         draw_split(distinct({"a": 20}), seed=0)
 
 
-def test_relinked_split_follows_renamed_files_only():
+def test_a_saved_split_matches_renamed_files_only():
     records = distinct({"a": 9, "b": 9}, "train") + distinct({"a": 3, "b": 3}, "test")
     saved = draw_split(records, seed=0).table
     renamed = [replace(r, path=f"new/{i}") for i, r in enumerate(reversed(records))]
@@ -245,7 +245,7 @@ pictures = st.dictionaries(
 
 @st.composite
 def some_records(draw) -> list[Record]:
-    """At least eight distinct pictures of each of three classes, some of them copied."""
+    """Draw at least eight distinct pictures of each of three classes, some of them copied."""
     records = distinct({"a": 8, "b": 8, "c": 8})
     for picture, (label, copies) in draw(pictures).items():
         records += [record(label, picture, path=f"{label}/{picture}_{i}") for i in range(copies)]
@@ -288,7 +288,7 @@ def test_order_and_names_do_not_matter(records, seed, random):
 
 @settings(max_examples=30, deadline=None)
 @given(records=some_records(), label=st.sampled_from("abc"))
-def test_a_class_is_split_as_if_it_were_alone_with_another(records, label):
+def test_the_split_of_a_class_does_not_depend_on_other_classes(records, label):
     table = draw_split(records, seed=0).table
     alone = [r for r in records if r.label == label] + distinct({"z": 5})
     split_of = dict(zip(table.example_ids, table.splits, strict=True))

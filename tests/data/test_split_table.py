@@ -1,4 +1,4 @@
-"""A saved split comes back as it was, or is refused."""
+"""A saved split is loaded unchanged, or refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_inconsistent_table_is_refused(change, message):
         replace(TABLE, **change)
 
 
-def test_what_is_written(tmp_path):
+def test_written_files(tmp_path):
     TABLE.save(tmp_path / "run")
     content = (tmp_path / "run/split.csv").read_bytes()
     with (tmp_path / "run/split.csv").open(newline="") as file:
@@ -63,7 +63,7 @@ def test_what_is_written(tmp_path):
     assert len(list((tmp_path / "run").iterdir())) == 3
 
 
-def test_what_is_saved_comes_back(tmp_path):
+def test_a_saved_table_is_loaded_unchanged(tmp_path):
     TABLE.save(tmp_path)
     assert SplitTable.load(tmp_path) == TABLE
     with_folds = replace(TABLE, folds=(0, 1, None, 2))
@@ -96,7 +96,7 @@ def test_a_changed_table_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["split.csv", "split.sha256", "labels.json"])
-def test_an_unfinished_folder_is_refused_and_can_be_written_anew(tmp_path, name):
+def test_an_incomplete_folder_is_refused_and_can_be_rewritten(tmp_path, name):
     TABLE.save(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(FileNotFoundError, match=name):
@@ -139,7 +139,7 @@ def test_differences_are_counted_and_named():
     TABLE.check_matches(replace(TABLE, paths=("a", "b", "c", "d"), classes=("x", "y")))
 
 
-def test_skipped_are_listed_whatever_their_name(tmp_path):
+def test_skipped_files_with_any_name_are_listed(tmp_path):
     skipped = [Skipped('a,"b"\n.jpg', "truncated"), Skipped("caf\udce9.png", "empty file")]
     save_skipped(tmp_path, skipped)
     with (tmp_path / "skipped.csv").open(newline="", errors="surrogateescape") as file:

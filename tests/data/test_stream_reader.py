@@ -1,4 +1,4 @@
-"""A user's tf.data.Dataset is read in its order, or refused with the way out."""
+"""A tf.data.Dataset is read in its order, or refused with a remedy."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_records():
     assert [r.content_hash for r in records] == [content_hash(image) for image in IMAGES]
 
 
-def test_the_rows_asked_for_in_the_order_of_the_stream():
+def test_requested_rows_are_in_the_order_of_the_stream():
     rows, images = streamed(reader(dataset()), [7, 2, 11])
     assert rows == [2, 7, 11]
     assert images.dtype == np.uint8
     assert np.array_equal(images, np.stack([resize(IMAGES[row], 8) for row in rows]))
 
 
-def test_rows_may_be_counted_from_elsewhere():
+def test_rows_can_start_at_another_number():
     source = reader(dataset(), first_row=100)
     assert source.rows.tolist() == list(range(100, 112))
     rows, images = streamed(source, [103])
@@ -54,7 +54,7 @@ def test_rows_may_be_counted_from_elsewhere():
     assert np.array_equal(images[0], resize(IMAGES[3], 8))
 
 
-def test_nothing_is_read_after_the_last_row_asked_for():
+def test_nothing_is_read_after_the_last_requested_row():
     drawn = []
 
     def elements():
@@ -137,12 +137,12 @@ def scaled(factor: float, data: tf.data.Dataset) -> tf.data.Dataset:
         (dataset().map(lambda image, label: (image, label, 1.0)), "pairs"),
     ],
 )
-def test_what_cannot_be_used_is_refused(data, message):
+def test_unusable_datasets_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
         reader(data)
 
 
-def test_what_is_no_dataset_is_refused():
+def test_other_types_are_refused():
     with pytest.raises(TypeError, match="ndarray"):
         reader(IMAGES)
 

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: prepared data are read offline; others fail fast with a way out."""
+"""TensorFlow Datasets: prepared data are read offline; others fail fast with a remedy."""
 
 from __future__ import annotations
 
@@ -80,33 +80,33 @@ def test_prepared_data_are_read_without_a_network(tmp_path, monkeypatch):
     assert sorted(labels) == sorted(data.train.labels)
 
 
-def test_images_are_resized_by_our_rule(tmp_path, monkeypatch):
+def test_images_are_resized_like_other_images(tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch, ("train", "test"))
     data = load("tiny_shapes", data_dir=tmp_path, image_size=16)
     assert contents(data.test) == {resize(image, 16).tobytes() for image in some_images("test")}
 
 
-def test_validation_is_test_where_there_is_no_other(tmp_path, monkeypatch):
+def test_validation_is_used_as_test_if_there_is_no_test_split(tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch, ("train", "validation"))
     data = load("tiny_shapes", data_dir=tmp_path)
     assert contents(data.test) == {image.tobytes() for image in some_images("validation")}
     assert len(data.train) + len(data.val) == 30
 
 
-def test_a_test_split_without_labels_is_no_test_split(tmp_path, monkeypatch):
+def test_a_test_split_without_labels_is_not_used(tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch, ("train", "validation", "test"), secret=("test",))
     data = load("tiny_shapes", data_dir=tmp_path)
     assert contents(data.test) == {image.tobytes() for image in some_images("validation")}
 
 
-def test_validation_is_val_beside_a_test_split(tmp_path, monkeypatch):
+def test_validation_is_val_if_there_is_a_test_split(tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch, ("train", "validation", "test"))
     data = load("tiny_shapes", data_dir=tmp_path)
     assert contents(data.val) == {image.tobytes() for image in some_images("validation")}
     assert len(data.train) == 30
 
 
-def test_all_splits_are_drawn_where_there_is_train_alone(tmp_path, monkeypatch):
+def test_all_splits_are_drawn_if_there_is_only_train(tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch, ("train",))
     data = load("tiny_shapes", data_dir=tmp_path, val=0.2, test=0.3)
     assert [len(data.train), len(data.val), len(data.test)] == [15, 6, 9]
@@ -119,7 +119,7 @@ def test_without_train_it_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_known_name_reads_mock_data(monkeypatch):
-    # Mock data have no metadata on disk: preparing is a no-op, the splits are told here.
+    # Mock data have no metadata on disk: preparing is a no-op, and the splits are set here.
     def as_dataset(self, split, decoders=None, **_):
         files = [tf.io.encode_png(image).numpy() for image in some_images(split)]
         return tf.data.Dataset.from_tensor_slices(
@@ -173,12 +173,12 @@ def test_offline_it_fails_fast_and_says_what_to_do(tmp_path, monkeypatch, name, 
     assert f"{tmp_path}/{full_name}/" in message
 
 
-def test_data_that_need_a_licence_come_with_their_instructions(tmp_path):
+def test_manual_downloads_show_their_instructions(tmp_path):
     with pytest.raises(FileNotFoundError, match="ILSVRC2012_img_train.tar"):
         load("imagenet2012", data_dir=tmp_path)
 
 
-def test_what_is_no_classification_data_set_is_refused(tmp_path):
+def test_datasets_without_image_labels_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not an image classification dataset"):
         load("coco", data_dir=tmp_path)
     with pytest.raises(ValueError, match="no dataset or configuration 'no_such_set'"):

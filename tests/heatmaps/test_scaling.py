@@ -39,7 +39,7 @@ def test_enlarge_is_tensorflows_resize(cells, size):
     np.testing.assert_allclose(enlarge(tf.constant(maps), size), expected, atol=1e-6)
 
 
-def test_enlarge_gives_a_map_the_same_pixels_whatever_the_batch():
+def test_enlarge_does_not_depend_on_the_batch():
     # Thresholds computed from some maps in one batch are compared with others in another.
     maps = tf.constant(np.random.default_rng(0).random((33, 7, 7), np.float32))
     all_at_once = enlarge(maps, (224, 224)).numpy()

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_name_given_to_the_writer_keeps_the_suffix(tmp_path):
     assert names == ["model.unfinished.keras"]
 
 
-def test_folder_is_written_whole(tmp_path):
+def test_folder_is_written_atomically(tmp_path):
     def write(folder):
         (folder / "inner").mkdir(parents=True)
         (folder / "inner" / "a.txt").write_text("a")

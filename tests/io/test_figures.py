@@ -1,4 +1,4 @@
-"""Pictures can be drawn of any names, and are not empty."""
+"""Figures can be drawn with any names, and are not empty."""
 
 import numpy as np
 import pytest
@@ -42,14 +42,14 @@ def test_a_long_name_is_cut_and_a_wide_character_counts_twice():
 def test_a_sheet_keeps_both_ends_of_a_long_line():
     images = np.zeros((1, 8, 8, 3), np.uint8)
     sheet = figures.method_sheet(images, [images], [f"is cat\nsaid {'x' * 180} 90%"], ["grad_cam"])
-    # Warnings are errors: the layout has room for all of it.
+    # Warnings are errors: everything fits the layout.
     figures.to_array(sheet)
     assert sheet.axes[0].get_xlabel() == f"is cat\nsaid {'x' * 12}…{'x' * 13} 90%"
 
 
-def test_characters_without_a_font_are_told_once(monkeypatch):
+def test_one_warning_names_characters_without_a_font(monkeypatch):
     monkeypatch.setattr(figures, "_reported", set())
-    # Of planes for private use, in which no font has anything.
+    # From private-use planes, for which no font has glyphs.
     names = ["\U000f1234" * 3, "\U00101234\U000f1234", "c"]
     with pytest.warns(UserWarning, match="No installed font has \U000f1234 \U00101234:") as told:
         figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=names[0]))
@@ -64,7 +64,7 @@ def test_other_warnings_of_drawing_are_kept():
         figures.to_array(figure)
 
 
-def test_a_fallback_font_draws_what_the_usual_one_lacks(monkeypatch):
+def test_a_fallback_font_draws_missing_characters(monkeypatch):
     monkeypatch.setattr(figures, "FALLBACK_FONTS", ("STIXGeneral", "no such font"))
     figures._fallbacks.cache_clear()
     monkeypatch.setattr(figures, "_reported", set())

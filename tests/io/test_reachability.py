@@ -1,4 +1,4 @@
-"""The check of the network answers quickly, whatever the network does."""
+"""The check of the network is quick, whatever the network does."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_unknown_name_is_an_error():
         require_reachable("host.invalid", what=WHAT, remedy=REMEDY)
 
 
-def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch):
+def test_a_hanging_resolver_times_out(monkeypatch):
     def hang(*_: object, **__: object) -> None:
         time.sleep(3)
         raise socket.gaierror("at last")
@@ -55,12 +55,12 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch):
     assert time.monotonic() - began < 2
 
 
-def test_the_proxy_is_asked_where_one_is_set(monkeypatch, listener):
+def test_the_proxy_is_checked_if_one_is_set(monkeypatch, listener):
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener}")
     require_reachable("host.invalid", what=WHAT, remedy=REMEDY)
 
 
-def test_a_host_outside_the_proxy_is_asked_itself(monkeypatch, listener):
+def test_a_host_that_bypasses_the_proxy_is_checked_directly(monkeypatch, listener):
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener}")
     monkeypatch.setenv("no_proxy", "host.invalid")
     with pytest.raises(ConnectionError, match="host.invalid: "):

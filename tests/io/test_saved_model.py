@@ -1,4 +1,4 @@
-"""A saved model is opened with its names, and what is none is told."""
+"""Saved models are opened with their class names; other files are refused."""
 
 import json
 import re
@@ -29,16 +29,16 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["", "model.keras", "best.keras"])
-def test_a_run_gives_its_model_and_its_class_names(run, path):
+def test_a_run_has_a_model_and_class_names(run, path):
     saved = open_saved(run / path)
     assert saved.classes == ["cat", "dog"] and saved.run == run
     assert saved.file == run / (path or "model.keras")
     assert saved.model.output_shape == (None, 2)
 
 
-def test_a_file_on_its_own_has_no_names_but_those_given(tmp_path):
+def test_a_separate_file_has_only_the_given_names(tmp_path):
     _model().save(tmp_path / "a.keras")
-    # Of something else, since it lies in no run.
+    # Of another model, since the file is not in a run.
     (tmp_path / "labels.json").write_text('["x", "y"]')
     assert open_saved(tmp_path / "a.keras").classes is None
     (tmp_path / "names.json").write_text(json.dumps({"1": "b", "0": "a"}))
@@ -53,13 +53,13 @@ def test_names_of_another_model_are_refused(tmp_path):
         open_saved(tmp_path / "a.keras", tmp_path / "names.json")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.keras does not exist"):
         open_saved(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_damaged_file_is_told(tmp_path, share):
+def test_a_damaged_file_is_reported(tmp_path, share):
     file = tmp_path / "a.keras"
     _model().save(file)
     whole = file.read_bytes()
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_told(tmp_path, share):
         open_saved(file)
 
 
-def test_a_class_that_nobody_knows_is_named(tmp_path):
+def test_an_unknown_layer_class_is_named(tmp_path):
     class Twice(layers.Layer):
         def call(self, x):
             return 2 * x
@@ -81,7 +81,7 @@ def test_a_class_that_nobody_knows_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["config.json", "model.weights.h5", "metadata.json"])
-def test_a_byte_that_was_changed_inside_is_told(tmp_path, part):
+def test_a_changed_byte_is_reported(tmp_path, part):
     file = tmp_path / "a.keras"
     _model().save(file)
     with zipfile.ZipFile(file) as archive:
@@ -102,7 +102,7 @@ def test_a_byte_that_was_changed_inside_is_told(tmp_path, part):
         (["config.json", "metadata.json"], "cannot be opened: "),
     ],
 )
-def test_an_archive_of_something_else_is_told(tmp_path, parts, message):
+def test_other_archives_are_reported(tmp_path, parts, message):
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("photo.txt", "mine")
         for part in parts:
@@ -138,7 +138,7 @@ def _map():
 
 
 @pytest.mark.parametrize("ends", [_grey, _two_inputs, _two_outputs, _vector, _map])
-def test_what_is_no_classifier_of_colour_images_is_refused(tmp_path, ends):
+def test_other_models_are_refused(tmp_path, ends):
     keras.Model(*ends()).save(tmp_path / "a.keras")
     (tmp_path / "names.json").write_text('["cat", "dog"]')
     for labels in (None, tmp_path / "names.json"):
@@ -157,12 +157,12 @@ def test_what_is_no_classifier_of_colour_images_is_refused(tmp_path, ends):
         ('{"0": "1", "1": 1}', "must have unique class names. Repeated: 1"),
     ],
 )
-def test_names_that_are_none_are_refused_before_the_model_is_opened(tmp_path, content, message):
+def test_bad_class_names_are_refused_before_the_model_is_opened(tmp_path, content, message):
     (tmp_path / "names.json").write_text(content)
     with pytest.raises(ValueError, match=rf"names\.json .*{message}"):
         open_saved(tmp_path / "none.keras", tmp_path / "names.json")
 
 
-def test_a_file_of_names_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_of_class_names_is_reported(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"names\.json does not exist. Pass a JSON file"):
         open_saved(tmp_path / "none.keras", tmp_path / "names.json")
