@@ -1,4 +1,4 @@
-"""Power is that of statsmodels, and holds in simulated studies."""
+"""Power matches statsmodels and simulated studies."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_power_is_a_number_wherever_it_is_asked():
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10, 30])
 @pytest.mark.parametrize("alpha", [0.05, 0.05 / 8])
 def test_the_detectable_effect_is_found_in_four_of_five(seeds, alpha):
-    dz = power.detectable(seeds, alpha)
+    dz = power.detectable_effect(seeds, alpha)
     assert power.paired_t_power(seeds, dz, alpha) == pytest.approx(0.8, abs=1e-4)
 
 
