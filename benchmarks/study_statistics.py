@@ -17,9 +17,9 @@ import pandas as pd
 from _timing import table
 from numpy.typing import NDArray
 
-from tuner.comparing import statistics
+from tuner.comparing import paired_tests
 from tuner.comparing.analysis import analyse
-from tuner.comparing.comparison import planned_comparisons
+from tuner.comparing.arm_comparison import planned_comparisons
 from tuner.comparing.power import study_power
 
 ARMS = ("none", "proxy", "random_mask", "erasing", "proxies_off", "cutmix")
@@ -78,8 +78,8 @@ def studies(
 
 def corrected(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Holm-corrected p-values [studies, comparisons]."""
-    differences = statistics.paired_differences(accuracies[:, LEFT], accuracies[:, RIGHT])
-    return statistics.holm(statistics.paired_t_test(differences))
+    differences = paired_tests.paired_differences(accuracies[:, LEFT], accuracies[:, RIGHT])
+    return paired_tests.holm(paired_tests.paired_t_test(differences))
 
 
 def rate(hits: NDArray[np.bool_]) -> str:
@@ -93,12 +93,12 @@ def false_alarms(number: int) -> str:
     rows = []
     for seed, (name, noise) in enumerate(NOISES.items()):
         accuracies = studies(noise, number, seed=seed)
-        differences = statistics.paired_differences(accuracies[:, LEFT], accuracies[:, RIGHT])
-        p = statistics.paired_t_test(differences)
+        differences = paired_tests.paired_differences(accuracies[:, LEFT], accuracies[:, RIGHT])
+        p = paired_tests.paired_t_test(differences)
         rows.append(
             [
                 name,
-                rate((statistics.holm(p) <= 0.05).any(axis=1)),
+                rate((paired_tests.holm(p) <= 0.05).any(axis=1)),
                 rate((p <= 0.05).any(axis=1)),
                 rate(p[:, 0] <= 0.05),
             ]
@@ -135,11 +135,11 @@ def coverage(number: int) -> str:
     """Share of 95 % intervals that hold the true value, and of false claims of sameness."""
     draw = np.random.default_rng(200)
     differences = draw.normal(1.0, 0.7, (number, 5))
-    low, high = statistics.mean_interval(differences)
-    sizes = [statistics.effect_size(row) for row in differences[: min(number, 2000)]]
+    low, high = paired_tests.mean_interval(differences)
+    sizes = [paired_tests.effect_size(row) for row in differences[: min(number, 2000)]]
     holds = np.array([size is not None and size.low <= 1 / 0.7 <= size.high for size in sizes])
     g = np.mean([size.hedges_g for size in sizes if size is not None])
-    same = statistics.equivalence_test(differences, 1.0) <= 0.05
+    same = paired_tests.equivalence_test(differences, 1.0) <= 0.05
     rows = [
         ["interval of the mean holds it", rate((low <= 1.0) & (high >= 1.0)), "95"],
         ["interval of the effect size holds it", rate(holds), "95"],

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from tuner.job import TRAINING
 from tuner.searching.chief import CHIEF_SILENT_S, ChiefGone, PatientClient, serve
-from tuner.searching.lasting_oracle import ENDED
 from tuner.searching.oracle_files import OracleFiles
 from tuner.searching.oracles import make_oracle
+from tuner.searching.resumable_oracle import ENDED
 from tuner.searching.search_folder import SearchFolder
 from tuner.searching.search_options import Options, read_options
 from tuner.searching.search_results import Results

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tuner.comparing import statistics
-from tuner.comparing.comparison import Comparison, compare, planned_comparisons
+from tuner.comparing import paired_tests
+from tuner.comparing.arm_comparison import Comparison, compare, planned_comparisons
 
 COLUMNS = (
     "arm",
@@ -163,7 +163,7 @@ def _summary(
     low = high = sd = None
     if len(accuracies) >= 2:
         # No accuracy lies outside 0 to 100, though Student's interval may.
-        low, high = map(float, np.clip(statistics.mean_interval(accuracies), 0.0, 100.0))
+        low, high = map(float, np.clip(paired_tests.mean_interval(accuracies), 0.0, 100.0))
         sd = float(np.std(accuracies, ddof=1))
     both = [runs["cpu_seconds"], reference["cpu_seconds"]]
     times = pd.concat(both, axis=1, join="inner", keys=["arm", "reference"]).dropna().sum()

@@ -14,7 +14,7 @@ from proxy_keras.settings.schedule import Segments, parse
 from tuner import job as jobs
 from tuner.comparing import leakage_figure
 from tuner.comparing.arms import Arm
-from tuner.comparing.statistics import mean_interval
+from tuner.comparing.paired_tests import mean_interval
 from tuner.scaled_schedule import scaled
 
 SCHEDULES = ("40", "20,p,19", "5,p,9,p,9,p,9,p,4")

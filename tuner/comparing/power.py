@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from tuner.comparing.statistics import ALPHA, noncentrality
+from tuner.comparing.paired_tests import ALPHA, noncentrality
 
 TARGET = 0.8
 MOST_SEEDS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tuner.comparing.analysis import Study
-from tuner.comparing.comparison import Comparison
+from tuner.comparing.arm_comparison import Comparison
 
 COMPARISON_COLUMNS = (
     "arm",

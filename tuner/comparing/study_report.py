@@ -10,7 +10,7 @@ import pandas as pd
 from proxy_keras.io.atomic_files import write_text_atomically
 from tuner.comparing import study_csv, study_figures
 from tuner.comparing.analysis import ArmSummary, Study, analyse
-from tuner.comparing.comparison import Comparison
+from tuner.comparing.arm_comparison import Comparison
 from tuner.comparing.verdict import Verdict, judge, number, percent, points_of, signed
 
 NOTHING = "–"
@@ -45,7 +45,7 @@ def write(
         command: The command line that made the study.
         reference: The arm that the others, and their time, are compared with.
         comparisons: Pairs (arm, control) that were planned, the family of Holm's correction;
-            None: `comparison.planned_comparisons`.
+            None: `arm_comparison.planned_comparisons`.
         effect_points: The effect that the study is asked to find, in points (per cent of the test
             images), > 0. Also the bound within which two arms count as the same.
         arms: Names of all arms of the study, in the order of the tables; None: those in `results`.

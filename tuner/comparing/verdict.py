@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from proxy_keras.settings import CONTROLS
 from tuner.comparing.analysis import Study
-from tuner.comparing.comparison import Comparison, is_proxy, kind_of
+from tuner.comparing.arm_comparison import Comparison, is_proxy, kind_of
+from tuner.comparing.paired_tests import ALPHA
 from tuner.comparing.power import MOST_SEEDS, Power
-from tuner.comparing.statistics import ALPHA
 
 PROXIES_OFF = "proxies_off"
 

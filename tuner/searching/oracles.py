@@ -1,4 +1,4 @@
-"""KerasTuner's four oracles, mended: see `LastingOracle`, and what each one forgets besides."""
+"""KerasTuner's four oracles, mended: see `ResumableOracle`, and what each one forgets besides."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from keras_tuner import Objective, oracles
 from keras_tuner.engine.trial import TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
-from tuner.searching.lasting_oracle import LastingOracle
 from tuner.searching.oracle_files import OracleFiles
+from tuner.searching.resumable_oracle import ResumableOracle
 
 DIRECTIONS = {"val_accuracy": "max", "val_loss": "min"}
 _CANDIDATES = 1_000
 
 
-class RandomOracle(LastingOracle, oracles.RandomSearchOracle):
+class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
     """Random search."""
 
 
-class GridOracle(LastingOracle, oracles.GridSearchOracle):
+class GridOracle(ResumableOracle, oracles.GridSearchOracle):
     """Grid search, which keeps how far it is."""
 
     _ordered_ids: Any
@@ -56,7 +56,7 @@ class GridOracle(LastingOracle, oracles.GridSearchOracle):
         self._set_order(ids, ids)
 
 
-class BayesianOracle(LastingOracle, oracles.BayesianOptimizationOracle):
+class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
     """Bayesian optimisation, which keeps where its draws are, and tries nothing twice.
 
     KerasTuner's looks for the best point between the choices and rounds it to them. Where that
@@ -117,7 +117,7 @@ class BayesianOracle(LastingOracle, oracles.BayesianOptimizationOracle):
                 self._random_state.uniform(size=(50, len(self._nonfixed_space())))
 
 
-class HyperbandOracle(LastingOracle, oracles.HyperbandOracle):
+class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
     """Hyperband, whose shortest trainings are long enough.
 
     Args:

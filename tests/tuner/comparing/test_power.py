@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from tuner.comparing import power, statistics
+from tuner.comparing import paired_tests, power
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10, 30])
@@ -68,5 +68,5 @@ def test_numbers_out_of_range_are_refused(wrong):
 
 def test_the_foretold_power_is_what_studies_have():
     differences = np.random.default_rng(0).normal(1.0, 0.7, (20_000, 5))
-    found = np.mean(statistics.paired_t_test(differences) <= 0.01)
+    found = np.mean(paired_tests.paired_t_test(differences) <= 0.01)
     assert found == pytest.approx(power.paired_t_power(5, 1.0 / 0.7, 0.01), abs=0.01)

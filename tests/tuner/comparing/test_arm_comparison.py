@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.tuner.made_up_results import ARMS, results, simulated
-from tuner.comparing import statistics
+from tuner.comparing import paired_tests
 from tuner.comparing.analysis import analyse
-from tuner.comparing.comparison import planned_comparisons
+from tuner.comparing.arm_comparison import planned_comparisons
 
 SMALL = {"none": [80.0, 81.0, 82.0], "proxy": [83.0, 84.5, 84.5]}
 
@@ -158,10 +158,10 @@ def test_of_200_null_studies_at_most_6_per_cent_raise_an_alarm():
 def corrected(studies):
     """Holm-corrected p-values [studies, comparisons], as `analyse` takes them."""
     sides = np.array([[ARMS.index(arm) for arm in pair] for pair in planned_comparisons(ARMS)])
-    differences = statistics.paired_differences(
+    differences = paired_tests.paired_differences(
         studies[:, sides[:, 0]] / 100.0, studies[:, sides[:, 1]] / 100.0
     )
-    return statistics.holm(statistics.paired_t_test(differences))
+    return paired_tests.holm(paired_tests.paired_t_test(differences))
 
 
 def test_many_studies_at_once_are_what_one_is():

@@ -1,4 +1,4 @@
-"""LastingOracle: what KerasTuner's oracles lack to go on exactly where a search was killed.
+"""ResumableOracle: what KerasTuner's oracles lack to go on exactly where a search was killed.
 
 As they are (1.4.8), a kill between two of their writes loses a trial or runs one twice, and three
 failed trials in a row end the search. What is drawn is theirs, unchanged.
@@ -18,7 +18,7 @@ from tuner.searching.oracle_files import OracleFiles
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
-class LastingOracle(Oracle):
+class ResumableOracle(Oracle):
     """Comes before an oracle of KerasTuner: all that a step changes is written in one piece."""
 
     files: OracleFiles

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from proxy_keras.settings import CONTROLS
-from tuner.comparing import statistics
+from tuner.comparing import paired_tests
 from tuner.comparing.power import Power, study_power
 
 
@@ -54,7 +54,7 @@ class Comparison:
     p_holm: float | None
     p_sign_flip: float | None
     p_same: float | None
-    effect: statistics.EffectSize | None
+    effect: paired_tests.EffectSize | None
     power: Power | None
     outcome: str
 
@@ -113,18 +113,24 @@ def compare(
     """
     common = [accuracies[a].index.intersection(accuracies[b].index) for a, b in pairs]
     differences = [
-        statistics.paired_differences(accuracies[a].loc[both], accuracies[b].loc[both])
+        paired_tests.paired_differences(accuracies[a].loc[both], accuracies[b].loc[both])
         for (a, b), both in zip(pairs, common, strict=True)
     ]
-    p = [float(statistics.paired_t_test(d)) if len(d) >= 2 else 1.0 for d in differences]
+    p = [float(paired_tests.paired_t_test(d)) if len(d) >= 2 else 1.0 for d in differences]
     p_same = [
-        float(statistics.equivalence_test(d, effect_points)) if len(d) >= 2 else 1.0
+        float(paired_tests.equivalence_test(d, effect_points)) if len(d) >= 2 else 1.0
         for d in differences
     ]
     return tuple(
         _comparison(*row, missing=seeds - len(row[1]), family=len(pairs), effect=effect_points)
         for row in zip(
-            pairs, common, differences, p, statistics.holm(p), statistics.holm(p_same), strict=True
+            pairs,
+            common,
+            differences,
+            p,
+            paired_tests.holm(p),
+            paired_tests.holm(p_same),
+            strict=True,
         )
     )
 
@@ -149,7 +155,7 @@ def _comparison(
         is_constant = bool(np.all(differences == differences[0]))
         sd = 0.0 if is_constant else float(np.std(differences, ddof=1))
         if not is_constant or mean == 0.0:
-            low, high = map(float, statistics.mean_interval(differences))
+            low, high = map(float, paired_tests.mean_interval(differences))
         if not is_constant:
             power = study_power(n, sd_points=sd, effect_points=effect, comparisons=family)
     return Comparison(
@@ -163,9 +169,9 @@ def _comparison(
         high=high,
         p=p if is_tested else None,
         p_holm=float(p_holm) if is_tested else None,
-        p_sign_flip=statistics.sign_flip_test(differences) if is_tested else None,
+        p_sign_flip=paired_tests.sign_flip_test(differences) if is_tested else None,
         p_same=float(p_same) if is_tested else None,
-        effect=statistics.effect_size(differences) if is_tested else None,
+        effect=paired_tests.effect_size(differences) if is_tested else None,
         power=power,
         outcome=_outcome(differences, float(p_holm), float(p_same)),
     )
@@ -176,6 +182,6 @@ def _outcome(differences: NDArray[np.float64], p_holm: float, p_same: float) -> 
         return "untested"
     if not differences.any():
         return "identical"
-    if p_holm <= statistics.ALPHA:
+    if p_holm <= paired_tests.ALPHA:
         return "better" if differences.mean() > 0.0 else "worse"
-    return "same" if p_same <= statistics.ALPHA else "unshown"
+    return "same" if p_same <= paired_tests.ALPHA else "unshown"
