@@ -1,1 +1,1 @@
-"""Search of hyper-parameters, fair studies, and one table of all results."""
+"""Hyperparameter search, fair studies, and one table of all runs."""

@@ -1,4 +1,4 @@
-"""`python -m tuner.aggregate`: all runs in one table, one row per run."""
+"""`python -m tuner.aggregate`: one table of all runs, one row per run."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ from tuner.collecting.table_page import to_page
 
 FORMATS = ("csv", "md", "tex", "html")
 DONE, SOME_UNREADABLE, ERROR, INTERRUPTED = 0, 1, 2, 130
-_NAMED = 6
+_MAX_NAMED = 6
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options of the command."""
+    """Return the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m tuner.aggregate",
-        description="Puts all runs below folders into one table, one row per run: run folders of "
-        "this project, and TensorBoard event files of others. Only new and changed runs are read.",
-        epilog="Exit code: 0 done; 1 done, but some runs could not be read (they are named); "
-        "2 bad arguments, or no run.",
+        description="Collect all runs below folders into one table, one row per run: run folders "
+        "of this project and TensorBoard event files. Only new and changed runs are read.",
+        epilog="Exit code: 0 done; 1 done, but some runs could not be read (they are listed); "
+        "2 invalid arguments, or no runs.",
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="where to look")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders to search")
     parser.add_argument("--to", choices=FORMATS, default="md", help="format (default: md)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write there, instead of to the terminal"
+        "--out", type=Path, metavar="FILE", help="output file (default: the terminal)"
     )
     parser.add_argument(
         "--columns",
         type=_names,
         metavar="A,B,C",
-        help="which columns, or 'all' (default: all for csv, else those that most tables need)",
+        help="columns, or 'all' (default: all for csv, else the most common ones)",
     )
     parser.add_argument(
         "--where",
         metavar="CONDITION",
-        help="only runs for which this holds, e.g. \"method == 'grad_cam' and epochs >= 20\"",
+        help="only runs that match, e.g. \"method == 'grad_cam' and epochs >= 20\"",
     )
     parser.add_argument(
         "--group-by",
         type=_names,
         metavar="A,B",
-        help="one row for all finished runs with the same values: test accuracy and seconds",
+        help="one row per group of finished runs with the same values: test accuracy and seconds",
     )
     parser.add_argument(
         "--best",
         action="store_true",
-        help="only the best finished run of each group, or of all without --group-by",
+        help="only the best finished run of each group, or of all runs without --group-by",
     )
     parser.add_argument(
         "--by",
         metavar="COLUMN",
-        help="what --best goes by; nothing of the test split (default: val_accuracy)",
+        help="criterion of --best; not of the test split (default: val_accuracy)",
     )
     parser.add_argument("--sort", metavar="COLUMN", help="order of the rows (default: by name)")
     parser.add_argument("--descending", action="store_true", help="with --sort: largest first")
@@ -72,30 +72,30 @@ def build_parser() -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         metavar="FILE",
-        help=f"where rows are kept for the next time (default: {NAME} in the first DIR)",
+        help=f"cache of the rows (default: {NAME} in the first DIR)",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code; see the end of `--help`."""
+    """Run the command, and return its exit code; see the end of `--help`."""
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.by is not None and not given.best:
-        parser.error("--by goes with --best")
+        parser.error("--by requires --best")
     if given.descending and given.sort is None:
-        parser.error("--descending goes with --sort")
+        parser.error("--descending requires --sort")
     try:
         code = _run(given)
-        # Here, not at the interpreter's end, where an error could only be shown as ignored.
+        # At interpreter exit, an error could no longer set the exit code.
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader of the table has seen enough; the interpreter's last flush would fail again.
+        # The reader closed the pipe; redirect, or the flush at interpreter exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
     except KeyboardInterrupt:
-        print("stopped: nothing was written", file=sys.stderr)
+        print("stopped; nothing was written", file=sys.stderr)
         return INTERRUPTED
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -105,11 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     out: Path | None = None if given.out is None else given.out.resolve()
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
-        raise ValueError(f"--out: {given.out} must be a file in a folder that exists.")
+        raise ValueError(f"--out: {given.out} must be a file in an existing folder.")
     reading = read_runs(given.folders, cache=given.cache, progress=True)
     print(reading, file=sys.stderr)
-    if reading.remark:
-        print(reading.remark, file=sys.stderr)
+    if reading.warning:
+        print(reading.warning, file=sys.stderr)
     if reading.table.empty:
         raise ValueError("None of the runs can be read.")
     table = select(reading.table, given)
@@ -124,10 +124,10 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def select(table: pd.DataFrame, given: argparse.Namespace) -> pd.DataFrame:
-    """The rows and columns that are asked for, in the order that is asked for.
+    """Return the rows and columns that the options select, in their order.
 
     Raises:
-        ValueError: An option names a column that is not there, or makes no sense.
+        ValueError: An option names an unknown column, or is invalid.
     """
     columns = [str(column) for column in table.columns]
     rows = to_rows(table)
@@ -144,11 +144,10 @@ def select(table: pd.DataFrame, given: argparse.Namespace) -> pd.DataFrame:
     if given.best:
         column = given.by or "val_accuracy"
         require_known([column], columns, "--by")
-        kept = run_groups.best(rows, by, column)
+        rows = run_groups.best(rows, by, column)
         shown = list(dict.fromkeys([*by, *shown, column]))
-        rows = kept
     elif given.group_by:
-        _tell_of_mixture(rows, by)
+        _warn_about_mixed_groups(rows, by)
         rows = run_groups.summarise(rows, by)
         columns = shown = list(dict.fromkeys([*by, *run_groups.STATISTICS]))
     elif all(row["status"] == "finished" for row in rows):
@@ -156,25 +155,28 @@ def select(table: pd.DataFrame, given: argparse.Namespace) -> pd.DataFrame:
     if given.sort is not None:
         require_known([given.sort], columns, "--sort")
         rows = _sorted(rows, given.sort, given.descending)
-    return to_table(rows, _chosen(given, columns, shown))
+    return to_table(rows, _selected_columns(given, columns, shown))
 
 
 def render(table: pd.DataFrame, given: argparse.Namespace) -> str:
-    """The table in the format that is asked for."""
+    """Return the table in the requested format."""
     if given.to == "html":
         is_grouped = given.group_by and not given.best
-        return to_page(table, title="Groups of runs" if is_grouped else "Runs", about=_about(given))
+        title = "Groups of runs" if is_grouped else "Runs"
+        return to_page(table, title=title, description=_description(given))
     return {"csv": to_csv, "md": to_markdown, "tex": to_latex}[given.to](table)
 
 
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(f"names of columns, such as model,seed; not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be names of columns, such as model,seed. Received: {text!r}"
+        )
     return names
 
 
-def _chosen(given: argparse.Namespace, columns: list[str], shown: list[str]) -> list[str]:
+def _selected_columns(given: argparse.Namespace, columns: list[str], shown: list[str]) -> list[str]:
     if given.columns is None:
         return columns if given.to == "csv" else shown
     if given.columns == ["all"]:
@@ -186,36 +188,36 @@ def _chosen(given: argparse.Namespace, columns: list[str], shown: list[str]) -> 
 def _finished(rows: list[Row]) -> list[Row]:
     done = run_groups.finished(rows)
     if len(done) < len(rows):
-        print(f"{len(rows) - len(done)} unfinished left out", file=sys.stderr)
+        print(f"{len(rows) - len(done)} unfinished runs left out", file=sys.stderr)
     return done
 
 
-def _tell_of_mixture(rows: list[Row], by: list[str]) -> None:
-    """Says what else differs in a group, as its interval is then not one over seeds."""
+def _warn_about_mixed_groups(rows: list[Row], by: list[str]) -> None:
+    """Warn if runs of a group differ in more than their seed, which its interval assumes."""
     differing = run_groups.varying(rows, by, settings())
     if differing:
-        more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+        more = f" and {len(differing) - _MAX_NAMED} more" if len(differing) > _MAX_NAMED else ""
         print(
-            f"note: runs of one group differ in {', '.join(differing[:_NAMED])}{more}, not in "
-            "their seed alone; --group-by or --where can part them",
+            f"note: runs of one group differ in {', '.join(differing[:_MAX_NAMED])}{more}, not "
+            "only in their seed; separate them with --group-by or --where",
             file=sys.stderr,
         )
 
 
 def _sorted(rows: list[Row], column: str, descending: bool) -> list[Row]:
-    valued = [row for row in rows if row.get(column) is not None]
-    valued.sort(key=lambda row: sort_key(row[column]), reverse=descending)
-    return valued + [row for row in rows if row.get(column) is None]
+    known = [row for row in rows if row.get(column) is not None]
+    known.sort(key=lambda row: sort_key(row[column]), reverse=descending)
+    return known + [row for row in rows if row.get(column) is None]
 
 
-def _about(given: argparse.Namespace) -> str:
+def _description(given: argparse.Namespace) -> str:
     parts = [] if given.where is None else [f"where {given.where}"]
     groups = ", ".join(given.group_by or [])
     if given.best:
         of = f"each {groups}" if groups else "all"
         parts.append(f"the best of {of} by {given.by or 'val_accuracy'}")
     elif groups:
-        parts.append(f"by {groups}; intervals are 95 % for the mean (Student's t)")
+        parts.append(f"by {groups}; 95% intervals of the mean (Student's t)")
     return "; ".join(parts) or "One row per run."
 
 

@@ -1,7 +1,7 @@
-"""`python -m tuner.child MODULE ...`: a command that ends when the process that started it does.
+"""`python -m tuner.child MODULE ...`: a command that ends with its parent process.
 
-The starter holds the other end of this process's standard input. However it ends, kill -9
-included, the system closes that end. A training that nobody waits for would go on for hours.
+The parent holds the other end of this process's standard input. The system closes that end when
+the parent exits, even by kill -9. An orphaned training run would otherwise continue for hours.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import sys
 import threading
 
 
-def end_with_starter(handle: int) -> None:
-    """Waits until the other end of a pipe is closed, and kills this process.
+def exit_with_parent(handle: int) -> None:
+    """Wait until the other end of a pipe is closed, then kill this process.
 
     Args:
         handle: The end of the pipe that this process reads. Nothing is ever written to it.
     """
     while os.read(handle, 1):
         pass
-    # As a crash would: what is on the disk is whole at any moment.
+    # Killing is safe: files are written atomically.
     os.kill(os.getpid(), signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
 
 
 def main() -> None:
-    """Runs the module that the command line names, as `python -m` would."""
+    """Run the module named on the command line, as `python -m` would."""
     handle = os.dup(0)
-    threading.Thread(target=end_with_starter, args=(handle,), daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(handle,), daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -1,4 +1,4 @@
-"""FileLock: one process at a time, also over several machines that share a folder."""
+"""FileLock: a lock between processes, also across machines that share a folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if sys.platform != "win32":
 
 
 class FileLock:
-    """A lock that the system itself gives back when its holders have ended, however they ended.
+    """Lock that the operating system releases when all processes holding it have ended.
 
-    A process that is started with `handle` among its open files holds the lock, too, and for as
-    long as it runs. On Windows, which has no such lock, nothing is ever locked.
+    A child process that inherits `handle` also holds the lock while it runs. Windows has no such
+    lock; there, nothing is ever locked.
 
     Args:
-        path: The file that stands for the lock. It is made, stays empty, and is never removed:
-            another process might hold its lock under the same name.
+        path: The lock file. It is created, stays empty and is never deleted, because another
+            process might hold a lock on it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,14 +28,14 @@ class FileLock:
 
     @property
     def handle(self) -> int:
-        """The open file, to be passed on to a process."""
+        """The file descriptor, for child processes to inherit."""
         return self._file.fileno()
 
-    def take(self, *, wait: bool) -> bool:
-        """Takes the lock, and returns whether that succeeded.
+    def acquire(self, *, wait: bool) -> bool:
+        """Acquire the lock, and return whether that succeeded.
 
         Args:
-            wait: Until it is free; else at most now.
+            wait: Block until the lock is free.
         """
         if sys.platform == "win32":
             return True
@@ -46,7 +46,7 @@ class FileLock:
         return True
 
     def close(self) -> None:
-        """Gives the lock back, as far as this process is concerned."""
+        """Release the lock in this process."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -61,26 +61,27 @@ class FileLock:
         self.close()
 
 
-def the_only(path: Path, what: str) -> FileLock:
-    """A taken lock, for what runs once at a time in a folder.
+def lock_folder(path: Path, command: str) -> FileLock:
+    """Return the acquired lock of a folder that one command may use at a time.
 
     Args:
-        path: The file of the lock, in that folder.
-        what: What runs there, such as "search".
+        path: The lock file in the folder.
+        command: Name of the command, such as "search".
 
     Raises:
-        ValueError: Another has it.
+        ValueError: Another process holds the lock.
     """
     lock = FileLock(path)
-    if not lock.take(wait=False):
+    if not lock.acquire(wait=False):
         lock.close()
         raise ValueError(
-            f"Another {what} runs in {path.parent}. Wait for it, end it, or give another --out."
+            f"Another {command} is running in {path.parent}. Wait for it, stop it, or pass "
+            "another --out."
         )
     return lock
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds the lock of this file."""
+    """Return whether another process holds the lock."""
     with FileLock(path) as lock:
-        return not lock.take(wait=False)
+        return not lock.acquire(wait=False)

@@ -1,4 +1,4 @@
-"""Job: one training in a process of its own, and many of them side by side."""
+"""Job: a training run in its own process, and a pool of such processes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tuner.file_lock import FileLock
 
 TRAINING = "proxy_keras.train"
 _LOG_LINES = 5
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
 class JobError(RuntimeError):
-    """A training that ended without its result.
+    """Error of a training run that ended without a result.
 
     Attributes:
-        exit_code: Of its process; negative: the signal that ended it.
+        exit_code: Exit code of the process; negative: the signal that ended it.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -38,15 +38,15 @@ class JobError(RuntimeError):
 
 @dataclass(frozen=True)
 class Job:
-    """One training. Its process ends with it, and so does the memory that it took.
+    """One training run, in its own process so that its memory is freed at the end.
 
-    The process also ends with the one that started it, and two never train in one folder: a second
-    one waits for the first, which another call may have started.
+    The process ends with its parent. Only one process trains in a folder at a time: a second one
+    waits for the first, even if another call started it.
 
     Attributes:
-        config: The settings.
-        folder: The run folder. What it holds is gone on with, epoch by epoch.
-        module: The command that trains: `python -m MODULE --config FILE --out DIR --resume`.
+        config: Training settings.
+        folder: The run folder. An unfinished run in it is resumed.
+        module: The training command: `python -m MODULE --config FILE --out DIR --resume`.
     """
 
     config: TrainConfig
@@ -55,33 +55,33 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """Where the process writes what it prints; a run that goes on adds to it."""
+        """The log of the process output; a resumed run appends to it."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
     def settings(self) -> Path:
-        """The settings as they were asked for, beside the run folder."""
+        """The requested settings, next to the run folder."""
         return self.folder.with_name(f"{self.folder.name}.json")
 
     @property
     def lock(self) -> Path:
-        """Whose lock is held by whoever trains in the folder."""
+        """The lock file, held by the process that trains in the folder."""
         return self.folder.with_name(f"{self.folder.name}.lock")
 
 
 @contextlib.contextmanager
 def started(job: Job, *, threads: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process of a job, which is stopped when the block is left before it has ended.
+    """Start the process of a job, and stop it if it is still running at the end of the block.
 
     Args:
-        job: The training.
-        threads: Threads of TensorFlow in that process; None: as many as there are processors.
+        job: The training run.
+        threads: TensorFlow threads of the process; None: the number of CPUs.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tuner.child", job.module, "--config", str(job.settings)]
     command += ["--out", str(job.folder), "--resume", "--quiet"]
     with FileLock(job.lock) as lock, job.log.open("ab") as log:
-        lock.take(wait=True)
+        lock.acquire(wait=True)
         write_atomically(job.settings, job.config.save)
         process = subprocess.Popen(
             command,
@@ -106,7 +106,7 @@ def started(job: Job, *, threads: int | None = None) -> Iterator[subprocess.Pope
 
 
 def result(job: Job, exit_code: int) -> dict[str, Any]:
-    """What a job's `metrics.json` says after its process has ended.
+    """Return the content of a job's `metrics.json` after its process has ended.
 
     Raises:
         JobError: The process failed, or left no result.
@@ -116,8 +116,8 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
         lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
         last = "\n".join(lines[-_LOG_LINES:]) or "(it printed nothing)"
         raise JobError(
-            f"The training in {job.folder} ended with exit code {exit_code}. Its last lines "
-            f"({job.log}):\n{last}",
+            f"The training run in {job.folder} ended with exit code {exit_code}. Last lines of "
+            f"{job.log}:\n{last}",
             exit_code,
         )
     return metrics
@@ -126,12 +126,12 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
 def run(
     job: Job, *, threads: int | None = None, stop: threading.Event | None = None
 ) -> dict[str, Any]:
-    """Trains to the end, and returns the content of `metrics.json`.
+    """Train to the end, and return the content of `metrics.json`.
 
     Args:
-        job: The training. One that is done already is not started again.
+        job: The training run. A finished one is not started again.
         threads: See `started`.
-        stop: Stops the training once it is set.
+        stop: Stops the run once set.
 
     Raises:
         JobError: The process failed, left no result or a damaged one, or was stopped.
@@ -143,8 +143,8 @@ def run(
     with started(job, threads=threads) as process:
         while not stop.is_set():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return result(job, process.wait(timeout=_LOOK_S))
-    raise JobError(f"The training in {job.folder} was stopped.", process.returncode)
+                return result(job, process.wait(timeout=_POLL_S))
+    raise JobError(f"The training run in {job.folder} was stopped.", process.returncode)
 
 
 def run_all(
@@ -154,13 +154,13 @@ def run_all(
     threads: int | None = None,
     report: Callable[[Job, dict[str, Any] | JobError], None],
 ) -> None:
-    """Runs jobs, as many at a time as there are workers. Their processes end with this call.
+    """Run jobs in parallel. All their processes end with this call.
 
     Args:
-        jobs: The trainings, in the order in which they begin.
-        workers: Trainings at a time, >= 1.
-        threads: See `started`; None: the processors divided by the workers.
-        report: Called in this thread with each job that has ended, and its metrics or its failure.
+        jobs: The training runs, in starting order.
+        workers: Number of parallel runs, >= 1.
+        threads: See `started`; None: the number of CPUs divided by `workers`.
+        report: Called in this thread with each finished job, and its metrics or its error.
     """
     threads = threads or max(1, (os.cpu_count() or 1) // workers)
     waiting = list(reversed(jobs))
@@ -181,40 +181,39 @@ def run_all(
                     else:
                         report(job, future.result())
         finally:
-            # The pool waits for its threads, and they for their trainings.
+            # The pool waits for its threads, and these for their processes.
             stop.set()
 
 
 def check_source(source: str) -> None:
-    """Returns unless a source of data is missing, which each training would find out in turn.
+    """Check that a data source exists, before each training run fails on it.
 
     Raises:
-        ValueError: It is no name of data, and no file or folder that is there.
+        ValueError: It is neither a data set name nor an existing file or folder.
     """
     form, _, file = source.partition(":")
     path = file if form == "npz" and file else source
     if source in ("digits", "decoy_digits") or form == "tfds" or Path(path).exists():
         return
     raise ValueError(
-        f"`--data` {source!r} is not there. Give digits, decoy_digits, a folder, npz:FILE or "
+        f"`--data` {source!r} does not exist. Pass digits, decoy_digits, a folder, npz:FILE or "
         "tfds:NAME."
     )
 
 
 def _finished(job: Job) -> dict[str, Any] | None:
-    """The content of a job's `metrics.json`; None where it has not ended; JobError if damaged."""
+    """Return the content of `metrics.json`; None if unfinished; JobError if damaged."""
     try:
         return finished_metrics(job.folder)
     except ValueError as error:
         raise JobError(
-            f"{job.folder / 'metrics.json'} is damaged: {error}. Delete {job.folder} to train it "
-            "again.",
+            f"{job.folder / 'metrics.json'} is damaged: {error}. Delete {job.folder} to retrain.",
             0,
         ) from error
 
 
 def _same_settings(job: Job) -> bool:
-    """Whether a finished run was asked for with the very settings of this job."""
+    """Return whether a finished run was trained with the settings of this job."""
     try:
         return job.settings.exists() and TrainConfig.load(job.settings) == job.config
     except ValueError:

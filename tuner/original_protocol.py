@@ -1,9 +1,9 @@
-"""`python -m tuner.original_protocol`: trains as the original study did, leakage included.
+"""`python -m tuner.original_protocol`: training by the original study's protocol, with leakage.
 
-Only the split differs from an ordinary training: at each segment of the schedule, training and
-validation images are drawn anew from all that are not test images. Network, optimizer, learning
-rate and augmentation go on. What the original reported is the accuracy on the validation images of
-the last segment, most of which had been trained on. It is there to be compared with.
+Only the split differs from an ordinary training run: each segment of the schedule redraws the
+training and validation images from all images outside the test split. Network, optimizer, learning
+rate and augmentation continue. The original study reported the accuracy on the validation images
+of the last segment, most of which had been trained on. This command exists for comparison.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ WITHOUT_PROXIES = "proxies_off"
 
 
 class SegmentClock(keras.callbacks.Callback):
-    """Tells the training split of a segment which epoch it is, and how many proxies to show.
+    """Callback that announces each epoch to the training split of a segment.
 
     Args:
         data: The training split.
-        show: Chance that an image with a proxy is shown as its proxy.
+        show: Probability that an image with a proxy is replaced by it.
     """
 
     def __init__(self, data: TrainSubset, show: float) -> None:
@@ -59,19 +59,19 @@ class SegmentClock(keras.callbacks.Callback):
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    """One training by the original protocol, into a run folder.
+    """Train by the original protocol, into a run folder.
 
     Args:
-        config: The settings. `proxy.schedule` says the segments. The control `proxies_off` makes no
-            proxies at all, so that the schedule does nothing but split the training.
-        folder: The run folder, with the split of each segment in `segments/`. It gets no
-            checkpoints: a training that was stopped begins anew.
+        config: Training settings. `proxy.schedule` defines the segments. With the control
+            `proxies_off`, no proxies are made, and the schedule only splits the run.
+        folder: The run folder, with the split of each segment in `segments/`. It has no
+            checkpoints: an interrupted run starts over.
 
     Returns:
         The content of `metrics.json`.
 
     Raises:
-        ValueError, OSError: Settings or data are not usable.
+        ValueError, OSError: Settings or data are unusable.
     """
     proxy, segments = _segments(config)
     run = runs.prepare(config, folder, verbose=0)
@@ -87,9 +87,9 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         if number:
             before = data
             split = folder / "segments" / f"{number:02d}"
-            _redrawn(run.data.table, seed=config.seed, segment=number).save(split)
+            _redraw(run.data.table, seed=config.seed, segment=number).save(split)
             data = runs.load_data(config, split, progress=False)
-            # The epochs of `fit` count from 0 in each segment; another seed is another order.
+            # `fit` counts epochs from 0 in each segment; a new seed changes the order.
             data.train.reseed(int(np.random.default_rng([config.seed, number]).integers(2**31)))
             _carry_over(before.train, data.train)
         data.train.attenuation = Attenuation(proxy.weight, proxy.replacement)
@@ -127,7 +127,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
 
 def _segments(config: TrainConfig) -> tuple[ProxyConfig, Segments]:
     if config.proxy is None:
-        raise ValueError("The original protocol needs a schedule: leave out `--no-proxy`.")
+        raise ValueError("The original protocol needs a schedule. Remove `--no-proxy`.")
     segments = parse(config.proxy.schedule)
     if not isinstance(segments, Segments):
         raise ValueError(
@@ -137,8 +137,8 @@ def _segments(config: TrainConfig) -> tuple[ProxyConfig, Segments]:
     return config.proxy, segments
 
 
-def _redrawn(table: SplitTable, *, seed: int, segment: int) -> SplitTable:
-    """The table with train and val drawn anew, of each class as many; test stays."""
+def _redraw(table: SplitTable, *, seed: int, segment: int) -> SplitTable:
+    """Return the table with train and val redrawn, stratified by class; test is unchanged."""
     draw = np.random.default_rng([seed, segment])
     splits = np.array(table.splits, dtype=object)
     for class_id in range(len(table.classes)):
@@ -178,21 +178,21 @@ def _step(
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser: the options by which studies start every kind of training."""
+    """Return the parser, with the options that studies pass to every training command."""
     parser = argparse.ArgumentParser(
         prog="python -m tuner.original_protocol",
-        description="Trains by the original study's protocol, which leaks validation images into "
+        description="Train by the original study's protocol, which leaks validation images into "
         "training. For comparison only: python -m tuner.study --protocol original.",
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the settings")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
-    parser.add_argument("--resume", action="store_true", help="do nothing where it is done")
-    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="settings file")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
+    parser.add_argument("--resume", action="store_true", help="skip a finished run")
+    parser.add_argument("--quiet", action="store_true", help="print only the result")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    """Run the command, and return its exit code: 0 done, 2 invalid arguments or data."""
     given = build_parser().parse_args(arguments)
     try:
         metrics = finished_metrics(given.out) if given.resume else None

@@ -1,4 +1,4 @@
-"""Schedules made for one number of epochs, in another."""
+"""Schedules rescaled to another number of epochs."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ import warnings
 from proxy_keras.settings.schedule import Every, Plateau, Schedule, Segments, parse
 
 
-def scaled(schedule: str, *, made_for: int, epochs: int) -> str:
-    """The schedule with its steps at the same share of a training of another length.
+def rescale(schedule: str, *, made_for: int, epochs: int) -> str:
+    """Return the schedule with its steps at the same relative times of a run of other length.
 
     Args:
-        schedule: As `--schedule` takes it.
-        made_for: Epochs that `every` and `plateau` are meant for. A schedule such as "5,p,4" says
-            its own number.
-        epochs: Epochs of the training.
+        schedule: As for `--schedule`.
+        made_for: Number of epochs that `every` and `plateau` are meant for. A schedule such as
+            "5,p,4" defines its own.
+        epochs: Number of epochs of the run.
 
     Returns:
-        The text of a schedule. Where nothing changes, it is the one that was given.
+        The text of a schedule; the given text if nothing changes.
 
     Raises:
         ValueError: The text is not a schedule.
     """
     parsed: Schedule = parse(schedule)
     if isinstance(parsed, Segments):
-        return _scaled_segments(parsed, schedule, epochs)
+        return _rescale_segments(parsed, schedule, epochs)
     if made_for == epochs:
         return schedule
-    share = epochs / made_for
+    ratio = epochs / made_for
     if isinstance(parsed, Every):
-        return str(dataclasses.replace(parsed, n=_at_least_one(parsed.n * share)))
+        return str(dataclasses.replace(parsed, n=_round_up_to_one(parsed.n * ratio)))
     if isinstance(parsed, Plateau):
-        return str(dataclasses.replace(parsed, patience=_at_least_one(parsed.patience * share)))
-    raise ValueError(f"This kind of schedule cannot be scaled: {schedule!r}")
+        return str(dataclasses.replace(parsed, patience=_round_up_to_one(parsed.patience * ratio)))
+    raise ValueError(f"This kind of schedule cannot be rescaled: {schedule!r}")
 
 
 def has_steps(schedule: str, epochs: int) -> bool:
-    """Whether proxies may come in a training of this length.
+    """Return whether the schedule can make proxies in a run of this length.
 
     Raises:
-        ValueError: The schedule does not fit.
+        ValueError: The schedule does not fit the number of epochs.
     """
     parsed: Schedule = parse(schedule)
     if isinstance(parsed, Plateau):
@@ -49,16 +49,17 @@ def has_steps(schedule: str, epochs: int) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         plan = parsed.plan(epochs)
-    # What is made at the very end is never trained on.
+    # Proxies made in the last epoch are never trained on.
     return any(step + 1 < epochs for step in plan.steps)
 
 
-def _at_least_one(value: float) -> int:
+def _round_up_to_one(value: float) -> int:
+    """Round to the nearest integer, at least 1."""
     return max(1, math.floor(value + 0.5))
 
 
-def _scaled_segments(segments: Segments, text: str, epochs: int) -> str:
-    """Segments with each `p` and `c` after the same share of the epochs."""
+def _rescale_segments(segments: Segments, text: str, epochs: int) -> str:
+    """Return segments with each `p` and `c` at the same relative time."""
     position, steps, clears = 0, [], []
     for part in segments.parts:
         if part == "c":
@@ -70,23 +71,23 @@ def _scaled_segments(segments: Segments, text: str, epochs: int) -> str:
             position += int(part)
     if position == epochs:
         return text
-    share = epochs / position
+    ratio = epochs / position
     new_steps = {
-        min(_at_least_one(step * share), epochs - 1 if step < position else epochs)
+        min(_round_up_to_one(step * ratio), epochs - 1 if step < position else epochs)
         for step in steps
     } - {0}
     new_clears = set()
     for clear in clears:
-        at = math.floor(clear * share + 0.5)
-        # Cleared in the moment in which they are made, proxies would never be seen.
+        at = math.floor(clear * ratio + 0.5)
+        # Proxies cleared right after they are made would never be trained on.
         at += clear not in steps and at in new_steps
         if at < epochs:
             new_clears.add(at)
-    return _written(new_steps, new_clears, epochs)
+    return _to_text(new_steps, new_clears, epochs)
 
 
-def _written(steps: set[int], clears: set[int], epochs: int) -> str:
-    """The text of steps at the end of some epochs (from 1) and clears after some others."""
+def _to_text(steps: set[int], clears: set[int], epochs: int) -> str:
+    """Return the schedule with steps at the end of, and clears after, these epochs (from 1)."""
     parts: list[str] = []
     done = 0
 

@@ -1,4 +1,4 @@
-"""`python -m tuner.search`: searches for settings, and goes on wherever it was interrupted."""
+"""`python -m tuner.search`: a hyperparameter search that resumes after interruptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_tuner.src.distribute.utils import has_chief_oracle, is_chief_oracle
 from tqdm import tqdm
 
 from tuner.job import TRAINING
-from tuner.searching.chief import CHIEF_SILENT_S, ChiefGone, PatientClient, serve
+from tuner.searching.chief import CHIEF_TIMEOUT_S, ChiefUnavailable, RetryingClient, serve
 from tuner.searching.oracle_files import OracleFiles
 from tuner.searching.oracles import make_oracle
 from tuner.searching.resumable_oracle import ENDED
@@ -22,22 +22,22 @@ from tuner.searching.search_options import Options, read_options
 from tuner.searching.search_results import Results
 from tuner.searching.trial_runner import TrialJobs, TrialRunner, TrialSource
 
-_HOPELESS = 5
+_MAX_FAILURES = 5
 
 
 class SearchFailed(RuntimeError):
-    """A search in which nothing works."""
+    """Error of a search in which no trial succeeds."""
 
 
 class Search:
-    """One search, as this process takes part in it.
+    """Search, or this process's part of a distributed one.
 
     Args:
-        options: What was asked for.
-        module: The command that trains; see `Job`.
+        options: Options of the search.
+        module: The training module; see `Job`.
 
     Raises:
-        ValueError: The space offers what cannot be trained.
+        ValueError: The space has invalid values.
     """
 
     def __init__(self, options: Options, module: str) -> None:
@@ -50,79 +50,79 @@ class Search:
             objective=options.objective,
             trials=options.trials,
             epochs=base.epochs,
-            min_epochs=space.shortest(base),
+            min_epochs=space.min_epochs(base),
             seed=base.seed,
             files=OracleFiles(self._folder.oracle),
         )
         is_hyperband = options.algorithm == "hyperband"
-        space.check(base, self._oracle.rounds() if is_hyperband else [base.epochs])
+        space.check(base, self._oracle.epoch_counts() if is_hyperband else [base.epochs])
         self._jobs = TrialJobs(space, base, self._folder.trials, module)
         self._results = Results(self._oracle, self._jobs, self._folder)
         self._bar: tqdm[None] | None = None
         self._failed = 0
 
     def run(self) -> None:
-        """Runs all trials here.
+        """Run all trials in this process.
 
         Raises:
-            ValueError: The folder is of another search, or in use.
-            SearchFailed: No trial can be trained.
+            ValueError: The folder belongs to another search, or is in use.
+            SearchFailed: All trials fail.
         """
         with self._folder.lock():
             self._begin()
-            self._oracle.give_up_all()
+            self._oracle.requeue_all()
             self._run_trials(self._oracle, "worker")
             self._finish()
 
-    def lead(self, address: str) -> None:
-        """Gives trials to the workers of other processes; raises as `run` does."""
+    def run_chief(self, address: str) -> None:
+        """Serve trials to the workers of other processes; raises as `run` does."""
         with self._folder.lock():
             self._begin()
-            self._say(f"gives trials to workers that come to {address}")
+            self._notify(f"serving trials to workers at {address}")
             serve(
                 self._oracle,
                 address,
                 worker_timeout_s=self._options.worker_timeout_s,
-                say=self._say,
-                begun=self._begun,
-                ended=self._ended,
+                notify=self._notify,
+                on_start=self._on_start,
+                on_end=self._on_end,
             )
             self._finish()
 
-    def work(self) -> None:
-        """Runs trials of the chief of another process.
+    def run_worker(self) -> None:
+        """Run trials of a chief in another process.
 
         Raises:
             ValueError: The chief runs another search.
-            ChiefGone: The chief does not answer.
+            ChiefUnavailable: The chief does not respond.
         """
         if self._options.is_fresh:
-            raise ValueError("`--fresh` is for the chief alone. Leave it out.")
-        self._folder.wait_for(self._options.identity(), timeout_s=CHIEF_SILENT_S)
-        client = PatientClient(self._oracle)
-        self._run_trials(client, client.tuner_id, beat=client.beat)
+            raise ValueError("`--fresh` is only for the chief. Remove it.")
+        self._folder.wait_for_chief(self._options.identity(), timeout_s=CHIEF_TIMEOUT_S)
+        client = RetryingClient(self._oracle)
+        self._run_trials(client, client.tuner_id, heartbeat=client.heartbeat)
 
     def _begin(self) -> None:
-        """Takes up what is there, or begins anew."""
-        if self._options.is_fresh and self._folder.has_begun:
+        """Resume the search in the folder, or start a new one."""
+        if self._options.is_fresh and self._folder.has_search:
             self._confirm()
-            self._say(f"what was there is in {self._folder.put_away()}")
+            self._notify(f"moved the existing search to {self._folder.archive()}")
         messages = self._folder.begin(self._options.identity())
         for message in [*messages, *self._oracle.restore()]:
             print(message, file=sys.stderr)
         trials = list(self._oracle.trials.values())
         done = sum(trial.status in ENDED for trial in trials)
         if trials:
-            self._say(f"goes on with {done} trials done and {len(trials) - done} under way")
+            self._notify(f"resuming: {done} trials done, {len(trials) - done} in progress")
         if not self._options.is_quiet and sys.stderr.isatty():
             self._bar = tqdm(total=self._oracle.max_trials, initial=done, unit="trial")
 
     def _confirm(self) -> None:
-        if self._options.is_sure:
+        if self._options.assume_yes:
             return
-        question = f"Begin anew, and move the search in {self._folder.path} aside?"
+        question = f"Start over, and archive the search in {self._folder.path}?"
         if not sys.stdin.isatty():
-            raise ValueError(f"{question} There is no terminal to ask at: add --yes.")
+            raise ValueError(f"{question} There is no terminal for an answer: add --yes.")
         if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
             raise ValueError("Nothing was changed.")
 
@@ -130,7 +130,7 @@ class Search:
         self,
         source: TrialSource,
         name: str,
-        beat: Callable[[Any], None] = lambda trial: None,
+        heartbeat: Callable[[Any], None] = lambda trial: None,
     ) -> None:
         workers = self._options.workers
         is_local = source is self._oracle
@@ -140,84 +140,84 @@ class Search:
             objective=self._options.objective,
             tuner_ids=[f"{name}-{number}" for number in range(workers)],
             threads=max(1, (os.cpu_count() or 1) // workers),
-            say=self._say,
-            begun=self._begun,
-            # The chief knows the other trials, too, and says how this one compares.
-            ended=self._ended if is_local else lambda trial: None,
-            beat=beat,
+            notify=self._notify,
+            on_start=self._on_start,
+            # The chief knows all trials and reports how this one compares.
+            on_end=self._on_end if is_local else lambda trial: None,
+            heartbeat=heartbeat,
         ).run()
 
-    def _begun(self, trial: Any) -> None:
-        self._say(f"trial {int(trial.trial_id):04d}: {self._results.settings(trial)}")
+    def _on_start(self, trial: Any) -> None:
+        self._notify(f"trial {int(trial.trial_id):04d}: {self._results.settings(trial)}")
 
-    def _ended(self, trial: Any) -> None:
+    def _on_end(self, trial: Any) -> None:
         self._results.write()
         done = sum(trial.status in ENDED for trial in self._oracle.trials.values())
         total = self._oracle.max_trials
         count = f"{done} of {total}" if total else f"{done}"
-        self._say(f"[{count}] {self._results.line(trial)}")
+        self._notify(f"[{count}] {self._results.line(trial)}")
         if self._bar is not None:
             self._bar.update()
         self._failed += trial.status == TrialStatus.FAILED
-        if self._failed >= _HOPELESS and not self._results.best():
+        if self._failed >= _MAX_FAILURES and not self._results.best():
             raise SearchFailed(
-                f"{self._failed} trials have failed and none was completed. The last one: "
-                f"{self._jobs.why_failed(trial)} Their logs are in {self._folder.trials}."
+                f"{self._failed} trials failed and none was completed. The last error: "
+                f"{self._jobs.failure_message(trial)} Logs are in {self._folder.trials}."
             )
 
     def _finish(self) -> None:
-        """Tells what came out."""
+        """Write and print the results."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
         self._results.write()
         if not self._results.best():
             raise SearchFailed(
-                f"No trial was completed. results.csv tells why each failed: {self._folder.results}"
+                f"No trial was completed. For the errors, see {self._folder.results}"
             )
         print(self._results.table())
         print(f"all trials: {self._folder.results}")
         best = shlex.quote(str(self._folder.best))
         print(f"next: python -m proxy_keras.train --config {best} --out runs/best")
 
-    def _say(self, line: str) -> None:
+    def _notify(self, line: str) -> None:
         if not self._options.is_quiet:
             tqdm.write(line)
             sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None, *, module: str = TRAINING) -> int:
-    """Runs the command.
+    """Run the command.
 
     Args:
-        arguments: Of the command line; None: this process's.
-        module: The command that trains, to be run as `python -m MODULE`; see `Job`.
+        arguments: Command-line arguments; None: those of this process.
+        module: The training module, run as `python -m MODULE`; see `Job`.
 
     Returns:
-        0: done; 2: bad arguments, bad data or no trial that works; 130: interrupted.
+        0: done; 2: invalid arguments or data, or no successful trial; 130: interrupted.
     """
     try:
         search = Search(read_options(arguments), module)
         role = _role()
         if role == "chief":
             host = os.environ["KERASTUNER_ORACLE_IP"]
-            search.lead(f"{host}:{os.environ['KERASTUNER_ORACLE_PORT']}")
+            search.run_chief(f"{host}:{os.environ['KERASTUNER_ORACLE_PORT']}")
         elif role == "worker":
-            search.work()
+            search.run_worker()
         else:
             search.run()
-    except (ValueError, OSError, SearchFailed, ChiefGone) as error:
+    except (ValueError, OSError, SearchFailed, ChiefUnavailable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         words = sys.argv[1:] if arguments is None else arguments
-        print(f"\nstopped. Go on with: python -m tuner.search {shlex.join(words)}")
+        print(f"\nstopped. Resume with: python -m tuner.search {shlex.join(words)}")
         return 130
     return 0
 
 
 def _role() -> str | None:
-    """`chief` or `worker` of a search over several processes, as KerasTuner's variables say."""
+    """Return `chief` or `worker` by KerasTuner's environment variables; None if they are unset."""
     try:
         if not has_chief_oracle():
             return None

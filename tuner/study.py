@@ -1,4 +1,4 @@
-"""`python -m tuner.study`: arms under equal conditions, with seeds, controls and statistics."""
+"""`python -m tuner.study`: comparison of arms with seeds, controls and statistics."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from tuner import job as jobs
 from tuner.comparing import leakage, study_report
 from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
-from tuner.file_lock import FileLock, the_only
+from tuner.file_lock import FileLock, lock_folder
 from tuner.job import Job, JobError
 
 CLEAN, ORIGINAL = "clean", "original"
-_ABOUT = "study.json"
+_STUDY_FILE = "study.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; settings of the training that are not given leave no trace."""
+    """Return the parser; training settings that are not given are absent from its result."""
     parser = argparse.ArgumentParser(
         prog="python -m tuner.study",
-        description="Compares recipes under equal conditions: the same split, the same initial "
-        "weights per seed, the same number of steps; with controls and statistics. The same "
-        "command again goes on where it stopped.",
+        description="Compare recipes under equal conditions: the same split, the same initial "
+        "weights per seed and the same number of steps, with controls and statistics. Run the same "
+        "command again to resume.",
         argument_default=argparse.SUPPRESS,
     )
     study = parser.add_argument_group("study")
@@ -47,39 +47,39 @@ def build_parser() -> argparse.ArgumentParser:
         "--arms",
         default=PROXY_ARM,
         metavar="A,B,C",
-        help="none, proxy, random_mask, erasing, proxies_off, an augmentation, with a preset as "
-        "proxy:shortcut, or a YAML file of recipes (default: proxy)",
+        help="none, proxy, random_mask, erasing, proxies_off, with a preset as in proxy:shortcut, "
+        "an augmentation, or a YAML file of recipes (default: proxy)",
     )
     study.add_argument(
         "--controls",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="add all controls of each proxy arm; none is always there (default: on)",
+        help="add all controls of each proxy arm; none is always included (default: on)",
     )
     study.add_argument(
         "--seeds", type=int, default=5, metavar="K", help="runs per arm (default: 5)"
     )
     study.add_argument(
-        "--first-seed", type=int, default=0, metavar="I", help="the first of them (default: 0)"
+        "--first-seed", type=int, default=0, metavar="I", help="the first seed (default: 0)"
     )
     study.add_argument(
         "--protocol",
         choices=(CLEAN, ORIGINAL),
         default=CLEAN,
-        help="original: the thesis's leaking protocol beside the clean one, by number of segments",
+        help="original: compare the thesis's leaking protocol with the clean one",
     )
     study.add_argument(
         "--effect",
         type=float,
         default=1.0,
         metavar="POINTS",
-        help="the effect that the study should be able to find (default: 1.0)",
+        help="the effect that the study should detect (default: 1.0)",
     )
     study.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+        "--workers", type=int, default=1, metavar="N", help="parallel runs (default: 1)"
     )
-    study.add_argument("--title", metavar="TEXT", help="heading of the report")
-    study.add_argument("--quiet", action="store_true", default=False, help="print the verdict only")
+    study.add_argument("--title", metavar="TEXT", help="title of the report")
+    study.add_argument("--quiet", action="store_true", default=False, help="print only the verdict")
     add_config_option(study)
     add_train_options(parser)
     return parser
@@ -87,13 +87,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A study that has been planned: everything checked, nothing trained.
+    """Plan of a study, checked before training.
 
     Attributes:
-        folder: Where it is written.
-        arms: Its arms.
-        seeds: Its seeds.
-        modules: The command that trains each arm, by the arm's name.
+        folder: Output folder.
+        arms: Arms of the study.
+        seeds: Seeds of the study.
+        modules: The training module of each arm, by name.
     """
 
     folder: Path
@@ -102,47 +102,47 @@ class Study:
     modules: dict[str, str]
 
     def jobs(self) -> list[tuple[Arm, int, Job, str]]:
-        """All runs, seed after seed, so that a study that is stopped has whole seeds."""
-        found = []
+        """Return all runs, seed by seed, so that an interrupted study has complete seeds."""
+        jobs = []
         for seed in self.seeds:
             for arm in self.arms:
                 config = dataclasses.replace(arm.config, seed=seed)
                 module = self.modules[arm.name]
                 folder = self.folder / "runs" / arm.folder / f"seed-{seed}"
-                found.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
-        return found
+                jobs.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
+        return jobs
 
     def missing(self, results: Results) -> list[tuple[Arm, int, Job, str]]:
-        """The runs that are not among the results."""
+        """Return the runs without results."""
         return [item for item in self.jobs() if not results.has(item[0].name, item[1], item[3])]
 
     @property
     def source(self) -> str:
-        """The data of all arms."""
+        """The data source of all arms."""
         return self.arms[0].config.data.source
 
     def lock(self) -> FileLock:
-        """A taken lock, which one study at a time has.
+        """Return the acquired lock of the folder.
 
         Raises:
-            ValueError: Another study has it.
+            ValueError: Another study is running in the folder.
         """
-        return the_only(self.folder / "study.lock", "study")
+        return lock_folder(self.folder / "study.lock", "study")
 
 
 def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]:
-    """Runs what is missing of a study.
+    """Run the missing runs of a study.
 
     Args:
         study: The plan.
-        workers: Runs at a time.
-        quiet: No progress bar.
+        workers: Number of parallel runs.
+        quiet: Show no progress bar.
 
     Returns:
-        The table, and what failed.
+        The results, and a message for each failure.
 
     Raises:
-        ValueError: The runs were not made under equal conditions, or those in the folder with
+        ValueError: The runs were not trained under equal conditions, or the folder has runs with
             other settings or data.
     """
     study.folder.mkdir(parents=True, exist_ok=True)
@@ -155,22 +155,21 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
     _check_same_source(study, results)
     if missing:
         text = json.dumps({"source": study.source}, indent=2) + "\n"
-        write_text_atomically(study.folder / _ABOUT, text)
-    of_folder = {item[2].folder: item for item in missing}
+        write_text_atomically(study.folder / _STUDY_FILE, text)
+    by_folder = {item[2].folder: item for item in missing}
     failures: list[str] = []
     with tqdm(
         total=len(planned), initial=len(planned) - len(missing), unit="run", disable=quiet
     ) as bar:
 
         def report(job: Job, outcome: dict[str, Any] | JobError) -> None:
-            arm, seed, _, settings = of_folder[job.folder]
+            arm, seed, _, settings = by_folder[job.folder]
             bar.update()
-            if isinstance(outcome, JobError):
-                failures.append(f"{arm.name}, seed {seed}: {outcome}")
-                return
             try:
+                if isinstance(outcome, JobError):
+                    raise outcome
                 row = row_of(arm.name, seed, job.folder, outcome, settings)
-            except ValueError as error:
+            except (JobError, ValueError) as error:
                 failures.append(f"{arm.name}, seed {seed}: {error}")
                 return
             results.add(row)
@@ -184,7 +183,7 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
 
 
 def _check_settings(results: Results, planned: Sequence[tuple[Arm, int, Job, str]]) -> None:
-    """Refuses rows that would be reported as if they were made with the settings of now."""
+    """Raise ValueError if results were made with other settings than the planned ones."""
     other = {
         arm.name: None
         for arm, seed, _, settings in planned
@@ -192,47 +191,47 @@ def _check_settings(results: Results, planned: Sequence[tuple[Arm, int, Job, str
     }
     if other:
         raise ValueError(
-            f"{results.path} has runs of other settings than these: {', '.join(other)}. Give "
-            "another --out, or move those rows out of it, and their folders out of runs/."
+            f"{results.path} has runs with other settings: {', '.join(other)}. Pass another --out, "
+            "or move those rows out of the file, and their folders out of runs/."
         )
 
 
 def _check_same_source(study: Study, results: Results) -> None:
-    """Refuses rows of data of the same name that lie elsewhere, and may be others."""
-    path = study.folder / _ABOUT
+    """Raise ValueError if results were made with data of the same name from another folder."""
+    path = study.folder / _STUDY_FILE
     if results.table.empty or not path.exists():
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))["source"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is damaged. Delete it if the data are those of results.csv."
+            f"{path} is damaged. Delete it if results.csv was made with these data."
         ) from error
     if before != study.source:
         raise ValueError(
-            f"The runs in {study.folder} were made with the data {before!r}, and these are "
-            f"{study.source!r}. Give another --out, or, if they are a copy of the same data, "
-            f"delete {path}."
+            f"The runs in {study.folder} used the data {before!r}, but `--data` is "
+            f"{study.source!r}. Pass another --out, or delete {path} if it is a copy of the same "
+            "data."
         )
 
 
 def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> Study:
-    """The arms and seeds that the options stand for."""
+    """Return the study that the options describe."""
     if options["seeds"] < 1:
         raise ValueError(f"`--seeds` must be >= 1. Received: {options['seeds']}")
     if options["workers"] < 1:
         raise ValueError(f"`--workers` must be >= 1. Received: {options['workers']}")
     if not 0 < options["effect"] < math.inf:
-        raise ValueError(f"`--effect` must be > 0 points, finite. Received: {options['effect']}")
+        raise ValueError(f"`--effect` must be > 0 and finite. Received: {options['effect']}")
     if "no_proxy" in given or "control" in given:
-        raise ValueError("`--no-proxy` and `--control` are arms of a study: see --arms.")
+        raise ValueError("A study has arms instead of `--no-proxy` and `--control`. Use --arms.")
     if "auto" in (base.batch_size, base.lr):
         raise ValueError(
-            "The arms of a study share batch size and learning rate: give numbers instead of "
+            "The arms of a study share batch size and learning rate. Pass numbers instead of "
             "'auto'."
         )
     if "seed" in given:
-        raise ValueError("A study runs several seeds: see --seeds and --first-seed.")
+        raise ValueError("A study runs several seeds. Use --seeds and --first-seed.")
     seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
     if options["protocol"] == ORIGINAL:
         arms, modules = leakage.make_arms(base)
@@ -240,7 +239,7 @@ def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> 
         arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
         modules = {arm.name: jobs.TRAINING for arm in arms}
     study = Study(options["out"], tuple(arms), seeds, modules)
-    # A study that is done can be reported where its data are not.
+    # The report of a finished study does not need its data.
     results = Results(study.folder)
     _check_settings(results, study.jobs())
     if study.missing(results):
@@ -249,9 +248,9 @@ def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code.
+    """Run the command, and return its exit code.
 
-    0: done; 1: some runs failed; 2: bad arguments or data; 130: stopped.
+    0: done; 1: some runs failed; 2: invalid arguments or data; 130: interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = vars(build_parser().parse_args(words))
@@ -286,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped. The same command goes on.", file=sys.stderr)
+        print("\nstopped. Run the same command to resume.", file=sys.stderr)
         return 130
     print(f"{sentence}\nreport: {study.folder / 'report.md'}")
     for failure in failures:

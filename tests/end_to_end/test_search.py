@@ -195,7 +195,7 @@ def test_a_killed_training_goes_on_or_is_given_up(searches: Searches) -> None:
         "failed",
         "completed",
     )
-    assert "ended 3 times, the last time by SIGKILL" in second["message"]
+    assert "killed 3 times, the last time by SIGKILL" in second["message"]
     assert len({process for name, _, process in epochs(out) if name == "0000"}) == 2
 
 

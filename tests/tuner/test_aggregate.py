@@ -86,13 +86,13 @@ def test_groups(runs, capsys):
     assert table["model"].tolist() == ["resnet20", "resnet20", "vit", "vit"]
     assert table["runs"].tolist() == [2, 2, 2, 2]
     assert table["test_accuracy_mean"].tolist() == [0.4375] * 4
-    assert "1 unfinished left out" in read.err and "differ" not in read.err
+    assert "1 unfinished runs left out" in read.err and "differ" not in read.err
 
 
 def test_groups_that_mix_settings_are_told(runs, capsys):
     main([str(runs), "--group-by", "model"])
     told = capsys.readouterr().err
-    assert "note: runs of one group differ in " in told and " more, not in their seed" in told
+    assert "note: runs of one group differ in " in told and " more, not only in their seed" in told
 
 
 def test_best_of_each_group(runs, capsys):
@@ -142,11 +142,11 @@ def test_an_empty_table_has_a_header_in_every_format(runs, capsys, kind, options
         (["--sort", "modle"], "--sort: There is no column"),
         (["--sort", "lr", "--group-by", "model"], "--sort: There is no column 'lr'"),
         (["--best", "--by", "modle"], "--by: There is no column"),
-        (["--best", "--by", "test_accuracy"], "chosen on the test split"),
+        (["--best", "--by", "test_accuracy"], "selecting on the test split"),
         (["--where", "modle == 'x'"], "Did you mean model"),
         (["--where", "print(1)"], "is not allowed"),
         (["--out", "."], "--out: . must be a file"),
-        (["--out", "nowhere/table.md"], "must be a file in a folder that exists"),
+        (["--out", "nowhere/table.md"], "must be a file in an existing folder"),
     ],
 )
 def test_bad_input_is_exit_code_2_and_a_message(runs, capsys, options, message):
@@ -167,7 +167,7 @@ def test_no_folder_and_no_run_are_exit_code_2(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert main([str(tmp_path)]) == 2
     told = capsys.readouterr().err
-    assert "There is no folder" in told and "No run is found" in told
+    assert "There is no folder" in told and "No runs found" in told
 
 
 def test_unreadable_runs_are_exit_code_1_and_the_rest_is_done(runs, capsys):
@@ -175,7 +175,7 @@ def test_unreadable_runs_are_exit_code_1_and_the_rest_is_done(runs, capsys):
     assert main([str(runs), "--to", "csv"]) == 1
     read = capsys.readouterr()
     assert len(read.out.splitlines()) == 9
-    assert "1 unreadable (vit_none_0: config.json is not JSON" in read.err
+    assert "1 unreadable (vit_none_0: config.json is not valid JSON" in read.err
     assert main([str(runs / "vit_none_0")]) == 2
 
 

@@ -15,16 +15,16 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "new" / "lock"
     with FileLock(path) as lock:
         assert not is_locked(path)
-        assert lock.take(wait=False) and is_locked(path)
+        assert lock.acquire(wait=False) and is_locked(path)
         with FileLock(path) as other:
-            assert not other.take(wait=False)
+            assert not other.acquire(wait=False)
     assert not is_locked(path) and path.exists()
 
 
 def test_a_process_that_was_handed_the_lock_keeps_it_until_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with FileLock(path) as lock:
-        lock.take(wait=True)
+        lock.acquire(wait=True)
         command = [sys.executable, "-c", "input()"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(lock.handle,))
     assert is_locked(path)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_keras.settings.schedule import parse
-from tuner.scaled_schedule import has_steps, scaled
+from tuner.scaled_schedule import has_steps, rescale
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from tuner.scaled_schedule import has_steps, scaled
     ],
 )
 def test_steps_stay_at_their_share(schedule: str, epochs: int, expected: str) -> None:
-    assert scaled(schedule, made_for=20, epochs=epochs) == expected
+    assert rescale(schedule, made_for=20, epochs=epochs) == expected
 
 
 @given(
@@ -37,7 +37,7 @@ def test_what_is_scaled_fits(parts: list[int | str], epochs: int) -> None:
     text = ",".join(map(str, parts))
     if set(parts) == {"c"}:
         return
-    fitting = scaled(text, made_for=20, epochs=epochs)
+    fitting = rescale(text, made_for=20, epochs=epochs)
     has_steps(fitting, epochs)
     assert fitting.count("p") <= text.count("p")
     assert str(parse(fitting)) == fitting

@@ -84,7 +84,7 @@ def test_a_search_in_which_nothing_works_ends(
     )
     assert run("--algorithm", "random", "--trials", 9, *words) == 2
     error = capsys.readouterr().err
-    assert "5 trials have failed and none was completed" in error
+    assert "5 trials failed and none was completed" in error
     assert "this network cannot be explained so" in error
 
 
@@ -111,4 +111,4 @@ def test_no_worker_begins_anew(
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "left")
     assert run("--algorithm", "grid", "--fresh", "--yes") == 2
-    assert "`--fresh` is for the chief alone" in capsys.readouterr().err
+    assert "`--fresh` is only for the chief" in capsys.readouterr().err

@@ -80,7 +80,7 @@ def test_rows_of_other_settings_are_refused_before_anything_runs(plan):
     study.run(made, workers=2, quiet=True)
     before = (made.folder / "results.csv").read_text()
     other = plan("none,cutout", seeds=2, base=dataclasses.replace(BASE, lr=0.5))
-    with pytest.raises(ValueError, match=r"other settings than these: none, cutout\. Give another"):
+    with pytest.raises(ValueError, match=r"with other settings: none, cutout\. Pass another"):
         study.run(other, workers=1, quiet=True)
     assert (made.folder / "results.csv").read_text() == before
     assert not (made.folder / "runs" / "none" / "seed-1").exists()
@@ -96,7 +96,7 @@ def test_data_of_the_same_name_elsewhere_are_refused(plan):
 
     made = at("npz:/a/d.npz")
     study.run(made, workers=1, quiet=True)
-    with pytest.raises(ValueError, match="data 'npz:/a/d.npz', and these are 'npz:/b/d.npz'"):
+    with pytest.raises(ValueError, match="data 'npz:/a/d.npz', but `--data` is 'npz:/b/d.npz'"):
         study.run(at("npz:/b/d.npz"), workers=1, quiet=True)
     (made.folder / "study.json").write_text("{")
     with pytest.raises(ValueError, match="study.json is damaged. Delete it"):
@@ -145,7 +145,7 @@ def test_one_study_at_a_time_runs_in_a_folder(plan, monkeypatch, capsys):
     words = ["--data", "digits", "--arms", "none", "--seeds", "1", "--out", str(made.folder)]
     with made.lock():
         assert study.main([*words, "--quiet"]) == 2
-    assert f"Another study runs in {made.folder}." in capsys.readouterr().err
+    assert f"Another study is running in {made.folder}." in capsys.readouterr().err
     assert not (made.folder / "results.csv").exists()
     made.lock().close()
 
@@ -159,7 +159,7 @@ def test_a_study_that_is_done_needs_no_data(plan, monkeypatch, tmp_path, capsys)
     data.unlink()
     assert study.main([*words, "--seeds", "1"]) == 0
     assert study.main([*words, "--seeds", "2"]) == 2
-    assert "d.npz' is not there" in capsys.readouterr().err
+    assert "d.npz' does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -234,11 +234,11 @@ def rows_with(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"split_sha256": "bb"}, "the split, but they differ: aa: none, proxy; bb: proxy"),
+        ({"split_sha256": "bb"}, "the split, but differ: aa: none, proxy; bb: proxy"),
         ({"optimizer_steps": 11}, "share the number of optimizer steps"),
         (
             {"initial_weights_sha256": "w9"},
-            "share the initial weights, but they differ with seed 1",
+            "share the initial weights, but differ with seed 1",
         ),
     ],
 )
@@ -253,7 +253,7 @@ def test_a_damaged_table_is_refused(tmp_path):
     with pytest.raises(ValueError, match="lacks .*test_accuracy"):
         Results(tmp_path)
     (tmp_path / "results.csv").write_text("")
-    with pytest.raises(ValueError, match="is no table"):
+    with pytest.raises(ValueError, match="is not a table"):
         Results(tmp_path)
 
 
@@ -284,18 +284,18 @@ def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
     (tmp_path / "results.csv").write_text("\n".join(LINES)[:-lost])
     results = Results(tmp_path)
     assert results.table["arm"].tolist() == ["none"]
-    assert len(results.messages) == 1 and "line 3 is cut off" in results.messages[0]
+    assert len(results.messages) == 1 and "line 3 is truncated" in results.messages[0]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("none,0,abc", "line 2 must have 13 columns, and has 3. Correct it, or delete"),
-        (LINES[1].replace("0.9", "abc"), "line 2 must have a number as `test_accuracy`.*'abc'"),
-        (LINES[1].replace("0.5", "x"), "line 2 must have a number as `test_loss`.*'x'"),
-        (LINES[1].replace("0.9", ""), "line 2 must have a number as `test_accuracy`.*''"),
-        (LINES[1].replace("none,0", "none,0.5"), "line 2 must have a whole number as `seed`"),
-        (LINES[2], "line 3 is a second row of proxy, seed 0"),
+        ("none,0,abc", "line 2 must have 13 columns, but has 3. Correct it, or delete"),
+        (LINES[1].replace("0.9", "abc"), "line 2 needs a number for `test_accuracy`.*'abc'"),
+        (LINES[1].replace("0.5", "x"), "line 2 needs a number for `test_loss`.*'x'"),
+        (LINES[1].replace("0.9", ""), "line 2 needs a number for `test_accuracy`.*''"),
+        (LINES[1].replace("none,0", "none,0.5"), "line 2 needs a whole number for `seed`"),
+        (LINES[2], "line 3 duplicates proxy, seed 0"),
     ],
 )
 def test_a_damaged_line_is_named(line, message, tmp_path):
@@ -312,11 +312,11 @@ def test_a_damaged_line_is_named(line, message, tmp_path):
         (["--effect", "0"], "`--effect` must be > 0"),
         (["--effect", "nan"], "`--effect` must be > 0"),
         (["--effect", "inf"], "`--effect` must be > 0"),
-        (["--data", "nosuch"], "`--data` 'nosuch' is not there"),
-        (["--no-proxy"], "are arms of a study"),
+        (["--data", "nosuch"], "`--data` 'nosuch' does not exist"),
+        (["--no-proxy"], "A study has arms instead of"),
         (["--seed", "3"], "runs several seeds"),
-        (["--lr", "auto"], "give numbers instead of 'auto'"),
-        (["--arms", "nine"], "There is no arm 'nine'"),
+        (["--lr", "auto"], "Pass numbers instead of 'auto'"),
+        (["--arms", "nine"], "Unknown arm 'nine'"),
         (["--protocol", "original", "--epochs", "9"], "9 epochs are too few"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What `python -m tuner.aggregate` is made of."""
+"""Implementation of `python -m tuner.aggregate`."""

@@ -1,4 +1,4 @@
-"""The columns of the table of runs: their order, which are shown, and what their values are."""
+"""The columns of the table of runs: order, default selection and kinds of values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Collection, Iterable, Sequence
 
 Value = str | int | float | bool | None
-"""What a cell holds; None: the run has no such value."""
+"""Value of a cell; None: missing."""
 
 Row = dict[str, Value]
-"""One run: its values by column."""
+"""The values of a run by column."""
 
 SHOWN: tuple[str, ...] = (
     "name",
@@ -27,8 +27,8 @@ SHOWN: tuple[str, ...] = (
     "proxies_made",
     "seconds",
 )
-"""The columns of a table that is to be read, where none are asked for; results before settings,
-because the right of a wide table is out of sight."""
+"""The default columns of tables for people. Results come before settings, because the right end
+of a wide table is not visible."""
 
 FIRST: tuple[str, ...] = (
     "name",
@@ -78,51 +78,51 @@ FIRST: tuple[str, ...] = (
     "tensorflow_version",
     "finished_at",
 )
-"""The order of the columns. Those that are not named follow as they come."""
+"""The order of the columns. All others follow in order of appearance."""
 
-_SHARES = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1")
+_FRACTIONS = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1")
 _COUNTS = ("parameters", "proxies_made")
 
 
-def in_order(columns: Iterable[str]) -> list[str]:
-    """The columns, each once: those of `FIRST`, then the others as they come."""
+def ordered(columns: Iterable[str]) -> list[str]:
+    """Return the unique columns: those of `FIRST`, then the others in order of appearance."""
     given = list(dict.fromkeys(columns))
     known = set(given)
     return [c for c in FIRST if c in known] + [c for c in given if c not in FIRST]
 
 
-def require_known(asked: Sequence[str], columns: Collection[str], option: str) -> None:
-    """Raises `ValueError` for a column that the table lacks, and names those that are near."""
-    for column in asked:
-        if column not in columns:
-            raise ValueError(f"{option}: {unknown(column, columns)}")
+def require_known(names: Sequence[str], columns: Collection[str], option: str) -> None:
+    """Raise `ValueError` for an unknown column, with suggestions."""
+    for name in names:
+        if name not in columns:
+            raise ValueError(f"{option}: {unknown_column(name, columns)}")
 
 
-def unknown(column: str, columns: Collection[str]) -> str:
-    """What to say of a column that the table lacks."""
-    near = difflib.get_close_matches(column, list(columns), n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"There is no column {column!r}.{hint} The columns are {', '.join(columns)}."
+def unknown_column(name: str, columns: Collection[str]) -> str:
+    """Return the error message for an unknown column."""
+    close = difflib.get_close_matches(name, list(columns), n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"There is no column {name!r}.{hint} The columns are {', '.join(columns)}."
 
 
-def is_share(column: str) -> bool:
-    """Whether the values are shares in [0, 1], which people read in per cent."""
-    # Of others' scalars nobody knows the scale.
-    return not column.startswith("event_") and any(name in column for name in _SHARES)
+def is_fraction(column: str) -> bool:
+    """Return whether the values are fractions in [0, 1], displayed as percent."""
+    # The scale of scalars from other tools is unknown.
+    return not column.startswith("event_") and any(name in column for name in _FRACTIONS)
 
 
 def is_count(column: str) -> bool:
-    """Whether the values are large counts, as opposed to seeds, sizes and the like."""
+    """Return whether the values are large counts, unlike seeds or sizes."""
     return column in _COUNTS or column.endswith("_examples")
 
 
-def falls(column: str) -> bool:
-    """Whether less is better."""
+def is_lower_better(column: str) -> bool:
+    """Return whether lower values are better."""
     return column.endswith(("loss", "seconds"))
 
 
 def sort_key(value: Value) -> tuple[int, float, str]:
-    """Orders values of any kind: numbers, then text, then what is missing."""
+    """Return a key that sorts numbers first, then text, then missing values."""
     if value is None:
         return (2, 0.0, "")
     return (1, 0.0, value) if isinstance(value, str) else (0, float(value), "")

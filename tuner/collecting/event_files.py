@@ -1,4 +1,4 @@
-"""The scalars in TensorBoard event files, read without TensorFlow."""
+"""A reader of the scalars in TensorBoard event files, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FOOTER_LENGTH = 4
 
 @dataclass
 class Scalars:
-    """What one or more event files hold.
+    """Content of one or more event files.
 
     Attributes:
-        series: For each scalar of each folder, by (folder name, tag): its values by step. Where
-            a step was written twice, by a run that went on, the later one counts.
-        first: Time of the first event, seconds since 1970; None: there is none.
+        series: Values by step of each scalar, by (folder name, tag). If a resumed run wrote a
+            step twice, the later value is kept.
+        first: Time of the first event, in seconds since 1970; None without events.
         last: Time of the last event.
     """
 
@@ -37,9 +37,9 @@ class Scalars:
 
 
 def read_scalars(files: Sequence[Path]) -> Scalars:
-    """The scalars of event files.
+    """Return the scalars of event files.
 
-    A record that is cut off at the end of a file, as in a run that still writes, is left out.
+    A truncated record at the end of a file, as of a run in progress, is ignored.
 
     Raises:
         ValueError: A file is damaged.
@@ -47,32 +47,32 @@ def read_scalars(files: Sequence[Path]) -> Scalars:
     """
     scalars = Scalars()
     plain: set[tuple[str, str]] = set()
-    # Names hold the time at which a file was begun: what a run wrote later comes later.
+    # File names contain the start time, so later files sort last.
     for file in sorted(files):
         for record in _records(file):
             try:
                 event = event_pb2.Event.FromString(record)
             except DecodeError:
-                raise ValueError(f"{file.name} holds a record that is no event.") from None
+                raise ValueError(f"{file.name} has a record that is not an event.") from None
             time = event.wall_time
             scalars.first = time if scalars.first is None else min(scalars.first, time)
             scalars.last = time if scalars.last is None else max(scalars.last, time)
             for value in event.summary.value:
                 key = (file.parent.name, value.tag)
-                # The kind is told with the first value of a tag only.
+                # Only the first value of a tag names its plugin.
                 if value.metadata.plugin_data.plugin_name == "scalars":
                     plain.add(key)
                 try:
                     number = _number(value, is_scalar=key in plain)
                 except (TypeError, ValueError):
-                    raise ValueError(f"{file.name}: {value.tag!r} is no number.") from None
+                    raise ValueError(f"{file.name}: {value.tag!r} is not a number.") from None
                 if number is not None:
                     scalars.series.setdefault(key, {})[event.step] = number
     return scalars
 
 
 def _number(value: Any, *, is_scalar: bool) -> float | None:
-    """The number of a scalar, in the old style or the new; None: it is something else."""
+    """Return the number of a scalar in the old or new format; None for other values."""
     if value.HasField("simple_value"):
         return _shortest(np.float32(value.simple_value))
     if value.HasField("tensor") and is_scalar:
@@ -81,15 +81,15 @@ def _number(value: Any, *, is_scalar: bool) -> float | None:
 
 
 def _shortest(value: Any) -> float:
-    """A number as it was meant: 0.7 for the float32 next to it, not 0.699999988."""
+    """Return the shortest decimal of a float32: 0.7, not 0.699999988."""
     return float(str(value))
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The records of a file, in TensorFlow's framing: length, its checksum, content, its checksum.
+    """Yield the records of a file in TFRecord format: length, checksum, content, checksum.
 
-    Only the length is checked: checksums in Python take minutes for the graphs and pictures that
-    lie between the scalars.
+    Only the checksum of the length is verified. In Python, those of the content take minutes for
+    the graphs and images between the scalars.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -101,7 +101,7 @@ def _records(path: Path) -> Iterator[bytes]:
 
 
 def _length(file: BinaryIO, name: str) -> int | None:
-    """The length of the next record; None: the file ends here."""
+    """Return the length of the next record; None at the end of the file."""
     start = file.tell()
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:

@@ -1,4 +1,4 @@
-"""One row from the TensorBoard event files of a run that others made."""
+"""The row of a run of another tool, from its TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _Series = Mapping[int, float]
 
 
 def read_events(files: Sequence[Path]) -> Row:
-    """The row of event files; its name is not in it.
+    """Return the row of event files, without its name.
 
-    Accuracy and loss of the splits are found by the words in the tag and in the folder's name,
-    those of epochs before those of single steps, plain names before longer ones. Every scalar is
-    there by its own name, too, as `event_FOLDER_TAG`, with its last value.
+    Accuracy and loss of the splits are found by the words in the tag and the folder name. Values
+    per epoch are preferred to values per step, and short tags to long ones. The last value of
+    every scalar is also included as `event_FOLDER_TAG`.
 
     Raises:
         ValueError: A file is damaged.
@@ -45,7 +45,7 @@ def read_events(files: Sequence[Path]) -> Row:
                 continue
             values = _in_order(scalars.series[chosen])
             if quantity == "accuracy" and any(value > 1.0 for value in values):
-                # In per cent, as some write it.
+                # Some tools log percent.
                 values = [value / 100.0 for value in values]
             row[f"{split}_{quantity}"] = values[-1]
             if (split, quantity) == ("val", "accuracy"):
@@ -64,15 +64,15 @@ def read_events(files: Sequence[Path]) -> Row:
 
 
 def _choose(series: Mapping[_Key, _Series], split: str, quantity: str) -> _Key | None:
-    """The series that says best how a split fared; None: there is none."""
-    fitting = [
+    """Return the best match for a quantity of a split; None if there is none."""
+    candidates = [
         key
         for key in series
         if _split(key) == split
         and _words(key[1]) & _QUANTITIES[quantity]
         and not _words(key[1]) & _NOT_PLAIN
     ]
-    return min(fitting, key=_rank) if fitting else None
+    return min(candidates, key=_rank, default=None)
 
 
 def _rank(key: _Key) -> tuple[bool, bool, int, _Key]:
@@ -81,7 +81,7 @@ def _rank(key: _Key) -> tuple[bool, bool, int, _Key]:
 
 
 def _split(key: _Key) -> str | None:
-    """The split that a tag names, or else its folder."""
+    """Return the split named by a tag, or else by its folder."""
     folder, tag = key
     for text in (tag, folder):
         for split, names in _SPLITS.items():

@@ -1,4 +1,4 @@
-"""Finds the runs below folders: our run folders, and TensorBoard event files of others."""
+"""Search for runs below folders: run folders, and TensorBoard event files of other tools."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RUN_FILES = ("config.json", "run.json")
-"""The files by which a folder is known as a run folder."""
+"""The files that identify a run folder."""
 
 EVENT_PREFIX = "events.out.tfevents."
 TRAINING = frozenset({"train", "training"})
 HELD_OUT = frozenset({"val", "valid", "validation", "eval", "test"})
-"""Folders that hold the events of one split, and belong to the run that is the folder above."""
+"""Folders with the events of one split, which belong to the run of the parent folder."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A run that has not been read.
+class FoundRun:
+    """Run that has not been read yet.
 
     Attributes:
-        folder: Where it is, absolute.
-        name: Its path from the folder that was searched.
-        event_files: The TensorBoard files that it is to be read from; empty: a run folder.
+        folder: Absolute path of the run.
+        name: Path relative to the searched folder.
+        event_files: TensorBoard files of the run; empty for a run folder.
     """
 
     folder: Path
@@ -32,43 +32,45 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Search:
-    """What was found.
+class FoundRuns:
+    """Result of a search for runs.
 
     Attributes:
-        runs: By name.
-        closed: Folders that could not be listed, and why.
+        runs: The runs, sorted by name.
+        unreadable: Folders that could not be listed, with the reason.
     """
 
-    runs: list[Found]
-    closed: list[tuple[str, str]]
+    runs: list[FoundRun]
+    unreadable: list[tuple[str, str]]
 
 
-def find_runs(folders: Sequence[Path]) -> Search:
-    """All runs below folders, each once.
+def find_runs(folders: Sequence[Path]) -> FoundRuns:
+    """Return all runs below folders, without duplicates.
 
-    Nothing is looked for inside a run folder, in folders whose name begins with a dot, or behind
-    symbolic links. A folder that lies inside a run folder stands for that run.
+    The search skips the inside of run folders, hidden folders and symbolic links. A folder inside
+    a run folder is taken as that run.
 
     Args:
-        folders: Where to look. With more than one, names begin with the folder as it was given.
+        folders: Folders to search. With more than one, names start with the given folder.
 
     Raises:
         ValueError: A folder does not exist.
     """
-    runs: dict[Path, Found] = {}
-    closed: list[tuple[str, str]] = []
+    runs: dict[Path, FoundRun] = {}
+    unreadable: list[tuple[str, str]] = []
     for given in folders:
         if not given.is_dir():
             raise ValueError(f"There is no folder {str(given)!r}.")
         resolved = given.resolve()
         root = next((f for f in (resolved, *resolved.parents) if _is_run(f)), resolved)
         events: dict[Path, list[Path]] = {}
-        for path, subfolders, files in os.walk(root, onerror=lambda e: closed.append(_why(e))):
+        for path, subfolders, files in os.walk(
+            root, onerror=lambda e: unreadable.append(_reason(e))
+        ):
             folder = Path(path)
             if _is_run(folder):
                 subfolders.clear()
-                runs.setdefault(folder, Found(folder, _name(folder, root, given, folders)))
+                runs.setdefault(folder, FoundRun(folder, _name(folder, root, given, folders)))
                 continue
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             found = [folder / file for file in files if file.startswith(EVENT_PREFIX)]
@@ -76,15 +78,15 @@ def find_runs(folders: Sequence[Path]) -> Search:
                 events[folder] = found
         for folder, found in _by_run(events, root).items():
             name = _name(folder, root, given, folders)
-            runs.setdefault(folder, Found(folder, name, tuple(sorted(found))))
-    return Search(sorted(runs.values(), key=lambda run: run.name), closed)
+            runs.setdefault(folder, FoundRun(folder, name, tuple(sorted(found))))
+    return FoundRuns(sorted(runs.values(), key=lambda run: run.name), unreadable)
 
 
 def _by_run(events: dict[Path, list[Path]], root: Path) -> dict[Path, list[Path]]:
-    """The event files by the folder of their run, given those of each folder.
+    """Group event files, given by folder, by the folder of their run.
 
-    A folder of a split belongs to the one above. Where there is one for training and one for
-    held-out images, as Keras writes them, everything else below does, too.
+    The folder of a split belongs to its parent. If a parent has folders for training and for
+    held-out images, as Keras writes them, all other folders below also belong to it.
     """
     splits: dict[Path, set[str]] = {}
     for folder in events:
@@ -110,9 +112,9 @@ def _name(folder: Path, root: Path, given: Path, folders: Iterable[Path]) -> str
     if root == given.resolve() and len(set(folders)) > 1:
         inner = given / inner
     name = folder.name if inner == Path(".") else inner.as_posix()
-    # A file name need not be text; what is no text could not be written to any table.
+    # File names may be invalid UTF-8, which cannot be written to a table.
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _why(error: OSError) -> tuple[str, str]:
+def _reason(error: OSError) -> tuple[str, str]:
     return str(error.filename), error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""Conditions on runs, such as "model == 'vit' and epochs > 10": parsed, never run as code."""
+"""Conditions on runs, such as "model == 'vit' and epochs > 10", parsed without running code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tuner.collecting.columns import Row, unknown
+from tuner.collecting.columns import Row, unknown_column
 
 _MAX_LENGTH = 2000
 _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
@@ -32,18 +32,17 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 class RowFilter:
-    """A condition on the columns of a run.
+    """Condition on the columns of a run.
 
-    Python's comparisons, `and`, `or`, `not`, `in`, lists, numbers, quoted text, `None`, and
-    arithmetic of numbers. Of a missing value, `<` and the like are false, and arithmetic is
-    missing.
+    Supports Python's comparisons, `and`, `or`, `not`, `in`, lists, numbers, quoted text, `None`
+    and arithmetic. For missing values, order comparisons are false and arithmetic is missing.
 
     Args:
         text: The condition.
-        columns: The names that it may use.
+        columns: The column names it may use.
 
     Raises:
-        ValueError: The condition holds anything else.
+        ValueError: The condition contains anything else.
     """
 
     def __init__(self, text: str, columns: Collection[str]) -> None:
@@ -58,10 +57,10 @@ class RowFilter:
             raise ValueError(f"--where {text!r}: {why}") from None
 
     def matches(self, row: Row) -> bool:
-        """Whether the condition holds for a run.
+        """Return whether a run satisfies the condition.
 
         Raises:
-            ValueError: Values are compared, or reckoned with, that do not go together.
+            ValueError: The condition combines values of incompatible types.
         """
         try:
             return bool(self._value(self._condition, row))
@@ -72,7 +71,7 @@ class RowFilter:
         match node:
             case ast.Name(id=name):
                 if name not in columns:
-                    raise ValueError(f"{unknown(name, columns)} Text goes in quotes.")
+                    raise ValueError(f"{unknown_column(name, columns)} Put text in quotes.")
             case ast.Constant(value=str() | int() | float() | None):
                 pass
             case ast.BoolOp(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts):
@@ -90,7 +89,7 @@ class RowFilter:
                     self._check(part, columns)
             case _:
                 raise ValueError(
-                    f"{ast.unparse(node)!r} is not allowed. A condition takes columns, numbers, "
+                    f"{ast.unparse(node)!r} is not allowed. A condition may use columns, numbers, "
                     "quoted text, lists, ==, !=, <, <=, >, >=, in, and, or, not, +, -, *, / and %."
                 )
 
@@ -108,9 +107,9 @@ class RowFilter:
             case ast.UnaryOp(op=ast.Not(), operand=part):
                 return not self._value(part, row)
             case ast.UnaryOp(operand=part):
-                return _reckon(operator.sub, 0, self._value(part, row))
+                return _calculate(operator.sub, 0, self._value(part, row))
             case ast.BinOp(left=left, op=op, right=right):
-                return _reckon(
+                return _calculate(
                     _ARITHMETIC[type(op)], self._value(left, row), self._value(right, row)
                 )
             case ast.Compare(left=left, ops=ops, comparators=parts):
@@ -118,25 +117,25 @@ class RowFilter:
                 return all(
                     _compare(op, a, b) for op, a, b in zip(ops, values, values[1:], strict=False)
                 )
-        raise TypeError(f"not a part of a condition: {node!r}")
+        raise TypeError(f"unsupported node in a condition: {node!r}")
 
 
 def _compare(op: ast.cmpop, left: Any, right: Any) -> bool:
     if type(op) in _EQUAL:
         return _EQUAL[type(op)](left, right)
     if type(op) in _IN:
-        is_nowhere = right is None or (left is None and isinstance(right, str))
-        is_in = not is_nowhere and left in right
+        is_missing = right is None or (left is None and isinstance(right, str))
+        is_in = not is_missing and left in right
         return is_in is isinstance(op, ast.In)
     if left is None or right is None:
         return False
     return _ORDER[type(op)](left, right)
 
 
-def _reckon(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+def _calculate(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if left is None or right is None:
         return None
     for value in (left, right):
         if not isinstance(value, (int, float)):
-            raise TypeError(f"{value!r} is no number")
+            raise TypeError(f"{value!r} is not a number")
     return operation(left, right)

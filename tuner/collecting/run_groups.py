@@ -1,4 +1,4 @@
-"""Runs by groups: their statistics over seeds, and the best run of each."""
+"""Groups of runs: statistics over seeds, and the best run of each group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from scipy.special import stdtrit
 
-from tuner.collecting.columns import Row, Value, falls, sort_key
+from tuner.collecting.columns import Row, Value, is_lower_better, sort_key
 
 STATISTICS: tuple[str, ...] = (
     "runs",
@@ -23,16 +23,16 @@ STATISTICS: tuple[str, ...] = (
     "seconds_min",
     "seconds_max",
 )
-"""The columns that a group has beside those that it is made by."""
+"""The columns of a group, besides those that define it."""
 
 
 def finished(rows: Sequence[Row]) -> list[Row]:
-    """The runs that are done, whose results can be compared."""
+    """Return the finished runs."""
     return [row for row in rows if row["status"] != "unfinished"]
 
 
 def group(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[Value, ...], list[Row]]:
-    """The runs by the values of columns, in the order of these values."""
+    """Group runs by the values of columns, sorted by these values."""
     groups: dict[tuple[Value, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row.get(column) for column in by), []).append(row)
@@ -40,10 +40,10 @@ def group(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[Value, ...], lis
 
 
 def summarise(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
-    """One row per group: the columns of `by`, then `STATISTICS`.
+    """Return one row per group: the columns of `by`, then `STATISTICS`.
 
-    The interval is Student's t for the mean, 95 %; it and the standard deviation (n - 1) need two
-    runs. Runs that lack a value are left out of its statistics.
+    The interval is Student's 95% interval of the mean. It and the standard deviation (n - 1) need
+    two runs. Missing values are ignored.
     """
     summaries: list[Row] = []
     for key, members in group(rows, by).items():
@@ -58,31 +58,30 @@ def summarise(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
 
 
 def best(rows: Sequence[Row], by: Sequence[str], column: str) -> list[Row]:
-    """The best run of each group; of equal ones, the first. Runs without the value are left out.
+    """Return the best run of each group, the first of equal ones. Missing values are ignored.
 
     Args:
         rows: The runs.
-        by: The columns that make the groups; none: all runs are one group.
-        column: What is best: the most, or, of a loss or a time, the least.
+        by: The columns that define the groups; empty: all runs are one group.
+        column: The criterion: the highest value, or the lowest of a loss or a time.
 
     Raises:
-        ValueError: `column` is measured on the test split, or is not a number.
+        ValueError: `column` is measured on the test split, or is not numeric.
     """
     if column.startswith("test_"):
         raise ValueError(
-            f"--by {column}: a run that is chosen on the test split looks better there than it "
-            "is. Choose by the validation split, such as val_accuracy; to see the order, use "
-            f"--sort {column}."
+            f"--by {column}: selecting on the test split overestimates the result. Select on the "
+            f"validation split, such as by val_accuracy; to rank runs, use --sort {column}."
         )
     if any(isinstance(row.get(column), str) for row in rows):
-        raise ValueError(f"--by {column}: the column holds text. Name a column of numbers.")
-    choose: Callable[..., Row] = min if falls(column) else max
-    valued = [row for row in rows if row.get(column) is not None]
-    return [choose(g, key=lambda r: sort_key(r.get(column))) for g in group(valued, by).values()]
+        raise ValueError(f"--by {column}: the column contains text. Pass a numeric column.")
+    choose: Callable[..., Row] = min if is_lower_better(column) else max
+    known = [row for row in rows if row.get(column) is not None]
+    return [choose(g, key=lambda r: sort_key(r.get(column))) for g in group(known, by).values()]
 
 
 def varying(rows: Sequence[Row], by: Sequence[str], settings: Sequence[str]) -> list[str]:
-    """The settings in which runs of one group differ."""
+    """Return the settings in which runs of one group differ."""
     groups = group(rows, by).values()
     return [s for s in settings if any(len({row.get(s) for row in g}) > 1 for g in groups)]
 

@@ -1,4 +1,4 @@
-"""One row from a run folder: settings, results and versions, however many there come to be."""
+"""The row of a run folder: settings, results and versions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tuner.collecting.columns import Row, Value
 
 METRICS = "metrics.json"
-"""Written last: its presence says that the run has finished."""
+"""Written last: present only in finished runs."""
 
 FILES: tuple[str, ...] = ("config.json", "run.json", METRICS, "history.csv", "timing.csv")
-"""What a row is made of: as long as these do not change, it does not."""
+"""The files that a row is read from. A row is unchanged if these are."""
 
 _BARE = ("source", "shortcut", "image_size")
 _HASH_LENGTH = 12
 
 
 def read_run(folder: Path) -> Row:
-    """The row of a run folder; its name is not in it.
+    """Return the row of a run folder, without its name.
 
-    Settings that the run does not know, because they came later, have their default.
+    Settings that are newer than the run have their default.
 
     Raises:
-        ValueError, OSError: A file is absent or is not what a training writes.
+        ValueError, OSError: A file is missing or invalid.
     """
     is_finished = (folder / METRICS).exists()
     row: Row = {"status": "finished" if is_finished else "unfinished"}
@@ -44,14 +44,14 @@ def read_run(folder: Path) -> Row:
 
 
 def settings() -> list[str]:
-    """The columns of what a run was told, its own seed apart."""
+    """Return the columns of settings, except the seed."""
     row: Row = {}
     _add_config(row, {"data": {"source": ""}, "proxy": {}})
     return [column for column in row if column not in ("data", "arm", "seed")]
 
 
 def short_name(source: str) -> str:
-    """What people call the data of a source: `cats` for `/data/cats` and `npz:/data/cats.npz`."""
+    """Return the short name of a data source: `cats` for `/data/cats` and `npz:/data/cats.npz`."""
     kind, found, rest = source.partition(":")
     if found and kind == "npz":
         return Path(rest).stem
@@ -61,7 +61,7 @@ def short_name(source: str) -> str:
 
 
 def arm(config: Mapping[str, Any]) -> str:
-    """What a training did beyond plain training, in the words of a study, joined by "+"."""
+    """Return the name of the arm in a study that a run would be, with parts joined by "+"."""
     proxy = config.get("proxy")
     parts = [] if proxy is None else [proxy.get("control") or "proxy"]
     augment = config.get("augment") or []
@@ -72,9 +72,9 @@ def arm(config: Mapping[str, Any]) -> str:
 def _add_config(row: Row, config: Mapping[str, Any]) -> None:
     data, proxy = config.get("data"), config.get("proxy")
     if not isinstance(data, dict) or not isinstance(data.get("source"), str):
-        raise ValueError("config.json names no source of data.")
+        raise ValueError("config.json has no data source.")
     if proxy is not None and not isinstance(proxy, dict):
-        raise ValueError("config.json: `proxy` is neither null nor an object.")
+        raise ValueError("config.json: `proxy` must be null or an object.")
     row["data"] = short_name(data["source"])
     row["arm"] = arm(config)
     known = TrainConfig(DataConfig(data["source"])).to_dict()
@@ -104,7 +104,7 @@ def _add_about(row: Row, about: Mapping[str, Any]) -> None:
 def _add_metrics(row: Row, metrics: Mapping[str, Any]) -> None:
     for key, value in metrics.items():
         if isinstance(value, dict):
-            # Tables (per class, confusion) are no cells; the run folder has them as files.
+            # Tables (per class, confusion) do not fit in a cell; the run folder has them as files.
             scalars = {k: v for k, v in value.items() if not isinstance(v, (list, dict))}
             row.update({f"{key}_{k}": _cell(v) for k, v in scalars.items()})
         elif key == "proxy_steps" and isinstance(value, list):
@@ -114,7 +114,7 @@ def _add_metrics(row: Row, metrics: Mapping[str, Any]) -> None:
 
 
 def _add_history(row: Row, folder: Path) -> None:
-    """What each epoch left; it is there before the run has finished."""
+    """Add the results of the epochs, which unfinished runs have too."""
     epochs = _numbers(folder / "history.csv")
     row["epochs_done"] = len(epochs)
     if epochs:
@@ -134,7 +134,7 @@ def _add(row: Row, section: str, key: str, value: object) -> None:
 
 
 def _cell(value: object) -> Value:
-    """A JSON value as one cell."""
+    """Return a JSON value as one cell."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (list, tuple)) and all(isinstance(v, (str, int, float)) for v in value):
@@ -146,24 +146,20 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from error
+        raise ValueError(f"{path.name} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path.name} does not hold an object.")
+        raise ValueError(f"{path.name} does not contain an object.")
     return content
 
 
 def _numbers(path: Path) -> list[dict[str, float]]:
-    """The lines of a CSV file of numbers; none where there is no file. Empty cells are NaN."""
+    """Return the rows of a numeric CSV file; empty if it is missing. Empty cells are NaN."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     try:
-        return [{key: _number(text) for key, text in line.items()} for line in lines]
+        # Training writes NaN, as after divergence, as an empty cell.
+        return [{k: math.nan if v == "" else float(v) for k, v in line.items()} for line in lines]
     except (TypeError, ValueError):
-        raise ValueError(f"{path.name} does not hold numbers only.") from None
-
-
-def _number(text: str) -> float:
-    # A training writes what is not a number, as after it has diverged, as an empty cell.
-    return math.nan if text == "" else float(text)
+        raise ValueError(f"{path.name} must contain only numbers.") from None

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tuner.collecting.columns import Value, is_count, is_share
+from tuner.collecting.columns import Value, is_count, is_fraction
 from tuner.collecting.run_table import to_rows
 
 _FINE = ("_mean", "_std", "_low", "_high", "_min", "_max")
 _MARKDOWN = re.compile(r"([\\`*\[\]<>&|~$])")
-# Underlines within words, as in most names here, mean nothing in Markdown.
-_LOOSE_UNDERLINE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+# Underscores within words have no meaning in Markdown.
+_OUTER_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -31,7 +31,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    # At the begin of a line a bracket would be an option of the line break before.
+    # At the start of a line, a bracket would be an option of the previous line break.
     "[": "{[}",
     "]": "{]}",
 }
@@ -39,14 +39,14 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cells:
-    """A table as text, for people.
+    """Cells of a table, formatted as text.
 
     Attributes:
-        columns: The names of the columns.
-        headers: What stands above them.
-        is_number: For each column whether it holds numbers, which are set flush right.
-        rows: The cells.
-        values: What the cells stand for.
+        columns: Names of the columns.
+        headers: Displayed headers of the columns.
+        is_number: Whether each column is numeric and right-aligned.
+        rows: Text of the cells.
+        values: Values of the cells.
     """
 
     columns: list[str]
@@ -57,14 +57,14 @@ class Cells:
 
 
 def to_cells(table: pd.DataFrame) -> Cells:
-    """A table as text: shares in per cent, seconds and counts whole, the rest to four digits."""
+    """Format a table: fractions as percent, seconds and counts rounded, the rest to 4 digits."""
     columns = [str(column) for column in table.columns]
     values = [[row[column] for column in columns] for row in to_rows(table)]
     texts: list[list[str]] = [[] for _ in values]
     for i, column in enumerate(columns):
-        show = _shower(column, [row[i] for row in values])
+        to_text = _formatter(column, [row[i] for row in values])
         for text, row in zip(texts, values, strict=True):
-            text.append("" if row[i] is None else show(row[i]))
+            text.append("" if row[i] is None else to_text(row[i]))
     return Cells(
         columns,
         [_header(column) for column in columns],
@@ -75,14 +75,14 @@ def to_cells(table: pd.DataFrame) -> Cells:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """A table as CSV, one line per row: names as they are, numbers in full."""
+    """Return a table as CSV, with original names and unrounded numbers."""
     tidy = table.map(lambda v: one_line(v) if isinstance(v, str) and not v.isprintable() else v)
-    # `map` forgets which whole numbers stay whole where others are missing.
+    # `map` loses the nullable integer types.
     return str(tidy.astype(table.dtypes).to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A table as GitHub's Markdown, aligned in the source too."""
+    """Return a table as GitHub-flavoured Markdown with aligned source."""
     cells = to_cells(table)
     rows = [[escape_markdown(text) for text in row] for row in [cells.headers, *cells.rows]]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(cells.columns))]
@@ -95,7 +95,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """A table as LaTeX's `tabular`, with the rules of booktabs."""
+    """Return a table as a LaTeX `tabular` with booktabs rules."""
     cells = to_cells(table)
     alignment = "".join("r" if right else "l" for right in cells.is_number)
     header, *body = (
@@ -118,20 +118,20 @@ def to_latex(table: pd.DataFrame) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is, in one line of a table."""
+    """Escape text for a Markdown table cell."""
     escaped = _MARKDOWN.sub(r"\\\1", one_line(text))
-    return escaped.replace("_", r"\_") if _LOOSE_UNDERLINE.search(escaped) else escaped
+    return escaped.replace("_", r"\_") if _OUTER_UNDERSCORE.search(escaped) else escaped
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX shows as it is."""
+    """Escape text for LaTeX."""
     escaped = "".join(_LATEX.get(character, character) for character in one_line(text))
-    # Two hyphens in a row would become a dash.
+    # Two hyphens would become a dash.
     return re.sub("-(?=-)", "-{}", escaped)
 
 
 def one_line(text: str) -> str:
-    """Text with single spaces for all white space, and a mark for what cannot be shown."""
+    """Return text with whitespace collapsed and unprintable characters replaced."""
     spaced = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in spaced)
 
@@ -145,7 +145,7 @@ def _markdown_line(row: Sequence[str], widths: Sequence[int], right: Sequence[bo
 
 
 def _header(column: str) -> str:
-    return column.replace("_", " ") + (" (%)" if is_share(column) else "")
+    return column.replace("_", " ") + (" (%)" if is_fraction(column) else "")
 
 
 def _is_number(values: Sequence[Value]) -> bool:
@@ -153,11 +153,11 @@ def _is_number(values: Sequence[Value]) -> bool:
     return bool(given) and not any(isinstance(value, (str, bool)) for value in given)
 
 
-def _shower(column: str, values: Sequence[Value]) -> Callable[[Value], str]:
-    """How the values of a column are shown: all with the same number of decimals."""
+def _formatter(column: str, values: Sequence[Value]) -> Callable[[Value], str]:
+    """Return a function that formats the values of a column with equal decimals."""
     numbers = [abs(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     largest = max(numbers, default=0.0)
-    if is_share(column):
+    if is_fraction(column):
         decimals = 2 if column.endswith(_FINE) else 1
         return lambda v: _fixed(v, decimals, scale=100.0)
     if "seconds" in column:

@@ -1,4 +1,4 @@
-"""A table of runs as one HTML page that needs nothing from elsewhere."""
+"""A table of runs as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ for (const button of document.querySelectorAll("thead button")) {
 """
 
 
-def to_page(table: pd.DataFrame, *, title: str, about: str) -> str:
-    """A table as an HTML page that sorts by the column that is clicked.
+def to_page(table: pd.DataFrame, *, title: str, description: str) -> str:
+    """Return a table as an HTML page, sortable by clicking a column.
 
     Args:
         table: The table.
-        title: The heading.
-        about: A line that says what is in it.
+        title: Title of the page.
+        description: One line below the title.
     """
     cells = to_cells(table)
     head = "".join(
@@ -109,7 +109,7 @@ def to_page(table: pd.DataFrame, *, title: str, about: str) -> str:
 </head>
 <body>
 <h1>{_text(title)}</h1>
-<p>{_text(about)}</p>
+<p>{_text(description)}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="{_text(title)}">
 <table>
 <thead><tr>{head}</tr></thead>
@@ -131,7 +131,7 @@ def _line(cells: Cells, number: int) -> str:
         data = "" if value is None else f' data-value="{_text(_sortable(value))}"'
         attributes = _class(cells.is_number[i]) + data
         if i == 0:
-            # Long names break where their parts end.
+            # Long names may break after a slash.
             shown = _text(text).replace("/", "/<wbr>")
             parts.append(f'<th scope="row"{attributes}><span>{shown}</span></th>')
         else:

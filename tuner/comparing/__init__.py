@@ -1,1 +1,1 @@
-"""What `python -m tuner.study` is made of."""
+"""Implementation of `python -m tuner.study`."""

@@ -1,4 +1,4 @@
-"""From the runs of a study to numbers: a summary of each arm, and the planned comparisons."""
+"""Statistics of a study: a summary of each arm, and the planned comparisons."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """One arm over its seeds. None stands for what cannot be told.
+    """Summary of one arm over its seeds. None: not available.
 
     Attributes:
-        arm: Its name.
+        arm: Name of the arm.
         n: Number of runs.
-        missing: Seeds of the study that it lacks.
-        accuracies: [n] test accuracies at the last epoch, points.
-        mean: Of them, points.
-        sd: Standard deviation over seeds, points; None with fewer than 2.
-        low: Lower end of the 95 % interval for the mean, points; None with fewer than 2.
-        high: Upper end of it.
-        val: Mean validation accuracy, points.
+        missing: Number of seeds of the study without a run.
+        accuracies: [n] test accuracies at the last epoch, in points.
+        mean: Mean of the accuracies, in points.
+        sd: Standard deviation over seeds, in points; None with fewer than 2.
+        low: Lower end of the 95% interval for the mean, in points; None with fewer than 2.
+        high: Upper end of that interval.
+        val: Mean validation accuracy, in points.
         seconds: Mean wall-clock time of a run.
-        cpu_seconds: Mean processor time of a run.
-        cpu_ratio: Processor time over the reference's, on the seeds that both have.
+        cpu_seconds: Mean CPU time of a run.
+        cpu_ratio: CPU time relative to the reference, on common seeds.
         proxies_made: Mean number of proxies of a run.
-        replaced: Mean share of pixels replaced, in [0, 1].
+        replaced: Mean fraction of pixels replaced, in [0, 1].
     """
 
     arm: str
@@ -62,11 +62,11 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Study:
-    """All numbers of a study.
+    """Statistics of a study.
 
     Attributes:
         reference: Name of the arm that the others are compared with.
-        effect_points: The effect asked for, points.
+        effect_points: The target effect, in points.
         seeds: All seeds of the study.
         arms: The reference first.
         comparisons: The family of Holm's correction.
@@ -80,7 +80,7 @@ class Study:
 
     @property
     def missing(self) -> int:
-        """Number of runs that the study lacks."""
+        """Number of missing runs."""
         return sum(arm.missing for arm in self.arms)
 
 
@@ -93,11 +93,11 @@ def analyse(
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Study:
-    """The numbers of a study, finished or not.
+    """Return the statistics of a study, finished or not.
 
     Args:
-        results: A row per run, with the columns `COLUMNS`; accuracies are shares in [0, 1]. Rows
-            whose `test_accuracy` is NaN count as missing.
+        results: A row per run, with the columns `COLUMNS`; accuracies are in [0, 1]. Rows whose
+            `test_accuracy` is NaN count as missing.
         reference: See `Study`.
         comparisons: Pairs (arm, control); None: `planned_comparisons`.
         effect_points: See `Study`; > 0.
@@ -105,7 +105,7 @@ def analyse(
         seeds: All seeds of the study; None: those in `results`.
 
     Raises:
-        ValueError: A column is missing, a run is there twice, an accuracy is outside [0, 1], or
+        ValueError: A column is missing, a run is duplicated, an accuracy is outside [0, 1], or
             `effect_points` is not > 0.
     """
     _check(results, effect_points)
@@ -135,18 +135,18 @@ def _check(results: pd.DataFrame, effect_points: float) -> None:
     missing = [name for name in COLUMNS if name not in results.columns]
     if missing:
         raise ValueError(
-            f"A table of runs has the columns {', '.join(COLUMNS)}. Missing: {missing}"
+            f"A table of runs needs the columns {', '.join(COLUMNS)}. Missing: {missing}"
         )
     twice = results[results.duplicated(["arm", "seed"])]
     if len(twice):
         raise ValueError(
-            "A table of runs has one row per arm and seed. "
-            f"Twice: {twice['arm'].iloc[0]}, seed {twice['seed'].iloc[0]}"
+            "A table of runs must have one row per arm and seed. "
+            f"Duplicate: {twice['arm'].iloc[0]}, seed {twice['seed'].iloc[0]}"
         )
     for name in ("test_accuracy", "val_accuracy"):
         known = results[name].dropna()
         if not known.between(0.0, 1.0).all():
-            raise ValueError(f"`{name}` is a share, in [0, 1]. Received: {known.max()}")
+            raise ValueError(f"`{name}` must be in [0, 1]. Received: {known.max()}")
     if not 0.0 < effect_points < np.inf:
         raise ValueError(f"`effect_points` must be > 0. Received: {effect_points}")
 
@@ -162,7 +162,7 @@ def _summary(
     accuracies = 100.0 * runs["test_accuracy"].to_numpy(float)
     low = high = sd = None
     if len(accuracies) >= 2:
-        # No accuracy lies outside 0 to 100, though Student's interval may.
+        # Student's interval may extend beyond possible accuracies.
         low, high = map(float, np.clip(paired_tests.mean_interval(accuracies), 0.0, 100.0))
         sd = float(np.std(accuracies, ddof=1))
     both = [runs["cpu_seconds"], reference["cpu_seconds"]]

@@ -1,4 +1,4 @@
-"""Comparisons of a study: arm against control, seed by seed, corrected as one family."""
+"""Paired comparisons of arms with their controls, corrected as one family."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tuner.comparing.power import Power, study_power
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against a control on the seeds that both have. None: cannot be told.
+    """Comparison of an arm with a control on their common seeds. None: not available.
 
     Attributes:
-        arm: Its name.
-        control: The arm that it is compared with.
-        seeds: The seeds that both have.
-        missing: Seeds of the study that one or both lack.
-        differences: [n] arm minus control, points of test accuracy, one per seed.
-        mean: Of them; None without a seed.
+        arm: Name of the arm.
+        control: Name of the arm it is compared with.
+        seeds: Seeds that both arms have.
+        missing: Number of seeds of the study that one or both arms lack.
+        differences: [n] arm minus control, in points of test accuracy, one per seed.
+        mean: Mean of the differences; None without a seed.
         sd: Standard deviation of the differences; None with fewer than 2 seeds.
-        low: Lower end of the 95 % paired t interval, not corrected for the number of comparisons;
-            None with fewer than 2 seeds, or where all differences are equal but not 0.
-        high: Upper end of it.
-        p: Of the paired t-test; None with fewer than 2 seeds.
-        p_holm: The same, corrected over all planned comparisons of the study.
-        p_sign_flip: Of the sign-flip test, the check that needs no normal distribution.
-        p_same: Of the equivalence test within the effect asked for, Holm-corrected over all
+        low: Lower end of the 95% paired t interval, not corrected for the number of comparisons;
+            None with fewer than 2 seeds, or if all differences are equal but not 0.
+        high: Upper end of that interval.
+        p: p-value of the paired t-test; None with fewer than 2 seeds.
+        p_holm: `p`, corrected over all planned comparisons of the study.
+        p_sign_flip: p-value of the sign-flip test, which assumes no normal distribution.
+        p_same: p-value of the equivalence test within the target effect, Holm-corrected over all
             planned comparisons.
         effect: Standardised effect size; None with fewer than 3 seeds or equal differences.
-        power: None where there is no standard deviation above 0 to go by.
-        outcome: `better`, `worse`: shown at 0.05 after correction. `same`: equivalence shown at
-            0.05 after correction. `identical`: all differences are 0. `unshown`: neither.
-            `untested`: fewer than 2 seeds.
+        power: None if the standard deviation is unknown or 0.
+        outcome: `better` or `worse`: significant at 0.05 after correction. `same`: equivalence
+            significant at 0.05 after correction. `identical`: all differences are 0. `unshown`:
+            none of these. `untested`: fewer than 2 seeds.
     """
 
     arm: str
@@ -65,30 +65,30 @@ class Comparison:
 
     @property
     def is_same_sign(self) -> bool:
-        """Whether every seed says better, or every seed says worse."""
+        """Whether the differences of all seeds have the same sign."""
         return self.n > 0 and (min(self.differences) > 0.0 or max(self.differences) < 0.0)
 
 
-def kind_of(arm: str) -> str:
-    """An arm's name without its preset: `proxy` of `proxy:shortcut`."""
+def base_name(arm: str) -> str:
+    """Return the name of an arm without its preset: `proxy` for `proxy:shortcut`."""
     return arm.partition(":")[0]
 
 
 def is_proxy(arm: str) -> bool:
-    """Whether an arm's name says that it trains on proxies: `proxy`, `proxy:thesis`, `proxy_a`."""
-    return kind_of(arm).startswith("proxy")
+    """Return whether an arm trains on proxies by its name: `proxy`, `proxy:thesis`, `proxy_a`."""
+    return base_name(arm).startswith("proxy")
 
 
 def planned_comparisons(arms: Sequence[str], reference: str = "none") -> list[tuple[str, str]]:
-    """Every arm against the reference, and every arm named `proxy...` against its controls.
+    """Return pairs of each arm with the reference, and of each `proxy...` arm with its controls.
 
-    Its controls are the arms named `random_mask`, `erasing` and `proxies_off`, followed by the
-    same preset if it has one: `random_mask:shortcut` belongs to `proxy:shortcut`.
+    The controls are the arms `random_mask`, `erasing` and `proxies_off` with the same preset:
+    `random_mask:shortcut` is a control of `proxy:shortcut`.
     """
     pairs = [(arm, reference) for arm in arms if arm != reference]
     for arm in arms:
         if is_proxy(arm) and arm != reference:
-            controls = [control + arm[len(kind_of(arm)) :] for control in CONTROLS]
+            controls = [control + arm[len(base_name(arm)) :] for control in CONTROLS]
             pairs += [(arm, name) for name in controls if name in arms and name != reference]
     return pairs
 
@@ -100,16 +100,16 @@ def compare(
     seeds: int,
     effect_points: float,
 ) -> tuple[Comparison, ...]:
-    """The comparisons of a study, in the order of `pairs`.
+    """Return the comparisons of a study, in the order of `pairs`.
 
-    One that cannot be tested yet counts in Holm's correction all the same, so that the correction
-    does not grow with the study.
+    Comparisons that cannot be tested yet count in Holm's correction, so that the correction does
+    not change as runs are added.
 
     Args:
         pairs: (arm, control): the family of the correction.
-        accuracies: For each arm its test accuracies, in [0, 1], indexed by seed.
+        accuracies: Test accuracies of each arm, in [0, 1], indexed by seed.
         seeds: Number of seeds of the study.
-        effect_points: The effect asked for, points, > 0.
+        effect_points: The target effect, in points, > 0.
     """
     common = [accuracies[a].index.intersection(accuracies[b].index) for a, b in pairs]
     differences = [

@@ -1,4 +1,4 @@
-"""Arms of a study: recipes that differ in what is compared, and in nothing else."""
+"""Arms of a study: training recipes that differ only in what is compared."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Arm:
     """One recipe of a study.
 
     Attributes:
-        name: Its name in tables and figures.
-        config: Its settings; the study sets `seed`.
+        name: Name in tables and figures.
+        config: Training settings; the study sets `seed`.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Arm:
 
     @property
     def folder(self) -> str:
-        """Its name as the name of a folder."""
+        """The folder name of the arm."""
         return re.sub(r"[^\w.=-]+", "_", self.name)
 
 
@@ -43,7 +43,7 @@ _OPTION = re.compile(r"\w+\s*=")
 
 
 def split_arms(text: str) -> list[str]:
-    """The arms that commas separate; `KEY=VALUE` after a comma is an option of the arm before."""
+    """Split at commas; `KEY=VALUE` after a comma is an option of the previous arm."""
     words: list[str] = []
     for part in augment.split_commas(text):
         if words and _OPTION.match(part):
@@ -54,24 +54,25 @@ def split_arms(text: str) -> list[str]:
 
 
 def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> list[Arm]:
-    """The arms that the words stand for.
+    """Return the arms of a study, given by words.
 
-    A word is `none` (plain training); `proxy` or one of its controls, `random_mask`, `erasing` and
-    `proxies_off`, with the study's own proxy settings, or with a preset's as `proxy:shortcut`; an
-    augmentation such as `cutmix` or `mixup:alpha=0.4`, without proxies; or a YAML file of recipes,
-    which maps the name of an arm to settings that it changes: those of `TrainConfig` and
-    `ProxyConfig`, `preset`, and `no_proxy: true`. One with proxies is named `proxy:NAME`, and one
-    of its controls `random_mask:NAME` and the like, by which a study holds them together.
+    A word is one of:
+    - `none`, plain training;
+    - `proxy` or a control, `random_mask`, `erasing` or `proxies_off`, with the proxy settings of
+      the study, or with a preset as in `proxy:shortcut`;
+    - an augmentation such as `cutmix` or `mixup:alpha=0.4`, without proxies;
+    - a YAML file that maps names of arms to the settings they change: those of `TrainConfig` and
+      `ProxyConfig`, `preset`, and `no_proxy: true`. Arms with proxies are named `proxy:NAME`, and
+      their controls `random_mask:NAME` and so on, so that the study can pair them.
 
     Args:
         words: Arms, in the order of the tables.
-        base: What all arms share.
-        controls: Add all controls of each `proxy` arm where they are missing. `none`, which all are
-            compared with, is always added.
+        base: Settings that all arms share.
+        controls: Add the missing controls of each `proxy` arm. `none` is always added.
 
     Raises:
-        ValueError: A word stands for no arm, two arms have one name or settings, or a recipe
-            changes what the arms of a study share.
+        ValueError: A word is not an arm, two arms have the same name or settings, or a recipe
+            changes a setting that the arms of a study share.
         OSError: A file cannot be read.
     """
     arms: list[Arm] = []
@@ -100,7 +101,7 @@ def _kind(name: str) -> str:
 
 
 def _control(arm: Arm, control: str) -> Arm:
-    """A proxy arm's control, which differs from it in nothing else."""
+    """Return a control of a proxy arm, which differs from it only in `control`."""
     proxy = dataclasses.replace(arm.config.proxy or ProxyConfig(), control=control)
     name = control + arm.name.removeprefix(PROXY_ARM)
     return Arm(name, dataclasses.replace(arm.config, proxy=proxy))
@@ -117,7 +118,7 @@ def _arm(word: str, base: TrainConfig) -> Arm:
     if kind in (PROXY_ARM, *CONTROLS):
         if rest and rest not in PRESETS:
             raise ValueError(
-                f"The arm {word!r} names no preset. Presets are: {', '.join(PRESETS)}."
+                f"The preset of the arm {word!r} does not exist. Presets: {', '.join(PRESETS)}."
             )
         settings = ProxyConfig(**PRESETS[rest]) if rest else (base.proxy or ProxyConfig())
         control = None if kind == PROXY_ARM else kind
@@ -127,8 +128,8 @@ def _arm(word: str, base: TrainConfig) -> Arm:
     if kind in augment.names():
         return Arm(word, dataclasses.replace(base, proxy=None, augment=(*base.augment, word)))
     raise ValueError(
-        f"There is no arm {word!r}. Arms are {', '.join((PLAIN, PROXY_ARM, *CONTROLS))}, with a "
-        f"preset as 'proxy:shortcut'; {', '.join(augment.names())}; or a YAML file of recipes."
+        f"Unknown arm {word!r}. Arms are {', '.join((PLAIN, PROXY_ARM, *CONTROLS))}, with a preset "
+        f"as in 'proxy:shortcut'; {', '.join(augment.names())}; or a YAML file of recipes."
     )
 
 
@@ -136,12 +137,12 @@ def _read_recipes(file: Path, base: TrainConfig) -> list[Arm]:
     try:
         recipes = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not YAML: {error}") from error
+        raise ValueError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(recipes, dict) or not all(
         isinstance(settings, dict) for settings in recipes.values()
     ):
         raise ValueError(
-            f"{file} must map the name of each arm to its settings, such as "
+            f"{file} must map names of arms to their settings, such as "
             "'strong: {preset: shortcut, threshold: 0.3}'."
         )
     return [_recipe(str(name), settings, base, file) for name, settings in recipes.items()]
@@ -150,9 +151,9 @@ def _read_recipes(file: Path, base: TrainConfig) -> list[Arm]:
 def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) -> Arm:
     if unknown := {str(key) for key in settings} - _RECIPE_KEYS:
         why = (
-            "that all arms of a study share"
+            "which all arms of a study share"
             if unknown & set(_SHARED)
-            else f"that is no setting of a recipe: {', '.join(sorted(_RECIPE_KEYS))}"
+            else f"which is not a recipe setting: {', '.join(sorted(_RECIPE_KEYS))}"
         )
         raise ValueError(f"The recipe {name!r} of {file} sets {', '.join(sorted(unknown))}, {why}.")
     given = {key: value for key, value in settings.items() if key != "no_proxy" or value}
@@ -163,8 +164,8 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
     wanted = None if config.proxy is None else config.proxy.control or PROXY_ARM
     if wanted is not None and _kind(name) != wanted:
         raise ValueError(
-            f"The recipe {name!r} of {file} trains with {wanted.replace('_', ' ')}: name it "
-            f"'{wanted}:NAME', by which the study compares it with what belongs to it."
+            f"The recipe {name!r} of {file} trains with {wanted.replace('_', ' ')}. Name it "
+            f"'{wanted}:NAME', so that the study can pair it with its controls."
         )
     return Arm(name, config)
 
@@ -173,8 +174,8 @@ def _check_distinct(arms: Sequence[Arm]) -> None:
     for number, arm in enumerate(arms):
         for other in arms[:number]:
             if arm.name == other.name or arm.folder == other.folder:
-                raise ValueError(f"There are two arms {arm.name!r}. Give each its own name.")
+                raise ValueError(f"Two arms share the name or folder {arm.folder!r}. Rename one.")
             if arm.config == other.config:
                 raise ValueError(
-                    f"The arms {other.name!r} and {arm.name!r} have the very same settings."
+                    f"The arms {other.name!r} and {arm.name!r} have the same settings."
                 )

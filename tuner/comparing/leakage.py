@@ -1,4 +1,4 @@
-"""The leakage study: the original protocol beside the clean one, by number of segments."""
+"""The leakage study: the original against the clean protocol, by number of segments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuner import job as jobs
 from tuner.comparing import leakage_figure
 from tuner.comparing.arms import Arm
 from tuner.comparing.paired_tests import mean_interval
-from tuner.scaled_schedule import scaled
+from tuner.scaled_schedule import rescale
 
 SCHEDULES = ("40", "20,p,19", "5,p,9,p,9,p,9,p,4")
 ORIGINAL_MODULE = "tuner.original_protocol"
@@ -24,15 +24,15 @@ PROXIES = ("none", "proxies")
 
 
 def make_arms(base: TrainConfig) -> tuple[list[Arm], dict[str, str]]:
-    """Both protocols, with and without proxies, for the thesis's schedules in the epochs at hand.
+    """Return both protocols, with and without proxies, for the rescaled schedules of the thesis.
 
     Args:
-        base: What all share. Its proxy settings but the schedule.
+        base: Settings of all arms, including the proxy settings other than the schedule.
 
     Returns:
-        The arms, named "original none 3" (protocol, proxies, segments), and the command that trains
-        each. The clean protocol without proxies has no segments: it is one arm, "clean none 1", and
-        one segment has no proxies.
+        The arms, named "original none 3" (protocol, proxies, segments), and the training module of
+        each. The clean protocol without proxies has no segments and is a single arm, "clean none
+        1". One segment has no proxies.
 
     Raises:
         ValueError: There are too few epochs for the schedules.
@@ -41,11 +41,11 @@ def make_arms(base: TrainConfig) -> tuple[list[Arm], dict[str, str]]:
     arms: list[Arm] = []
     modules: dict[str, str] = {}
     for schedule in SCHEDULES:
-        text = scaled(schedule, made_for=40, epochs=base.epochs)
+        text = rescale(schedule, made_for=40, epochs=base.epochs)
         segments = parse(text)
         if not isinstance(segments, Segments) or len(segments.parts) != schedule.count(",") + 1:
             raise ValueError(
-                f"{base.epochs} epochs are too few for the schedule {schedule!r}: give 20 or more."
+                f"{base.epochs} epochs are too few for the schedule {schedule!r}: use 20 or more."
             )
         count = len(segments.parts)
         for protocol in PROTOCOLS:
@@ -66,16 +66,16 @@ def make_arms(base: TrainConfig) -> tuple[list[Arm], dict[str, str]]:
 
 
 def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned: int) -> str:
-    """The sentence that the study comes to, after writing its report.
+    """Write the report of the leakage study, and return its verdict.
 
     Files: `report.md`, `leakage.csv`, `leakage.png`, `leakage.svg`.
 
     Args:
-        folder: Where they go.
-        rows: A row per run, see `study_results`.
-        title: Heading.
-        command: The command line that made the study.
-        planned: How many runs the study has.
+        folder: Output folder.
+        rows: A row per run; see `study_results`.
+        title: Title of the report and the figure.
+        command: The command line of the study.
+        planned: Number of runs of the study.
     """
     table = summary(rows)
     sentence = verdict(rows)
@@ -99,9 +99,9 @@ def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned
             for row in table.itertuples()
         ),
         "",
-        "Means in per cent over seeds, with 95 % intervals. The original protocol draws training "
-        "and validation images anew at each segment of the schedule; the clean one draws them "
-        "once. No test image is ever trained on, under either.",
+        "Means over seeds in percent, with 95% intervals. The original protocol redraws the "
+        "training and validation images for each segment of the schedule; the clean protocol draws "
+        "them once. Neither ever trains on a test image.",
         "",
         "```bash",
         command,
@@ -113,7 +113,7 @@ def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line per arm: protocol, proxies, segments, and the means over seeds with intervals."""
+    """Return a row per arm: protocol, proxies, segments, and means over seeds with intervals."""
     lines = []
     for arm, runs in rows.groupby("arm", sort=False):
         protocol, proxies, segments = str(arm).split()
@@ -124,23 +124,23 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             "seeds": len(runs),
         }
         for name, column in (("validation", "val_accuracy"), ("test", "test_accuracy")):
-            shares = runs[column].to_numpy(np.float64)
-            low, high = mean_interval(shares) if len(shares) > 1 else (np.nan, np.nan)
-            # No accuracy lies outside 0 to 1, though Student's interval may.
+            values = runs[column].to_numpy(np.float64)
+            low, high = mean_interval(values) if len(values) > 1 else (np.nan, np.nan)
+            # Student's interval may extend beyond possible accuracies.
             low, high = np.clip([low, high], 0.0, 1.0)
-            line |= {name: shares.mean(), f"{name}_low": float(low), f"{name}_high": float(high)}
+            line |= {name: values.mean(), f"{name}_low": float(low), f"{name}_high": float(high)}
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def verdict(rows: pd.DataFrame) -> str:
-    """What the original protocol without proxies shows, from the fewest segments to the most."""
+    """Return the effect of more segments under the original protocol without proxies."""
     bare = rows[rows["arm"].str.startswith("original none ")]
     wide = bare.pivot(index="seed", columns="arm", values=["val_accuracy", "test_accuracy"])
     wide = wide.dropna()
     counts = sorted({int(arm.split()[-1]) for arm in bare["arm"]})
     if len(counts) < 2 or len(wide) < 2:
-        return "Too few runs are done to say whether segments alone raise the reported accuracy."
+        return "Too few runs to say whether segments alone raise the reported accuracy."
     few, many = f"original none {counts[0]}", f"original none {counts[-1]}"
 
     def rise(column: str) -> tuple[float, float, float]:
@@ -149,9 +149,9 @@ def verdict(rows: pd.DataFrame) -> str:
         return float(differences.mean()), float(low), float(high)
 
     reported, on_test = rise("val_accuracy"), rise("test_accuracy")
-    what = f"from {counts[0]} to {counts[-1]} segments, without a single proxy"
+    what = f"from {counts[0]} to {counts[-1]} segments, without any proxies"
     numbers = (
-        f"{reported[0]:+.1f} points (95 % interval {reported[1]:+.1f} to {reported[2]:+.1f}, "
+        f"{reported[0]:+.1f} points (95% interval {reported[1]:+.1f} to {reported[2]:+.1f}, "
         f"{len(wide)} seeds)"
     )
     truth = (

@@ -1,4 +1,4 @@
-"""The picture of the leakage study: accuracy by number of segments."""
+"""The figure of the leakage study: accuracy by number of segments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tuner.comparing.study_figures import save
 
-# Okabe and Ito's colours, with marks and lines that differ in grey print too.
+# Okabe and Ito's colours, with markers and line styles that differ in greyscale print.
 _STYLES = {
     ("original", "none"): ("#D55E00", "o", "-", "original protocol, no proxies"),
     ("original", "proxies"): ("#E69F00", "s", "--", "original protocol, with proxies"),
@@ -19,11 +19,11 @@ _STYLES = {
 
 
 def draw(table: pd.DataFrame, title: str) -> Figure:
-    """What was reported, on the left, and the accuracy on untouched test images, on the right.
+    """Draw the reported accuracy on the left, and that on untouched test images on the right.
 
     Args:
-        table: What `leakage.summary` returns.
-        title: Heading.
+        table: The table that `leakage.summary` returns.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(10.0, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
@@ -39,16 +39,15 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
             rows = rows.sort_values("segments")
             if rows.empty:
                 continue
-            # Moved apart a little, so that intervals do not hide one another.
-            at = [str(n) for n in rows["segments"]]
-            places = [_PLACES[n] + 0.05 * (number - 1.5) for n in at]
+            # Offset horizontally, so that intervals do not overlap.
+            positions = [_POSITIONS[str(n)] + 0.05 * (number - 1.5) for n in rows["segments"]]
             means = 100 * rows[column]
             spans = [
                 100 * (rows[column] - rows[f"{column}_low"]).fillna(0.0),
                 100 * (rows[f"{column}_high"] - rows[column]).fillna(0.0),
             ]
             axis.errorbar(
-                places,
+                positions,
                 means,
                 yerr=spans,
                 color=colour,
@@ -57,22 +56,22 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
                 capsize=3,
                 label=label,
             )
-        axis.set_xticks(list(_PLACES.values()), list(_PLACES))
-        axis.set_xlim(-0.4, len(_PLACES) - 0.6)
+        axis.set_xticks(list(_POSITIONS.values()), list(_POSITIONS))
+        axis.set_xlim(-0.4, len(_POSITIONS) - 0.6)
         axis.set_xlabel("segments of the schedule")
         axis.set_title(name, fontsize="medium")
         axis.grid(axis="y", color="#dddddd")
-    panels[0].set_ylabel("accuracy, per cent")
-    # Below the panels: inside, it would hide an interval.
+    panels[0].set_ylabel("accuracy, percent")
+    # Inside the panels, the legend would cover an interval.
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=2)
     figure.suptitle(title)
     return figure
 
 
-_PLACES = {"1": 0.0, "3": 1.0, "9": 2.0}
+_POSITIONS = {"1": 0.0, "3": 1.0, "9": 2.0}
 
 
 def write(folder: Path, table: pd.DataFrame, title: str) -> None:
-    """Writes `leakage.png` and `leakage.svg`."""
+    """Write `leakage.png` and `leakage.svg`."""
     save(draw(table, title), folder / "leakage")

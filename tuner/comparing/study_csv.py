@@ -1,4 +1,4 @@
-"""The numbers of a study as tables for other programs."""
+"""The statistics of a study as CSV tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMPARISON_COLUMNS = (
 
 
 def summary_table(study: Study) -> pd.DataFrame:
-    """A row per arm, unrounded; units are in the names of the columns."""
+    """Return a row per arm, unrounded; column names include units."""
     return pd.DataFrame(
         {
             "arm": arm.arm,
@@ -57,7 +57,7 @@ def summary_table(study: Study) -> pd.DataFrame:
 
 
 def comparison_table(study: Study) -> pd.DataFrame:
-    """A row per comparison, unrounded; units are in the names of the columns."""
+    """Return a row per comparison, unrounded; column names include units."""
     table = pd.DataFrame(map(_comparison_row, study.comparisons), columns=COMPARISON_COLUMNS)
     return table.astype({"seeds_needed": "Int64"})
 

@@ -1,4 +1,4 @@
-"""Pictures of a study: the accuracy of each arm, and the paired differences."""
+"""Figures of a study: the accuracy of each arm, and the paired differences."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from proxy_keras.io.atomic_files import write_atomically
 from tuner.comparing.analysis import Study
 from tuner.comparing.verdict import p_value, points_of, signed
 
-# From the palette of Okabe and Ito (2008), which colour-blind readers can tell apart; these two
-# also differ in lightness, so that they do in grey print.
+# From the colour-blind-safe palette of Okabe and Ito (2008). These two also differ in lightness,
+# for greyscale print.
 ARM_COLOUR = "#0072B2"
 REFERENCE_COLOUR = "#000000"
 SEED_COLOUR = "#707070"
@@ -28,9 +28,9 @@ _MARGIN_INCHES = 1.6
 
 
 def accuracy(study: Study, *, title: str) -> Figure:
-    """Each arm's mean with its 95 % interval over seeds, and every seed, in points.
+    """Draw each arm's mean with its 95% interval over seeds, and every seed, in points.
 
-    Arms without a run keep an empty row. The dashed line is the reference's mean.
+    Arms without a run keep an empty row. The dashed line is the mean of the reference.
     """
     arms = study.arms
     figure, axis = _rows(len(arms), title)
@@ -43,23 +43,23 @@ def accuracy(study: Study, *, title: str) -> Figure:
         _seeds(axis, arm.accuracies, row)
         _interval(axis, row, arm.mean, arm.low, arm.high, colour, limits=limits, is_filled=True)
         if arm.mean is None:
-            _say(axis, row, "no run yet")
+            _annotate(axis, row, "no run yet")
         else:
             note = "" if arm.low is not None else " (1 seed)"
-            _say(axis, row, f"{arm.mean:.1f}{note}")
+            _annotate(axis, row, f"{arm.mean:.1f}{note}")
         if is_reference and arm.mean is not None:
             axis.axvline(arm.mean, color=colour, linestyle="--", linewidth=1.0, zorder=1)
     _label_rows(axis, [_short(arm.arm) for arm in arms])
     axis.set_xlim(*limits)
-    axis.set_xlabel("test accuracy, points: mean, 95 % interval over seeds; grey: each seed")
+    axis.set_xlabel("test accuracy, points: mean, 95% interval over seeds; grey: each seed")
     return figure
 
 
 def differences(study: Study, *, title: str) -> Figure:
-    """Each planned comparison's mean paired difference with its 95 % interval, in points.
+    """Draw each comparison's mean paired difference with its 95% interval, in points.
 
-    Filled marks are differences shown after Holm's correction, open ones are not; the band is
-    the effect asked for.
+    Filled marks are significant after Holm's correction, open ones are not; the band is the
+    target effect.
     """
     items = study.comparisons
     figure, axis = _rows(len(items), title)
@@ -76,38 +76,37 @@ def differences(study: Study, *, title: str) -> Figure:
             axis, row, item.mean, item.low, item.high, ARM_COLOUR, limits=limits, is_filled=is_shown
         )
         if item.mean is None:
-            _say(axis, row, "no seed in common")
+            _annotate(axis, row, "no seed in common")
         elif item.outcome == "identical":
-            _say(axis, row, "identical")
+            _annotate(axis, row, "identical")
         elif item.p_holm is None:
-            _say(axis, row, f"{signed(item.mean)} (1 seed)")
+            _annotate(axis, row, f"{signed(item.mean)} (1 seed)")
         else:
-            _say(axis, row, f"{signed(item.mean)}, {p_value(item.p_holm)}")
+            _annotate(axis, row, f"{signed(item.mean)}, {p_value(item.p_holm)}")
         is_new_control = row > 0 and item.control != items[row - 1].control
         if is_new_control and items[row - 1].control == study.reference:
             axis.axhline(row - 0.5, color=SEED_COLOUR, linewidth=0.6, zorder=1)
     _label_rows(axis, [_pair(item.arm, item.control) for item in items])
     axis.set_xlim(*limits)
     axis.set_xlabel(
-        "difference in test accuracy, points: mean, 95 % interval; grey: each seed; "
+        "difference in test accuracy, points: mean, 95% interval; grey: each seed; "
         f"band: ±{points_of(bound)}\n"
-        "filled: shown after Holm's correction; open: not shown; right: corrected p",
+        "filled: significant after Holm's correction; open: not significant; right: corrected p",
     )
     return figure
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes `stem` with `.png` (1,000 pixels wide) and `.svg`; the same bytes for equal figures.
+    """Write `stem` as `.png` (1,000 pixels wide) and `.svg`, and return the two paths.
 
-    Returns:
-        The two paths.
+    Equal figures give the same bytes.
     """
     metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
     paths = []
-    for suffix, said in metadata.items():
+    for suffix, entries in metadata.items():
         path = stem.with_name(stem.name + suffix)
         with mpl.rc_context({"svg.hashsalt": "study"}):
-            write_atomically(path, partial(figure.savefig, metadata=said))
+            write_atomically(path, partial(figure.savefig, metadata=entries))
         paths.append(path)
     return paths
 
@@ -117,7 +116,7 @@ def _rows(count: int, title: str) -> tuple[Figure, Axes]:
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=100, layout=layout)
     axis = figure.subplots()
-    figure.suptitle(_plain(title), fontsize=12, wrap=True)
+    figure.suptitle(_escape(title), fontsize=12, wrap=True)
     axis.set_ylim(max(count, 1) - 0.5, -0.5)
     axis.grid(axis="x", color="#d0d0d0", linewidth=0.6)
     axis.set_axisbelow(True)
@@ -127,7 +126,7 @@ def _rows(count: int, title: str) -> tuple[Figure, Axes]:
 
 
 def _label_rows(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), [_plain(name) for name in names])
+    axis.set_yticks(range(len(names)), [_escape(name) for name in names])
     axis.tick_params(labelsize=11)
     axis.xaxis.label.set_fontsize(10)
 
@@ -179,10 +178,10 @@ def _interval(
 def _limits(
     values: Sequence[float], ends: Sequence[tuple[float | None, float | None]], *, least: float
 ) -> tuple[float, float]:
-    """Ends of the axis: all seeds, and of the intervals no more than once their range on each side.
+    """Return the axis limits: the range of all seeds, plus at most the same range on each side.
 
-    An interval over two seeds can be a hundred times as long as all data; it ends in an arrow. So
-    does one that goes beyond what is possible, `least` to 100 points.
+    An interval over two seeds can be a hundred times as long as that. Intervals that exceed the
+    limits, or the possible range from `least` to 100 points, end in an arrow.
     """
     if not values:
         return 0.0, 1.0
@@ -195,10 +194,10 @@ def _limits(
     return low - margin, high + margin
 
 
-def _say(axis: Axes, row: int, text: str) -> None:
-    """A note at the right of a row, outside the axis."""
+def _annotate(axis: Axes, row: int, text: str) -> None:
+    """Write a note to the right of a row, outside the axis."""
     axis.annotate(
-        _plain(text),
+        _escape(text),
         (1.02, row),
         xycoords=axis.get_yaxis_transform(),
         va="center",
@@ -216,6 +215,6 @@ def _short(name: str, length: int = 32) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def _plain(text: str) -> str:
-    """The text with its dollar signs as such, which would otherwise enclose formulas."""
+def _escape(text: str) -> str:
+    """Escape dollar signs, which would start a formula."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The table of a study: a row per run, from which the study goes on."""
+"""The results table of a study: a row per run, from which the study resumes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ COLUMNS = (
 )
 _TEXT = ("arm", "split_sha256", "initial_weights_sha256", "settings")
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
-# A training without proxies replaces nothing, and the loss of one that diverged is no number.
+# Runs without proxies replace nothing, and the loss of a diverged run is NaN.
 _MAY_BE_EMPTY = ("replaced", "test_loss")
 _FINGERPRINT_LENGTH = 16
-# Of the conditions, what must be the same in all runs, and in all runs of one seed.
+# Conditions that must be equal in all runs, and in all runs of one seed.
 _SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
 _SAME_PER_SEED = {"initial_weights_sha256": "initial weights"}
 
 
 def fingerprint(config: TrainConfig, module: str) -> str:
-    """What tells whether a row was made with these settings by this kind of training.
+    """Return a hash of the settings and the training module of a run.
 
-    Settings that have their default do not count, so that rows outlive settings that come later;
-    nor does the folder that the data lie in.
+    Settings at their default are left out, so that rows stay valid when new settings are added.
+    So is the folder that contains the data.
     """
     source = config.data.source
     defaults = TrainConfig(DataConfig("")).to_dict()
@@ -55,7 +55,7 @@ def fingerprint(config: TrainConfig, module: str) -> str:
 
 
 def _differing(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """What differs from the defaults, at any depth."""
+    """Return the nested values that differ from the defaults."""
     found = {}
     for name, value in values.items():
         default = defaults.get(name)
@@ -69,14 +69,14 @@ def _differing(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
 def row_of(
     arm: str, seed: int, folder: Path, metrics: dict[str, Any], settings: str
 ) -> dict[str, Any]:
-    """The row of a finished run.
+    """Return the row of a finished run.
 
     Args:
-        arm: Name of its arm.
-        seed: Its seed.
-        folder: Its run folder.
-        metrics: Its `metrics.json`.
-        settings: Its fingerprint.
+        arm: Name of the arm.
+        seed: Seed of the run.
+        folder: Run folder.
+        metrics: Content of `metrics.json`.
+        settings: Fingerprint of the settings.
 
     Raises:
         ValueError: A file of the run folder is damaged.
@@ -88,7 +88,7 @@ def row_of(
         name, why = "run.json", str(error)
     except (KeyError, TypeError, AttributeError) as error:
         name, why = "metrics.json or run.json", f"{type(error).__name__}: {error}"
-    raise ValueError(f"{name} of {folder} is damaged: {why}. Delete that folder to train it again.")
+    raise ValueError(f"{name} of {folder} is damaged: {why}. Delete that folder to retrain it.")
 
 
 def _row(
@@ -114,18 +114,18 @@ def _row(
 
 
 class Results:
-    """The rows of a study, written to `results.csv` after each.
+    """Rows of a study, written to `results.csv` after each run.
 
     Args:
         folder: The folder of the study.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
         table: The rows.
-        messages: What the file has lost.
+        messages: Warnings about rows lost from the file.
 
     Raises:
-        ValueError: The file there is not such a table.
+        ValueError: The existing file is not a results table.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -136,27 +136,25 @@ class Results:
             self.table, self.messages = _read(self.path)
 
     def has(self, arm: str, seed: int, settings: str) -> bool:
-        """Whether the run is there, made with these settings."""
-        rows = self.table
-        same = (rows["arm"] == arm) & (rows["seed"] == seed) & (rows["settings"] == settings)
-        return bool(same.any())
+        """Return whether the table has the run with these settings."""
+        return bool((self.table[self._is_run(arm, seed)]["settings"] == settings).any())
 
     def has_other(self, arm: str, seed: int, settings: str) -> bool:
-        """Whether the run is there, made with other settings."""
-        rows = self.table
-        other = (rows["arm"] == arm) & (rows["seed"] == seed) & (rows["settings"] != settings)
-        return bool(other.any())
+        """Return whether the table has the run with other settings."""
+        return bool((self.table[self._is_run(arm, seed)]["settings"] != settings).any())
 
     def add(self, row: dict[str, Any]) -> None:
-        """Adds a row in place of that of the same arm and seed, and writes the table."""
-        rows = self.table
-        others = rows[~((rows["arm"] == row["arm"]) & (rows["seed"] == row["seed"]))]
-        made = pd.DataFrame([row], columns=list(COLUMNS))
-        self.table = made if others.empty else pd.concat([others, made], ignore_index=True)
+        """Add a row, replacing that of the same arm and seed, and write the table."""
+        others = self.table[~self._is_run(row["arm"], row["seed"])]
+        new = pd.DataFrame([row], columns=list(COLUMNS))
+        self.table = new if others.empty else pd.concat([others, new], ignore_index=True)
         write_text_atomically(self.path, self.table.to_csv(index=False))
 
+    def _is_run(self, arm: str, seed: int) -> pd.Series[bool]:
+        return (self.table["arm"] == arm) & (self.table["seed"] == seed)
+
     def of(self, arms: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
-        """The rows of these arms and seeds, in their order."""
+        """Return the rows of these arms and seeds, in their order."""
         rows = self.table[self.table["arm"].isin(arms) & self.table["seed"].isin(seeds)]
         order = {name: number for number, name in enumerate(arms)}
         return rows.sort_values(
@@ -165,51 +163,56 @@ class Results:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table of a file, and a message if its last line is cut off; ValueError if damaged."""
+    """Return the table of a file and a message if its last line is truncated.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         reader = csv.reader(text.splitlines())
         lines = [(reader.line_num, cells) for cells in reader if cells]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no table: {error}. Move it away.") from error
+        raise ValueError(f"{path} is not a table: {error}. Move it away.") from error
     if not lines:
-        raise ValueError(f"{path} is no table: it is empty. Move it away.")
+        raise ValueError(f"{path} is not a table: it is empty. Move it away.")
     names = lines.pop(0)[1]
     if missing := set(COLUMNS) - set(names):
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}. Move it away to begin anew.")
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}. Move it away to start over.")
     messages = []
-    if lines and _is_cut(dict(zip(names, lines[-1][1], strict=False)), is_whole=text[-1] == "\n"):
+    if lines and _is_truncated(
+        dict(zip(names, lines[-1][1], strict=False)), ends_in_newline=text[-1] == "\n"
+    ):
         number, cells = lines.pop()
         messages.append(
-            f"{path}: line {number} is cut off and does not count: {','.join(cells)[:40]!r}... "
-            "Its run is done again."
+            f"{path}: line {number} is truncated and ignored: {','.join(cells)[:40]!r}... "
+            "Its run will be repeated."
         )
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for number, cells in lines:
         try:
             row = _parsed(names, cells)
             if (row["arm"], row["seed"]) in rows:
-                raise ValueError(f"is a second row of {row['arm']}, seed {row['seed']}")
+                raise ValueError(f"duplicates {row['arm']}, seed {row['seed']}")
         except ValueError as error:
             raise ValueError(
-                f"{path}: line {number} {error}. Correct it, or delete the line to do its run "
-                "again."
+                f"{path}: line {number} {error}. Correct it, or delete the line to repeat its run."
             ) from error
         rows[row["arm"], row["seed"]] = row
     return pd.DataFrame(list(rows.values()), columns=names), messages
 
 
-def _is_cut(row: dict[str, str], *, is_whole: bool) -> bool:
-    """Whether the last row lost its end: columns, or, without its line feed, a part of one."""
+def _is_truncated(row: dict[str, str], *, ends_in_newline: bool) -> bool:
+    """Return whether the last row lacks columns or, without a newline, part of its last cell."""
     if set(COLUMNS) - set(row):
         return True
-    return not is_whole and len(row["settings"]) < _FINGERPRINT_LENGTH
+    return not ends_in_newline and len(row["settings"]) < _FINGERPRINT_LENGTH
 
 
 def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
-    """The values of a line; ValueError says what is wrong with it."""
+    """Return the values of a line; ValueError if it is invalid."""
     if len(cells) != len(names):
-        raise ValueError(f"must have {len(names)} columns, and has {len(cells)}")
+        raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
     row: dict[str, Any] = dict(zip(names, cells, strict=True))
     for name in set(COLUMNS) - set(_TEXT):
         row[name] = _number(name, row[name])
@@ -222,20 +225,20 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = None
     if value is None or not (math.isfinite(value) or name in _MAY_BE_EMPTY):
-        raise ValueError(f"must have a number as `{name}`. Received: {text!r}")
+        raise ValueError(f"needs a number for `{name}`. Received: {text!r}")
     if name not in _WHOLE:
         return value
     if not value.is_integer():
-        raise ValueError(f"must have a whole number as `{name}`. Received: {text!r}")
+        raise ValueError(f"needs a whole number for `{name}`. Received: {text!r}")
     return int(value)
 
 
 def check_conditions(rows: pd.DataFrame) -> None:
-    """Returns if the runs were made under equal conditions.
+    """Check that the runs were trained under equal conditions.
 
     Raises:
-        ValueError: They differ in the split, the number of steps, or, for one seed, in the initial
-            weights.
+        ValueError: They differ in the split or the number of steps, or, within one seed, in the
+            initial weights.
     """
     for column, name in _SAME_IN_ALL.items():
         _check_same(rows, column, name, "")
@@ -249,6 +252,6 @@ def _check_same(rows: pd.DataFrame, column: str, name: str, where: str) -> None:
         counts = rows.groupby(column)["arm"].agg(lambda arms: ", ".join(sorted(set(arms))))
         groups = "; ".join(f"{str(value)[:8]}: {arms}" for value, arms in counts.items())
         raise ValueError(
-            f"The arms must share the {name}, but they differ{where}: {groups}. Were the data or "
-            "the versions changed between the runs? Move the older rows out of results.csv."
+            f"The arms must share the {name}, but differ{where}: {groups}. Did the data or the "
+            "versions change between the runs? Move the older rows out of results.csv."
         )

@@ -1,1 +1,1 @@
-"""What `python -m tuner.search` is made of."""
+"""Implementation of `python -m tuner.search`."""

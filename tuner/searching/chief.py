@@ -1,8 +1,8 @@
-"""The chief of a search over several machines, and how its workers reach it.
+"""The chief of a search over several machines, and the client of its workers.
 
-KerasTuner's own chief (1.4.8) waits for a dead worker for ever, and its workers wait an hour for a
-dead chief. Here a worker that runs a trial asks for it every few seconds, which tells the chief
-that it lives; and a call that fails is made again, as a chief that is started anew goes on.
+KerasTuner's own chief (1.4.8) waits forever for a dead worker, and its workers wait an hour for a
+dead chief. Here, a worker requests its running trial every few seconds as a heartbeat, and retries
+failed calls, because a restarted chief resumes.
 """
 
 from __future__ import annotations
@@ -19,62 +19,62 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
 
-BEAT_S = 2.0
-"""How often a worker tells that it lives."""
-CHIEF_SILENT_S = 120.0
-"""How long a worker waits for a chief that does not answer."""
-_LOOK_S = 0.1
+HEARTBEAT_S = 2.0
+"""Interval of the heartbeats of a worker."""
+CHIEF_TIMEOUT_S = 120.0
+"""How long a worker waits for a chief that does not respond."""
+_POLL_S = 0.1
 
 
-class ChiefGone(RuntimeError):
-    """A chief that does not answer any more."""
+class ChiefUnavailable(RuntimeError):
+    """Error of a chief that does not respond."""
 
 
 class _Servicer(OracleServicer):
-    """Answers workers, and notes when each was heard of."""
+    """Servicer of the workers, which records when each was last seen."""
 
     def __init__(
-        self, oracle: Any, begun: Callable[[Any], None], ended: Callable[[Any], None]
+        self, oracle: Any, on_start: Callable[[Any], None], on_end: Callable[[Any], None]
     ) -> None:
         super().__init__(oracle)
         self.lock = threading.Lock()
-        self.heard: dict[str, float] = {}
+        self.last_seen: dict[str, float] = {}
         self.failure: Exception | None = None
-        self._begun = begun
-        self._ended = ended
+        self._on_start = on_start
+        self._on_end = on_end
         now = time.monotonic()
-        # Workers of a chief that was killed may be at work still.
-        self.heard.update(dict.fromkeys(oracle.ongoing_trials, now))
+        # Workers of a killed chief may still be running.
+        self.last_seen.update(dict.fromkeys(oracle.ongoing_trials, now))
 
     def CreateTrial(self, request: Any, context: Any) -> Any:
-        """The next trial of a worker."""
+        """Return the next trial of a worker."""
 
         def answer() -> Any:
             had = request.tuner_id in self.oracle.ongoing_trials
             response = super(_Servicer, self).CreateTrial(request, context)
-            self.heard[request.tuner_id] = time.monotonic()
+            self.last_seen[request.tuner_id] = time.monotonic()
             trial = self.oracle.ongoing_trials.get(request.tuner_id)
             if TrialStatus.from_proto(response.trial.status) == TrialStatus.STOPPED:
-                del self.heard[request.tuner_id]
+                del self.last_seen[request.tuner_id]
             elif trial is not None and not had:
-                self._begun(trial)
+                self._on_start(trial)
             return response
 
         return self._answer(answer, context)
 
     def GetTrial(self, request: Any, context: Any) -> Any:
-        """A trial, for the worker that runs it and tells so by asking for it."""
+        """Return a trial; the request is the heartbeat of the worker that runs it."""
 
         def answer() -> Any:
             for tuner_id, trial in self.oracle.ongoing_trials.items():
                 if trial.trial_id == request.trial_id:
-                    self.heard[tuner_id] = time.monotonic()
+                    self.last_seen[tuner_id] = time.monotonic()
             return super(_Servicer, self).GetTrial(request, context)
 
         return self._answer(answer, context)
 
     def UpdateTrial(self, request: Any, context: Any) -> Any:
-        """Takes the objective of a trial, unless another worker was faster."""
+        """Record the objective of a trial, unless another worker has ended it."""
 
         def answer() -> Any:
             if request.trial_id not in self.oracle.end_order:
@@ -85,14 +85,14 @@ class _Servicer(OracleServicer):
         return self._answer(answer, context)
 
     def EndTrial(self, request: Any, context: Any) -> Any:
-        """Takes note that a trial has ended."""
+        """Record the end of a trial."""
 
         def answer() -> Any:
             trial_id = request.trial.trial_id
-            is_news = trial_id not in self.oracle.end_order
+            is_first = trial_id not in self.oracle.end_order
             response = super(_Servicer, self).EndTrial(request, context)
-            if is_news:
-                self._ended(self.oracle.get_trial(trial_id))
+            if is_first:
+                self._on_end(self.oracle.get_trial(trial_id))
             return response
 
         return self._answer(answer, context)
@@ -104,12 +104,14 @@ class _Servicer(OracleServicer):
                 try:
                     return answer()
                 except Exception as error:
-                    # Told by the thread that waits; here it would be lost.
+                    # Raised by the main thread; here it would be lost.
                     self.failure = error
                 finally:
-                    # A proposal may take a minute, in which the others cannot be heard.
+                    # A proposal may take a minute, which blocks the heartbeats of other workers.
                     took = time.monotonic() - began
-                    self.heard = {tuner_id: at + took for tuner_id, at in self.heard.items()}
+                    self.last_seen = {
+                        tuner_id: at + took for tuner_id, at in self.last_seen.items()
+                    }
         context.abort(grpc.StatusCode.ABORTED, f"the chief has failed: {self.failure}")
         return None
 
@@ -119,93 +121,93 @@ def serve(
     address: str,
     *,
     worker_timeout_s: float,
-    say: Callable[[str], None],
-    begun: Callable[[Any], None],
-    ended: Callable[[Any], None],
+    notify: Callable[[str], None],
+    on_start: Callable[[Any], None],
+    on_end: Callable[[Any], None],
 ) -> None:
-    """Gives trials to workers until all have ended, and takes them back from workers that die.
+    """Serve trials to workers until all have ended, and requeue the trials of dead workers.
 
     Args:
         oracle: One of `tuner.searching.oracles`.
-        address: HOST:PORT to be reached at.
-        worker_timeout_s: Seconds after which a silent worker counts as dead.
-        say: Called with a line of news.
-        begun: Called with each trial that begins; holds up all workers.
-        ended: Called with each trial that has ended; holds up all workers.
+        address: HOST:PORT to listen on.
+        worker_timeout_s: Seconds without a heartbeat after which a worker counts as dead.
+        notify: Called with progress messages.
+        on_start: Called with each trial that starts; blocks all workers.
+        on_end: Called with each trial that has ended; blocks all workers.
 
     Raises:
         OSError: The address cannot be used.
-        Exception: What the oracle or a call-back raised.
+        Exception: An error of the oracle or a callback.
     """
-    servicer = _Servicer(oracle, begun, ended)
-    # Else a second chief could share the port, and each would get half of the calls.
+    servicer = _Servicer(oracle, on_start, on_end)
+    # Without this option, two chiefs could share the port and each receive half of the calls.
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(
-            f"The chief cannot be reached at {address}: {error}. Set KERASTUNER_ORACLE_IP and "
+            f"The chief cannot listen on {address}: {error}. Set KERASTUNER_ORACLE_IP and "
             "KERASTUNER_ORACLE_PORT to an address of this machine and a free port."
         ) from error
     server.start()
     is_alone = False
     try:
         while servicer.failure is None:
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
             with servicer.lock:
-                _drop_silent(servicer, worker_timeout_s, say)
+                _drop_silent(servicer, worker_timeout_s, notify)
                 if _is_over(servicer):
                     break
-                if is_alone != (not servicer.heard):
-                    is_alone = not servicer.heard
+                if is_alone != (not servicer.last_seen):
+                    is_alone = not servicer.last_seen
                     if is_alone:
-                        say(f"no worker is there. Start one that reaches {address}")
+                        notify(f"no workers connected. Start one that can reach {address}")
     finally:
         server.stop(grace=1).wait()
     if servicer.failure is not None:
         raise servicer.failure
 
 
-def _drop_silent(servicer: _Servicer, timeout_s: float, say: Callable[[str], None]) -> None:
-    for tuner_id, at in list(servicer.heard.items()):
+def _drop_silent(servicer: _Servicer, timeout_s: float, notify: Callable[[str], None]) -> None:
+    for tuner_id, at in list(servicer.last_seen.items()):
         if time.monotonic() - at > timeout_s:
-            del servicer.heard[tuner_id]
-            trial = servicer.oracle.give_up(tuner_id)
-            left = "" if trial is None else f"; trial {trial.trial_id} waits for another"
-            say(f"worker {tuner_id} was silent for {timeout_s:g} s{left}")
+            del servicer.last_seen[tuner_id]
+            trial = servicer.oracle.requeue(tuner_id)
+            left = "" if trial is None else f"; trial {trial.trial_id} is queued for another"
+            notify(f"no heartbeat from worker {tuner_id} for {timeout_s:g} s{left}")
 
 
 def _is_over(servicer: _Servicer) -> bool:
-    """Whether all trials have ended, and all workers that live know it."""
+    """Return whether all trials have ended and all live workers have been told."""
     oracle = servicer.oracle
     all_ended = len(oracle.end_order) == len(oracle.trials)
     is_full = oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials
-    return all_ended and (is_full or servicer.stop_triggered) and not servicer.heard
+    return all_ended and (is_full or servicer.stop_triggered) and not servicer.last_seen
 
 
-class PatientClient(OracleClient):
-    """A worker's way to the chief, which outlasts a chief that is started anew.
+class RetryingClient(OracleClient):
+    """Client of a worker, which waits for a restarted chief.
 
     Args:
-        oracle: An oracle like the chief's; only its settings are read.
+        oracle: An oracle with the settings of the chief's.
     """
 
     def __init__(self, oracle: Any) -> None:
         super().__init__(oracle)
-        self.stub: Any = _PatientStub(self.stub)
-        self._beaten: dict[str, float] = {}
+        self.stub: Any = _RetryingStub(self.stub)
+        self._last_heartbeats: dict[str, float] = {}
 
-    def beat(self, trial: Any) -> None:
-        """Tells the chief, now and then, that a trial is under way."""
+    def heartbeat(self, trial: Any) -> None:
+        """Send a heartbeat for a running trial, at most every `HEARTBEAT_S` seconds."""
         now = time.monotonic()
-        if now - self._beaten.get(trial.trial_id, -BEAT_S) >= BEAT_S:
-            self._beaten[trial.trial_id] = now
+        if now - self._last_heartbeats.get(trial.trial_id, -HEARTBEAT_S) >= HEARTBEAT_S:
+            self._last_heartbeats[trial.trial_id] = now
             self.get_trial(trial.trial_id)
 
 
-class _PatientStub:
-    """Calls of the chief, made again where they fail."""
+class _RetryingStub:
+    """Stub that retries failed calls."""
 
     def __init__(self, stub: Any) -> None:
         self._stub = stub
@@ -213,20 +215,20 @@ class _PatientStub:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._stub, name)
 
-        def patient(request: Any, **_: Any) -> Any:
-            until = time.monotonic() + CHIEF_SILENT_S
+        def retrying(request: Any, **_: Any) -> Any:
+            until = time.monotonic() + CHIEF_TIMEOUT_S
             while (left := until - time.monotonic()) > 0:
                 try:
                     return call(request, wait_for_ready=True, timeout=left)
                 except grpc.RpcError as error:
                     if error.code() == grpc.StatusCode.ABORTED:
-                        raise ChiefGone(str(error.details())) from error
+                        raise ChiefUnavailable(str(error.details())) from error
                     if error.code() != grpc.StatusCode.UNAVAILABLE:
                         break
-                    time.sleep(_LOOK_S)
-            raise ChiefGone(
-                f"The chief has not answered for {CHIEF_SILENT_S:g} s. When it runs again, start "
-                "this worker again."
+                    time.sleep(_POLL_S)
+            raise ChiefUnavailable(
+                f"The chief has not responded for {CHIEF_TIMEOUT_S:g} s. Restart this worker when "
+                "the chief is running again."
             )
 
-        return patient
+        return retrying

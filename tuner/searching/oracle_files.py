@@ -1,7 +1,8 @@
-"""OracleFiles: what a search knows, on disk, so that no kill and no damaged file costs a trial."""
+"""OracleFiles: the state of a search on disk, which survives kills and damaged files."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -14,22 +15,26 @@ _STATE_KEYS = {"trials", "start_order", "end_order", "hyperparameters", "seed_st
 _TRIAL_KEYS = {"trial_id", "hyperparameters", "status", "score"}
 
 
-def set_aside(path: Path) -> Path:
-    """Renames a damaged file to the first free `NAME.damaged-N` beside it, and returns that."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    return path.rename(aside)
+def free_path(path: Path) -> Path:
+    """Return the first path `PATH-N`, N = 1, 2, ..., that does not exist."""
+    candidates = (path.with_name(f"{path.name}-{number}") for number in itertools.count(1))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def set_aside(path: Path) -> str:
+    """Rename a damaged file to `NAME.damaged-N`, and return a message."""
+    aside = path.rename(free_path(path.with_name(f"{path.name}.damaged")))
+    return f"{path} is damaged and was renamed to {aside.name}"
 
 
 class OracleFiles:
-    """`oracle.json`, the one before it, and one `trial_ID/trial.json` for each trial.
+    """Files of an oracle: `oracle.json`, its previous version, and a `trial.json` per trial.
 
-    `oracle.json` says everything, and is replaced in one step: a kill leaves the search as it was
-    before a trial began or ended, or after. The others are there to repair it from.
+    `oracle.json` has the whole state and is replaced atomically: after a kill, each start or end
+    of a trial is either recorded or not. The other files serve to repair it.
 
     Args:
-        folder: Made when something is written.
+        folder: The folder; created with the first file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +43,7 @@ class OracleFiles:
         self._previous = folder / "oracle.previous.json"
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Writes the state of the oracle, and keeps the one before."""
+        """Write the state of the oracle, and keep the previous one."""
         text = json.dumps(state)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._state.exists():
@@ -46,24 +51,24 @@ class OracleFiles:
         write_text_atomically(self._state, text)
 
     def write_trial(self, trial_id: str, state: Mapping[str, Any]) -> None:
-        """Writes the record of a trial."""
+        """Write the record of a trial."""
         path = self._trial(trial_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, json.dumps(state))
 
     def read_state(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest state that is whole, None where there is none, and what was damaged."""
+        """Return the newest undamaged state, or None, and a message for each damaged file."""
         messages: list[str] = []
         for path in (self._state, self._previous):
             if path.exists():
                 state = _read(path, _STATE_KEYS)
                 if state is not None:
                     return state, messages
-                messages.append(f"{path} is damaged, and now {set_aside(path).name}")
+                messages.append(set_aside(path))
         return None, messages
 
     def read_trials(self) -> tuple[dict[str, dict[str, Any] | None], list[str]]:
-        """The record of each trial by its id, None where it is damaged, and what was damaged."""
+        """Return trial records by id, None if damaged, and a message for each damaged file."""
         trials: dict[str, dict[str, Any] | None] = {}
         messages = []
         for folder in sorted(self._folder.glob("trial_*")):
@@ -73,7 +78,7 @@ class OracleFiles:
                 continue
             trials[found[1]] = _read(path, _TRIAL_KEYS)
             if trials[found[1]] is None:
-                messages.append(f"{path} is damaged, and now {set_aside(path).name}")
+                messages.append(set_aside(path))
         return trials, messages
 
     def _trial(self, trial_id: str) -> Path:
@@ -81,7 +86,7 @@ class OracleFiles:
 
 
 def _read(path: Path, keys: set[str]) -> dict[str, Any] | None:
-    """The content of a JSON file that has these keys, else None."""
+    """Return the content of a JSON file; None if it is damaged or lacks a key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""KerasTuner's four oracles, mended: see `ResumableOracle`, and what each one forgets besides."""
+"""Resumable versions of KerasTuner's four oracles; see `ResumableOracle`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
 
 
 class GridOracle(ResumableOracle, oracles.GridSearchOracle):
-    """Grid search, which keeps how far it is."""
+    """Grid search that saves its position."""
 
     _ordered_ids: Any
 
     def get_state(self) -> dict[str, Any]:
-        """The whole state, as JSON values."""
+        """Return the whole state as JSON values."""
         state = super().get_state()
         order, index = [], self._ordered_ids._next_index[None]
         while index is not None:
@@ -37,7 +37,7 @@ class GridOracle(ResumableOracle, oracles.GridSearchOracle):
         return {**state, "ordered_ids": order, "populate_next": list(self._populate_next)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore a state returned by `get_state`."""
         super().set_state(state)
         self._set_order(state["ordered_ids"], state["populate_next"])
 
@@ -51,22 +51,22 @@ class GridOracle(ResumableOracle, oracles.GridSearchOracle):
         return False
 
     def _rebuild_order(self, trials: list[Any]) -> None:
-        # A grid begins at its lowest combination and only ever goes up by one.
+        # A grid starts at its lowest combination and only increases.
         ids = [trial.trial_id for trial in trials]
         self._set_order(ids, ids)
 
 
 class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
-    """Bayesian optimisation, which keeps where its draws are, and tries nothing twice.
+    """Bayesian optimisation that saves its random state and repeats no trial.
 
-    KerasTuner's looks for the best point between the choices and rounds it to them. Where that
-    comes to a trial that was made, nothing is learned, and the next proposal is the same again.
+    KerasTuner searches for the best continuous point and rounds it to the choices. If that gives
+    an earlier trial, repeating it adds nothing, and the next proposal is the same again.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The values of the next trial; see `keras_tuner.Oracle`."""
+        """Return the values of the next trial; see `keras_tuner.Oracle`."""
         with warnings.catch_warnings():
-            # On what scale a handful of trials differ cannot be told, and is no news.
+            # A few trials do not determine the length scale.
             warnings.simplefilter("ignore", ConvergenceWarning)
             proposal = super().populate_space(trial_id)
             if proposal["values"] is None or not self._was_tried(proposal["values"]):
@@ -77,15 +77,15 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
         return any(values == trial.hyperparameters.values for trial in self.trials.values())
 
     def _untried(self, trial_id: str) -> dict[str, Any]:
-        """The values that promise most, by KerasTuner's own measure, of some that none had."""
-        # A draw of its own: a search that is put together anew has no other state to find.
+        """Return the best of some untried values, by KerasTuner's acquisition function."""
+        # Seeded by the trial, because a rebuilt search has no other random state.
         draw = np.random.default_rng([self.seed, int(trial_id)])
         bounds = self._get_hp_bounds()
         drawn = draw.uniform(bounds[:, 0], bounds[:, 1], size=(_CANDIDATES, len(bounds)))
         made = [self._vector_to_values(vector) for vector in drawn]
         untried = [values for values in made if not self._was_tried(values)]
         if not untried:
-            # Of a space as small as that, what is left is found, or the search ends.
+            # In such a small space, KerasTuner finds the remaining values or ends the search.
             return self._random_populate_space()
         means, deviations = self.gpr.predict(
             np.array([self._vector_of(values) for values in untried]), return_std=True
@@ -94,16 +94,16 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
         return {"status": TrialStatus.RUNNING, "values": untried[best]}
 
     def _vector_of(self, values: dict[str, Any]) -> list[float]:
-        """The place of values in the space; of one that does not matter, that of its default."""
+        """Return values as coordinates in the space, with the defaults of inactive ones."""
         return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
 
     def get_state(self) -> dict[str, Any]:
-        """The whole state, as JSON values."""
+        """Return the whole state as JSON values."""
         name, keys, *rest = self._random_state.get_state()
         return {**super().get_state(), "random_state": [name, keys.tolist(), *rest]}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore a state returned by `get_state`."""
         super().set_state(state)
         name, keys, *rest = state["random_state"]
         self._random_state.set_state((name, np.asarray(keys, np.uint32), *rest))
@@ -118,11 +118,11 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
 
 
 class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
-    """Hyperband, whose shortest trainings are long enough.
+    """Hyperband with a minimum length of training runs.
 
     Args:
-        min_epochs: Epochs of the shortest, >= 1.
-        options: Those of KerasTuner's oracle.
+        min_epochs: Epochs of the shortest runs, >= 1.
+        options: Options of KerasTuner's oracle.
     """
 
     def __init__(self, *, min_epochs: int, **options: Any) -> None:
@@ -130,13 +130,13 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
         super().__init__(**options)
         self.min_epochs = min_epochs
 
-    def rounds(self) -> list[int]:
-        """Every number of epochs that a trial may have, ascending."""
+    def epoch_counts(self) -> list[int]:
+        """Return all numbers of epochs that a trial may have, ascending."""
         brackets = range(self._get_num_brackets())
         return sorted({self._get_epochs(b, r) for b in brackets for r in range(b + 1)})
 
-    def trials_of_an_iteration(self) -> int:
-        """Trials until every bracket has been run once."""
+    def trials_per_iteration(self) -> int:
+        """Return the number of trials of all brackets, each run once."""
         brackets = range(self._get_num_brackets())
         return sum(self._get_size(b, r) for b in brackets for r in range(b + 1))
 
@@ -156,7 +156,7 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
             number, past = values["tuner/round"], values.get("tuner/trial_id")
             bracket = self._bracket_of(brackets, number, past)
             if bracket is None and number == 0:
-                # Brackets follow each other downwards, and then from the top again.
+                # Bracket numbers count down, then start again from the top.
                 next_down = (brackets[-1]["bracket_num"] or top + 1) - 1 if brackets else top
                 bracket = {"bracket_num": next_down, "rounds": [[] for _ in range(next_down + 1)]}
                 brackets.append(bracket)
@@ -170,7 +170,7 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
     def _bracket_of(
         self, brackets: list[dict[str, Any]], number: int, past: str | None
     ) -> dict[str, Any] | None:
-        """The bracket that a trial of a round belongs to; None: to one that has not begun."""
+        """Return the bracket of a trial; None if it starts a new one."""
         for bracket in brackets:
             rounds = bracket["rounds"]
             if number == 0:
@@ -192,34 +192,34 @@ def make_oracle(
     seed: int,
     files: OracleFiles,
 ) -> Any:
-    """The oracle of an algorithm, as it is before its first trial.
+    """Return the oracle of an algorithm, without trials.
 
     Args:
         algorithm: `random`, `grid`, `bayesian` or `hyperband`.
-        space: KerasTuner's `HyperParameters`.
+        space: `HyperParameters` of KerasTuner.
         objective: `val_accuracy` or `val_loss`.
-        trials: At most; None: the whole grid, or all of hyperband's brackets once.
-        epochs: Of the longest training.
-        min_epochs: Of the shortest one, for hyperband.
+        trials: Maximum number of trials; None: the whole grid, or each hyperband bracket once.
+        epochs: Epochs of the longest runs.
+        min_epochs: Epochs of the shortest runs, for hyperband.
         seed: >= 0.
-        files: Where the state is kept.
+        files: Files of the state.
     """
     options: dict[str, Any] = {
         "objective": Objective(objective, DIRECTIONS[objective]),
         "hyperparameters": space,
-        # KerasTuner takes 0 for "any".
+        # KerasTuner treats 0 as no seed.
         "seed": seed + 1,
-        # Many combinations of a grid may be unusable; whether all are is another's question.
+        # Many combinations of a grid may be invalid; `Search` stops if all trials fail.
         "max_consecutive_failed_trials": -1,
     }
     oracle: Any
     if algorithm == "hyperband":
-        # As many as `trials` asks for.
+        # `max_trials` limits the number of trials instead.
         options |= {"max_epochs": epochs, "min_epochs": min_epochs, "hyperband_iterations": 10**9}
         oracle = HyperbandOracle(**options)
-        oracle.max_trials = trials or oracle.trials_of_an_iteration()
+        oracle.max_trials = trials or oracle.trials_per_iteration()
     elif algorithm == "bayesian":
-        # KerasTuner's own rule, three a setting, would leave a short search to chance altogether.
+        # KerasTuner's default of 3 per setting would make a short search entirely random.
         initial = min(3 * len(space.space), max(3, (trials or 0) // 3))
         oracle = BayesianOracle(max_trials=trials, num_initial_points=initial, **options)
     else:

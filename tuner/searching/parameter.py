@@ -1,4 +1,4 @@
-"""Parameter: one entry of a search space, checked, and what its values mean."""
+"""Parameter: one validated entry of a search space."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting that is searched.
+    """Searched setting.
 
     Attributes:
-        name: Of a field of `TrainConfig` or `ProxyConfig`.
+        name: A field of `TrainConfig` or `ProxyConfig`.
         kind: `choice`, `int` or `float`.
-        values: What a choice is among, as JSON values; else empty.
+        values: Values of a choice, as JSON values; else empty.
         low: Smallest number; None for a choice.
         high: Largest number; None for a choice.
-        step: From one number to the next; with `is_log` the factor, > 1; None: any number.
-        is_log: Numbers are drawn evenly by their order of magnitude.
-        when: Settings and the values with which this one matters; all must be met.
+        step: Difference between numbers; with `is_log` their ratio, > 1; None: continuous.
+        is_log: Whether numbers are sampled on a logarithmic scale.
+        when: Values of other settings, all of which are required for this one to be active.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Parameter:
 
     @classmethod
     def read(cls, name: str, entry: object) -> Parameter:
-        """The parameter that an entry of a space file stands for.
+        """Return the parameter of an entry of a space file.
 
         Raises:
-            ValueError: The entry breaks a rule; the message names entry, rule and way out.
+            ValueError: The entry is invalid.
         """
         if not isinstance(entry, Mapping):
-            raise _broken(name, "must have `type:` choice, int or float below it", entry)
+            raise _invalid(name, "must have `type:` choice, int or float below it", entry)
         kind = entry.get("type")
         if kind not in KINDS:
-            raise _broken(name, f"needs `type:`, one of {', '.join(KINDS)}", kind)
+            raise _invalid(name, f"needs `type:`, one of {', '.join(KINDS)}", kind)
         unknown = sorted(map(str, set(entry) - _KEYS[kind]))
         if unknown:
-            raise _broken(name, f"may have {', '.join(sorted(_KEYS[kind]))}", unknown)
+            raise _invalid(name, f"may have {', '.join(sorted(_KEYS[kind]))}", unknown)
         when = _read_when(name, entry.get("when"))
         if kind == "choice":
             return cls(name, kind, values=_read_values(name, entry.get("values")), when=when)
@@ -66,19 +66,19 @@ class Parameter:
         step = None if step is None else _read_number(name, "step", step, kind)
         sampling = entry.get("sampling", "linear")
         if sampling not in ("linear", "log"):
-            raise _broken(name, "has `sampling:` linear or log", sampling)
+            raise _invalid(name, "has `sampling:` linear or log", sampling)
         is_log = sampling == "log"
         if low >= high:
-            raise _broken(name, "needs min < max", (low, high))
+            raise _invalid(name, "needs min < max", (low, high))
         if is_log and low <= 0:
-            raise _broken(name, "needs min > 0 for sampling: log", low)
+            raise _invalid(name, "needs min > 0 for sampling: log", low)
         if step is not None and step <= (1 if is_log else 0):
             rule = "has a step > 1, a factor, with sampling: log" if is_log else "has a step > 0"
-            raise _broken(name, rule, step)
+            raise _invalid(name, rule, step)
         return cls(name, kind, low=low, high=high, step=step, is_log=is_log, when=when)
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry as plain values, in its one spelling."""
+        """Return the entry as JSON values in canonical form."""
         entry: dict[str, Any] = {"type": self.kind}
         if self.kind == "choice":
             entry["values"] = list(self.values)
@@ -97,7 +97,7 @@ class Parameter:
 
     @property
     def labels(self) -> tuple[Value, ...]:
-        """What stands for the values of a choice: values of one type, which KerasTuner asks for."""
+        """The values of a choice converted to one type, as KerasTuner requires."""
         kinds = set(map(type, self.values))
         if kinds <= {int, float} and len(kinds) == 2:
             return tuple(map(float, self.values))
@@ -106,38 +106,38 @@ class Parameter:
         return tuple(map(json.dumps, self.values))
 
     def label(self, value: Any) -> Value:
-        """What stands for one of the values of a choice.
+        """Return the label of a value of a choice.
 
         Raises:
-            ValueError: It is not one of them.
+            ValueError: It is not a value of the choice.
         """
         return self.labels[self.values.index(value)]
 
     def value(self, label: Value) -> Any:
-        """The value that a label, or a number that was drawn, stands for."""
+        """Return the value of a label or a sampled number."""
         if self.kind == "choice":
             return self.values[self.labels.index(label)]
         if self.kind == "int":
             return int(label)
-        # 0.30000000000000004 is a step's rounding, and noise in every table.
+        # Round 0.30000000000000004, an artefact of steps.
         return float(f"{float(label):.6g}")
 
     def samples(self) -> list[Any]:
-        """Values that tell whether all are usable: those of a choice, the ends of a range."""
+        """Return values for validation: those of a choice, or the ends of a range."""
         if self.kind == "choice":
             return list(self.values)
         return [self.value(end) for end in (self.low, self.high) if end is not None]
 
 
-def _broken(name: str, rule: str, received: object) -> ValueError:
+def _invalid(name: str, rule: str, received: object) -> ValueError:
     return ValueError(
         f"The entry `{name}` of a search space {rule}. Received: {received!r}. See "
         "docs/search.md, or the default space, tuner/searching/default_space.yaml."
     )
 
 
-def number_or_same(value: Any) -> Any:
-    """A number for text such as "1e-3", which YAML takes for text; else what was given."""
+def parse_number(value: Any) -> Any:
+    """Convert text such as "1e-3", which YAML reads as text, to a number; else return the value."""
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+\.?\d*[eE][+-]?\d+", value):
         return float(value)
     return value
@@ -145,20 +145,20 @@ def number_or_same(value: Any) -> Any:
 
 def _read_values(name: str, values: object) -> tuple[Any, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise _broken(name, "needs `values:`, a list of at least one value", values)
-    read = tuple(map(number_or_same, values))
+        raise _invalid(name, "needs `values:`, a list of at least one value", values)
+    read = tuple(map(parse_number, values))
     with contextlib.suppress(TypeError, ValueError):
         if len({json.dumps(value) for value in read}) == len(read):
             return read
-    raise _broken(name, "needs plain values that differ from each other", values)
+    raise _invalid(name, "needs plain values that differ from each other", values)
 
 
 def _read_number(name: str, key: str, value: object, kind: str) -> float:
-    number = number_or_same(value)
+    number = parse_number(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise _broken(name, f"needs `{key}:`, a number", value)
+        raise _invalid(name, f"needs `{key}:`, a number", value)
     if not math.isfinite(number) or (kind == "int" and number != int(number)):
-        raise _broken(name, f"needs a {'whole' if kind == 'int' else 'finite'} `{key}`", value)
+        raise _invalid(name, f"needs a {'whole' if kind == 'int' else 'finite'} `{key}`", value)
     return int(number) if kind == "int" else float(number)
 
 
@@ -166,9 +166,9 @@ def _read_when(name: str, when: object) -> dict[str, tuple[Any, ...]] | None:
     if when is None:
         return None
     if not isinstance(when, Mapping) or not when:
-        raise _broken(name, "has `when:` settings and their values", when)
+        raise _invalid(name, "has `when:` settings and their values", when)
     read = {}
     for parent, values in when.items():
         listed = values if isinstance(values, list) else [values]
-        read[str(parent)] = tuple(map(number_or_same, listed))
+        read[str(parent)] = tuple(map(parse_number, listed))
     return read

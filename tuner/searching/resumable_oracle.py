@@ -1,7 +1,7 @@
-"""ResumableOracle: what KerasTuner's oracles lack to go on exactly where a search was killed.
+"""ResumableOracle: a mixin that makes KerasTuner's oracles resume exactly after a kill.
 
-As they are (1.4.8), a kill between two of their writes loses a trial or runs one twice, and three
-failed trials in a row end the search. What is drawn is theirs, unchanged.
+In KerasTuner 1.4.8, a kill between two writes loses a trial or runs one twice, and three failed
+trials in a row end the search. The drawn values are unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
 class ResumableOracle(Oracle):
-    """Comes before an oracle of KerasTuner: all that a step changes is written in one piece."""
+    """Mixin for an oracle of KerasTuner that writes all changes of a step at once."""
 
     files: OracleFiles
     _seed_state: int
@@ -27,56 +27,56 @@ class ResumableOracle(Oracle):
     _writing = False
 
     def create_trial(self, tuner_id: str) -> Any:
-        """The trial that a worker takes up; see `keras_tuner.Oracle`.
+        """Return the next trial of a worker; see `keras_tuner.Oracle`.
 
-        A worker is not sent home while a trial of another runs: should that one die, its trial is
-        left to be taken up.
+        Workers are not stopped while trials of others run, so that they can take over the trial
+        of a worker that dies.
         """
-        with self._one_write():
+        with self._single_write():
             seed_state = self._seed_state
             trial = super().create_trial(tuner_id)
             if trial.status == TrialStatus.STOPPED and self.ongoing_trials:
                 trial.status = TrialStatus.IDLE
                 self.tuner_ids.add(tuner_id)
             if trial.status != TrialStatus.RUNNING:
-                # How often a worker asks in vain must not change what is drawn later.
+                # Unsuccessful requests must not change later draws.
                 self._seed_state = seed_state
         return trial
 
     def end_trial(self, trial: Any) -> None:
-        """Takes note that a trial has ended; see `keras_tuner.Oracle`.
+        """Record the end of a trial; see `keras_tuner.Oracle`.
 
-        One that was given to a second worker may be reported twice: the first report counts.
+        A trial reassigned to a second worker may be reported twice. The first report counts.
         """
-        with self._one_write():
+        with self._single_write():
             known = self.trials[trial.trial_id]
             if trial.trial_id not in self.end_order:
-                # A worker's copy has been through a network, and KerasTuner would keep it.
+                # KerasTuner would keep the worker's copy, whose values gRPC has rounded.
                 trial.hyperparameters = known.hyperparameters
                 super().end_trial(trial)
             self._forget(trial.trial_id)
 
-    def give_up(self, tuner_id: str) -> Any | None:
-        """Puts back the trial of a worker that is gone, and returns it, or None if it had none."""
-        with self._one_write():
+    def requeue(self, tuner_id: str) -> Any | None:
+        """Requeue the trial of a dead worker, and return it; None if it had none."""
+        with self._single_write():
             self.tuner_ids.discard(tuner_id)
             trial = self.ongoing_trials.pop(tuner_id, None)
             if trial is not None:
                 self._retry_queue.append(trial.trial_id)
         return trial
 
-    def give_up_all(self) -> None:
-        """Puts back the trials of all workers, which have ended with their search."""
-        # The queue is taken from its end, and the oldest trial is to be the first.
+    def requeue_all(self) -> None:
+        """Requeue the trials of all workers, which ended with the previous process."""
+        # The queue is popped from its end; the oldest trial comes first.
         ongoing = sorted(self.ongoing_trials.items(), key=lambda entry: int(entry[1].trial_id))
         for tuner_id, _ in reversed(ongoing):
-            self.give_up(tuner_id)
+            self.requeue(tuner_id)
 
     def restore(self) -> list[str]:
-        """Reads what an earlier process wrote, and repairs what is damaged.
+        """Restore the state that an earlier process wrote, and repair damaged files.
 
         Returns:
-            A line on each file that was repaired or set aside.
+            A message for each repaired or renamed file.
         """
         state, messages = self.files.read_state()
         records, damaged = self.files.read_trials()
@@ -84,7 +84,7 @@ class ResumableOracle(Oracle):
             self._restore_from(state)
         elif records:
             self._rebuild(records)
-            messages.append(f"the search is put together from {len(records)} trial.json files")
+            messages.append(f"the search was rebuilt from {len(records)} trial.json files")
         for trial in self.trials.values():
             if records.get(trial.trial_id) is None:
                 self._save_trial(trial)
@@ -93,7 +93,7 @@ class ResumableOracle(Oracle):
         return messages + damaged
 
     def get_state(self) -> dict[str, Any]:
-        """The whole state, trials included, as JSON values."""
+        """Return the whole state, including the trials, as JSON values."""
         state = super().get_state()
         state["trials"] = {
             trial_id: {
@@ -108,7 +108,7 @@ class ResumableOracle(Oracle):
         return state
 
     def save(self) -> None:
-        """Writes the state, at the end of the step that is under way."""
+        """Write the state, unless a step that writes it at its end is in progress."""
         if not self._writing:
             self.files.write_state(self.get_state())
 
@@ -116,8 +116,8 @@ class ResumableOracle(Oracle):
         self.files.write_trial(trial.trial_id, trial.get_state())
 
     @contextlib.contextmanager
-    def _one_write(self) -> Iterator[None]:
-        """Holds back what is written of the state until all of a step is done."""
+    def _single_write(self) -> Iterator[None]:
+        """Delay writing the state until the end of a step."""
         before = len(self.start_order), len(self.end_order), len(self.ongoing_trials)
         self._writing = True
         try:
@@ -128,7 +128,7 @@ class ResumableOracle(Oracle):
             self.save()
 
     def _forget(self, trial_id: str) -> None:
-        """Takes an ended trial from whoever else was to run it."""
+        """Remove an ended trial from the queue and from other workers."""
         self._retry_queue = [waiting for waiting in self._retry_queue if waiting != trial_id]
         for tuner_id, trial in list(self.ongoing_trials.items()):
             if trial.trial_id == trial_id:
@@ -148,33 +148,33 @@ class ResumableOracle(Oracle):
         self.set_state(state)
 
     def _rebuild(self, records: dict[str, dict[str, Any] | None]) -> None:
-        """Puts the state together from the records of the trials."""
+        """Rebuild the state from the records of the trials."""
         for trial_id in sorted(records, key=int):
             record = records[trial_id]
             if record is None:
-                # Its number must not be given to another trial.
+                # Its number must not be reused.
                 trial = Trial(self.hyperparameters.copy(), trial_id, TrialStatus.FAILED)
                 trial.hyperparameters.values = {}
-                trial.message = "what was known of it is lost"
+                trial.message = "its record is lost"
             else:
                 trial = Trial.from_state(record)
             self.trials[trial_id] = trial
-        whole = [trial for trial in self.trials.values() if trial.hyperparameters.values]
+        known = [trial for trial in self.trials.values() if trial.hyperparameters.values]
         self.start_order = list(self.trials)
         self.end_order = [i for i, trial in self.trials.items() if trial.status in ENDED]
         self._run_times.update(dict.fromkeys(self.end_order, 1))
-        # The queue is taken from its end.
+        # The queue is popped from its end.
         self._retry_queue = [i for i in reversed(self.trials) if i not in self.end_order]
-        for trial in whole:
+        for trial in known:
             if self._is_random(trial):
-                # Drawn again, and thrown away, so that later draws are new.
+                # Advance the random state, so that later draws are new.
                 self._random_values()
             self._record_values(trial)
-        self._rebuild_order(whole)
+        self._rebuild_order(known)
 
     def _is_random(self, trial: Any) -> bool:
-        """Whether the values of a trial were drawn at random."""
+        """Return whether the values of a trial were drawn at random."""
         return True
 
     def _rebuild_order(self, trials: list[Any]) -> None:
-        """Puts together what an algorithm knows beyond the trials themselves."""
+        """Rebuild the state of the algorithm beyond the trials."""

@@ -1,4 +1,4 @@
-"""SearchFolder: where a search keeps what it wrote, and which search it is."""
+"""SearchFolder: the output folder of a search, with a record of its settings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings.json_settings import differences
-from tuner.file_lock import FileLock, the_only
-from tuner.searching.oracle_files import set_aside
+from tuner.file_lock import FileLock, lock_folder
+from tuner.searching.oracle_files import free_path, set_aside
 
 _WRITTEN = ("search.json", "results.csv", "best.json", "oracle", "trials")
 _WAIT_S = 0.2
 
 
 class SearchFolder:
-    """The folder of one search.
+    """Folder of one search.
 
     Args:
-        folder: `--out`.
+        folder: The path given as `--out`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,36 +33,36 @@ class SearchFolder:
         self._identity = folder / "search.json"
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is a search in it, if only its records."""
+    def has_search(self) -> bool:
+        """Whether the folder has a search, or at least its oracle."""
         return self._identity.exists() or self.oracle.exists()
 
     def lock(self) -> FileLock:
-        """A taken lock, which one search at a time has.
+        """Return the acquired lock of the folder.
 
         Raises:
-            ValueError: Another search has it.
+            ValueError: Another search is running in the folder.
         """
-        return the_only(self.path / "search.lock", "search")
+        return lock_folder(self.path / "search.lock", "search")
 
     def begin(self, identity: Mapping[str, Any]) -> list[str]:
-        """Begins a search, or checks that it is this one which goes on.
+        """Start a search, or check that the existing one has the same settings.
 
         Args:
-            identity: JSON values that must be the same each time.
+            identity: JSON values that must not change when a search is resumed.
 
         Returns:
-            A line on each file that was damaged.
+            A message for each damaged file.
 
         Raises:
-            ValueError: The folder holds another search, or something else.
+            ValueError: The folder has another search, or other files.
         """
-        if not self.has_begun and not (self.path / "earlier-1").exists():
+        if not self.has_search and not (self.path / "earlier-1").exists():
             others = [p.name for p in self.path.iterdir() if not self._is_ours(p)]
             if others:
                 raise ValueError(
-                    f"{self.path} is not empty and holds no search: {', '.join(sorted(others)[:3])}"
-                    ". Give a new or empty folder as --out."
+                    f"{self.path} is not empty and has no search: {', '.join(sorted(others)[:3])}. "
+                    "Pass a new or empty folder as --out."
                 )
         saved, messages = self._read()
         if saved is None:
@@ -72,8 +72,8 @@ class SearchFolder:
             self._compare(saved, identity)
         return messages
 
-    def wait_for(self, identity: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Waits until the chief has begun this very search.
+    def wait_for_chief(self, identity: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Wait until the chief has started the search with these settings.
 
         Raises:
             ValueError: The chief runs another search, or none.
@@ -82,19 +82,18 @@ class SearchFolder:
         while not self._identity.exists():
             if time.monotonic() > until:
                 raise ValueError(
-                    f"No search has begun in {self.path} for {timeout_s:g} s. Start the chief, and "
-                    "give all workers the same --out, in a folder that all machines share."
+                    f"No search was started in {self.path} within {timeout_s:g} s. Start the "
+                    "chief, and use the same --out for all workers, in a folder that all machines "
+                    "share."
                 )
             time.sleep(_WAIT_S)
         saved, _ = self._read()
         if saved is not None:
             self._compare(saved, identity)
 
-    def put_away(self) -> Path:
-        """Moves all that a search wrote, and nothing else, to a folder of its own in this one."""
-        number = 1
-        while (earlier := self.path / f"earlier-{number}").exists():
-            number += 1
+    def archive(self) -> Path:
+        """Move the files of the search to a new subfolder, and return that."""
+        earlier = free_path(self.path / "earlier")
         earlier.mkdir()
         for name in _WRITTEN:
             if (self.path / name).exists():
@@ -115,14 +114,14 @@ class SearchFolder:
                 return content, []
         except ValueError:
             pass
-        return None, [f"{self._identity} is damaged, and now {set_aside(self._identity).name}"]
+        return None, [set_aside(self._identity)]
 
     def _compare(self, saved: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        # As JSON gives it back.
+        # Saved values have been through JSON.
         differing = differences(saved, json.loads(json.dumps(identity)))
         if differing:
             raise ValueError(
-                f"{self.path} holds a search with other settings: {'; '.join(differing)}. Give "
-                "the same ones to go on with it (only --trials and --workers may change), "
-                "another --out, or --fresh."
+                f"{self.path} has a search with other settings: {'; '.join(differing)}. Pass the "
+                "same settings to resume it (only --trials and --workers may change), another "
+                "--out, or --fresh."
             )

@@ -1,4 +1,4 @@
-"""The options of `python -m tuner.search`."""
+"""Command-line options of `python -m tuner.search`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.options import (
-    add_config_option,
-    add_train_options,
-    build_config,
-)
+from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import check_source
 from tuner.searching.oracles import DIRECTIONS
 from tuner.searching.space import DEFAULT_FILE, Space
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
-_ENDLESS = ("random", "bayesian")
+_UNBOUNDED = ("random", "bayesian")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a search was asked for.
+    """Options of a search.
 
     Attributes:
         algorithm: One of `ALGORITHMS`.
-        trials: At most; None: as many as the algorithm has.
-        out: The folder.
+        trials: Maximum number of trials; None: as many as the algorithm has.
+        out: Output folder.
         objective: `val_accuracy` or `val_loss`.
-        base: The settings that all trials share.
-        space: What is searched.
-        workers: Trials at a time, of this process.
-        worker_timeout_s: Seconds after which the chief takes a silent worker for dead.
-        is_fresh: Whether to begin anew where there is a search.
-        is_sure: Whether not to ask.
-        is_quiet: Whether to print the result only.
+        base: Settings that all trials share.
+        space: The search space.
+        workers: Number of parallel trials of this process.
+        worker_timeout_s: Seconds without a heartbeat after which a worker counts as dead.
+        is_fresh: Whether to start over if the folder has a search.
+        assume_yes: Whether to skip the confirmation.
+        is_quiet: Whether to print only the result.
     """
 
     algorithm: str
@@ -49,11 +45,11 @@ class Options:
     workers: int
     worker_timeout_s: float
     is_fresh: bool
-    is_sure: bool
+    assume_yes: bool
     is_quiet: bool
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same each time that a search goes on, as JSON values."""
+        """Return what must not change when a search is resumed, as JSON values."""
         return {
             "algorithm": self.algorithm,
             "objective": self.objective,
@@ -63,13 +59,13 @@ class Options:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; settings of a training that are not given leave no trace."""
+    """Return the parser; training settings that are not given are absent from its result."""
     parser = argparse.ArgumentParser(
         prog="python -m tuner.search",
-        description="Searches for good settings of Proxy Attention. Each trial is a run folder in "
-        "DIR/trials. Run the same command again to go on after an interruption, however it came "
-        "about. Options below that set something of a training fix it for all trials.",
-        epilog="Several machines: see docs/search.md.",
+        description="Search for good settings of Proxy Attention. Each trial is a run folder in "
+        "DIR/trials. Run the same command again to resume after any interruption. Training "
+        "settings given as options are fixed for all trials.",
+        epilog="For several machines, see docs/search.md.",
         argument_default=argparse.SUPPRESS,
     )
     group = parser.add_argument_group("search")
@@ -78,34 +74,36 @@ def build_parser() -> argparse.ArgumentParser:
         "--trials",
         type=_at_least_one,
         metavar="N",
-        help="trainings at most; may be left out for grid (all of it) and hyperband (each bracket "
-        "once), and raised later",
+        help="maximum number of training runs; optional for grid (all of it) and hyperband (each "
+        "bracket once); can be raised later",
     )
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the search's folder")
     group.add_argument(
-        "--space", type=Path, metavar="FILE", help=f"what to search (default: {DEFAULT_FILE.name})"
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the search"
+    )
+    group.add_argument(
+        "--space", type=Path, metavar="FILE", help=f"search space (default: {DEFAULT_FILE.name})"
     )
     group.add_argument(
         "--objective",
         choices=list(DIRECTIONS),
-        help="on the validation split, at the end of the last epoch (default: val_accuracy)",
+        help="metric on the validation split after the last epoch (default: val_accuracy)",
     )
     group.add_argument(
         "--workers",
         type=_at_least_one,
         metavar="N",
-        help="trials at a time, which share the processors (default: 1)",
+        help="parallel trials, which share the CPUs (default: 1)",
     )
     group.add_argument(
         "--worker-timeout",
         type=_positive,
         metavar="S",
-        help="seconds after which a chief takes a silent worker for dead (default: 60)",
+        help="seconds without a heartbeat after which a worker counts as dead (default: 60)",
     )
     group.add_argument(
-        "--fresh", action="store_true", help="begin anew; what is there is moved to DIR/earlier-N"
+        "--fresh", action="store_true", help="start over; move an existing search to DIR/earlier-N"
     )
-    group.add_argument("--yes", action="store_true", help="do so without asking")
+    group.add_argument("--yes", action="store_true", help="skip the confirmation of --fresh")
     add_config_option(group)
     group.add_argument("--quiet", action="store_true", help="print the result only")
     add_train_options(parser)
@@ -113,12 +111,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_options(arguments: Sequence[str] | None) -> Options:
-    """What the command line asks for.
+    """Return the options of a command line.
 
     Raises:
-        ValueError: Something breaks a rule, or contradicts itself.
+        ValueError: An option is invalid, or options contradict each other.
         OSError: A file cannot be read.
-        SystemExit: The command line is not understood, or asks for help.
+        SystemExit: The command line is invalid, or asks for help.
     """
     given = vars(build_parser().parse_args(arguments))
     own = {
@@ -136,9 +134,9 @@ def read_options(arguments: Sequence[str] | None) -> Options:
             "quiet": False,
         }.items()
     }
-    if own["trials"] is None and own["algorithm"] in _ENDLESS:
+    if own["trials"] is None and own["algorithm"] in _UNBOUNDED:
         raise ValueError(
-            f"`--trials` is needed: {own['algorithm']} search has no end of its own. E.g. "
+            f"`--trials` is required: {own['algorithm']} search does not end by itself. Pass e.g. "
             "--trials 30."
         )
     base = build_config(given)
@@ -153,7 +151,7 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         workers=own["workers"],
         worker_timeout_s=own["worker_timeout"],
         is_fresh=own["fresh"],
-        is_sure=own["yes"],
+        assume_yes=own["yes"],
         is_quiet=own["quiet"],
     )
 
@@ -167,7 +165,7 @@ def _at_least_one(text: str) -> int:
 
 def _positive(text: str) -> float:
     value = float(text)
-    # A worker tells that it lives every other second.
+    # Workers send a heartbeat every 2 seconds.
     if not value >= 5:
         raise argparse.ArgumentTypeError(f"must be >= 5 seconds. Received: {text}")
     return value

@@ -1,4 +1,4 @@
-"""What came out of a search: one row per trial, the best settings, and a table."""
+"""The results of a search: one row per trial, the best settings, and a table."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tuner.searching.search_folder import SearchFolder
 from tuner.searching.trial_run import last_value
 from tuner.searching.trial_runner import TrialJobs
 
-BEST = 5
-"""Rows of the table."""
+TABLE_ROWS = 5
+"""Rows of the table of the best trials."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One trial.
+    """Result of one trial.
 
     Attributes:
-        trial: KerasTuner's.
-        value: The objective at the end of the last epoch; None: it has not been completed.
-        epochs: Epochs of its training.
-        seconds: What its epochs took; None: not known.
-        settings: What was searched, by name; empty where it did not matter.
-        message: Why it failed, or empty.
+        trial: The trial of KerasTuner.
+        value: The objective after the last epoch; None if the trial is not completed.
+        epochs: Number of epochs.
+        seconds: Duration of the epochs; None if unknown.
+        settings: Active searched settings by name.
+        message: Error message of a failed trial, else empty.
     """
 
     trial: Any
@@ -43,12 +43,12 @@ class Result:
 
 
 class Results:
-    """The results of a search, as far as they are known.
+    """Current results of a search.
 
     Args:
         oracle: One of `tuner.searching.oracles`.
-        jobs: What the trials stand for.
-        folder: Where `results.csv` and `best.json` are written.
+        jobs: The training runs of the trials.
+        folder: The folder for `results.csv` and `best.json`.
     """
 
     def __init__(self, oracle: Any, jobs: TrialJobs, folder: SearchFolder) -> None:
@@ -56,22 +56,22 @@ class Results:
         self._jobs = jobs
         self._folder = folder
         self._names = list(jobs.space.parameters)
-        # What run folders say, which does not change any more: objective and seconds.
+        # Objective and seconds of completed trials, cached by id.
         self._known: dict[str, tuple[float, float | None]] = {}
 
     def all(self) -> list[Result]:
-        """All trials, in the order of their numbers."""
+        """Return the results of all trials, sorted by number."""
         return [self._result(t) for t in sorted(self._oracle.trials.values(), key=_number)]
 
     def best(self) -> list[Result]:
-        """The completed trials, the best first; longer trainings come before shorter ones."""
+        """Return the completed trials, longest runs first, and the best of these first."""
         sign = -1 if self._oracle.objective.direction == "max" else 1
         completed = [r for r in self.all() if r.value is not None]
-        # A value that hyperband saw after a few epochs is not to be compared with one of the end.
+        # Hyperband's values after a few epochs are not comparable with final ones.
         return sorted(completed, key=lambda r: (-r.epochs, sign * (r.value or 0.0)))
 
     def write(self) -> None:
-        """Writes `results.csv`, and `best.json` once a trial is completed."""
+        """Write `results.csv`, and `best.json` once a trial is completed."""
         rows = self.all()
         objective = self._oracle.objective.name
         text = io.StringIO()
@@ -97,8 +97,8 @@ class Results:
             write_atomically(self._folder.best, self._jobs.config(best[0].trial).save)
 
     def table(self) -> str:
-        """The best trials, as lines of text."""
-        rows = self.best()[:BEST]
+        """Return a text table of the best trials."""
+        rows = self.best()[:TABLE_ROWS]
         head = ["trial", self._oracle.objective.name, "epochs", *self._names]
         cells = [
             [
@@ -112,7 +112,7 @@ class Results:
         return _aligned([head, *cells])
 
     def line(self, trial: Any) -> str:
-        """A line on a trial that has ended."""
+        """Return a message about a trial that has ended."""
         result = self._result(trial)
         if result.value is None:
             return f"trial {_name(trial)} failed: {result.message}"
@@ -124,12 +124,12 @@ class Results:
         )
 
     def settings(self, trial: Any) -> str:
-        """What was drawn for a trial, in one line."""
+        """Return the sampled settings of a trial as text."""
         values = self._jobs.space.active(trial.hyperparameters.values)
         return " ".join(f"{name}={_text(value)}" for name, value in values.items())
 
     def _result(self, trial: Any) -> Result:
-        # Those of a trial of which nothing is left are not known.
+        # Empty for a trial with a lost record.
         values = trial.hyperparameters.values
         is_completed = trial.status == TrialStatus.COMPLETED
         value, seconds = self._measured(trial) if is_completed else (None, None)
@@ -139,17 +139,17 @@ class Results:
             self._jobs.epochs(trial),
             seconds,
             self._jobs.space.active(values) if values else {},
-            self._jobs.why_failed(trial) if trial.status == TrialStatus.FAILED else "",
+            self._jobs.failure_message(trial) if trial.status == TrialStatus.FAILED else "",
         )
 
     def _measured(self, trial: Any) -> tuple[float, float | None]:
-        """Objective and seconds of a completed trial."""
+        """Return the objective and seconds of a completed trial."""
         if trial.trial_id not in self._known:
             folder, metrics = self._jobs.run_folder(trial), None
             value = float(trial.score)
-            # Run folders may be deleted to make room; what counts is known without them.
+            # Users may delete run folders to free space; the score is enough.
             with contextlib.suppress(OSError, ValueError):
-                # KerasTuner's calls from one machine to another round it.
+                # KerasTuner's gRPC calls round the score.
                 value = last_value(folder, self._oracle.objective.name)
                 metrics = finished_metrics(folder)
             seconds = float(metrics["seconds"]) if metrics else None

@@ -1,4 +1,4 @@
-"""The settings that can be searched, and which values they take."""
+"""The settings that can be searched, and their valid values."""
 
 from __future__ import annotations
 

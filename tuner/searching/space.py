@@ -1,4 +1,4 @@
-"""Space: what a search looks through, read from YAML, and the training that a draw stands for."""
+"""Space: a search space read from YAML, which maps sampled values to training settings."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import keras_tuner
 import yaml
 
 from proxy_keras.settings import TrainConfig
-from tuner.scaled_schedule import has_steps, scaled
+from tuner.scaled_schedule import has_steps, rescale
 from tuner.searching.parameter import Parameter
-from tuner.searching.searchable import PROXY, changed, check_name, check_values, current
+from tuner.searching.searchable import PROXY, changed, check_name, check_values, current_value
 
 DEFAULT_FILE = Path(__file__).with_name("default_space.yaml")
 
 
 @dataclass(frozen=True)
 class Space:
-    """Settings that are searched.
+    """Search space.
 
     Attributes:
-        parameters: By name; each comes after those that it depends on.
-        epochs: Epochs that the schedules are meant for; None: those that are trained.
+        parameters: Parameters by name; each comes after those it depends on.
+        epochs: Epochs that the schedules are meant for; None: those of the trials.
     """
 
     parameters: Mapping[str, Parameter]
@@ -34,16 +34,16 @@ class Space:
 
     @classmethod
     def load(cls, path: Path) -> Space:
-        """Reads a space file.
+        """Return the space of a file.
 
         Raises:
-            ValueError: It is not YAML, or an entry breaks a rule.
-            OSError: It cannot be read.
+            ValueError: The file is not valid YAML, or an entry is invalid.
+            OSError: The file cannot be read.
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
+            raise ValueError(f"{path} is not valid YAML: {error}") from error
         try:
             return cls.from_dict(content)
         except ValueError as error:
@@ -51,10 +51,10 @@ class Space:
 
     @classmethod
     def from_dict(cls, content: object) -> Space:
-        """The space that the content of a space file stands for.
+        """Return the space of the content of a space file.
 
         Raises:
-            ValueError: An entry breaks a rule.
+            ValueError: An entry is invalid.
         """
         if not isinstance(content, Mapping) or set(content) - {"epochs", "parameters"}:
             raise ValueError(
@@ -71,49 +71,49 @@ class Space:
         for name in entries:
             check_name(name)
         read = {str(name): Parameter.read(name, entry) for name, entry in entries.items()}
-        return cls(_in_order(read), epochs)
+        return cls(_sorted_by_dependency(read), epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The space as plain values, in its one spelling."""
+        """Return the space as JSON values in canonical form."""
         return {
             "epochs": self.epochs,
             "parameters": {name: p.to_dict() for name, p in self.parameters.items()},
         }
 
     def without(self, fixed: Collection[str], base: TrainConfig) -> Space:
-        """The space without what is fixed, and without what no longer matters then.
+        """Return the space without fixed settings and those that become inactive.
 
         Args:
-            fixed: Names of settings that `base` decides.
-            base: The settings that all trials share. Without proxies, theirs are fixed.
+            fixed: Names of settings to take from `base`.
+            base: Settings that all trials share. Without proxies, proxy settings are fixed too.
 
         Raises:
-            ValueError: Nothing is left to be searched.
+            ValueError: Nothing is left to search.
         """
         gone = {*fixed, *(PROXY if base.proxy is None else ())}
         kept: dict[str, Parameter] = {}
         for name, parameter in self.parameters.items():
             when = dict(parameter.when or {})
-            # A parent that is not searched, too, has one value only.
+            # A parent that is not searched has a single value.
             settled = {parent: when.pop(parent) for parent in list(when) if parent not in kept}
-            if name not in gone and all(current(base, p) in v for p, v in settled.items()):
+            if name not in gone and all(current_value(base, p) in v for p, v in settled.items()):
                 kept[name] = dataclasses.replace(parameter, when=when or None)
         if not kept:
             raise ValueError(
-                "Every setting of the space is fixed by an option: nothing is left to search. "
-                f"Leave some of them out: {', '.join(sorted(self.parameters))}"
+                "Every setting of the space is fixed by an option, so nothing is left to search. "
+                f"Remove some of these options: {', '.join(sorted(self.parameters))}"
             )
         return Space(kept, self.epochs)
 
     def check(self, base: TrainConfig, epochs: Collection[int]) -> None:
-        """Tries every choice and both ends of every range, before anything is trained.
+        """Validate every choice and both ends of every range before training.
 
         Args:
-            base: The settings that all trials share.
-            epochs: Every number of epochs that a trial may have.
+            base: Settings that all trials share.
+            epochs: All numbers of epochs that a trial may have.
 
         Raises:
-            ValueError: A value is not usable; the message names it.
+            ValueError: A value is invalid.
         """
         for name, parameter in self.parameters.items():
             check_values(name, parameter)
@@ -128,12 +128,12 @@ class Space:
                 if not has_steps(text, n):
                     raise ValueError(
                         f"The schedule {schedule!r} makes no proxies in {n} epochs"
-                        + (f" (there it is {text!r})." if text != schedule else ".")
-                        + " Give more --epochs, another schedule, or --no-proxy."
+                        + (f" (rescaled to {text!r})." if text != schedule else ".")
+                        + " Pass more --epochs, another schedule, or --no-proxy."
                     )
 
-    def shortest(self, base: TrainConfig) -> int:
-        """The smallest number of epochs in which every schedule makes proxies."""
+    def min_epochs(self, base: TrainConfig) -> int:
+        """Return the smallest number of epochs in which every schedule makes proxies."""
         for n in range(1, base.epochs):
             texts = [self._schedule(schedule, base, n) for schedule in self._schedules(base)]
             if all(has_steps(text, n) for text in texts):
@@ -141,7 +141,7 @@ class Space:
         return base.epochs
 
     def hyperparameters(self) -> Any:
-        """The space as KerasTuner has it."""
+        """Return the space as `HyperParameters` of KerasTuner."""
         space = keras_tuner.HyperParameters()
         for parameter in self.parameters.values():
             with contextlib.ExitStack() as scopes:
@@ -153,7 +153,7 @@ class Space:
         return space
 
     def active(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """What was drawn, as values of settings; those that do not matter are left out."""
+        """Return sampled values as values of settings, without inactive ones."""
         values: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
             when = parameter.when or {}
@@ -162,15 +162,15 @@ class Space:
         return values
 
     def config(self, base: TrainConfig, drawn: Mapping[str, Any], epochs: int) -> TrainConfig:
-        """The training that a draw stands for.
+        """Return the training settings of a trial.
 
         Args:
-            base: The settings that all trials share.
-            drawn: KerasTuner's value of each parameter that matters.
-            epochs: Epochs of this trial.
+            base: Settings that all trials share.
+            drawn: KerasTuner's values of the active parameters.
+            epochs: Epochs of the trial.
 
         Raises:
-            ValueError: The values do not go together.
+            ValueError: The values are incompatible.
         """
         config = changed(base, self.active(drawn))
         if config.proxy is not None:
@@ -179,33 +179,33 @@ class Space:
         return dataclasses.replace(config, epochs=epochs)
 
     def _schedules(self, base: TrainConfig) -> list[str]:
-        """Every schedule that a trial may have; none without proxies."""
+        """Return all schedules that a trial may have; empty without proxies."""
         if base.proxy is None:
             return []
         searched = self.parameters.get("schedule")
         return searched.samples() if searched else [base.proxy.schedule]
 
     def _schedule(self, schedule: str, base: TrainConfig, epochs: int) -> str:
-        # One that was given at the command line is meant for the epochs given there.
+        # A schedule from the command line is meant for the epochs given there.
         searched = "schedule" in self.parameters and self.epochs is not None
         made_for = self.epochs if searched and self.epochs else base.epochs
-        return scaled(schedule, made_for=made_for, epochs=epochs)
+        return rescale(schedule, made_for=made_for, epochs=epochs)
 
     def _conditions(self, parameter: Parameter) -> dict[str, tuple[Any, ...]]:
-        """What must be met for a parameter, its parents' conditions first."""
+        """Return all conditions of a parameter, those of its parents first."""
         met: dict[str, tuple[Any, ...]] = {}
         for name, values in (parameter.when or {}).items():
             met |= self._conditions(self.parameters[name]) | {name: values}
         return met
 
 
-def _in_order(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """The parameters, each after those that it depends on."""
+def _sorted_by_dependency(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Sort parameters so that each comes after those it depends on."""
     done: dict[str, Parameter] = {}
 
     def place(name: str, above: tuple[str, ...]) -> None:
         if name in above:
-            raise ValueError(f"`when:` goes round in a circle: {' -> '.join((*above, name))}")
+            raise ValueError(f"`when:` is circular: {' -> '.join((*above, name))}")
         if name in done:
             return
         for parent, values in (parameters[name].when or {}).items():
@@ -230,9 +230,9 @@ def _check_condition(name: str, parent: Parameter, values: tuple[Any, ...]) -> N
 
 
 def _add(space: Any, parameter: Parameter) -> None:
-    """Adds a parameter to KerasTuner's space."""
+    """Add a parameter to KerasTuner's space."""
     if parameter.is_bool:
-        # KerasTuner begins a grid with the default, and a choice of one stays one.
+        # KerasTuner starts a grid with the default, and offers a Boolean both values.
         if len(parameter.values) == 2:
             space.Boolean(parameter.name, default=parameter.values[0])
         else:

@@ -1,4 +1,4 @@
-"""TrialRunner: takes trials from an oracle, near or far, and runs some at a time."""
+"""TrialRunner: parallel execution of trials from a local or remote oracle."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from keras_tuner.engine.trial import TrialStatus
 from proxy_keras.settings import TrainConfig
 from tuner.job import TRAINING, Job
 from tuner.searching.space import Space
-from tuner.searching.trial_run import TrialRun, fail, last_message
+from tuner.searching.trial_run import TrialRun, last_message, log_error
 
-_LOOK_S = 0.05
-_ASK_S = 0.5
+_POLL_S = 0.05
+_RETRY_S = 0.5
 
 
 class TrialSource(Protocol):
-    """Where trials come from: an oracle of this process, or the chief of several machines."""
+    """Source of trials: an oracle of this process, or the chief of a distributed search."""
 
     def create_trial(self, tuner_id: str) -> Any:
-        """The next trial of a worker."""
+        """Return the next trial of a worker."""
 
     def update_trial(self, trial_id: str, metrics: dict[str, float], step: int = 0) -> Any:
-        """Takes the objective of a trial."""
+        """Record the objective of a trial."""
 
     def end_trial(self, trial: Any) -> None:
-        """Takes note that a trial has ended."""
+        """Record the end of a trial."""
 
 
 @dataclass(frozen=True)
 class TrialJobs:
-    """The training that each trial stands for.
+    """Training runs of the trials.
 
     Attributes:
-        space: What is searched.
-        base: The settings that all trials share.
-        folder: Where the run folders are.
-        module: The command that trains; see `Job`.
+        space: The search space.
+        base: Settings that all trials share.
+        folder: Parent of the run folders.
+        module: The training module; see `Job`.
     """
 
     space: Space
@@ -49,43 +49,43 @@ class TrialJobs:
     module: str = TRAINING
 
     def epochs(self, trial: Any) -> int:
-        """Epochs of a trial: its own, where the algorithm gave it some."""
+        """Return the number of epochs of a trial, which the algorithm may set."""
         return int(trial.hyperparameters.values.get("tuner/epochs", self.base.epochs))
 
     def config(self, trial: Any) -> TrainConfig:
-        """The settings of a trial.
+        """Return the settings of a trial.
 
         Raises:
-            ValueError: Its values do not go together.
+            ValueError: Its values are incompatible.
         """
         return self.space.config(self.base, trial.hyperparameters.values, self.epochs(trial))
 
     def run_folder(self, trial: Any) -> Path:
-        """The run folder of a trial."""
+        """Return the run folder of a trial."""
         return self.folder / f"{int(trial.trial_id):04d}"
 
     def job(self, trial: Any) -> Job:
-        """The training of a trial; ValueError as in `config`."""
+        """Return the job of a trial; raises ValueError as `config` does."""
         return Job(self.config(trial), self.run_folder(trial), self.module)
 
-    def why_failed(self, trial: Any) -> str:
-        """The message of a trial that failed."""
+    def failure_message(self, trial: Any) -> str:
+        """Return the error message of a failed trial."""
         return str(trial.message or last_message(Job(self.base, self.run_folder(trial))))
 
 
 class TrialRunner:
-    """Runs the trials of a source until it has no more.
+    """Runner of the trials of a source, until it has no more.
 
     Args:
-        source: The oracle.
-        jobs: What to run for a trial.
+        source: The oracle or chief.
+        jobs: The training runs of the trials.
         objective: `val_accuracy` or `val_loss`.
-        tuner_ids: A name for each of the trials that run at a time.
-        threads: Of each training.
-        say: Called with a line of news.
-        begun: Called with each trial that begins.
-        ended: Called with each trial that has ended.
-        beat: Called often while trials run, with each of them.
+        tuner_ids: Names of the parallel workers.
+        threads: TensorFlow threads of each training process.
+        notify: Called with progress messages.
+        on_start: Called with each trial that starts.
+        on_end: Called with each trial that has ended.
+        heartbeat: Called frequently with each running trial.
     """
 
     def __init__(
@@ -96,49 +96,49 @@ class TrialRunner:
         objective: str,
         tuner_ids: Sequence[str],
         threads: int,
-        say: Callable[[str], None],
-        begun: Callable[[Any], None],
-        ended: Callable[[Any], None],
-        beat: Callable[[Any], None] = lambda trial: None,
+        notify: Callable[[str], None],
+        on_start: Callable[[Any], None],
+        on_end: Callable[[Any], None],
+        heartbeat: Callable[[Any], None] = lambda trial: None,
     ) -> None:
         self._source = source
         self._jobs = jobs
         self._objective = objective
         self._threads = threads
-        self._say = say
-        self._begun = begun
-        self._ended = ended
-        self._beat = beat
-        # When each worker without a trial asks again.
+        self._notify = notify
+        self._on_start = on_start
+        self._on_end = on_end
+        self._heartbeat = heartbeat
+        # When each idle worker asks again.
         self._ask_at = dict.fromkeys(tuner_ids, 0.0)
         self._running: dict[str, TrialRun] = {}
 
     def run(self) -> None:
-        """Runs all trials. Their processes end with this call, however it ends."""
+        """Run all trials. All their processes end with this call, even on an error."""
         try:
             while self._ask_at or self._running:
                 for tuner_id, at in list(self._ask_at.items()):
                     if time.monotonic() >= at:
                         self._ask(tuner_id)
                 for tuner_id, run in list(self._running.items()):
-                    self._beat(run.trial)
+                    self._heartbeat(run.trial)
                     if run.step():
                         del self._running[tuner_id]
                         self._report(run.trial, run.score())
-                        # Others may have waited for this one.
+                        # Idle workers may have waited for this trial.
                         self._ask_at = dict.fromkeys([*self._ask_at, tuner_id], 0.0)
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
         finally:
             for run in self._running.values():
                 run.stop()
 
     def _ask(self, tuner_id: str) -> None:
-        """Takes a trial for a worker, if there is one."""
+        """Request a trial for a worker."""
         trial = self._source.create_trial(tuner_id)
         if trial.status == TrialStatus.STOPPED:
             del self._ask_at[tuner_id]
         elif trial.status == TrialStatus.IDLE:
-            self._ask_at[tuner_id] = time.monotonic() + _ASK_S
+            self._ask_at[tuner_id] = time.monotonic() + _RETRY_S
         else:
             self._start(tuner_id, trial)
 
@@ -146,22 +146,22 @@ class TrialRunner:
         try:
             job = self._jobs.job(trial)
         except ValueError as error:
-            fail(Job(self._jobs.base, self._jobs.run_folder(trial)), str(error))
+            log_error(Job(self._jobs.base, self._jobs.run_folder(trial)), str(error))
             self._report(trial, None)
             return
         del self._ask_at[tuner_id]
-        self._begun(trial)
+        self._on_start(trial)
         self._running[tuner_id] = TrialRun(
-            trial, job, objective=self._objective, threads=self._threads, say=self._say
+            trial, job, objective=self._objective, threads=self._threads, notify=self._notify
         )
 
     def _report(self, trial: Any, score: float | None) -> None:
         if score is None:
             trial.status = TrialStatus.FAILED
-            trial.message = self._jobs.why_failed(trial)
+            trial.message = self._jobs.failure_message(trial)
         else:
             step = self._jobs.epochs(trial)
             self._source.update_trial(trial.trial_id, {self._objective: score}, step=step)
             trial.status = TrialStatus.COMPLETED
         self._source.end_trial(trial)
-        self._ended(trial)
+        self._on_end(trial)

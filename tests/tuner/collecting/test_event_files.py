@@ -65,7 +65,7 @@ def test_a_record_that_is_no_event_is_an_error(tmp_path):
     length = struct.pack("<Q", 2)
     file = tmp_path / "events.out.tfevents.1"
     file.write_bytes(length + struct.pack("<I", masked_crc32c(length)) + b"\xff\xff" + bytes(4))
-    with pytest.raises(ValueError, match="no event"):
+    with pytest.raises(ValueError, match="not an event"):
         read_scalars([file])
 
 
@@ -81,5 +81,5 @@ def test_a_scalar_that_is_no_number_is_an_error(tmp_path):
     value = summary_pb2.Summary.Value(tag="x", metadata=metadata, tensor=make_tensor_proto("text"))
     writer.add_event(event_pb2.Event(summary=summary_pb2.Summary(value=[value])))
     writer.close()
-    with pytest.raises(ValueError, match="'x' is no number"):
+    with pytest.raises(ValueError, match="'x' is not a number"):
         read_scalars(_files(tmp_path / "a"))

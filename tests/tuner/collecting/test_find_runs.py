@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     search = find_runs([tmp_path])
     assert [run.name for run in search.runs] == ["a"]
-    assert search.closed == [(str(closed), "Permission denied")]
+    assert search.unreadable == [(str(closed), "Permission denied")]
 
 
 def test_an_absent_folder_is_an_error(tmp_path):

@@ -86,7 +86,7 @@ def test_all_else_is_refused(text):
 def test_unknown_columns_are_told_with_what_is_near():
     with pytest.raises(ValueError, match=r"no column 'metod'. Did you mean method\?.*name, method"):
         _matches("metod == 'x'")
-    with pytest.raises(ValueError, match="Text goes in quotes"):
+    with pytest.raises(ValueError, match="Put text in quotes"):
         _matches("method == grad_cam")
 
 

@@ -1,4 +1,4 @@
-"""Statistics of groups are the textbook's; the best run is not chosen on the test split."""
+"""Statistics of groups are the textbook's; the best run is not selecting on the test split."""
 
 import math
 
@@ -75,12 +75,12 @@ def test_best_run_of_each_group():
 
 
 def test_nothing_is_chosen_on_the_test_split():
-    with pytest.raises(ValueError, match="chosen on the test split"):
+    with pytest.raises(ValueError, match="selecting on the test split"):
         best([], [], "test_accuracy")
 
 
 def test_best_text_is_an_error():
-    with pytest.raises(ValueError, match="holds text"):
+    with pytest.raises(ValueError, match="contains text"):
         best([_row("1")], [], "model")
 
 

@@ -118,13 +118,13 @@ def test_settings_that_an_older_run_lacks_have_their_default(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.json", "{", "config.json is not JSON"),
-        ("config.json", "{}", "names no source"),
-        ("config.json", '{"data": {"source": "digits"}, "proxy": 1}', "neither null nor"),
-        ("run.json", "[]", "run.json does not hold an object"),
-        ("metrics.json", "", "metrics.json is not JSON"),
-        ("history.csv", "epoch,val_accuracy\n1,ha\n", "history.csv does not hold numbers"),
-        ("history.csv", "epoch,val_accuracy\n1\n", "history.csv does not hold numbers"),
+        ("config.json", "{", "config.json is not valid JSON"),
+        ("config.json", "{}", "has no data source"),
+        ("config.json", '{"data": {"source": "digits"}, "proxy": 1}', "must be null or an object"),
+        ("run.json", "[]", "run.json does not contain an object"),
+        ("metrics.json", "", "metrics.json is not valid JSON"),
+        ("history.csv", "epoch,val_accuracy\n1,ha\n", "history.csv must contain only numbers"),
+        ("history.csv", "epoch,val_accuracy\n1\n", "history.csv must contain only numbers"),
     ],
 )
 def test_damage_is_named_by_its_file(tmp_path, file, content, message):

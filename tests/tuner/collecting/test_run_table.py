@@ -113,9 +113,9 @@ def test_a_damaged_cache_is_set_aside(tmp_path, content):
     cache = tmp_path / ".aggregate.json"
     cache.write_text(content, errors="surrogateescape")
     reading = read_runs([tmp_path])
-    assert reading.read == 1 and "was damaged" in reading.remark
+    assert reading.read == 1 and "was damaged" in reading.warning
     assert (tmp_path / ".aggregate.json.damaged").exists()
-    assert read_runs([tmp_path]).remark == ""
+    assert read_runs([tmp_path]).warning == ""
 
 
 @pytest.mark.parametrize("runs", [[], {"a": 1}, {"a": {"stamp": [], "row": {}}}])
@@ -124,7 +124,7 @@ def test_a_cache_with_other_content_inside_is_set_aside(tmp_path, runs):
     read_runs([tmp_path])
     cache = tmp_path / ".aggregate.json"
     cache.write_text(json.dumps({**json.loads(cache.read_text()), "runs": runs}))
-    assert "was damaged" in read_runs([tmp_path]).remark
+    assert "was damaged" in read_runs([tmp_path]).warning
 
 
 def test_a_cache_of_another_version_is_made_anew(tmp_path):
@@ -139,12 +139,12 @@ def test_a_cache_of_another_version_is_made_anew(tmp_path):
 def test_a_file_that_is_no_cache_is_refused_and_stays(tmp_path):
     run = write_run(tmp_path / "a")
     before = (run / "metrics.json").read_bytes()
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="is another kind of file"):
         read_runs([tmp_path], cache=run / "metrics.json")
     assert (run / "metrics.json").read_bytes() == before
-    with pytest.raises(ValueError, match="is no file"):
+    with pytest.raises(ValueError, match="is not a file"):
         read_runs([tmp_path], cache=run)
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(ValueError, match="does not exist"):
         read_runs([tmp_path], cache=tmp_path / "nowhere" / "rows.json")
 
 
@@ -153,7 +153,9 @@ def test_a_file_that_is_no_json_is_refused_as_a_cache_and_stays(tmp_path, conten
     write_run(tmp_path / "a")
     results = tmp_path / "results.csv"
     results.write_bytes(content)
-    with pytest.raises(ValueError, match=r"results\.csv holds something else.*Name another file"):
+    with pytest.raises(
+        ValueError, match=r"results\.csv is another kind of file.*Pass another file"
+    ):
         read_runs([tmp_path], cache=results)
     assert results.read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "results.csv"]
@@ -165,7 +167,7 @@ def test_a_damaged_cache_of_any_name_is_set_aside(tmp_path):
     read_runs([tmp_path], cache=cache)
     cache.write_bytes(cache.read_bytes()[:80])
     reading = read_runs([tmp_path], cache=cache)
-    assert reading.read == 1 and "was damaged" in reading.remark
+    assert reading.read == 1 and "was damaged" in reading.warning
     assert (tmp_path / "rows.json.damaged").exists()
 
 
@@ -185,11 +187,11 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tuner.collecting.row_cache.write_text_atomically", refuse)
     reading = read_runs([tmp_path])
-    assert reading.read == 1 and "Read-only file system" in reading.remark
+    assert reading.read == 1 and "Read-only file system" in reading.warning
 
 
 def test_no_run_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="No run is found"):
+    with pytest.raises(ValueError, match="No runs found"):
         read_runs([tmp_path])
     assert not list(tmp_path.iterdir())
 

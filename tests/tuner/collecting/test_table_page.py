@@ -48,20 +48,20 @@ def test_cells_and_the_values_that_they_are_sorted_by():
     table = to_table(
         [{"name": "b", "test_accuracy": 0.98765}, {"name": "a", "test_accuracy": None}]
     )
-    read = _read(to_page(table, title="Runs", about="all"))
+    read = _read(to_page(table, title="Runs", description="all"))
     assert read.rows == [["name", "test accuracy (%)"], ["b", "98.8"], ["a", ""]]
     assert read.values[1:] == [["b", "0.98765"], ["a", None]]
 
 
 def test_nothing_is_asked_of_other_places():
-    page = to_page(to_table([{"name": "a"}]), title="Runs", about="all")
+    page = to_page(to_table([{"name": "a"}]), title="Runs", description="all")
     assert "default-src 'none'" in page
     assert "http:" not in page and "https:" not in page and "src=" not in page
 
 
 @given(st.text(st.sampled_from(list("<>&\"'/script ")) | st.characters(codec="utf-8")))
 def test_text_stays_text(text):
-    plain = _read(to_page(to_table([{"name": "a"}]), title="a", about="a"))
-    read = _read(to_page(to_table([{"name": text}]), title=text, about=text))
+    plain = _read(to_page(to_table([{"name": "a"}]), title="a", description="a"))
+    read = _read(to_page(to_table([{"name": text}]), title=text, description=text))
     assert read.rows[1] == [one_line(text)]
     assert read.tags == plain.tags

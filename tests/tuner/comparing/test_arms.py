@@ -72,10 +72,10 @@ def test_recipes_change_what_they_name(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nine"], "There is no arm 'nine'. Arms are none, proxy, random_mask"),
-        (["proxy:best"], "names no preset. Presets are: thesis, shortcut"),
+        (["nine"], "Unknown arm 'nine'. Arms are none, proxy, random_mask"),
+        (["proxy:best"], "does not exist. Presets: thesis, shortcut"),
         (["mixup:beta=1"], "mixup has no option beta"),
-        (["proxy", "proxy"], "two arms 'proxy'"),
+        (["proxy", "proxy"], "name or folder 'proxy'"),
     ],
 )
 def test_words_that_stand_for_nothing_are_refused(words, message):
@@ -86,22 +86,22 @@ def test_words_that_stand_for_nothing_are_refused(words, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: {epochs: 9}", "'a' .* sets epochs, that all arms of a study share"),
-        ("a: {speed: 9}", "'a' .* sets speed, that is no setting of a recipe"),
+        ("a: {epochs: 9}", "'a' .* sets epochs, which all arms of a study share"),
+        ("a: {speed: 9}", "'a' .* sets speed, which is not a recipe setting"),
         ("a: {threshold: 2}", "'a' .*: `threshold` must be in"),
         ("a: {threshold: high}", "'a' .*: `threshold` must be a number in .*'high'"),
         ("a: {flip: yes}", "'a' .*: `flip` must be a number in .*Received: True"),
-        ("a: {1: 2}", "'a' .* sets 1, that is no setting of a recipe"),
+        ("a: {1: 2}", "'a' .* sets 1, which is not a recipe setting"),
         ("a: {preset: [shortcut]}", "'a' .*: `preset` must be one of thesis, shortcut"),
         ("a: {augment: cutmix}", r"`augment` must be a list of texts, such as \['cutmix'\]"),
         ("a: {augment: [cutmux]}", "'a' .*: There is no augmentation 'cutmux'"),
-        ("a: {preset: shortcut}", "'a' .* trains with proxy: name it 'proxy:NAME'"),
-        ("a: {control: erasing}", "'a' .* trains with erasing: name it 'erasing:NAME'"),
+        ("a: {preset: shortcut}", "'a' .* trains with proxy. Name it 'proxy:NAME'"),
+        ("a: {control: erasing}", "'a' .* trains with erasing. Name it 'erasing:NAME'"),
         ("a: {preset: best}", "'a' .*: `preset` must be one of thesis, shortcut"),
-        ("[a, b]", "must map the name of each arm to its settings"),
-        ("a: {", "is not YAML"),
-        ("a: {lr: 0.002, no_proxy: true}", "'none' and 'a' have the very same settings"),
-        ("a b: {lr: 1.0, no_proxy: true}\na_b: {lr: 0.9, no_proxy: true}", "two arms 'a_b'"),
+        ("[a, b]", "must map names of arms to their settings"),
+        ("a: {", "is not valid YAML"),
+        ("a: {lr: 0.002, no_proxy: true}", "'none' and 'a' have the same settings"),
+        ("a b: {lr: 1.0, no_proxy: true}\na_b: {lr: 0.9, no_proxy: true}", "name or folder 'a_b'"),
     ],
 )
 def test_recipes_that_break_a_rule_are_refused(tmp_path, text, message):

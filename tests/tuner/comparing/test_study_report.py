@@ -52,7 +52,7 @@ def test_a_report_of_a_finished_study(tmp_path):
     assert f"**{verdict.sentence}**" in text and all(line in text for line in verdict.comparisons)
     for part in (
         "```bash\nrun\n```",
-        "| proxy | 5 | 84.0 | 83.1 to 84.9 | 0.72 | 50.0 | 25 | 1.25 | 100 | 10.0 % |",
+        "| proxy | 5 | 84.0 | 83.1 to 84.9 | 0.72 | 50.0 | 25 | 1.25 | 100 | 10.0% |",
         "| proxy - none | 5 | +3.0 | +2.8 to +3.2 | < 0.001 | < 0.001 | 0.0625 |",
         "its p is never below 0.0625, so it cannot reach 0.05 here",
         "](accuracy.png)",

@@ -119,7 +119,7 @@ def resumed(algorithm: str, folder: Path) -> tuple[Any, list[str]]:
     """An oracle of a new process, and what it says of the files."""
     oracle = new_oracle(algorithm, OracleFiles(folder))
     messages = oracle.restore()
-    oracle.give_up_all()
+    oracle.requeue_all()
     return oracle, messages
 
 
@@ -324,7 +324,7 @@ def test_a_worker_that_is_gone_leaves_its_trial_to_another(tmp_path: Path) -> No
     one, two = oracle.create_trial("one"), oracle.create_trial("two")
     # It is not sent home: the other might die.
     assert oracle.create_trial("three").status == TrialStatus.IDLE
-    assert oracle.give_up("one") is one and oracle.give_up("one") is None
+    assert oracle.requeue("one") is one and oracle.requeue("one") is None
     again = oracle.create_trial("three")
     assert again is one and again.status == TrialStatus.RUNNING
     # The first was not dead after all, and is the first to report.

@@ -45,9 +45,9 @@ def test_the_identity_leaves_out_what_may_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--algorithm", "random"), "`--trials` is needed"),
-        (("--algorithm", "grid", "--data", "nowhere"), "'nowhere' is not there"),
-        (("--algorithm", "grid", "--data", "npz:nowhere"), "is not there"),
+        (("--algorithm", "random"), "`--trials` is required"),
+        (("--algorithm", "grid", "--data", "nowhere"), "'nowhere' does not exist"),
+        (("--algorithm", "grid", "--data", "npz:nowhere"), "does not exist"),
         (("--algorithm", "grid", "--space", "nowhere.yaml"), "nowhere.yaml"),
     ],
 )

@@ -29,7 +29,7 @@ def test_the_default_space_has_what_it_should_and_fits() -> None:
     assert set(default.parameters) == {*asked.split(), "select", "explain"}
     for epochs in (3, 7, 20, 50):
         default.check(dataclasses.replace(BASE, epochs=epochs), [epochs])
-    assert default.shortest(BASE) == 3
+    assert default.min_epochs(BASE) == 3
     names = [hp.name for hp in default.hyperparameters().space]
     assert names.index("replacement") < names.index("weight")
 
@@ -104,7 +104,7 @@ def test_schedules_follow_the_epochs() -> None:
     assert config.proxy is not None and config.proxy.schedule == "every:8"
     config = searched.config(BASE, {"schedule": "5,p,4"}, 5)
     assert (config.epochs, config.proxy and config.proxy.schedule) == (5, "2,p,2")
-    with pytest.raises(ValueError, match="'5,p,4' makes no proxies in 1 epochs .there it is '1'."):
+    with pytest.raises(ValueError, match="'5,p,4' makes no proxies in 1 epochs .rescaled to '1'."):
         searched.check(BASE, [1])
     # One that is not searched is meant for the epochs of the command line.
     given = dataclasses.replace(BASE, proxy=ProxyConfig(schedule="every:4"))
@@ -145,7 +145,7 @@ def test_schedules_follow_the_epochs() -> None:
                     "show": choice(1.0, when={"lr": 0.1}),
                 }
             },
-            "goes round in a circle",
+            "is circular",
         ),
     ],
 )
@@ -181,5 +181,5 @@ def test_the_space_on_the_page_can_be_used() -> None:
 def test_files_that_are_no_yaml_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("parameters: [")
-    with pytest.raises(ValueError, match="space.yaml is not YAML"):
+    with pytest.raises(ValueError, match="space.yaml is not valid YAML"):
         Space.load(file)

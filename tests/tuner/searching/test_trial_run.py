@@ -40,8 +40,8 @@ def write_checkpoint(folder: Path, epoch: int) -> Path:
 def run(job: Job, said: list[str] | None = None) -> TrialRun:
     """That job as a trial."""
     trial = SimpleNamespace(trial_id="0")
-    say = [].append if said is None else said.append
-    return TrialRun(trial, job, objective="val_loss", threads=1, say=say)
+    messages = [].append if said is None else said.append
+    return TrialRun(trial, job, objective="val_loss", threads=1, notify=messages)
 
 
 def test_the_last_epoch_counts_and_not_the_best(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_training_that_has_diverged_is_a_failed_trial(value: str, tmp_path: Pa
     job = finished(tmp_path, value=value)
     trial = run(job)
     assert trial.step() and trial.score() is None
-    assert last_message(job) == "the training has diverged: its val_loss is nan"
+    assert last_message(job) == "training diverged: val_loss is nan"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_damaged_file_of_a_run_is_set_aside(name: str, tmp_path: Path) -> None
     trial = run(job, said)
     trial.step()
     trial.stop()
-    assert said == [f"{job.folder / name} is damaged, and now {name}.damaged-1"]
+    assert said == [f"{job.folder / name} is damaged and was renamed to {name}.damaged-1"]
     assert (job.folder / f"{name}.damaged-1").exists() and not (job.folder / name).exists()
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_is_set_aside_before_the_training_begins(
     trial = run(job, said)
     assert not trial.step()
     trial.stop()
-    assert said == [f"{new} is damaged, and now epoch_0002.damaged-1"]
+    assert said == [f"{new} is damaged and was renamed to epoch_0002.damaged-1"]
     assert sorted(path.name for path in old.parent.iterdir()) == [old.name, f"{new.name}.damaged-1"]
 
 
@@ -140,9 +140,9 @@ def test_a_trial_waits_for_another_process_in_its_folder(tmp_path: Path) -> None
     said: list[str] = []
     trial = run(job, said)
     with FileLock(job.lock) as lock:
-        lock.take(wait=True)
+        lock.acquire(wait=True)
         assert not trial.step() and not trial.step()
-    assert trial.step() and len(said) == 1 and "still trains it" in said[0]
+    assert trial.step() and len(said) == 1 and "another process is training it" in said[0]
 
 
 def test_the_message_of_a_process_that_said_nothing(tmp_path: Path) -> None:
