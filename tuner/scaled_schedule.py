@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import warnings
 
@@ -88,22 +89,11 @@ def _rescale_segments(segments: Segments, text: str, epochs: int) -> str:
 
 def _to_text(steps: set[int], clears: set[int], epochs: int) -> str:
     """Return the schedule with steps at the end of, and clears after, these epochs (from 1)."""
+    tokens = ["c"] if 0 in clears else []
+    for epoch in range(1, epochs + 1):
+        tokens += ["p" if epoch in steps else "plain"] + ["c"] * (epoch in clears)
     parts: list[str] = []
-    done = 0
-
-    def plain(until: int) -> None:
-        nonlocal done
-        if until > done:
-            parts.append(str(until - done))
-            done = until
-
-    for at in sorted(steps | clears):
-        if at in steps:
-            plain(at - 1)
-            parts.append("p")
-            done = at
-        if at in clears:
-            plain(at)
-            parts.append("c")
-    plain(epochs)
+    for token, group in itertools.groupby(tokens):
+        count = len(list(group))
+        parts += [str(count)] if token == "plain" else [token] * count
     return ",".join(parts)

@@ -10,18 +10,9 @@ from scipy.special import stdtrit
 from tuner.collecting.columns import Row, Value, is_lower_better, sort_key
 
 STATISTICS: tuple[str, ...] = (
-    "runs",
-    "test_accuracy_mean",
-    "test_accuracy_std",
-    "test_accuracy_ci95_low",
-    "test_accuracy_ci95_high",
-    "test_accuracy_min",
-    "test_accuracy_max",
-    "val_accuracy_mean",
-    "seconds_mean",
-    "seconds_std",
-    "seconds_min",
-    "seconds_max",
+    *("runs", "test_accuracy_mean", "test_accuracy_std", "test_accuracy_ci95_low"),
+    *("test_accuracy_ci95_high", "test_accuracy_min", "test_accuracy_max", "val_accuracy_mean"),
+    *("seconds_mean", "seconds_std", "seconds_min", "seconds_max"),
 )
 """The columns of a group, besides those that define it."""
 

@@ -98,23 +98,9 @@ def to_latex(table: pd.DataFrame) -> str:
     """Return a table as a LaTeX `tabular` with booktabs rules."""
     cells = to_cells(table)
     alignment = "".join("r" if right else "l" for right in cells.is_number)
-    header, *body = (
-        " & ".join(escape_latex(text) for text in row) + r" \\"
-        for row in [cells.headers, *cells.rows]
-    )
-    return "\n".join(
-        [
-            r"% Needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            header,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    header, *rows = [[escape_latex(text) for text in row] for row in [cells.headers, *cells.rows]]
+    text = pd.DataFrame(rows, columns=header).to_latex(index=False, column_format=alignment)
+    return "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n" + text
 
 
 def escape_markdown(text: str) -> str:

@@ -12,14 +12,8 @@ from tuner.comparing import paired_tests
 from tuner.comparing.arm_comparison import Comparison, compare, planned_comparisons
 
 COLUMNS = (
-    "arm",
-    "seed",
-    "test_accuracy",
-    "val_accuracy",
-    "seconds",
-    "cpu_seconds",
-    "proxies_made",
-    "replaced",
+    *("arm", "seed", "test_accuracy", "val_accuracy"),
+    *("seconds", "cpu_seconds", "proxies_made", "replaced"),
 )
 
 

@@ -98,35 +98,15 @@ def report(
 
 
 ARM_HEADER = (
-    "arm",
-    "seeds",
-    "accuracy",
-    "95% interval",
-    "sd",
-    "validation",
-    "time",
-    "ratio",
-    "proxies made",
-    "pixels replaced",
+    *("arm", "seeds", "accuracy", "95% interval", "sd", "validation", "time", "ratio"),
+    *("proxies made", "pixels replaced"),
 )
 COMPARISON_HEADER = (
-    "comparison",
-    "seeds",
-    "difference",
-    "95% interval",
-    "p",
-    "Holm p",
-    "sign-flip p",
-    "Hedges' g (95% interval)",
-    "same sign",
+    *("comparison", "seeds", "difference", "95% interval", "p", "Holm p", "sign-flip p"),
+    *("Hedges' g (95% interval)", "same sign"),
 )
 POWER_HEADER = (
-    "comparison",
-    "seeds",
-    "sd",
-    "power at 0.05",
-    "power corrected",
-    "effect for 80%",
+    *("comparison", "seeds", "sd", "power at 0.05", "power corrected", "effect for 80%"),
     "seeds for 80%",
 )
 

@@ -16,18 +16,8 @@ from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings import DataConfig, TrainConfig
 
 COLUMNS = (
-    "arm",
-    "seed",
-    "test_accuracy",
-    "val_accuracy",
-    "test_loss",
-    "seconds",
-    "cpu_seconds",
-    "proxies_made",
-    "replaced",
-    "split_sha256",
-    "initial_weights_sha256",
-    "optimizer_steps",
+    *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
+    *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
     "settings",
 )
 _TEXT = ("arm", "split_sha256", "initial_weights_sha256", "settings")
@@ -82,8 +72,8 @@ def row_of(
         ValueError: A file of the run folder is damaged.
     """
     try:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return _row(arm, seed, metrics, about, settings)
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return _row(arm, seed, metrics, run, settings)
     except (OSError, ValueError) as error:
         name, why = "run.json", str(error)
     except (KeyError, TypeError, AttributeError) as error:
@@ -92,7 +82,7 @@ def row_of(
 
 
 def _row(
-    arm: str, seed: int, metrics: dict[str, Any], about: dict[str, Any], settings: str
+    arm: str, seed: int, metrics: dict[str, Any], run: dict[str, Any], settings: str
 ) -> dict[str, Any]:
     made = [step for step in metrics["proxy_steps"] if step["made"]]
     replaced = sum(step["replaced"] for step in made) / len(made) if made else math.nan
@@ -106,9 +96,7 @@ def _row(
         "cpu_seconds": float(metrics["cpu_seconds"]),
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
-        "split_sha256": about["split_sha256"],
-        "initial_weights_sha256": about["initial_weights_sha256"],
-        "optimizer_steps": about["optimizer_steps"],
+        **{name: run[name] for name in (*_SAME_IN_ALL, *_SAME_PER_SEED)},
         "settings": settings,
     }
 

@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--trials",
         type=_at_least_one,
+        default=None,
         metavar="N",
         help="maximum number of training runs; optional for grid (all of it) and hyperband (each "
         "bracket once); can be raised later",
@@ -81,31 +82,43 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="DIR", help="folder of the search"
     )
     group.add_argument(
-        "--space", type=Path, metavar="FILE", help=f"search space (default: {DEFAULT_FILE.name})"
+        "--space",
+        type=Path,
+        default=DEFAULT_FILE,
+        metavar="FILE",
+        help=f"search space (default: {DEFAULT_FILE.name})",
     )
     group.add_argument(
         "--objective",
         choices=list(DIRECTIONS),
+        default="val_accuracy",
         help="metric on the validation split after the last epoch (default: val_accuracy)",
     )
     group.add_argument(
         "--workers",
         type=_at_least_one,
+        default=1,
         metavar="N",
         help="parallel trials, which share the CPUs (default: 1)",
     )
     group.add_argument(
         "--worker-timeout",
         type=_positive,
+        default=60.0,
         metavar="S",
         help="seconds without a heartbeat after which a worker counts as dead (default: 60)",
     )
     group.add_argument(
-        "--fresh", action="store_true", help="start over; move an existing search to DIR/earlier-N"
+        "--fresh",
+        action="store_true",
+        default=False,
+        help="start over; move an existing search to DIR/earlier-N",
     )
-    group.add_argument("--yes", action="store_true", help="skip the confirmation of --fresh")
+    group.add_argument(
+        "--yes", action="store_true", default=False, help="skip the confirmation of --fresh"
+    )
     add_config_option(group)
-    group.add_argument("--quiet", action="store_true", help="print the result only")
+    group.add_argument("--quiet", action="store_true", default=False, help="print only the result")
     add_train_options(parser)
     return parser
 
@@ -119,21 +132,8 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         SystemExit: The command line is invalid, or asks for help.
     """
     given = vars(build_parser().parse_args(arguments))
-    own = {
-        name: given.pop(name, default)
-        for name, default in {
-            "algorithm": None,
-            "trials": None,
-            "out": None,
-            "space": DEFAULT_FILE,
-            "objective": "val_accuracy",
-            "workers": 1,
-            "worker_timeout": 60.0,
-            "fresh": False,
-            "yes": False,
-            "quiet": False,
-        }.items()
-    }
+    names = ("algorithm", "trials", "out", "space", "objective", "workers", "worker_timeout")
+    own = {name: given.pop(name) for name in (*names, "fresh", "yes", "quiet")}
     if own["trials"] is None and own["algorithm"] in _UNBOUNDED:
         raise ValueError(
             f"`--trials` is required: {own['algorithm']} search does not end by itself. Pass e.g. "

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -33,6 +33,7 @@ def test_an_interval_by_hand():
     assert (low, high) == (pytest.approx(-0.484138, abs=1e-6), pytest.approx(4.484138, abs=1e-6))
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=2, max_size=12))
 def test_tests_and_intervals_are_those_of_scipy_and_statsmodels(differences):
     array = np.array(differences)
@@ -47,6 +48,7 @@ def test_tests_and_intervals_are_those_of_scipy_and_statsmodels(differences):
     assert paired_tests.equivalence_test(array, 1.0) == pytest.approx(same)
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=2, max_size=5))
 def test_swapping_the_arms_changes_the_sign_and_no_p_value(differences):
     array = np.array(differences)
@@ -63,6 +65,7 @@ def test_swapping_the_arms_changes_the_sign_and_no_p_value(differences):
         )
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=3, max_size=3), st.floats(0.0, 0.5))
 def test_what_a_seed_does_to_both_arms_drops_out(points, shift):
     a, b = np.array(points) / 20.0 + 0.25, np.array([0.1, 0.2, 0.3])
@@ -106,6 +109,7 @@ def test_the_sign_flip_test_by_hand():
         paired_tests.sign_flip_test([])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=8))
 def test_the_sign_flip_test_counts_all_flips_and_their_ties(tenths):
     signs = itertools.product((-1, 1), repeat=len(tenths))
@@ -138,6 +142,7 @@ def test_holm_is_that_of_statsmodels(size):
     assert paired_tests.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
+@settings(deadline=None)
 @given(p_values)
 def test_holm_keeps_the_order_and_its_bounds(p):
     adjusted, order = paired_tests.holm(p), np.argsort(p)
