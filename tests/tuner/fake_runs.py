@@ -1,4 +1,4 @@
-"""Run folders and event files as a training leaves them, without a training."""
+"""Fake run folders and event files, written without training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config(
     epochs: int = 2,
     shortcut: float | None = None,
 ) -> TrainConfig:
-    """Settings of a short training."""
+    """Return the settings of a short training run."""
     data = DataConfig(source, image_size=8, shortcut=shortcut)
     return TrainConfig(data, proxy, model=model, seed=seed, epochs=epochs)
 
@@ -36,7 +36,7 @@ def write_run(
     seconds: float = 3.0,
     is_finished: bool = True,
 ) -> Path:
-    """Writes what `aggregate` reads of a run folder."""
+    """Write the files of a run folder that `aggregate` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     (settings or config()).save(folder / "config.json")
     about = {
@@ -69,7 +69,7 @@ def write_events(
     start: float = 1_000_000_000.0,
     is_old_style: bool = False,
 ) -> None:
-    """Writes scalars by tag and step, one second apart, through TensorBoard's own writer."""
+    """Write scalars by tag and step, one second apart, with TensorBoard's writer."""
     writer = EventFileWriter(str(folder))
     time = start
     for tag, values in series.items():
@@ -100,7 +100,7 @@ def _old_value(tag: str, value: float) -> summary_pb2.Summary.Value:
 
 
 def _value(tag: str, value: float, is_first: bool) -> summary_pb2.Summary.Value:
-    """As TensorFlow 2 writes it: the kind with the first value only."""
+    """Return a value as TensorFlow 2 writes it, with the plugin only at the first step."""
     metadata = summary_pb2.SummaryMetadata()
     if is_first:
         metadata.plugin_data.plugin_name = "scalars"

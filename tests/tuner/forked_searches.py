@@ -1,7 +1,7 @@
-"""Starts searches with stub trainings in processes that share one import of TensorFlow.
+"""Server that forks searches with stub training, to import TensorFlow only once.
 
-Reads a JSON line per request: {"arguments": [...], "environment": {...}, "log": FILE} starts a
-search and answers with its process id; {"wait": PID} answers with its exit code once it has ended.
+Each request is a JSON line: {"arguments": [...], "environment": {...}, "log": FILE} starts a
+search and returns its process id; {"wait": PID} waits for it and returns its exit code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tuner import search
 
 
 def start(arguments: list[str], environment: dict[str, str], log: str) -> int:
-    """The process id of a search in a process of its own."""
+    """Start a search in a new process, and return its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -32,7 +32,7 @@ def start(arguments: list[str], environment: dict[str, str], log: str) -> int:
 
 
 def main() -> None:
-    """Answers requests until there are no more."""
+    """Answer requests until there are no more."""
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

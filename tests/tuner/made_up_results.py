@@ -1,4 +1,4 @@
-"""Made-up results of studies."""
+"""Simulated results of studies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ARMS = ("none", "proxy", "random_mask", "erasing", "proxies_off", "cutmix")
 
 
 def results(accuracies: Mapping[str, Sequence[float | None]]) -> pd.DataFrame:
-    """The table of runs whose test accuracies are given, points, by arm in the order of seeds.
+    """Return a table of runs from test accuracies, in points, by arm in the order of seeds.
 
-    None: that run is missing.
+    None: the run is missing.
     """
     rows = [
         {
@@ -36,13 +36,13 @@ def results(accuracies: Mapping[str, Sequence[float | None]]) -> pd.DataFrame:
 def simulated(
     number: int, *, seed: int, sd: float = 0.7, effect: float = 0.0, kind: str = "normal"
 ) -> np.ndarray:
-    """Accuracies of studies with 5 seeds: [number, arms, 5], points.
+    """Return accuracies of studies with 5 seeds: [number, arms, 5], in points.
 
     Args:
-        number: Of studies.
-        seed: Of the random numbers.
-        sd: Standard deviation of the noise of each run, points.
-        effect: What `proxy` gains, points.
+        number: Number of studies.
+        seed: Seed of the random numbers.
+        sd: Standard deviation of the noise of each run, in points.
+        effect: Gain of `proxy`, in points.
         kind: `normal`, `heavy` (tails) or `skewed` noise.
     """
     draw = np.random.default_rng(seed)

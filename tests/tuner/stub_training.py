@@ -1,4 +1,4 @@
-"""A training without TensorFlow: quick, resumable epoch by epoch, and as good as its settings.
+"""Stub training without TensorFlow: quick, resumable, with results that depend on the settings.
 
 With this folder on PYTHONPATH: python -m stub_training --config FILE --out DIR --resume --quiet
 """
@@ -19,13 +19,13 @@ EPOCH_S = 0.05
 
 
 def value(config: TrainConfig, epoch: int) -> float:
-    """Validation accuracy after an epoch: higher for a threshold near 0.6, and with time."""
+    """Return the validation accuracy, which rises with epochs and near a threshold of 0.6."""
     assert config.proxy is not None
     return round(0.9 - (config.proxy.threshold - 0.6) ** 2 - 0.1 / epoch, 6)
 
 
 def main() -> int:
-    """Trains, or rather does not."""
+    """Pretend to train."""
     words = sys.argv[1:]
     config = TrainConfig.load(Path(words[words.index("--config") + 1]))
     folder = Path(words[words.index("--out") + 1])

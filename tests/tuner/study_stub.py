@@ -1,4 +1,4 @@
-"""A training that only makes up its result, for studies: without TensorFlow, and at once.
+"""Stub training for studies that simulates its results at once, without TensorFlow.
 
 With this folder on PYTHONPATH: python -m study_stub --config FILE --out DIR --resume --quiet
 """
@@ -16,7 +16,7 @@ from proxy_keras.settings import TrainConfig
 
 
 def accuracy(config: TrainConfig) -> float:
-    """3 points more with proxies where they are guided, and 0.5 of noise."""
+    """Return an accuracy: 3 points higher with guided proxies, and noise of 0.5."""
     effect = 0.0
     if config.proxy is not None and config.proxy.control is None:
         effect = 0.03
@@ -26,7 +26,7 @@ def accuracy(config: TrainConfig) -> float:
 
 
 def main() -> int:
-    """Writes what a run folder needs for a row of a study."""
+    """Write the files of a run folder that a study reads."""
     words = sys.argv[1:]
     config = TrainConfig.load(Path(words[words.index("--config") + 1]))
     folder = Path(words[words.index("--out") + 1])

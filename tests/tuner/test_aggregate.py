@@ -1,4 +1,4 @@
-"""The command puts all runs into one table, and says what it did and what it could not do."""
+"""The aggregate command: its table, its messages and its exit codes."""
 
 import io
 import os
@@ -21,7 +21,7 @@ DOCUMENT = (ROOT / "docs" / "aggregate.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two models, plain and with proxies, two seeds each; one run that has not finished."""
+    """Return runs of two models, plain and with proxies, two seeds each; one is unfinished."""
     folder = tmp_path / "runs"
     for i, model in enumerate(["resnet20", "vit"]):
         for seed in range(2):

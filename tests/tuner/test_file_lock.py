@@ -1,4 +1,4 @@
-"""A lock outlives nobody who holds it."""
+"""A lock is released when its holders end."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The original protocol leaks as it should, and never the test images."""
+"""The original protocol leaks validation images, but never test images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = TrainConfig(
 
 @pytest.fixture
 def seen(monkeypatch):
-    """The splits of each segment, in turn."""
+    """Return the splits of each segment."""
     segments = []
     original = original_protocol.training_batches
 

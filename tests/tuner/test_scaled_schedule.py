@@ -1,4 +1,4 @@
-"""Schedules in a training of another length."""
+"""Schedules rescaled to other numbers of epochs."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The command in this process: questions, refusals and reports. Kills are in tests/end_to_end."""
+"""The search command in this process. Tests with kills are in tests/end_to_end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs a search with stub trainings in `tmp_path / "out"`."""
+    """Run a search with stub training in `tmp_path / "out"`."""
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'tuner'}")
     (tmp_path / "space.yaml").write_text(
         "parameters: {threshold: {type: choice, values: [0.3, 0.6]}}"

@@ -1,4 +1,4 @@
-"""A study: its runs, what it goes on from, what it refuses, and what it finds in made-up runs."""
+"""Studies: runs, resuming, validation and results with simulated runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BASE = TrainConfig(DataConfig("digits"), ProxyConfig(), epochs=4)
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
-    """Makes the plan of a study whose trainings are made up."""
+    """Return the plan of a study with simulated runs."""
     monkeypatch.syspath_prepend(study_stub.__file__.rpartition("/")[0])
     monkeypatch.setenv("PYTHONPATH", f"{study_stub.__file__.rpartition('/')[0]}:.")
 
@@ -164,7 +164,7 @@ def test_a_study_that_is_done_needs_no_data(plan, monkeypatch, tmp_path, capsys)
 
 @pytest.mark.parametrize("own", [False, True])
 def test_an_interrupted_study_stops_its_trainings(own, tmp_path):
-    """Also where only the study gets the signal, or fails by itself."""
+    """Also if only the study receives the signal, or fails."""
     (tmp_path / "endless.py").write_text(
         "import pathlib, sys, time\n"
         "pathlib.Path(sys.argv[sys.argv.index('--out') + 1]).mkdir()\n"

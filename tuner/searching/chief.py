@@ -179,7 +179,7 @@ def _drop_silent(servicer: _Servicer, timeout_s: float, notify: Callable[[str], 
 
 
 def _is_over(servicer: _Servicer) -> bool:
-    """Return whether all trials have ended and all live workers have been told."""
+    """Return whether all trials have ended and all live workers have been notified."""
     oracle = servicer.oracle
     all_ended = len(oracle.end_order) == len(oracle.trials)
     is_full = oracle.max_trials is not None and len(oracle.trials) >= oracle.max_trials

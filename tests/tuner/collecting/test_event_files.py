@@ -1,4 +1,4 @@
-"""Scalars of others come out of event files as they went in, without TensorFlow."""
+"""Scalars of other tools are read from event files exactly, without TensorFlow."""
 
 import struct
 import subprocess

@@ -1,4 +1,4 @@
-"""Event files of others become one row per run, by the words in their tags."""
+"""Event files of other tools become one row per run, by the words in their tags."""
 
 import math
 

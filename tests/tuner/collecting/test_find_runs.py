@@ -1,4 +1,4 @@
-"""Every run is found once, whatever lies within it or beside it."""
+"""Every run is found once, whatever other files there are."""
 
 import os
 

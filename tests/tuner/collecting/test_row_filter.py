@@ -1,4 +1,4 @@
-"""Conditions mean what Python's mean, and nothing but conditions is taken."""
+"""Conditions evaluate as in Python, and everything else is rejected."""
 
 import ast
 

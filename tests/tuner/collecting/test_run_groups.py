@@ -1,4 +1,4 @@
-"""Statistics of groups are the textbook's; the best run is not selecting on the test split."""
+"""Group statistics match the textbook; the best run is not selected on the test split."""
 
 import math
 

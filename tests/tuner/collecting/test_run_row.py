@@ -1,4 +1,4 @@
-"""A run folder becomes one row of exact values, whichever version wrote it."""
+"""A run folder of any version becomes one row of exact values."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The table holds each run once, and only new and changed runs are read for it."""
+"""The table has each run once, and only new and changed runs are read."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from tuner.collecting.run_table import read_runs, to_rows, to_table
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The names of the folders that were read, in order."""
+    """Return the names of the read folders, in order."""
     names = []
     read = run_table.read_run
 

@@ -1,4 +1,4 @@
-"""Every format shows the same table, whatever the texts in it hold."""
+"""Every format shows the same table, whatever text it contains."""
 
 import csv
 import io
@@ -85,13 +85,13 @@ def test_a_table_without_rows_has_its_header():
 
 
 def _read_markdown(cell):
-    """What GitHub shows: pipes are taken out of their escape first, then all else."""
+    """Return what GitHub displays: pipes are unescaped first, then everything else."""
     assert not re.search(r"(?<!\\)(\\\\)*\|", cell), "the cell would end here"
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", cell)
 
 
 def _read_latex(text):
-    """What LaTeX shows of escaped text."""
+    """Return what LaTeX displays for escaped text."""
     named = {
         "textbackslash": "\\",
         "textasciitilde": "~",

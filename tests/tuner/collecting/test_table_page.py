@@ -1,4 +1,4 @@
-"""The page holds the table, asks nothing of other places, and runs nothing from the data."""
+"""The page contains the table, loads nothing and runs no code from the data."""
 
 from html.parser import HTMLParser
 

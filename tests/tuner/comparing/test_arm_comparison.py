@@ -1,4 +1,4 @@
-"""From runs to numbers: summaries, pairs of seeds, the family, and what is declared."""
+"""Statistics of studies: summaries, paired seeds, correction and outcomes."""
 
 import numpy as np
 import pandas as pd
@@ -156,7 +156,7 @@ def test_of_200_null_studies_at_most_6_per_cent_raise_an_alarm():
 
 
 def corrected(studies):
-    """Holm-corrected p-values [studies, comparisons], as `analyse` takes them."""
+    """Return Holm-corrected p-values [studies, comparisons], as in `analyse`."""
     sides = np.array([[ARMS.index(arm) for arm in pair] for pair in planned_comparisons(ARMS)])
     differences = paired_tests.paired_differences(
         studies[:, sides[:, 0]] / 100.0, studies[:, sides[:, 1]] / 100.0

@@ -1,4 +1,4 @@
-"""Which recipe each word of `--arms` stands for."""
+"""The recipes of `--arms`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The leakage study: its arms, its sentence, and what its protocol does to the split."""
+"""The leakage study: its arms, verdict and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests, intervals and effect sizes: published values, two other libraries, and properties."""
+"""Tests, intervals and effect sizes match published values and other libraries."""
 
 import itertools
 

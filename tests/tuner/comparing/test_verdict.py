@@ -1,4 +1,4 @@
-"""The sentences say what the numbers say, and no more."""
+"""The sentences match the statistics, and claim no more."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The oracles: killed between any two writes, or with any file damaged, they go on the same."""
+"""Oracles resume identically after a kill between any writes, or with any file damaged."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ Found = list[tuple[str, dict[str, Any]]]
 
 
 class Killed(Exception):
-    """Stands for kill -9."""
+    """Simulated kill -9."""
 
 
 class DeadlyFiles(OracleFiles):
-    """Files at whose n-th write the process is killed."""
+    """Files that simulate a kill at the n-th write."""
 
     def __init__(self, folder: Path, writes: int) -> None:
         super().__init__(folder)
@@ -75,7 +75,7 @@ class DeadlyFiles(OracleFiles):
 
 
 def new_oracle(algorithm: str, files: OracleFiles, *, trials: int | None = None) -> Any:
-    """An oracle as a new process has it."""
+    """Return an oracle as in a new process."""
     space = GRID if algorithm == "grid" else SPACE
     return make_oracle(
         algorithm,
@@ -94,7 +94,7 @@ def score(values: dict[str, Any]) -> float:
 
 
 def run(oracle: Any, *, fails: Callable[[str], bool] = lambda trial_id: False) -> None:
-    """Runs trials, as one worker would, until there are no more."""
+    """Run all trials as one worker."""
     while (trial := oracle.create_trial("worker-0")).status != TrialStatus.STOPPED:
         if fails(trial.trial_id):
             trial.status = TrialStatus.FAILED
@@ -106,7 +106,7 @@ def run(oracle: Any, *, fails: Callable[[str], bool] = lambda trial_id: False) -
 
 
 def found(oracle: Any) -> Found:
-    """What was tried, in order."""
+    """Return the tried values, in order."""
     assert list(oracle.trials) == oracle.start_order == oracle.end_order
     assert all(
         trial.score == pytest.approx(score(trial.hyperparameters.values), abs=0)
@@ -116,7 +116,7 @@ def found(oracle: Any) -> Found:
 
 
 def resumed(algorithm: str, folder: Path) -> tuple[Any, list[str]]:
-    """An oracle of a new process, and what it says of the files."""
+    """Return a restored oracle of a new process, and its messages."""
     oracle = new_oracle(algorithm, OracleFiles(folder))
     messages = oracle.restore()
     oracle.requeue_all()
@@ -125,7 +125,7 @@ def resumed(algorithm: str, folder: Path) -> tuple[Any, list[str]]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Found]]:
-    """What each algorithm tries when nothing happens to it."""
+    """Return the trials of each algorithm without interruptions."""
     tried = {}
     for algorithm in ALGORITHMS:
         oracle = new_oracle(algorithm, OracleFiles(tmp_path_factory.mktemp(algorithm)))

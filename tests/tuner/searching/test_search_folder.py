@@ -1,4 +1,4 @@
-"""The folder of a search: which search it is, and what is moved aside."""
+"""The folder of a search: its settings, and what is archived."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line of a search."""
+"""Command-line options of a search."""
 
 from pathlib import Path
 

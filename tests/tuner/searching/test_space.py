@@ -1,4 +1,4 @@
-"""The space file: what it may say, and what a draw from it trains."""
+"""Space files: validation, and the training settings of sampled values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a trial's run folder, and what of an earlier one is moved aside."""
+"""Run folders of trials: scores, damaged files, and archived runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = TrainConfig(DataConfig("digits"))
 
 
 def finished(tmp_path: Path, *, value: str = "0.25", config: TrainConfig = CONFIG) -> Job:
-    """A job that is done."""
+    """Return a finished job."""
     job = Job(CONFIG, tmp_path / "0000", "no_such_module")
     job.folder.mkdir()
     config.save(job.settings)
@@ -29,7 +29,7 @@ def finished(tmp_path: Path, *, value: str = "0.25", config: TrainConfig = CONFI
 
 
 def write_checkpoint(folder: Path, epoch: int) -> Path:
-    """A checkpoint as a training leaves it, of hardly anything."""
+    """Write a minimal checkpoint."""
     path = folder / "checkpoints" / f"epoch_{epoch:04d}"
     path.parent.mkdir(exist_ok=True)
     arrays = [np.zeros(2, np.float32)]
@@ -38,7 +38,7 @@ def write_checkpoint(folder: Path, epoch: int) -> Path:
 
 
 def run(job: Job, said: list[str] | None = None) -> TrialRun:
-    """That job as a trial."""
+    """Return a trial of the job."""
     trial = SimpleNamespace(trial_id="0")
     messages = [].append if said is None else said.append
     return TrialRun(trial, job, objective="val_loss", threads=1, notify=messages)
