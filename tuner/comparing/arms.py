@@ -77,7 +77,8 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     """
     arms: list[Arm] = []
     for word in words:
-        arms += _read_recipes(Path(word), base) if _is_file(word) else [_arm(word, base)]
+        is_file = word.endswith((".yaml", ".yml"))
+        arms += _read_recipes(Path(word), base) if is_file else [_arm(word, base)]
     names = [arm.name for arm in arms]
     if PLAIN not in names:
         arms.insert(0, _arm(PLAIN, base))
@@ -105,10 +106,6 @@ def _control(arm: Arm, control: str) -> Arm:
     proxy = dataclasses.replace(arm.config.proxy or ProxyConfig(), control=control)
     name = control + arm.name.removeprefix(PROXY_ARM)
     return Arm(name, dataclasses.replace(arm.config, proxy=proxy))
-
-
-def _is_file(word: str) -> bool:
-    return word.endswith((".yaml", ".yml"))
 
 
 def _arm(word: str, base: TrainConfig) -> Arm:

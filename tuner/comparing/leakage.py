@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +49,15 @@ def make_arms(base: TrainConfig) -> tuple[list[Arm], dict[str, str]]:
                 f"{base.epochs} epochs are too few for the schedule {schedule!r}: use 20 or more."
             )
         count = len(segments.parts)
-        for protocol in PROTOCOLS:
-            for kind in PROXIES:
-                without = kind == "none"
-                if (count == 1 and not without) or (count > 1 and without and protocol == "clean"):
-                    continue
-                control = "proxies_off" if without else None
-                settings: ProxyConfig | None = dataclasses.replace(
-                    proxy, schedule=text, control=control
-                )
-                if protocol == "clean" and without:
-                    settings = None
-                name = f"{protocol} {kind} {count}"
-                arms.append(Arm(name, dataclasses.replace(base, proxy=settings)))
-                modules[name] = ORIGINAL_MODULE if protocol == "original" else jobs.TRAINING
+        for protocol, kind in itertools.product(PROTOCOLS, PROXIES):
+            is_plain = (protocol, kind) == ("clean", "none")
+            if (count == 1 and kind == "proxies") or (count > 1 and is_plain):
+                continue
+            control = "proxies_off" if kind == "none" else None
+            settings = dataclasses.replace(proxy, schedule=text, control=control)
+            name = f"{protocol} {kind} {count}"
+            arms.append(Arm(name, dataclasses.replace(base, proxy=None if is_plain else settings)))
+            modules[name] = ORIGINAL_MODULE if protocol == "original" else jobs.TRAINING
     return arms, modules
 
 

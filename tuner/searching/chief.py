@@ -7,6 +7,7 @@ failed calls, because a restarted chief resumes.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,29 @@ class ChiefUnavailable(RuntimeError):
     """Error of a chief that does not respond."""
 
 
+def _serialised(method: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Make a method of `_Servicer` hold the lock, and abort calls once the chief has failed."""
+
+    @functools.wraps(method)
+    def call(self: _Servicer, request: Any, context: Any) -> Any:
+        with self.lock:
+            if self.failure is None:
+                began = time.monotonic()
+                try:
+                    return method(self, request, context)
+                except Exception as error:
+                    # Raised by the main thread; here it would be lost.
+                    self.failure = error
+                finally:
+                    # A proposal may take a minute, which blocks the heartbeats of other workers.
+                    took = time.monotonic() - began
+                    self.last_seen = {name: at + took for name, at in self.last_seen.items()}
+        context.abort(grpc.StatusCode.ABORTED, f"the chief has failed: {self.failure}")
+        return None
+
+    return call
+
+
 class _Servicer(OracleServicer):
     """Servicer of the workers, which records when each was last seen."""
 
@@ -38,82 +62,50 @@ class _Servicer(OracleServicer):
     ) -> None:
         super().__init__(oracle)
         self.lock = threading.Lock()
-        self.last_seen: dict[str, float] = {}
         self.failure: Exception | None = None
         self._on_start = on_start
         self._on_end = on_end
-        now = time.monotonic()
         # Workers of a killed chief may still be running.
-        self.last_seen.update(dict.fromkeys(oracle.ongoing_trials, now))
+        self.last_seen = dict.fromkeys(oracle.ongoing_trials, time.monotonic())
 
+    @_serialised
     def CreateTrial(self, request: Any, context: Any) -> Any:
         """Return the next trial of a worker."""
+        had = request.tuner_id in self.oracle.ongoing_trials
+        response = super().CreateTrial(request, context)
+        self.last_seen[request.tuner_id] = time.monotonic()
+        trial = self.oracle.ongoing_trials.get(request.tuner_id)
+        if TrialStatus.from_proto(response.trial.status) == TrialStatus.STOPPED:
+            del self.last_seen[request.tuner_id]
+        elif trial is not None and not had:
+            self._on_start(trial)
+        return response
 
-        def answer() -> Any:
-            had = request.tuner_id in self.oracle.ongoing_trials
-            response = super(_Servicer, self).CreateTrial(request, context)
-            self.last_seen[request.tuner_id] = time.monotonic()
-            trial = self.oracle.ongoing_trials.get(request.tuner_id)
-            if TrialStatus.from_proto(response.trial.status) == TrialStatus.STOPPED:
-                del self.last_seen[request.tuner_id]
-            elif trial is not None and not had:
-                self._on_start(trial)
-            return response
-
-        return self._answer(answer, context)
-
+    @_serialised
     def GetTrial(self, request: Any, context: Any) -> Any:
         """Return a trial; the request is the heartbeat of the worker that runs it."""
+        for tuner_id, trial in self.oracle.ongoing_trials.items():
+            if trial.trial_id == request.trial_id:
+                self.last_seen[tuner_id] = time.monotonic()
+        return super().GetTrial(request, context)
 
-        def answer() -> Any:
-            for tuner_id, trial in self.oracle.ongoing_trials.items():
-                if trial.trial_id == request.trial_id:
-                    self.last_seen[tuner_id] = time.monotonic()
-            return super(_Servicer, self).GetTrial(request, context)
-
-        return self._answer(answer, context)
-
+    @_serialised
     def UpdateTrial(self, request: Any, context: Any) -> Any:
         """Record the objective of a trial, unless another worker has ended it."""
+        if request.trial_id not in self.oracle.end_order:
+            return super().UpdateTrial(request, context)
+        trial = self.oracle.get_trial(request.trial_id)
+        return protos.get_service().UpdateTrialResponse(trial=trial.to_proto())
 
-        def answer() -> Any:
-            if request.trial_id not in self.oracle.end_order:
-                return super(_Servicer, self).UpdateTrial(request, context)
-            trial = self.oracle.get_trial(request.trial_id)
-            return protos.get_service().UpdateTrialResponse(trial=trial.to_proto())
-
-        return self._answer(answer, context)
-
+    @_serialised
     def EndTrial(self, request: Any, context: Any) -> Any:
         """Record the end of a trial."""
-
-        def answer() -> Any:
-            trial_id = request.trial.trial_id
-            is_first = trial_id not in self.oracle.end_order
-            response = super(_Servicer, self).EndTrial(request, context)
-            if is_first:
-                self._on_end(self.oracle.get_trial(trial_id))
-            return response
-
-        return self._answer(answer, context)
-
-    def _answer(self, answer: Callable[[], Any], context: Any) -> Any:
-        with self.lock:
-            if self.failure is None:
-                began = time.monotonic()
-                try:
-                    return answer()
-                except Exception as error:
-                    # Raised by the main thread; here it would be lost.
-                    self.failure = error
-                finally:
-                    # A proposal may take a minute, which blocks the heartbeats of other workers.
-                    took = time.monotonic() - began
-                    self.last_seen = {
-                        tuner_id: at + took for tuner_id, at in self.last_seen.items()
-                    }
-        context.abort(grpc.StatusCode.ABORTED, f"the chief has failed: {self.failure}")
-        return None
+        trial_id = request.trial.trial_id
+        is_first = trial_id not in self.oracle.end_order
+        response = super().EndTrial(request, context)
+        if is_first:
+            self._on_end(self.oracle.get_trial(trial_id))
+        return response
 
 
 def serve(

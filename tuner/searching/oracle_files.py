@@ -52,7 +52,7 @@ class OracleFiles:
 
     def write_trial(self, trial_id: str, state: Mapping[str, Any]) -> None:
         """Write the record of a trial."""
-        path = self._trial(trial_id)
+        path = self._folder / f"trial_{trial_id}" / "trial.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, json.dumps(state))
 
@@ -80,9 +80,6 @@ class OracleFiles:
             if trials[found[1]] is None:
                 messages.append(set_aside(path))
         return trials, messages
-
-    def _trial(self, trial_id: str) -> Path:
-        return self._folder / f"trial_{trial_id}" / "trial.json"
 
 
 def _read(path: Path, keys: set[str]) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     folder.begin(IDENTITY)
     (tmp_path / "search.json").write_text('{"algori')
     assert folder.begin(IDENTITY) == [
-        f"{tmp_path / 'search.json'} is damaged, and now search.json.damaged-1"
+        f"{tmp_path / 'search.json'} is damaged and was renamed to search.json.damaged-1"
     ]
     assert (tmp_path / "search.json.damaged-1").exists() and folder.begin(IDENTITY) == []
 
