@@ -1,4 +1,4 @@
-"""`python -m tuner.search`: killed anywhere, damaged, spread over workers, and for real once."""
+"""`python -m tuner.search`: kills, damaged files, several workers, and one real search."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRIALS = {"random": 5, "grid": 6, "bayesian": 5, "hyperband": 8}
 
 
 class Searches:
-    """Searches with stub trainings, each in a process of its own."""
+    """Searches with stub training, each in its own process."""
 
     def __init__(self, folder: Path) -> None:
         paths = f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'tuner'}"
@@ -49,22 +49,22 @@ class Searches:
         assert self._answer() == "ready"
 
     def start(self, name: str, *words: object, **environment: str) -> int:
-        """The process id of a search in the folder of this name."""
+        """Start a search in the folder of this name, and return its process id."""
         arguments = ["--data", "digits", "--out", self.folder / name, "--epochs", EPOCHS]
         arguments += ["--schedule", "every:1", "--space", self.folder / "space.yaml", *words]
         log = str(self.folder / f"{name}.log")
         return self._ask(arguments=[*map(str, arguments)], environment=environment, log=log)
 
     def wait(self, pid: int) -> int:
-        """The exit code of a search, once it has ended."""
+        """Wait for a search, and return its exit code."""
         return self._ask(wait=pid)
 
     def run(self, name: str, *words: object) -> int:
-        """The exit code of a search that is run to its end."""
+        """Run a search, and return its exit code."""
         return self.wait(self.start(name, *words))
 
     def log(self, name: str) -> str:
-        """What the searches in a folder have printed."""
+        """Return the output of the searches in a folder."""
         return (self.folder / f"{name}.log").read_text()
 
     def close(self) -> None:
@@ -85,20 +85,20 @@ class Searches:
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
-    """The searches of this file."""
+    """Yield the searches of this file."""
     searches = Searches(tmp_path_factory.mktemp("searches"))
     yield searches
     searches.close()
 
 
 def rows(out: Path) -> list[dict[str, str]]:
-    """The rows of results.csv."""
+    """Return the rows of results.csv."""
     with (out / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def epochs(out: Path) -> list[tuple[str, int, int]]:
-    """Each epoch that was trained: trial, epoch, process id."""
+    """Return the trained epochs: trial, epoch, process id."""
     lines = []
     for file in sorted((out / "trials").glob("*/epochs.txt")):
         for line in file.read_text().splitlines():
@@ -107,15 +107,15 @@ def epochs(out: Path) -> list[tuple[str, int, int]]:
 
 
 def wait_for(condition: Callable[[], object], *, timeout_s: float = 60) -> None:
-    """Waits until a condition holds."""
+    """Wait until a condition holds."""
     until = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < until, "it has not come about"
+        assert time.monotonic() < until, "timed out"
         time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs."""
+    """Return whether a process is running."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def is_alive(pid: int) -> bool:
 
 
 def check_epochs(out: Path, *, lost: int) -> None:
-    """Each trial was trained from its first epoch to its last; few epochs were trained twice."""
+    """Check that each trial trained all its epochs, and few epochs twice."""
     trained = epochs(out)
     for row in rows(out):
         mine = [epoch for trial, epoch, _ in trained if trial == row["trial"]]
@@ -159,7 +159,7 @@ def test_killed_searches_end_like_unbroken_ones(searches: Searches) -> None:
         assert (one / "best.json").read_bytes() == (two / "best.json").read_bytes()
         check_epochs(one, lost=0)
         check_epochs(two, lost=1)
-        assert "goes on with" in searches.log(f"{name}-broken")
+        assert "resuming: " in searches.log(f"{name}-broken")
     grid = [
         (float(row["threshold"]), row["replacement"], row["weight"])
         for row in rows(searches.folder / "grid-whole")
@@ -205,7 +205,7 @@ def test_trainings_end_with_their_search(searches: Searches) -> None:
     pid = searches.start("orphans", *words)
     wait_for(lambda: len({name for name, _, _ in epochs(out)}) == 2)
     assert searches.run("orphans", *words) == 2
-    assert "Another search runs" in searches.log("orphans")
+    assert "Another search is running" in searches.log("orphans")
     os.kill(pid, signal.SIGKILL)
     assert searches.wait(pid) == -signal.SIGKILL
     wait_for(lambda: not any(is_alive(process) for _, _, process in epochs(out)), timeout_s=5)
@@ -220,7 +220,7 @@ def test_interrupted_fresh_and_other_settings(searches: Searches) -> None:
     wait_for(lambda: epochs(out))
     os.kill(pid, signal.SIGINT)
     assert searches.wait(pid) == 130
-    assert "Go on with: python -m tuner.search --data digits" in searches.log("stopped")
+    assert "Resume with: python -m tuner.search --data digits" in searches.log("stopped")
     assert not any(is_alive(process) for _, _, process in epochs(out))
 
     assert searches.run("stopped", *words, "--lr", "0.5") == 2
@@ -268,7 +268,7 @@ def test_chief_and_two_workers_of_which_one_dies(searches: Searches) -> None:
     assert searches.wait(pids["left"]) == 0, searches.log("chief")
     assert searches.wait(pids["chief"]) == 0, searches.log("chief")
     assert [row["status"] for row in rows(out)] == ["completed"] * 10
-    assert "worker right-0 was silent for 5 s" in searches.log("chief")
+    assert "no heartbeat from worker right-0 for 5 s" in searches.log("chief")
     check_epochs(out, lost=1)
 
 

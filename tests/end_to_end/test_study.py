@@ -1,4 +1,4 @@
-"""A real study: killed, gone on with, and its controls as they should be."""
+"""A real study, killed and resumed, and its controls."""
 
 import signal
 import subprocess
@@ -43,5 +43,5 @@ def test_a_killed_study_goes_on_and_its_control_equals_plain_training(squares, t
     assert rows["proxies_made"].to_dict() == {"none": 0, "proxy": 204, "proxies_off": 204}
     assert rows["initial_weights_sha256"].nunique() == 1
     assert "no comparison has two seeds" in again.stdout
-    # The first epoch is not the one of a new training: it took the very time that it took then.
+    # An unchanged duration shows that the first epoch was not trained again.
     assert pd.read_csv(timing).loc[0, "seconds"] == seconds
