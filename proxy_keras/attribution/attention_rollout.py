@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.attention_record import recorded_attention
-from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import AttentionRolloutOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -33,9 +33,7 @@ class AttentionRollout(AttentionRolloutOptions, Method):
     Source: Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020).
     """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
         with recorded_attention(network.flat) as record:
             logits = network.logits(images)

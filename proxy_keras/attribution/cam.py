@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import find_linear_head
-from proxy_keras.attribution.method import Method, weighted_channels
+from proxy_keras.attribution.method import Method, MethodOutput, weighted_channels
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
@@ -23,9 +23,7 @@ class CAM(Method):
 
     single_pass = True
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`.
 
         Raises:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
-from proxy_keras.attribution.method import ChunkedMethod, weighted_channels
+from proxy_keras.attribution.method import ChunkedMethod, MethodOutput, weighted_channels
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target
 
@@ -53,9 +53,7 @@ class ChannelWeightMethod(ChunkedMethod):
             owners: [n] int32, the image of each row.
         """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.image_gradient import merge_copies
+from proxy_keras.attribution.method import MethodOutput
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.path_integral import Evaluation, PathMethod
+from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Target
 
 
@@ -20,9 +22,7 @@ class Conductance(PathMethod):
     Source: Dhamdhere et al., How Important Is a Neuron? (2018).
     """
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and attributions [B, h, w, D] from `steps` + 2 passes; see `SignedMethod`."""
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)
@@ -31,15 +31,10 @@ class Conductance(PathMethod):
         def evaluate(copies: tf.Tensor) -> Evaluation:
             merged, owners = merge_copies(copies)
             units, others = network.cut(merged)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(units)
-                scores = score(network.answer(units, others), owners)
-            gradients = tape.gradient(
-                scores, units, unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
+            scores, pull_back = vjp(lambda x: score(network.answer(x, others), owners), units)
             return tuple(
                 tf.reshape(values, tf.concat([tf.shape(copies)[:2], tf.shape(values)[1:]], axis=0))
-                for values in (units, scores, gradients)
+                for values in (units, scores, pull_back())
             )
 
         return logits, self.integrate(images, activations, evaluate)

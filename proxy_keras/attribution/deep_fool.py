@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import DeepFoolOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -28,9 +28,7 @@ class DeepFool(DeepFoolOptions, Method):
     has_image_size = True
     needs_layer = False
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W], the change's length per pixel; see `Method`."""
         logits, changes = self.perturb(network, images)
         scale = tf.reduce_max(tf.abs(changes), axis=[1, 2, 3], keepdims=True)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.deep_lift_rules import rule_for
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.op_walk import (
     Rule,
@@ -14,7 +14,7 @@ from proxy_keras.attribution.op_walk import (
     operations_between,
     walk_back,
 )
-from proxy_keras.attribution.target import Score, Target
+from proxy_keras.attribution.target import Target
 
 
 class DeepLIFT(BaselineMethod, SignedMethod):
@@ -33,9 +33,7 @@ class DeepLIFT(BaselineMethod, SignedMethod):
     has_image_size = True
     needs_layer = False
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and attributions [B, H, W, C]; see `SignedMethod`.
 
         Raises:
@@ -46,14 +44,10 @@ class DeepLIFT(BaselineMethod, SignedMethod):
         score = target(logits[0])
         # The choice of the class is not part of the way.
         answers = [tf.identity(given) for given in logits]
-        scores = [_scores(score, given) for given in answers]
+        scores = [tf.identity(score(given)) for given in answers]
         multipliers = _hand_back(answers, scores, tf.ones_like(scores[0]))
         multipliers = _hand_back(pair, logits, multipliers)
         return logits[0], multipliers * (pair[0] - pair[1])
-
-
-def _scores(score: Score, logits: tf.Tensor) -> tf.Tensor:
-    return tf.identity(score(logits))
 
 
 def _hand_back(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.principal_component import first_component
 from proxy_keras.attribution.target import Target
@@ -21,9 +21,7 @@ class EigenCAM(Method):
 
     single_pass = True
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps, which do not depend on the target; see `Method`."""
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)

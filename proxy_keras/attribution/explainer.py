@@ -95,7 +95,7 @@ class Explainer:
             # Only here, for the library is slow to import and warns while doing so.
             from proxy_keras.attribution.tf_keras_vis import ReferenceEngine
 
-            self._reference = ReferenceEngine(self._network, method, options)
+            self._reference = ReferenceEngine(self._network, method, self._method)
             self._attribute = self._attribute_by_reference
 
     @property

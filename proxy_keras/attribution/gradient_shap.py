@@ -11,7 +11,7 @@ from proxy_keras.attribution.image_gradient import (
     copy_gradients,
     fold,
 )
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import GradientSHAPOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -45,9 +45,7 @@ class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
         self._shares = shares.astype(np.float32)
         self._picks = rng.permutation(count)[places]
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and attributions [B, H, W, C] from `samples` + 1 passes; see `SignedMethod`."""
         logits = network.logits(images)
         score = target(logits)

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from proxy_keras.attribution.grad_cam import GradCAM
 from proxy_keras.attribution.guided_backprop import GuidedBackprop
-from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps import scaling
+from proxy_keras.heatmaps.scaling import scaling
 
 
 class GuidedGradCAM(Method):
@@ -22,9 +22,7 @@ class GuidedGradCAM(Method):
 
     has_image_size = True
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W] from one pass; see `Method`.
 
         Raises:
@@ -32,15 +30,8 @@ class GuidedGradCAM(Method):
         """
         images = tf.identity(images)
         activations, rest = network.cut(images)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(activations)
-            logits = network.answer(activations, rest)
-            score = target(logits)
-            total = tf.reduce_sum(score(logits))
-        gradients = tape.gradient(
-            total, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        logits, gradients = network.gradients(activations, rest, target)
         coarse = scaling.enlarge(GradCAM().combine(activations, gradients), tf.shape(images)[1:3])
-        guided = GuidedBackprop().hand_back(images, logits, score.gradient(logits))
+        guided = GuidedBackprop().hand_back(images, logits, target(logits).gradient(logits))
         guided, _ = unit_scale(guided)
         return logits, largest_magnitude(guided) * coarse

@@ -7,24 +7,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from proxy_keras.attribution.network import Network
-from proxy_keras.attribution.target import Score, Target
-
-
-def image_gradients(
-    network: Network, images: tf.Tensor, target: Target
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits [B, K] and the gradients of the score [B, H, W, C], from one pass and back.
-
-    Args:
-        network: The classifier.
-        images: [B, H, W, C] float32.
-        target: Gives the score, once the logits are known.
-    """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        logits = network.logits(images)
-        score = tf.reduce_sum(target(logits)(logits))
-    return logits, _gradient(tape, score, images)
+from proxy_keras.attribution.tape_vjp import vjp
+from proxy_keras.attribution.target import Score
 
 
 def copy_gradients(
@@ -38,10 +22,8 @@ def copy_gradients(
         score: Of the batch.
     """
     images, owners = merge_copies(copies)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        scores = score(network.logits(images), owners)
-    gradients = _gradient(tape, scores, images)
+    scores, pull_back = vjp(lambda x: score(network.logits(x), owners), images)
+    gradients = pull_back()
     return tf.reshape(scores, tf.shape(copies)[:2]), tf.reshape(gradients, tf.shape(copies))
 
 
@@ -85,7 +67,3 @@ def fold(
 def copies_per_pass(images: tf.Tensor, chunk_size: int) -> tf.Tensor:
     """How many copies of a whole batch make up about `chunk_size` images, scalar int32 >= 1."""
     return tf.maximum(chunk_size // tf.shape(images)[0], 1)
-
-
-def _gradient(tape: tf.GradientTape, score: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    return tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import ImageSaliencyOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps import scaling
+from proxy_keras.heatmaps.scaling import scaling
 
 
 class ImageSaliency(ImageSaliencyOptions, Method):
@@ -32,9 +32,7 @@ class ImageSaliency(ImageSaliencyOptions, Method):
                 image that is the same everywhere is all zeros.
         """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
         # From here on a constant image is exactly 0, which no transform turns into noise.
         changes = images - images[:, :1, :1, :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.image_gradient import copy_gradients
+from proxy_keras.attribution.method import MethodOutput
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.path_integral import Evaluation, PathMethod
 from proxy_keras.attribution.target import Target
@@ -22,9 +23,7 @@ class IntegratedGradients(PathMethod):
     has_image_size = True
     needs_layer = False
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and attributions [B, H, W, C] from `steps` + 2 passes; see `SignedMethod`."""
         logits = network.logits(images)
         score = target(logits)

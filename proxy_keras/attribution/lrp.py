@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.lrp_rules import AlphaBetaRule, EpsilonRule, Rule
 from proxy_keras.attribution.lrp_steps import Steps
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import LRPOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -35,9 +35,7 @@ class LRP(LRPOptions, SignedMethod):
     has_image_size: ClassVar[bool] = True
     needs_layer: ClassVar[bool] = False
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and the relevance [B, H, W, C] of each value; see `SignedMethod`."""
         model = network.flat.model
         nodes = nodes_to(network.flat.output)

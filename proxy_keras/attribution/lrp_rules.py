@@ -8,6 +8,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from proxy_keras.attribution.tape_vjp import vjp
+
 Tensors = list[tf.Tensor]
 Map = Callable[[Tensors], tf.Tensor]
 Back = Callable[[tf.Tensor], Tensors]
@@ -66,9 +68,7 @@ class EpsilonRule:
         self, linear: LinearMap, inputs: Tensors, is_positive: bool
     ) -> tuple[tf.Tensor, Back]:
         """Units and the way back; see `Rule`."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(inputs)
-            sums = linear.weigh(inputs)
+        sums, pull_back = vjp(linear.weigh, inputs)
         units = sums + linear.bias
 
         def back(relevance: tf.Tensor) -> Tensors:
@@ -76,12 +76,7 @@ class EpsilonRule:
             margin = self.epsilon * tf.reduce_mean(tf.abs(units), axis=axes, keepdims=True)
             steady = tf.where(units < 0, units - margin, units + margin)
             share = tf.math.divide_no_nan(relevance, steady)
-            gradients = tape.gradient(
-                sums,
-                inputs,
-                output_gradients=share,
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
+            gradients = pull_back(share)
             rest = spread(linear, inputs, relevance - share * sums)
             return [x * g + r for x, g, r in zip(inputs, gradients, rest, strict=True)]
 
@@ -111,22 +106,22 @@ class AlphaBetaRule:
                 ups = [tf.nn.relu(x) for x in inputs]
                 downs = [tf.minimum(x, 0.0) for x in inputs]
             halves = ups + downs
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(halves)
-                raising = _total((linear.positive, ups), (linear.negative, downs))
-                lowering = _total((linear.negative, ups), (linear.positive, downs))
+
+            def sums(halves: Tensors) -> Tensors:
+                ups, downs = halves[: len(inputs)], halves[len(inputs) :]
+                return [
+                    _total((linear.positive, ups), (linear.negative, downs)),
+                    _total((linear.negative, ups), (linear.positive, downs)),
+                ]
+
+            (raising, lowering), pull_back = vjp(sums, halves)
             raise_all = raising + tf.nn.relu(linear.bias)
             lower_all = lowering + tf.minimum(linear.bias, 0.0)
             up = relevance * tf.where(lower_all < 0, self.alpha, 1.0)
             down = relevance * tf.where(raise_all > 0, 1.0 - self.alpha, 1.0)
             up = tf.math.divide_no_nan(up, raise_all)
             down = tf.math.divide_no_nan(down, lower_all)
-            gradients = tape.gradient(
-                [raising, lowering],
-                halves,
-                output_gradients=[up, down],
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
+            gradients = pull_back([up, down])
             shares = spread(linear, inputs, relevance - up * raising - down * lowering)
             for i, (half, gradient) in enumerate(zip(halves, gradients, strict=True)):
                 shares[i % len(inputs)] += half * gradient
@@ -141,15 +136,9 @@ def spread(linear: LinearMap, inputs: Tensors, relevance: tf.Tensor) -> Tensors:
     Returns:
         One tensor per input, of its shape; their sum is that of `relevance`.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(inputs)
-        means = tf.broadcast_to(linear.mean(inputs), tf.shape(relevance))
-    return tape.gradient(
-        means,
-        inputs,
-        output_gradients=relevance,
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
+    shape = tf.shape(relevance)
+    _, pull_back = vjp(lambda x: tf.broadcast_to(linear.mean(x), shape), inputs)
+    return pull_back(relevance)
 
 
 def _total(*terms: tuple[Map | None, Tensors]) -> tf.Tensor:

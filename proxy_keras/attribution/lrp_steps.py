@@ -16,6 +16,7 @@ from proxy_keras.attribution.lrp_units import (
     kernel_maps,
     weighted_mean,
 )
+from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.graph import inputs_of, operation_of, original_of
 
 # Elementwise, and so units of one input each, which takes all of their relevance.
@@ -176,18 +177,7 @@ def _norm_after(node: Any, users: dict[int, list[Any]]) -> Any:
 
 
 def _run_selecting(call: Callable[[Tensors], Any], inputs: Tensors) -> tuple[Tensors, Back]:
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(inputs)
-        outputs = call(inputs)
-
-    def back(relevance: tf.Tensor) -> Tensors:
-        return tape.gradient(
-            outputs,
-            inputs,
-            output_gradients=relevance,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-
+    outputs, back = vjp(call, inputs)
     return tf.nest.flatten(outputs), back
 
 

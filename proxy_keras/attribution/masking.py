@@ -11,6 +11,7 @@ from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.method import ChunkedMethod
 from proxy_keras.attribution.method_options import MaskingOptions
 from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Score, Target
 
 # A few units in the last place of float32: so far apart are equal logits of different batches.
@@ -106,9 +107,7 @@ def _scored(
     score: Score, logits: tf.Tensor, owners: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The scores [n] of logits [n, K], and how much of them may be rounding [n]."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(logits)
-        scores = score.probability(logits, owners)
-    slopes = tape.gradient(scores, logits, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    scores, pull_back = vjp(lambda x: score.probability(x, owners), logits)
+    slopes = pull_back()
     error = tf.reduce_sum(tf.abs(slopes), axis=1) * tf.reduce_max(tf.abs(logits), axis=1)
     return scores, _ROUNDING * (error + tf.abs(scores))

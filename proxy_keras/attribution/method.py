@@ -13,6 +13,9 @@ from proxy_keras.attribution.method_options import ChunkOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
 
+MethodOutput = tuple[tf.Tensor, tf.Tensor]
+"""Logits [B, K], and raw heatmaps [B, h, w] or signed attributions [B, h, w, D]."""
+
 
 class Method(ABC):
     """One attribution method with its options, which are the arguments of its constructor.
@@ -33,9 +36,7 @@ class Method(ABC):
     progress: bool = False
 
     @abstractmethod
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps.
 
         Args:
@@ -66,9 +67,7 @@ class GradientMethod(Method):
                 [B, 1, 1, D], if it is the same in all cells.
         """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps from one forward pass; see `Method`."""
         activations, rest = network.cut(images)
         logits, gradients = network.gradients(activations, rest, target)
@@ -82,9 +81,7 @@ class SignedMethod(Method):
     """
 
     @abstractmethod
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits [B, K] and signed attributions.
 
         Takes what a call takes.
@@ -94,9 +91,7 @@ class SignedMethod(Method):
             `has_image_size`, of the image's values; not scaled.
         """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
         logits, attributions = self.attribute(network, images, target)
         attributions, _ = unit_scale(attributions)

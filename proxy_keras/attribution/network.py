@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Target
 from proxy_keras.graph import FlatClone
 
@@ -36,12 +37,12 @@ class Network:
 
     def cut(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The activations [B, h, w, D] and the list of what else the head needs."""
-        activations, *rest = tf.nest.flatten(self.features(images, training=False))
+        activations, *rest = tf.nest.flatten(self._call(self.features, images))
         return activations, rest
 
     def answer(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
         """The logits [B, K] that follow from a cut."""
-        return self.head([activations, *rest], training=False)
+        return self._call(self.head, [activations, *rest])
 
     def gradients(
         self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
@@ -56,17 +57,15 @@ class Network:
         Returns:
             The gradient is [B, h, w, D] float32; zeros where the score does not depend on them.
         """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(activations)
-            logits = self.answer(activations, rest)
-            score = tf.reduce_sum(target(logits)(logits))
-        return logits, tape.gradient(
-            score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        logits, pull_back = vjp(lambda x: self.answer(x, rest), activations)
+        return logits, pull_back(target(logits).gradient(logits))
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """The logits [B, K] of images [B, H, W, C]."""
-        return self.flat.model(images, training=False)
+        return self._call(self.flat.model, images)
+
+    def _call(self, model: keras.Model, inputs: Any) -> Any:
+        return model(inputs, training=False)
 
     @cached_property
     def compiled(self) -> CompiledNetwork:
@@ -77,38 +76,18 @@ class Network:
 class CompiledNetwork(Network):
     """A network whose functions are traced once, for any batch size."""
 
-    def cut(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        activations, *rest = self._cut(images)
-        return activations, rest
+    def __init__(self, flat: FlatClone, target: keras.KerasTensor | None) -> None:
+        super().__init__(flat, target)
+        self._traced: dict[keras.Model, Callable[..., Any]] = {}
 
-    def answer(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
-        return self._answer(activations, *rest)
-
-    def logits(self, images: tf.Tensor) -> tf.Tensor:
-        return self._logits(images)
-
-    # Concrete functions never trace again. A tf.function would warn of retracing when many
-    # networks are made, for it tells them apart by their place in the source only.
-    @cached_property
-    def _cut(self) -> Callable[..., Any]:
-        def cut(images: tf.Tensor) -> list[tf.Tensor]:
-            activations, rest = super(CompiledNetwork, self).cut(images)
-            return [activations, *rest]
-
-        return _traced(cut, self.flat.model.inputs)
-
-    @cached_property
-    def _answer(self) -> Callable[..., Any]:
-        def answer(activations: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
-            return super(CompiledNetwork, self).answer(activations, list(rest))
-
-        return _traced(answer, self.head.inputs)
-
-    @cached_property
-    def _logits(self) -> Callable[..., Any]:
-        return _traced(super().logits, self.flat.model.inputs)
-
-
-def _traced(function: Callable[..., Any], inputs: list[keras.KerasTensor]) -> Callable[..., Any]:
-    specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in inputs]
-    return tf.function(function, autograph=False).get_concrete_function(*specs)
+    def _call(self, model: keras.Model, inputs: Any) -> Any:
+        if model not in self._traced:
+            call, structure = super()._call, tf.nest.map_structure(lambda _: None, inputs)
+            specs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in model.inputs]
+            # Concrete functions never trace again. A tf.function would warn of retracing when many
+            # networks are made, because it identifies them by their place in the source only.
+            self._traced[model] = tf.function(
+                lambda *tensors: call(model, tf.nest.pack_sequence_as(structure, tensors)),
+                autograph=False,
+            ).get_concrete_function(*specs)
+        return self._traced[model](*tf.nest.flatten(inputs))

@@ -12,7 +12,7 @@ from proxy_keras.attribution.image_gradient import (
     copy_gradients,
     fold,
 )
-from proxy_keras.attribution.method import Method, unit_scale
+from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.method_options import NoiseTunnelOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
@@ -40,9 +40,7 @@ class NoiseTunnel(NoiseTunnelOptions, Method):
             mean_square: [B, H, W, C] float64, of their squares.
         """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W] from `samples` + 1 passes; see `Method`."""
         logits = network.logits(images)
         score = target(logits)

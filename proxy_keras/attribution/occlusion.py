@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.masking import MaskingMethod, Subject
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import OcclusionOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -23,9 +23,7 @@ class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014).
     """
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and mean drops [B, H, W, 1]; see `SignedMethod`."""
         subject = Subject.of(network, images, target)
         rows, columns = (tf.constant(self._windows(side)) for side in images.shape[1:3])

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.op_walk import (
     Rule,
@@ -37,9 +37,7 @@ class RectifiedBackprop(Method):
     def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
         """The gradient of a rectifier's only input, given that of its output."""
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`.
 
         Raises:

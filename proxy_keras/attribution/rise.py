@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.draws import uniform
 from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.method import MethodOutput
 from proxy_keras.attribution.method_options import RISEOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -29,9 +30,7 @@ class RISE(RISEOptions, MaskingMethod):
     Models (BMVC 2018), equation 6.
     """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W], whose minimum is 0; see `Method`."""
         subject = Subject.of(network, images, target)
         masks_of = self.draw(images.shape[1], images.shape[2])

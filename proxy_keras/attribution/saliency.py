@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.image_gradient import image_gradients
-from proxy_keras.attribution.method import Method
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Target
 
 
@@ -20,12 +20,10 @@ class Saliency(Method):
     has_image_size = True
     needs_layer = False
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`."""
-        logits, gradients = image_gradients(network, images, target)
-        return logits, largest_magnitude(gradients)
+        logits, pull_back = vjp(network.logits, images)
+        return logits, largest_magnitude(pull_back(target(logits).gradient(logits)))
 
 
 def largest_magnitude(values: tf.Tensor) -> tf.Tensor:

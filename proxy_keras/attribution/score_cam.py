@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import ChunkedMethod, unit_scale
+from proxy_keras.attribution.method import ChunkedMethod, MethodOutput, unit_scale
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Score, Target
-from proxy_keras.heatmaps import scaling
+from proxy_keras.heatmaps.scaling import scaling
 
 
 class ScoreCAM(ChunkedMethod):
@@ -23,9 +23,7 @@ class ScoreCAM(ChunkedMethod):
     Networks (CVPR Workshops 2020).
     """
 
-    def __call__(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
         activations, rest = network.cut(images)
         logits = network.answer(activations, rest)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import MaskingMethod, Subject
-from proxy_keras.attribution.method import SignedMethod
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import SuperpixelOptions
 from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.target import Target
@@ -66,9 +66,7 @@ class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
             labels: [B, H, W], the superpixel of each pixel.
         """
 
-    def attribute(
-        self, network: Network, images: tf.Tensor, target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits, and each pixel's superpixel's weight [B, H, W, 1]; see `SignedMethod`."""
         subject = Subject.of(network, images, target)
         labels = superpixels(images.numpy(), self.superpixels, self.segmentation)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import EXPLAINED
+from proxy_keras.attribution.tape_vjp import vjp
 
 ScoreFunction = Callable[[tf.Tensor], Any]
 """Logits [N, K] -> scores [N], each row by itself: perturbed copies come in any number."""
@@ -53,10 +54,7 @@ class Score:
         """The derivative of each score of the batch by its logits [B, K]: [B, K] float32."""
         if self._weights is not None:
             return self._weights
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            score = tf.reduce_sum(self._of_function(logits))
-        return tape.gradient(score, logits, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return vjp(self._of_function, logits)[1]()
 
     def _of_function(self, logits: tf.Tensor) -> tf.Tensor:
         scores = self._function(logits)

@@ -53,13 +53,13 @@ class ReferenceEngine:
     Args:
         network: The classifier.
         method: Name of one of the methods that tf-keras-vis has.
-        options: The method's options: `chunk_size`, `channels`, `samples`, `noise`.
+        options: The method's options, with defaults filled in.
 
     Raises:
         ValueError: tf-keras-vis has no such method.
     """
 
-    def __init__(self, network: Network, method: str, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, method: str, options: Any) -> None:
         if method not in REFERENCE_METHODS:
             raise ValueError(
                 f"engine='tf-keras-vis' has no method '{method}', only "
@@ -72,8 +72,8 @@ class ReferenceEngine:
             self._visualise = Saliency(keras.Model([flat.inputs[0]], flat.outputs[0]))
             self._samples: dict[str, Any] = {}
             if method == "smooth_grad":
-                self._samples["smooth_samples"] = options.get("samples", 25)
-                self._samples["smooth_noise"] = options.get("noise", 0.15)
+                self._samples["smooth_samples"] = options.samples
+                self._samples["smooth_noise"] = options.noise
             return
         with quiet_construction():
             inputs = keras.Input(batch_shape=network.features.inputs[0].shape, name="images")
@@ -82,9 +82,11 @@ class ReferenceEngine:
             self._layer = keras.layers.Identity(name="target")
             logits = network.head([self._layer(target), *rest])
             model = _SilentModel([inputs], logits, name="reference")
-        self._batch_size = options.get("chunk_size", 32)
-        self._channels = options.get("channels", 10) if method == "faster_score_cam" else None
-        self._most_channels = int(target.shape[-1])
+        self._score_options: dict[str, Any] = {}
+        if method in _SCORE_METHODS:
+            self._score_options["batch_size"] = options.chunk_size
+        if method == "faster_score_cam":
+            self._score_options["max_N"] = min(options.channels, int(target.shape[-1]))
         self._visualise = _GRADIENT_METHODS.get(method, Scorecam)(model)
 
     def raw_heatmaps(self, images: tf.Tensor, score: Score) -> tf.Tensor:
@@ -117,13 +119,8 @@ class ReferenceEngine:
         return tf.convert_to_tensor(heatmaps, tf.float32)
 
     def _call(self, images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor]) -> np.ndarray:
-        arguments: dict[str, Any] = {}
         if self._method in _SALIENCY_METHODS:
             return np.asarray(self._visualise(score, images, normalize_map=False, **self._samples))
-        if self._method in _SCORE_METHODS:
-            arguments["batch_size"] = self._batch_size
-            if self._channels is not None:
-                arguments["max_N"] = min(self._channels, self._most_channels)
         return np.asarray(
             self._visualise(
                 score,
@@ -132,6 +129,6 @@ class ReferenceEngine:
                 seek_penultimate_conv_layer=False,
                 expand_cam=False,
                 normalize_cam=False,
-                **arguments,
+                **self._score_options,
             )
         )
