@@ -15,7 +15,7 @@ from proxy_keras.attribution.layer_cam import LayerCAM
 from proxy_keras.attribution.layer_score_cam import LayerScoreCAM
 from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
 from proxy_keras.attribution.method import GradientMethod, Method
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score, Target, make_target
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling
@@ -51,7 +51,7 @@ class ForwardNetwork(Network):
         if isinstance(self._head, Head):
             logits, pull_back = self._head(activations, rest)
             return logits, pull_back(target(logits).gradient(logits))
-        logits = self.answer(activations, rest)
+        logits = self.run_head(activations, rest)
         slopes = tf.matmul(target(logits).gradient(logits), self._head.kernel, transpose_b=True)
         cells = activations.shape[1] * activations.shape[2]
         return logits, slopes[:, tf.newaxis, tf.newaxis] / cells
@@ -80,16 +80,18 @@ class BatchedLayerScoreCAM(LayerScoreCAM):
             count = masks.shape[1]
             changed = tf.reshape(activations[:, tf.newaxis] * masks, [-1, height, width, channels])
             owners = _owners(batch, count)
-            answers = network.answer(changed, [tf.gather(tensor, owners) for tensor in rest])
-            parts.append(tf.reshape(self.weigh(score, answers, logits, owners), [-1, count]))
+            answers = network.run_head(changed, [tf.gather(tensor, owners) for tensor in rest])
+            parts.append(
+                tf.reshape(self.channel_weights(score, answers, logits, owners), [-1, count])
+            )
         return tf.concat(parts, axis=1)
 
     def _in_closed_form(
         self, head: LinearHead, activations: tf.Tensor, logits: tf.Tensor, score: Score
     ) -> tf.Tensor:
         channels, classes = activations.shape[-1], logits.shape[-1]
-        answers = self.linear_answers(activations, logits, head)
-        weights = self.weigh(
+        answers = self.linear_logits(activations, logits, head)
+        weights = self.channel_weights(
             score,
             tf.reshape(answers, [-1, classes]),
             logits,

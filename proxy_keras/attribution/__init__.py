@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxy_keras.attribution.catalogue import names
+    from proxy_keras.attribution.explain_images import explain
     from proxy_keras.attribution.explainer import Explainer
-    from proxy_keras.attribution.one_call import explain
     from proxy_keras.attribution.registry import get
     from proxy_keras.attribution.target_layer import find_target_layer
 
@@ -16,7 +16,7 @@ __all__ = ["Explainer", "explain", "find_target_layer", "get", "names"]
 
 _HOMES = {
     "Explainer": "explainer",
-    "explain": "one_call",
+    "explain": "explain_images",
     "find_target_layer": "target_layer",
     "get": "registry",
     "names": "catalogue",

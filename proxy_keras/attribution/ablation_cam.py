@@ -22,19 +22,19 @@ class AblationCAM(ChannelWeightMethod):
     via Gradient-free Localization (WACV 2020).
     """
 
-    def change(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
         """The activations without one of their channels; see `ChannelWeightMethod`."""
         kept = 1.0 - tf.one_hot(channels, activations.shape[-1])
         return activations * kept[:, tf.newaxis, tf.newaxis]
 
-    def linear_answers(
+    def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
         """The logits less what each channel's mean adds; see `ChannelWeightMethod`."""
         means = tf.reduce_mean(activations, axis=[1, 2])
         return logits[:, tf.newaxis] - means[..., tf.newaxis] * head.kernel
 
-    def weigh(
+    def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
         """The drop of the score, positive where the channel spoke for it."""

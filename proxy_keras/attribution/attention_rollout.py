@@ -7,7 +7,7 @@ import tensorflow as tf
 from proxy_keras.attribution.attention_record import recorded_attention
 from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import AttentionRolloutOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 _FUSIONS = {"mean": tf.reduce_mean, "max": tf.reduce_max}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.draws import uniform
 from proxy_keras.attribution.method import Method
 from proxy_keras.attribution.method_options import BaselineOptions
+from proxy_keras.attribution.stateless_random import uniform
 
 # Standard deviation of the blur, as a share of each side: no shape is left, colours are.
 _BLUR = 1 / 8
@@ -34,12 +34,12 @@ class Baseline:
         self.value_range = (float(value_range[0]), float(value_range[1]))
         self.seed = seed
 
-    def __call__(self, images: tf.Tensor, number: int | tf.Tensor = 0) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, index: int | tf.Tensor = 0) -> tf.Tensor:
         """Baselines [B, H, W, C] float32.
 
         Args:
             images: [B, H, W, C] float32.
-            number: Which draw, where the baseline is drawn.
+            index: Which draw, where the baseline is drawn.
         """
         if self.name == "black":
             return tf.fill(tf.shape(images), self.value_range[0])
@@ -50,7 +50,7 @@ class Baseline:
             return tf.broadcast_to(mean, tf.shape(images))
         if self.name == "blur":
             return _blur(images)
-        noise = uniform(tf.shape(images)[1:], self.seed, number, self.value_range)
+        noise = uniform(tf.shape(images)[1:], self.seed, index, self.value_range)
         return tf.broadcast_to(noise, tf.shape(images))
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import Method, MethodOutput, weighted_channels
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 
@@ -29,16 +29,16 @@ class CAM(Method):
         Raises:
             ValueError: The head is not global average pooling and one dense layer.
         """
-        head = find_linear_head(network.flat, network.target)
+        head = find_linear_head(network.flat, network.target_tensor)
         if head is None:
             raise ValueError(
                 "CAM needs a head of global average pooling over the target layer and one Dense "
                 "layer, with at most dropout in between. Received: target layer "
-                f"'{network.flat.name_of(network.target)}', whose head is of another kind. Use "
-                "method='grad_cam', which takes any head."
+                f"'{network.flat.name_of(network.target_tensor)}' with another kind of head. Use "
+                "method='grad_cam', which works with any head."
             )
-        activations, rest = network.cut(images)
-        logits = network.answer(activations, rest)
+        activations, rest = network.run_features(images)
+        logits = network.run_head(activations, rest)
         slopes = target(logits).gradient(logits)
         weights = tf.matmul(slopes, head.kernel, transpose_b=True)
         return logits, weighted_channels(activations, weights[:, tf.newaxis, tf.newaxis])

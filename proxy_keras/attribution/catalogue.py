@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from proxy_keras.attribution import method_options as o
 from typing import Any
 
-from proxy_keras.attribution import method_options as o
 
 ENGINES = ("compiled", "tf-keras-vis")
 
 EXPLAIN_CHOICES = ("predicted", "true", "contrast")
-"""Names of the scores that can be explained."""
-
-EXPLAINED = ("predicted", "true", "contrast")
 """Names of the scores that can be explained."""
 
 

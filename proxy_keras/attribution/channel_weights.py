@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
 from proxy_keras.attribution.method import ChunkedMethod, MethodOutput, weighted_channels
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score, Target
 
 
@@ -20,7 +20,7 @@ class ChannelWeightMethod(ChunkedMethod):
     """
 
     @abstractmethod
-    def change(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
         """The activations after the change that belongs to a channel, [n, h, w, D].
 
         Args:
@@ -29,7 +29,7 @@ class ChannelWeightMethod(ChunkedMethod):
         """
 
     @abstractmethod
-    def linear_answers(
+    def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
         """The logits [n, D, K] after each channel's change, by a linear head.
@@ -41,7 +41,7 @@ class ChannelWeightMethod(ChunkedMethod):
         """
 
     @abstractmethod
-    def weigh(
+    def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
         """The channels' weights [n].
@@ -55,10 +55,10 @@ class ChannelWeightMethod(ChunkedMethod):
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
-        activations, rest = network.cut(images)
-        logits = network.answer(activations, rest)
+        activations, rest = network.run_features(images)
+        logits = network.run_head(activations, rest)
         score = target(logits)
-        head = find_linear_head(network.flat, network.target)
+        head = find_linear_head(network.flat, network.target_tensor)
         if head is None:
             weights = self._by_passes(network, activations, rest, logits, score)
         else:
@@ -77,9 +77,9 @@ class ChannelWeightMethod(ChunkedMethod):
         parts = []
         for rows in self.chunks(batch * channels, "channels"):
             owners = rows // channels
-            changed = self.change(tf.gather(activations, owners), rows % channels)
-            answers = network.answer(changed, [tf.gather(tensor, owners) for tensor in rest])
-            parts.append(self.weigh(score, answers, logits, owners))
+            changed = self.perturb(tf.gather(activations, owners), rows % channels)
+            answers = network.run_head(changed, [tf.gather(tensor, owners) for tensor in rest])
+            parts.append(self.channel_weights(score, answers, logits, owners))
         return tf.reshape(tf.concat(parts, axis=0), [batch, channels])
 
     def _in_closed_form(
@@ -91,8 +91,8 @@ class ChannelWeightMethod(ChunkedMethod):
         parts = []
         for start in range(0, batch, step):
             part = slice(start, start + step)
-            answers = self.linear_answers(activations[part], logits[part], head)
+            answers = self.linear_logits(activations[part], logits[part], head)
             answers = tf.reshape(answers, [-1, logits.shape[1]])
             owners = start + tf.range(answers.shape[0]) // channels
-            parts.append(self.weigh(score, answers, logits, owners))
+            parts.append(self.channel_weights(score, answers, logits, owners))
         return tf.reshape(tf.concat(parts, axis=0), [batch, channels])

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from proxy_keras.attribution.image_gradient import merge_copies
 from proxy_keras.attribution.method import MethodOutput
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.path_integral import Evaluation, PathMethod
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Target
 
@@ -24,14 +24,14 @@ class Conductance(PathMethod):
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and attributions [B, h, w, D] from `steps` + 2 passes; see `SignedMethod`."""
-        activations, rest = network.cut(images)
-        logits = network.answer(activations, rest)
+        activations, rest = network.run_features(images)
+        logits = network.run_head(activations, rest)
         score = target(logits)
 
         def evaluate(copies: tf.Tensor) -> Evaluation:
             merged, owners = merge_copies(copies)
-            units, others = network.cut(merged)
-            scores, pull_back = vjp(lambda x: score(network.answer(x, others), owners), units)
+            units, others = network.run_features(merged)
+            scores, pull_back = vjp(lambda x: score(network.run_head(x, others), owners), units)
             return tuple(
                 tf.reshape(values, tf.concat([tf.shape(copies)[:2], tf.shape(values)[1:]], axis=0))
                 for values in (units, scores, pull_back())

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import DeepFoolOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 # Moves a point over the boundary that it would else land on, as in the authors' code.
-_BEYOND = 1e-4
+_BOUNDARY_MARGIN = 1e-4
 
 
 class DeepFool(DeepFoolOptions, Method):
@@ -112,7 +112,7 @@ def _to_nearest_boundary(network: Network, images: tf.Tensor, ids: tf.Tensor) ->
     def pick(values: tf.Tensor) -> tf.Tensor:
         return tf.gather(values, nearest, batch_dims=1)
 
-    gap = tf.math.divide_no_nan(tf.abs(pick(margins)) + _BEYOND, pick(scales)[:, 0, 0, 0])
+    gap = tf.math.divide_no_nan(tf.abs(pick(margins)) + _BOUNDARY_MARGIN, pick(scales)[:, 0, 0, 0])
     size = tf.math.divide_no_nan(gap, tf.square(pick(lengths)))
     steps = size[:, tf.newaxis, tf.newaxis, tf.newaxis] * pick(normals)
     return tf.where(is_flipped[:, tf.newaxis, tf.newaxis, tf.newaxis], 0.0, steps)

@@ -6,14 +6,14 @@ import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.deep_lift_rules import rule_for
-from proxy_keras.attribution.method import MethodOutput, SignedMethod
-from proxy_keras.attribution.network import Network
-from proxy_keras.attribution.op_walk import (
+from proxy_keras.attribution.graph_backprop import (
     Rule,
+    backpropagate,
     inputs_on_path,
     operations_between,
-    walk_back,
 )
+from proxy_keras.attribution.method import MethodOutput, SignedMethod
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 
@@ -45,12 +45,12 @@ class DeepLIFT(BaselineMethod, SignedMethod):
         # The choice of the class is not part of the way.
         answers = [tf.identity(given) for given in logits]
         scores = [tf.identity(score(given)) for given in answers]
-        multipliers = _hand_back(answers, scores, tf.ones_like(scores[0]))
-        multipliers = _hand_back(pair, logits, multipliers)
+        multipliers = _multipliers(answers, scores, tf.ones_like(scores[0]))
+        multipliers = _multipliers(pair, logits, multipliers)
         return logits[0], multipliers * (pair[0] - pair[1])
 
 
-def _hand_back(
+def _multipliers(
     sources: list[tf.Tensor], outputs: list[tf.Tensor], multipliers: tf.Tensor
 ) -> tf.Tensor:
     """Multipliers of the first source, given those of the first output.
@@ -75,4 +75,4 @@ def _hand_back(
         rule = rule_for(operation, inputs_on_path(operation, path))
         return lambda given, *gradients: rule(given, reference_of[given], *gradients)
 
-    return walk_back(sources[0], outputs[0], multipliers, operations, rule_of)
+    return backpropagate(sources[0], outputs[0], multipliers, operations, rule_of)

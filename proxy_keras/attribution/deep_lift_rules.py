@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from proxy_keras.attribution.op_walk import kinds_of, plain_gradients
+from proxy_keras.attribution.graph_backprop import op_gradients, op_types
 
 PairRule = Callable[..., Sequence[tf.Tensor | None]]
 """(operation, the same for the baseline, *gradients of its outputs) -> gradients of its inputs."""
@@ -31,12 +31,12 @@ _LINEAR: dict[str, set[int] | None] = {
 # They hand on their inputs; the gradient that some of them state is not that of what they do.
 _PASSING = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape"})
 # What may stand in a compiled function beside linear operations.
-_SILENT = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "Shape", *_PASSING})
+_WITHOUT_EFFECT = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "Shape", *_PASSING})
 # Of degree two in their inputs together: their change is the gradient in the middle, exactly.
-_QUADRATIC = frozenset(
+_BILINEAR = frozenset(
     {"Mul", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum", "Square", "SquaredDifference"}
 )
-_OF_ONE_VALUE = frozenset(
+_ELEMENTWISE = frozenset(
     "Relu Relu6 LeakyRelu Elu Selu Sigmoid Tanh Softplus Softsign Erf Erfc Exp Expm1 Log Log1p "
     "Sqrt Rsqrt Reciprocal Inv Abs Sin Cos Atan".split()
 )
@@ -59,13 +59,13 @@ def rule_for(operation: tf.Operation, places: list[int]) -> PairRule:
             return _passing
         if allowed is None or allowed.issuperset(places):
             return _linear
-        if kind in _QUADRATIC and len(operation.inputs) <= 2:
-            return _quadratic
-        if kind in _OF_ONE_VALUE:
+        if kind in _BILINEAR and len(operation.inputs) <= 2:
+            return _bilinear
+        if kind in _ELEMENTWISE:
             return _rescale
         if kind in _SPECIAL:
             return _SPECIAL[kind]
-        if len(places) == 1 and kinds_of(operation) <= _SILENT | set(_LINEAR):
+        if len(places) == 1 and op_types(operation) <= _WITHOUT_EFFECT | set(_LINEAR):
             return _linear
     raise ValueError(
         f"DeepLIFT has no rule for operation '{operation.name}' of type {kind} (of inputs "
@@ -83,22 +83,20 @@ def _passing(
 def _linear(
     operation: tf.Operation, reference: tf.Operation, *gradients: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    return plain_gradients(operation, *gradients)
+    return op_gradients(operation, *gradients)
 
 
-def _quadratic(
+def _bilinear(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    return plain_gradients(_in_the_middle(operation, reference), gradient)
+    return op_gradients(_at_midpoint(operation, reference), gradient)
 
 
 def _rescale(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
     value, before = operation.inputs[0], reference.inputs[0]
-    (slope,) = plain_gradients(
-        _in_the_middle(operation, reference), tf.ones_like(operation.outputs[0])
-    )
+    (slope,) = op_gradients(_at_midpoint(operation, reference), tf.ones_like(operation.outputs[0]))
     rise = operation.outputs[0] - reference.outputs[0]
     return [gradient * _secant(value, before, rise, slope)]
 
@@ -112,7 +110,7 @@ def _secant(x: tf.Tensor, x0: tf.Tensor, rise: tf.Tensor, slope: tf.Tensor) -> t
     return tf.where(tf.math.is_finite(multipliers), multipliers, tf.zeros_like(multipliers))
 
 
-def _in_the_middle(operation: tf.Operation, reference: tf.Operation) -> tf.Operation:
+def _at_midpoint(operation: tf.Operation, reference: tf.Operation) -> tf.Operation:
     """The operation on the mean of its inputs and the baseline's."""
     inputs = [
         # Halved first, lest the sum should leave float32.
@@ -134,11 +132,11 @@ def _quotient(
     (top, bottom), (top0, bottom0) = operation.inputs, reference.inputs
     inverse, inverse0 = 1.0 / bottom, 1.0 / bottom0
     product = (top / 2 + top0 / 2) * (inverse / 2 + inverse0 / 2)
-    of_top, of_inverse = plain_gradients(product.op, gradient)
+    of_top, of_inverse = op_gradients(product.op, gradient)
     return [of_top, -of_inverse * inverse * inverse0]
 
 
-def _extreme(
+def _elementwise_extremum(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
     """max(a, b) = b + relu(a - b), and min(a, b) = a - relu(a - b)."""
@@ -149,12 +147,12 @@ def _extreme(
     is_on = tf.cast(difference + before > 0.0, gradient.dtype)
     share = gradient * _secant(difference, before, rise, is_on)
     is_maximum = operation.type == "Maximum"
-    of_a, of_b = plain_gradients(difference.op, share if is_maximum else -share)
-    plain_a, plain_b = plain_gradients(total.op, gradient)
+    of_a, of_b = op_gradients(difference.op, share if is_maximum else -share)
+    plain_a, plain_b = op_gradients(total.op, gradient)
     return [of_a, of_b + plain_b] if is_maximum else [of_a + plain_a, of_b]
 
 
-def _largest(
+def _pooled_maximum(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
     """A maximum over cells: what it gained goes to the image's, what it lost to the baseline's.
@@ -162,8 +160,8 @@ def _largest(
     That cell changed at least as much, so that its multiplier is within [0, 1].
     """
     rise = operation.outputs[0] - reference.outputs[0]
-    gained = plain_gradients(operation, gradient * tf.nn.relu(rise))[0]
-    lost = plain_gradients(reference, gradient * -tf.nn.relu(-rise))[0]
+    gained = op_gradients(operation, gradient * tf.nn.relu(rise))[0]
+    lost = op_gradients(reference, gradient * -tf.nn.relu(-rise))[0]
     change = operation.inputs[0] - reference.inputs[0]
     return [tf.math.divide_no_nan(gained + lost, change), *[None] * (len(operation.inputs) - 1)]
 
@@ -193,10 +191,10 @@ def _exp_secants(operation: tf.Operation, reference: tf.Operation) -> tf.Tensor:
 
 _SPECIAL: dict[str, PairRule] = {
     "RealDiv": _quotient,
-    "Maximum": _extreme,
-    "Minimum": _extreme,
-    "MaxPool": _largest,
-    "Max": _largest,
+    "Maximum": _elementwise_extremum,
+    "Minimum": _elementwise_extremum,
+    "MaxPool": _pooled_maximum,
+    "Max": _pooled_maximum,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.image_saliency import ImageSaliency, mirror
+from proxy_keras.attribution.image_saliency import ImageSaliency, symmetric_pad
 from proxy_keras.attribution.method_options import DynamicOptions
-from proxy_keras.attribution.natural_basis import PATCH, natural_filters
+from proxy_keras.attribution.natural_image_filters import PATCH, natural_image_filters
 
 # Filters that answer less, as a share of all answers, see nothing but rounding.
 _FAINT = 1e-6
@@ -30,11 +30,11 @@ class Dynamic(DynamicOptions, ImageSaliency):
     (NeurIPS 2008).
     """
 
-    def find(self, images: tf.Tensor) -> tf.Tensor:
+    def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""
-        filters = tf.constant(natural_filters())
+        filters = tf.constant(natural_image_filters())
         # Odd on both sides, less the row and column that an even patch leaves over.
-        padded = mirror(images, PATCH // 2)[:, :-1, :-1]
+        padded = symmetric_pad(images, PATCH // 2)[:, :-1, :-1]
         answers = [
             tf.abs(tf.nn.conv2d(padded[..., i : i + 1], filters, strides=1, padding="VALID"))
             for i in range(images.shape[-1])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.principal_component import first_component
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 
@@ -23,8 +23,8 @@ class EigenCAM(Method):
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps, which do not depend on the target; see `Method`."""
-        activations, rest = network.cut(images)
-        logits = network.answer(activations, rest)
+        activations, rest = network.run_features(images)
+        logits = network.run_head(activations, rest)
         scaled, _ = unit_scale(activations)
         energy = tf.reduce_sum(tf.square(scaled), axis=-1)
         return logits, tf.nn.relu(first_component(activations, energy))

@@ -13,13 +13,14 @@ import tensorflow as tf
 from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.registry import make
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import ScoreFunction, check_explain, make_target
 from proxy_keras.attribution.target_layer import expose_target
-from proxy_keras.attribution.training_tap import TrainingTap
+from proxy_keras.attribution.train_step_recorder import TrainStepRecorder
 from proxy_keras.graph import FlatClone
-from proxy_keras.heatmaps import scaling as maps_of
+from proxy_keras.heatmaps import scaling as heatmap_ops
+from proxy_keras.heatmaps.scaling import scaling as maps_of
 
 
 class Explainer:
@@ -121,7 +122,7 @@ class Explainer:
         if self.engine == "compiled":
             _ = self._traced_heatmaps
 
-    def training_tap(self) -> TrainingTap:
+    def train_step_recorder(self) -> TrainStepRecorder:
         """What gives logits and heatmaps out of the model's own training steps.
 
         Raises:
@@ -134,7 +135,7 @@ class Explainer:
                 "training step. Use grad_cam, for example, with engine='compiled'; or "
                 "wrong_from='evaluation'."
             )
-        target = self._network.target
+        target = self._network.target_tensor
         head = None if target is None else find_linear_head(self._flat, target)
         if target is None or head is None:
             raise ValueError(
@@ -142,14 +143,14 @@ class Explainer:
                 f"layer. Layer '{self.target_layer}' is followed by something else. Use "
                 "wrong_from='evaluation'."
             )
-        return TrainingTap(
+        return TrainStepRecorder(
             self._model,
             self._flat.source_of(target._keras_history.operation),
             self._flat.source_of(head.layer),
             self._method,
             num_classes=self.num_classes,
             explain=self.explain,
-            finish=self._finish,
+            postprocess=self._postprocess,
             map_shape=self.map_shape,
         )
 
@@ -266,17 +267,21 @@ class Explainer:
 
     def _attribute_compiled(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
         logits, raw = self._traced_heatmaps(images, labels)
-        return logits, self._finish(raw)
+        return logits, self._postprocess(raw)
 
     def _attribute_by_reference(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
         logits = self._network.compiled.logits(images)
         score = make_target(self.explain, labels)(logits)
-        return logits, self._finish(self._reference.raw_heatmaps(images, score))
+        return logits, self._postprocess(self._reference.raw_heatmaps(images, score))
 
-    def _finish(self, raw: tf.Tensor) -> tf.Tensor:
+    def _postprocess(self, raw: tf.Tensor) -> tf.Tensor:
         """Heatmaps in [0, 1] of raw ones, blurred in between if so wished."""
-        scaled = maps_of.normalise(raw)
-        return maps_of.normalise(maps_of.smooth(scaled, self.smooth)) if self.smooth else scaled
+        scaled = heatmap_ops.normalise(raw)
+        return (
+            heatmap_ops.normalise(heatmap_ops.smooth(scaled, self.smooth))
+            if self.smooth
+            else scaled
+        )
 
     def _checked_images(self, images: Any) -> tf.Tensor:
         images = tf.cast(tf.convert_to_tensor(images), tf.float32)

@@ -13,7 +13,7 @@ from proxy_keras.attribution.image_gradient import (
 )
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import GradientSHAPOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 

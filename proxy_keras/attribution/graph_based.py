@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras.attribution.image_saliency import ImageSaliency, mirror, reduce
+from proxy_keras.attribution.image_saliency import ImageSaliency, downscale, symmetric_pad
 from proxy_keras.attribution.method_options import GraphBasedOptions
 
 _ANGLES = (0.0, 45.0, 90.0, 135.0)
@@ -39,12 +39,12 @@ class GraphBased(GraphBasedOptions, ImageSaliency):
     |M(i) - M(j)| that it names beside that of logarithms.
     """
 
-    def find(self, images: tf.Tensor) -> tf.Tensor:
+    def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency on the grid; see `ImageSaliency`."""
-        colours = reduce(images, self.cells)
+        colours = downscale(images, self.cells)
         energies = [
-            reduce(_gabor_energy(level), self.cells)
-            for level in (images[..., :1], reduce(images[..., :1], self.side // 2))
+            downscale(_gabor_energy(level), self.cells)
+            for level in (images[..., :1], downscale(images[..., :1], self.side // 2))
         ]
         # A small image is its own grid, and one level of it is enough.
         size = tf.shape(colours)[1:3]
@@ -110,7 +110,7 @@ def _kinds(colours: int, angles: int) -> tf.Tensor:
 def _gabor_energy(intensity: tf.Tensor) -> tf.Tensor:
     """Magnitude [B, h, w, 4] of Gabor filters of four angles on [B, h, w, 1]."""
     kernels = tf.constant(_gabor_kernels())
-    waves = tf.nn.conv2d(mirror(intensity, _REACH), kernels, strides=1, padding="VALID")
+    waves = tf.nn.conv2d(symmetric_pad(intensity, _REACH), kernels, strides=1, padding="VALID")
     even, odd = tf.split(waves, 2, axis=-1)
     return tf.sqrt(tf.square(even) + tf.square(odd))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from proxy_keras.attribution.op_walk import plain_gradients
+from proxy_keras.attribution.graph_backprop import op_gradients
 from proxy_keras.attribution.rectified_backprop import RectifiedBackprop
 
 
@@ -20,4 +20,4 @@ class GuidedBackprop(RectifiedBackprop):
     @staticmethod
     def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
         """The true gradient of the positive part; see `RectifiedBackprop`."""
-        return plain_gradients(operation, tf.nn.relu(gradient))
+        return op_gradients(operation, tf.nn.relu(gradient))

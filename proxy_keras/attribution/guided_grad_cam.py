@@ -7,8 +7,8 @@ import tensorflow as tf
 from proxy_keras.attribution.grad_cam import GradCAM
 from proxy_keras.attribution.guided_backprop import GuidedBackprop
 from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.heatmaps.scaling import scaling
 
@@ -29,9 +29,9 @@ class GuidedGradCAM(Method):
             ValueError: The network has no ReLU.
         """
         images = tf.identity(images)
-        activations, rest = network.cut(images)
+        activations, rest = network.run_features(images)
         logits, gradients = network.gradients(activations, rest, target)
         coarse = scaling.enlarge(GradCAM().combine(activations, gradients), tf.shape(images)[1:3])
-        guided = GuidedBackprop().hand_back(images, logits, target(logits).gradient(logits))
+        guided = GuidedBackprop().image_gradients(images, logits, target(logits).gradient(logits))
         guided, _ = unit_scale(guided)
         return logits, largest_magnitude(guided) * coarse

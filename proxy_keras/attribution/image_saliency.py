@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import ImageSaliencyOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.heatmaps.scaling import scaling
 
@@ -24,12 +24,12 @@ class ImageSaliency(ImageSaliencyOptions, Method):
     needs_layer: ClassVar[bool] = False
 
     @abstractmethod
-    def find(self, images: tf.Tensor) -> tf.Tensor:
+    def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency [B, h', w'] float32, >= 0, at any resolution.
 
         Args:
-            images: [B, h, w, D] float32 in [-1, 1], reduced; see `opponents` for the channels. An
-                image that is the same everywhere is all zeros.
+            images: [B, h, w, D] float32 in [-1, 1], downscaled, with the channels of
+                `opponent_colours`. A constant image is all zeros.
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
@@ -39,13 +39,13 @@ class ImageSaliency(ImageSaliencyOptions, Method):
         changes = tf.math.divide_no_nan(
             changes, tf.reduce_max(tf.abs(changes), axis=[1, 2, 3], keepdims=True)
         )
-        maps = self.find(opponents(reduce(changes, self.side)))
+        maps = self.saliency_maps(opponent_colours(downscale(changes, self.side)))
         longer = max(maps.shape[1] or self.side, maps.shape[2] or self.side)
         maps = scaling.smooth(maps, self.blur * longer)
         return network.logits(images), scaling.enlarge(maps, tf.shape(images)[1:3])
 
 
-def opponents(images: tf.Tensor) -> tf.Tensor:
+def opponent_colours(images: tf.Tensor) -> tf.Tensor:
     """RGB as intensity, red against green and blue against yellow; other images as they are.
 
     Args:
@@ -62,7 +62,7 @@ def opponents(images: tf.Tensor) -> tf.Tensor:
     )
 
 
-def reduce(images: tf.Tensor, side: int) -> tf.Tensor:
+def downscale(images: tf.Tensor, side: int) -> tf.Tensor:
     """Images whose longer side has at most `side` pixels; smaller ones as they are.
 
     Args:
@@ -85,7 +85,7 @@ def reduce(images: tf.Tensor, side: int) -> tf.Tensor:
     return tf.image.resize(images, size, antialias=True)
 
 
-def mirror(images: tf.Tensor, margin: int) -> tf.Tensor:
+def symmetric_pad(images: tf.Tensor, margin: int) -> tf.Tensor:
     """Images [B, h + 2 m, w + 2 m, D], mirrored at their borders as often as the margin needs."""
     for axis in (1, 2):
         length = tf.shape(images)[axis]

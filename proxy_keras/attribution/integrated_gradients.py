@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from proxy_keras.attribution.image_gradient import copy_gradients
 from proxy_keras.attribution.method import MethodOutput
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.path_integral import Evaluation, PathMethod
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.method_options import KernelSHAPOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
@@ -27,7 +27,7 @@ class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
     Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017).
     """
 
-    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """The Shapley values; see `SuperpixelMethod`."""
         explainer = _kernel_explainer()
         counts = labels.max(axis=(1, 2)) + 1
@@ -36,7 +36,7 @@ class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
 
             def value(coalitions: NDArray[np.float64], place: int = place) -> NDArray[np.float64]:
                 owners = np.full(len(coalitions), place)
-                changes = self.coalition_changes(subject, labels, owners, coalitions > 0)
+                changes = self.coalition_changes(scored, labels, owners, coalitions > 0)
                 return changes.astype(np.float64)
 
             with _numpy_seeded(self.seed):

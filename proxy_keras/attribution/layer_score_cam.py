@@ -22,12 +22,12 @@ class LayerScoreCAM(ChannelWeightMethod):
     Source: this project, after Wang et al., Score-CAM (CVPR Workshops 2020).
     """
 
-    def change(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
         """The activations masked by one of their channels; see `ChannelWeightMethod`."""
         masks = scaling.normalise(tf.gather(activations, channels, axis=-1, batch_dims=1))
         return activations * masks[..., tf.newaxis]
 
-    def linear_answers(
+    def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
         """The masked means of every cell's own logits; see `ChannelWeightMethod`."""
@@ -37,7 +37,7 @@ class LayerScoreCAM(ChannelWeightMethod):
         of_cells = tf.matmul(cells / (height * width), head.kernel)
         return tf.matmul(masks, of_cells, transpose_a=True) + head.bias
 
-    def weigh(
+    def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
         """The probability that is left; see `ChannelWeightMethod`."""

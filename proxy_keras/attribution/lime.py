@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.method_options import LIMEOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
@@ -22,7 +22,7 @@ class LIME(LIMEOptions, SuperpixelMethod):
     Any Classifier (KDD 2016).
     """
 
-    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """The linear models' coefficients; see `SuperpixelMethod`."""
         counts = labels.max(axis=(1, 2)) + 1
         batch = len(counts)
@@ -31,7 +31,7 @@ class LIME(LIMEOptions, SuperpixelMethod):
             shown[place, :, :count] = self._draw(count)
         owners = np.repeat(np.arange(batch), self.samples)
         coalitions = shown.reshape(len(owners), -1)
-        changes = self.coalition_changes(subject, labels, owners, coalitions)
+        changes = self.coalition_changes(scored, labels, owners, coalitions)
         weights = np.zeros([batch, counts.max()], np.float32)
         for place, count in enumerate(counts):
             answers = changes.reshape(batch, self.samples)[place]

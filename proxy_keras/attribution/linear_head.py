@@ -63,26 +63,26 @@ def find_linear_head(flat: FlatClone, target: keras.KerasTensor) -> LinearHead |
     Returns:
         Where the dense layer is, or None where the head is of another kind.
     """
-    dense = _passed(flat.output, stop=target)
+    dense = _skip_identities(flat.output, stop=target)
     layer = operation_of(dense)
     if not _is_linear_map(layer, dense):
         return None
-    pooled = _passed(inputs_of(dense)[0], stop=target)
+    pooled = _skip_identities(inputs_of(dense)[0], stop=target)
     if not _is_mean_over_cells(operation_of(pooled), pooled):
         return None
-    if _passed(inputs_of(pooled)[0], stop=target) is not target:
+    if _skip_identities(inputs_of(pooled)[0], stop=target) is not target:
         return None
     return LinearHead(layer)
 
 
-def _passed(tensor: keras.KerasTensor, stop: keras.KerasTensor) -> keras.KerasTensor:
+def _skip_identities(tensor: keras.KerasTensor, stop: keras.KerasTensor) -> keras.KerasTensor:
     """The tensor before the operations that only hand it on; never beyond `stop`."""
-    while tensor is not stop and _hands_on(operation_of(tensor), tensor):
+    while tensor is not stop and _is_identity(operation_of(tensor), tensor):
         tensor = inputs_of(tensor)[0]
     return tensor
 
 
-def _hands_on(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
+def _is_identity(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
     name = type(operation).__name__
     if isinstance(operation, keras.layers.Activation):
         return operation.activation is keras.activations.linear

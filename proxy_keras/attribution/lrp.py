@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from proxy_keras.attribution.lrp_layers import LayerRules
 from proxy_keras.attribution.lrp_rules import AlphaBetaRule, EpsilonRule, Rule
-from proxy_keras.attribution.lrp_steps import Steps
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import LRPOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 from proxy_keras.graph import nodes_to
 
@@ -41,7 +41,7 @@ class LRP(LRPOptions, SignedMethod):
         nodes = nodes_to(network.flat.output)
         is_epsilon = self.rule == "epsilon"
         rule: Rule = EpsilonRule(self.epsilon) if is_epsilon else AlphaBetaRule(self.alpha)
-        steps = Steps(rule, nodes)
+        steps = LayerRules(rule, nodes)
         values = {id(model.inputs[0]): images}
         ways_back: list[tuple[Any, list[Any], Any]] = []
         for node in nodes:

@@ -21,14 +21,14 @@ class LinearMap:
     """The units of a linear layer: weighted sums of its inputs, plus a bias.
 
     Attributes:
-        weigh: Inputs -> weighted sums, the bias apart.
+        weighted_sum: Inputs -> weighted sums, the bias apart.
         positive: The same with the positive weights only.
         negative: The same with the negative weights only; None where there are none.
         mean: Inputs -> the plain mean of the inputs of each unit, of a shape that broadcasts.
         bias: What is added to the sums.
     """
 
-    weigh: Map
+    weighted_sum: Map
     positive: Map
     negative: Map | None
     mean: Map
@@ -68,7 +68,7 @@ class EpsilonRule:
         self, linear: LinearMap, inputs: Tensors, is_positive: bool
     ) -> tuple[tf.Tensor, Back]:
         """Units and the way back; see `Rule`."""
-        sums, pull_back = vjp(linear.weigh, inputs)
+        sums, pull_back = vjp(linear.weighted_sum, inputs)
         units = sums + linear.bias
 
         def back(relevance: tf.Tensor) -> Tensors:
@@ -77,7 +77,7 @@ class EpsilonRule:
             steady = tf.where(units < 0, units - margin, units + margin)
             share = tf.math.divide_no_nan(relevance, steady)
             gradients = pull_back(share)
-            rest = spread(linear, inputs, relevance - share * sums)
+            rest = share_evenly(linear, inputs, relevance - share * sums)
             return [x * g + r for x, g, r in zip(inputs, gradients, rest, strict=True)]
 
         return units, back
@@ -122,15 +122,15 @@ class AlphaBetaRule:
             up = tf.math.divide_no_nan(up, raise_all)
             down = tf.math.divide_no_nan(down, lower_all)
             gradients = pull_back([up, down])
-            shares = spread(linear, inputs, relevance - up * raising - down * lowering)
+            shares = share_evenly(linear, inputs, relevance - up * raising - down * lowering)
             for i, (half, gradient) in enumerate(zip(halves, gradients, strict=True)):
                 shares[i % len(inputs)] += half * gradient
             return shares
 
-        return linear.weigh(inputs) + linear.bias, back
+        return linear.weighted_sum(inputs) + linear.bias, back
 
 
-def spread(linear: LinearMap, inputs: Tensors, relevance: tf.Tensor) -> Tensors:
+def share_evenly(linear: LinearMap, inputs: Tensors, relevance: tf.Tensor) -> Tensors:
     """The relevance of units, shared evenly among the inputs of each.
 
     Returns:

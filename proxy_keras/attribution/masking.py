@@ -10,7 +10,7 @@ import tensorflow as tf
 from proxy_keras.attribution.baselines import BaselineMethod
 from proxy_keras.attribution.method import ChunkedMethod
 from proxy_keras.attribution.method_options import MaskingOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Score, Target
 
@@ -19,7 +19,7 @@ _ROUNDING = 5e-7
 
 
 @dataclass(frozen=True)
-class Subject:
+class ScoredImages:
     """Images, and what is explained in them.
 
     Attributes:
@@ -35,8 +35,8 @@ class Subject:
     score: Score
 
     @classmethod
-    def of(cls, network: Network, images: tf.Tensor, target: Target) -> Subject:
-        """The subject of a method's call; one forward pass."""
+    def of(cls, network: Network, images: tf.Tensor, target: Target) -> ScoredImages:
+        """The scored of a method's call; one forward pass."""
         logits = network.logits(images)
         return cls(network, images, logits, target(logits))
 
@@ -50,55 +50,55 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
     has_image_size = True
     needs_layer = False
 
-    def changes(
+    def score_changes(
         self,
-        subject: Subject,
+        scored: ScoredImages,
         owners: tf.Tensor,
-        kept: Callable[[tf.Tensor], tf.Tensor],
+        masks_of: Callable[[tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
         """What masking adds to the score's probability, below 0 where it takes from it.
 
         Args:
-            subject: What is explained.
+            scored: What is explained.
             owners: [N] int32, the image that each masked copy is made of.
-            kept: From numbers of copies [n] to their masks [n, H, W] in [0, 1], 1 where the image
-                stays as it is.
+            masks_of: From indices of copies [n] to their masks [n, H, W] in [0, 1]; 1 keeps the
+                image's pixel.
 
         Returns:
             [N] float32; exactly 0 where float32 cannot tell the difference from rounding, which
             scaling the map would blow up.
         """
-        before, noise = _scored(subject.score, subject.logits, None)
+        before, noise = _scored(scored.score, scored.logits, None)
         parts = []
         for rows in self.chunks(owners.shape[0], "masked images"):
             mine = tf.gather(owners, rows)
-            whole = tf.gather(subject.images, mine)
-            masks = kept(rows)[..., tf.newaxis]
+            whole = tf.gather(scored.images, mine)
+            masks = masks_of(rows)[..., tf.newaxis]
             masked = masks * whole + (1.0 - masks) * self.baselines(whole)
-            after, rounding = _scored(subject.score, subject.network.logits(masked), mine)
+            after, rounding = _scored(scored.score, scored.network.logits(masked), mine)
             change = after - tf.gather(before, mine)
             is_noise = tf.abs(change) <= tf.maximum(rounding, tf.gather(noise, mine))
             parts.append(tf.where(is_noise, 0.0, change))
         return tf.concat(parts, axis=0)
 
-    def changes_of_all(
+    def score_changes_per_mask(
         self,
-        subject: Subject,
+        scored: ScoredImages,
         count: int,
-        kept: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        masks_of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
         """The changes [B, count] where each image is masked `count` times.
 
         Args:
-            subject: What is explained.
+            scored: What is explained.
             count: Masks per image.
-            kept: From images [n] and numbers of masks [n] to masks [n, H, W].
+            masks_of: From images [n] and numbers of masks [n] to masks [n, H, W].
         """
-        batch = subject.images.shape[0]
-        changes = self.changes(
-            subject,
+        batch = scored.images.shape[0]
+        changes = self.score_changes(
+            scored,
             tf.repeat(tf.range(batch), count),
-            lambda rows: kept(rows // count, rows % count),
+            lambda rows: masks_of(rows // count, rows % count),
         )
         return tf.reshape(changes, [batch, count])
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution.method_options import ChunkOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 MethodOutput = tuple[tf.Tensor, tf.Tensor]
@@ -69,7 +69,7 @@ class GradientMethod(Method):
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps from one forward pass; see `Method`."""
-        activations, rest = network.cut(images)
+        activations, rest = network.run_features(images)
         logits, gradients = network.gradients(activations, rest, target)
         return logits, self.combine(activations, gradients)
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 
 import tensorflow as tf
 
-from proxy_keras.attribution.draws import normal
 from proxy_keras.attribution.image_gradient import (
     copies_per_pass,
     copy_gradients,
@@ -14,8 +13,9 @@ from proxy_keras.attribution.image_gradient import (
 )
 from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.method_options import NoiseTunnelOptions
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.split_network import Network
+from proxy_keras.attribution.stateless_random import normal
 from proxy_keras.attribution.target import Target
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import OcclusionOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 
@@ -25,20 +25,20 @@ class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and mean drops [B, H, W, 1]; see `SignedMethod`."""
-        subject = Subject.of(network, images, target)
+        scored = ScoredImages.of(network, images, target)
         rows, columns = (tf.constant(self._windows(side)) for side in images.shape[1:3])
         across = columns.shape[0]
 
-        def kept(_: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+        def masks_of(_: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
             down = tf.gather(rows, numbers // across)[:, :, tf.newaxis]
             return 1.0 - down * tf.gather(columns, numbers % across)[:, tf.newaxis]
 
         count = rows.shape[0] * across
-        changes = self.changes_of_all(subject, count, kept)
+        changes = self.score_changes_per_mask(scored, count, masks_of)
         drops = tf.reshape(-changes, [-1, rows.shape[0], across])
         covers = tf.einsum("rh,cw->hw", rows, columns)
         heat = tf.einsum("brc,rh,cw->bhw", drops, rows, columns) / covers
-        return subject.logits, heat[..., tf.newaxis]
+        return scored.logits, heat[..., tf.newaxis]
 
     def _windows(self, side: int) -> np.ndarray:
         """[places, side] float32, 1 where the patch is at each of its places along one axis."""

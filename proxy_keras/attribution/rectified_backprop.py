@@ -6,16 +6,16 @@ from abc import abstractmethod
 
 import tensorflow as tf
 
-from proxy_keras.attribution.method import Method, MethodOutput
-from proxy_keras.attribution.network import Network
-from proxy_keras.attribution.op_walk import (
+from proxy_keras.attribution.graph_backprop import (
     Rule,
-    kinds_of,
+    backpropagate,
+    op_gradients,
+    op_types,
     operations_between,
-    plain_gradients,
-    walk_back,
 )
+from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.saliency import largest_magnitude
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 # What layers.ReLU, activation="relu" and keras.ops.relu come down to, and leaky ones.
@@ -45,10 +45,12 @@ class RectifiedBackprop(Method):
         """
         images = tf.identity(images)
         logits = network.logits(images)
-        gradients = self.hand_back(images, logits, target(logits).gradient(logits))
+        gradients = self.image_gradients(images, logits, target(logits).gradient(logits))
         return logits, largest_magnitude(gradients)
 
-    def hand_back(self, images: tf.Tensor, logits: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    def image_gradients(
+        self, images: tf.Tensor, logits: tf.Tensor, gradient: tf.Tensor
+    ) -> tf.Tensor:
         """What arrives at the images, [B, H, W, C].
 
         Args:
@@ -66,14 +68,14 @@ class RectifiedBackprop(Method):
                 f"without any, of operations {sorted({o.type for o in operations})}. Use "
                 "method='saliency' or 'integrated_gradients'."
             )
-        return walk_back(images, logits, gradient, operations, self._rule_of)
+        return backpropagate(images, logits, gradient, operations, self._rule_of)
 
     def _rule_of(self, operation: tf.Operation) -> Rule:
         if operation.type in RECTIFIERS:
             return self.rectifier_rule
-        if not kinds_of(operation).isdisjoint(RECTIFIERS):
+        if not op_types(operation).isdisjoint(RECTIFIERS):
             raise ValueError(
                 f"Operation '{operation.name}' is a compiled function with a ReLU inside, whose "
                 "gradient cannot be changed. Take the tf.function off that layer's code."
             )
-        return plain_gradients
+        return op_gradients

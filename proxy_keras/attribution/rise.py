@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from proxy_keras.attribution.draws import uniform
-from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
 from proxy_keras.attribution.method import MethodOutput
 from proxy_keras.attribution.method_options import RISEOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
+from proxy_keras.attribution.stateless_random import uniform
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps import scaling
+from proxy_keras.heatmaps.scaling import scaling
 
 
 class RISE(RISEOptions, MaskingMethod):
@@ -32,9 +32,11 @@ class RISE(RISEOptions, MaskingMethod):
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps [B, H, W], whose minimum is 0; see `Method`."""
-        subject = Subject.of(network, images, target)
-        masks_of = self.draw(images.shape[1], images.shape[2])
-        changes = self.changes_of_all(subject, self.masks, lambda _, numbers: masks_of(numbers))
+        scored = ScoredImages.of(network, images, target)
+        masks_of = self.draw_masks(images.shape[1], images.shape[2])
+        changes = self.score_changes_per_mask(
+            scored, self.masks, lambda _, numbers: masks_of(numbers)
+        )
         changes -= tf.reduce_mean(changes, axis=1, keepdims=True)
         heat = tf.zeros(images.shape[:3])
         for start in range(0, self.masks, self.chunk_size):
@@ -42,9 +44,9 @@ class RISE(RISEOptions, MaskingMethod):
             part = tf.gather(changes, numbers, axis=1)
             heat += tf.tensordot(part, masks_of(numbers), axes=1)
         heat /= self.masks * self.probability
-        return subject.logits, heat - tf.reduce_min(heat, axis=[1, 2], keepdims=True)
+        return scored.logits, heat - tf.reduce_min(heat, axis=[1, 2], keepdims=True)
 
-    def draw(self, height: int, width: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    def draw_masks(self, height: int, width: int) -> Callable[[tf.Tensor], tf.Tensor]:
         """A function from numbers of masks [n] to those masks [n, height, width] in [0, 1].
 
         Only the grids are kept, so that memory does not grow with the image.

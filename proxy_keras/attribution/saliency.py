@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.method import Method, MethodOutput
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Target
 

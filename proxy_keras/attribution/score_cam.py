@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from proxy_keras.attribution.method import ChunkedMethod, MethodOutput, unit_scale
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score, Target
 from proxy_keras.heatmaps.scaling import scaling
 
@@ -25,8 +25,8 @@ class ScoreCAM(ChunkedMethod):
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits and raw heatmaps; see `Method`."""
-        activations, rest = network.cut(images)
-        logits = network.answer(activations, rest)
+        activations, rest = network.run_features(images)
+        logits = network.run_head(activations, rest)
         channels = self.select(activations)
         scores = self._scores(network, images, channels, target(logits))
         channels, _ = unit_scale(channels)

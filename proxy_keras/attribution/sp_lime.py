@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.lime import LIME
-from proxy_keras.attribution.masking import Subject
+from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.method_options import SPLIMEOptions
 
 
@@ -62,9 +62,9 @@ class SPLIME(SPLIMEOptions, LIME):
     Any Classifier (KDD 2016), algorithm 2.
     """
 
-    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """LIME's weights of the picked images, zeros for the others; see `SuperpixelMethod`."""
-        weights = super().weights(subject, labels)
+        weights = super().weights(scored, labels)
         order = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, : self.features]
         heaviest = np.zeros_like(weights)
         np.put_along_axis(heaviest, order, np.take_along_axis(weights, order, axis=1), axis=1)

@@ -24,7 +24,7 @@ class SpectralResidual(ImageSaliency):
     Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach (CVPR 2007).
     """
 
-    def find(self, images: tf.Tensor) -> tf.Tensor:
+    def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""
         planes = tf.transpose(images, [0, 3, 1, 2])
         spectrum = tf.signal.fft2d(tf.cast(planes, tf.complex64))

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.attribution.masking import MaskingMethod, Subject
+from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import SuperpixelOptions
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
 
@@ -58,25 +58,25 @@ class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
     """
 
     @abstractmethod
-    def weights(self, subject: Subject, labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
         """The weights of the superpixels, [B, n] float32; n is the largest number in an image.
 
         Args:
-            subject: What is explained.
+            scored: What is explained.
             labels: [B, H, W], the superpixel of each pixel.
         """
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Logits, and each pixel's superpixel's weight [B, H, W, 1]; see `SignedMethod`."""
-        subject = Subject.of(network, images, target)
+        scored = ScoredImages.of(network, images, target)
         labels = superpixels(images.numpy(), self.superpixels, self.segmentation)
-        weights = self.weights(subject, labels)
+        weights = self.weights(scored, labels)
         painted = tf.gather(tf.constant(weights, tf.float32), labels, batch_dims=1)
-        return subject.logits, painted[..., tf.newaxis]
+        return scored.logits, painted[..., tf.newaxis]
 
     def coalition_changes(
         self,
-        subject: Subject,
+        scored: ScoredImages,
         labels: NDArray[np.int32],
         owners: NDArray[np.int64],
         coalitions: NDArray[np.bool_],
@@ -84,19 +84,19 @@ class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
         """What hiding all but a coalition of superpixels adds to the score's probability, [N].
 
         Args:
-            subject: What is explained.
+            scored: What is explained.
             labels: [B, H, W], the superpixel of each pixel.
             owners: [N], the image of each coalition.
             coalitions: [N, n], whether each superpixel is shown.
         """
 
-        def kept(rows: tf.Tensor) -> tf.Tensor:
+        def masks_of(rows: tf.Tensor) -> tf.Tensor:
             chunk = rows.numpy()
             shown = coalitions[chunk].astype(np.float32)
             return tf.gather(shown, labels[owners[chunk]], batch_dims=1)
 
         mine = tf.constant(owners, tf.int32)
-        return self.changes(subject, mine, kept).numpy()
+        return self.score_changes(scored, mine, masks_of).numpy()
 
 
 def _grid(height: int, width: int, count: int) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras.attribution.catalogue import EXPLAINED
+from proxy_keras.attribution.catalogue import EXPLAIN_CHOICES
 from proxy_keras.attribution.tape_vjp import vjp
 
 ScoreFunction = Callable[[tf.Tensor], Any]
@@ -90,12 +90,12 @@ def check_explain(explain: Any) -> None:
     """Returns if this is something that can be explained.
 
     Raises:
-        ValueError: It is neither a name of `EXPLAINED` nor callable.
+        ValueError: It is neither a name of `EXPLAIN_CHOICES` nor callable.
     """
-    if not callable(explain) and explain not in EXPLAINED:
+    if not callable(explain) and explain not in EXPLAIN_CHOICES:
         raise ValueError(
-            f"`explain` must be one of {', '.join(EXPLAINED)}, or a callable from logits [N, K] to "
-            f"[N]. Received: {explain!r}"
+            f"`explain` must be one of {', '.join(EXPLAIN_CHOICES)}, or a callable from logits "
+            f"[N, K] to [N]. Received: {explain!r}"
         )
 
 
@@ -105,7 +105,7 @@ def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tens
     Args:
         logits: [B, K] float32.
         labels: [B] int32, the true classes.
-        explain: One of `EXPLAINED`.
+        explain: One of `EXPLAIN_CHOICES`.
 
     Returns:
         [B, K] float32. A contrast of a class with itself would explain nothing; it is that class.

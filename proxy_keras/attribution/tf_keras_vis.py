@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score
 from proxy_keras.graph import quiet_construction
 

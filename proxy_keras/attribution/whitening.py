@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from proxy_keras.attribution.image_saliency import ImageSaliency, mirror
+from proxy_keras.attribution.image_saliency import ImageSaliency, symmetric_pad
 from proxy_keras.attribution.method_options import WhiteningOptions
 
 # Ratio of each log-Gabor wavelength to the one before, and the bandwidth that fits it.
@@ -34,14 +34,14 @@ class Whitening(WhiteningOptions, ImageSaliency):
     Variance Normalization (Image and Vision Computing 2012).
     """
 
-    def find(self, images: tf.Tensor) -> tf.Tensor:
+    def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
         """Saliency at the images' resolution; see `ImageSaliency`."""
         size = tf.shape(images)[1:3]
         filters = log_gabor_filters(size + 2 * _MARGIN, self.scales)
 
         def distances(image: tf.Tensor) -> tf.Tensor:
             colours = whiten(tf.reshape(image, [-1, image.shape[-1]]))
-            planes = mirror(tf.reshape(colours, tf.shape(image))[tf.newaxis], _MARGIN)[0]
+            planes = symmetric_pad(tf.reshape(colours, tf.shape(image))[tf.newaxis], _MARGIN)[0]
             spectra = tf.signal.fft2d(tf.cast(tf.transpose(planes, [2, 0, 1]), tf.complex64))
             waves = tf.signal.ifft2d(spectra[:, tf.newaxis, tf.newaxis] * filters)
             energy = tf.abs(waves)[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

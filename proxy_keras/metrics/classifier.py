@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from proxy_keras.attribution.network import CompiledNetwork
+from proxy_keras.attribution.split_network import CompiledNetwork
 from proxy_keras.graph import FlatClone
 
 OUTPUTS = ("probability", "logit")

@@ -22,7 +22,7 @@ class EpochRecord:
 
     def __init__(self, data: TrainSubset, explainer: Explainer) -> None:
         self._data = data
-        self._tap = explainer.training_tap()
+        self._tap = explainer.train_step_recorder()
         self._map_shape = explainer.map_shape
         self._num_classes = explainer.num_classes
         self._is_wanted = True

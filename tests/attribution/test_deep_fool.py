@@ -8,7 +8,7 @@ from keras import layers
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.deep_fool import DeepFool
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.graph import FlatClone
 
 

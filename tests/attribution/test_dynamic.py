@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from proxy_keras.attribution.dynamic import Dynamic, energies
-from proxy_keras.attribution.natural_basis import natural_filters
+from proxy_keras.attribution.natural_image_filters import natural_image_filters
 
 
 def test_a_planted_target_is_the_maximum(check_image_saliency):
@@ -34,19 +34,19 @@ def test_saliency_is_the_answers_weighted_by_their_energy():
     image = np.random.default_rng(0).normal(size=(10, 12)).astype(np.float32)
     padded = np.pad(image, 4, mode="symmetric")[:-1, :-1]
     windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8))
-    answers = np.abs(np.einsum("hwij,ijf->hwf", windows, natural_filters()[:, :, 0]))
+    answers = np.abs(np.einsum("hwij,ijf->hwf", windows, natural_image_filters()[:, :, 0]))
     shares = answers.sum(axis=(0, 1)) / answers.sum()
     expected = answers @ energies(tf.constant(shares[None], tf.float32)).numpy()[0]
-    got = Dynamic().find(image[None, :, :, None])[0]
+    got = Dynamic().saliency_maps(image[None, :, :, None])[0]
     np.testing.assert_allclose(got, expected, rtol=1e-3)
 
 
 def test_filters_are_sparse_on_natural_patches_blind_to_brightness_and_always_the_same():
-    filters = natural_filters()
+    filters = natural_image_filters()
     assert filters.shape == (8, 8, 1, 48)
     np.testing.assert_allclose(filters.sum(axis=(0, 1, 2)), 0, atol=1e-3)
-    natural_filters.cache_clear()
-    np.testing.assert_array_equal(natural_filters(), filters)
+    natural_image_filters.cache_clear()
+    np.testing.assert_array_equal(natural_image_filters(), filters)
 
 
 @pytest.mark.parametrize(

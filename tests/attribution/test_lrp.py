@@ -72,7 +72,7 @@ def test_alpha_beta_rule_by_hand():
 def test_a_unit_that_is_only_raised_or_only_lowered_keeps_its_relevance():
     weights = tf.constant([[1.0, -1.0, 0.0], [3.0, -1.0, 0.0]])
     linear = LinearMap(
-        weigh=lambda xs: xs[0] @ weights,
+        weighted_sum=lambda xs: xs[0] @ weights,
         positive=lambda xs: xs[0] @ tf.nn.relu(weights),
         negative=lambda xs: xs[0] @ tf.minimum(weights, 0),
         mean=lambda xs: tf.reduce_mean(xs[0], axis=-1, keepdims=True),

@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.masking import Subject
-from proxy_keras.attribution.network import CompiledNetwork, Network
+from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.rise import RISE
+from proxy_keras.attribution.split_network import CompiledNetwork, Network
 from proxy_keras.attribution.target import Score
 from proxy_keras.graph import FlatClone
 
@@ -38,7 +38,7 @@ def model():
 
 @pytest.mark.parametrize("method", OPTIONS)
 def test_no_pass_takes_more_copies_than_a_chunk(model, images, method, monkeypatch):
-    rows = {"logits": [], "answer": []}
+    rows = {"logits": [], "run_head": []}
 
     def counted(name):
         plain = getattr(CompiledNetwork, name)
@@ -53,7 +53,7 @@ def test_no_pass_takes_more_copies_than_a_chunk(model, images, method, monkeypat
         monkeypatch.setattr(CompiledNetwork, name, counted(name))
     Explainer(model, method, chunk_size=9, **OPTIONS[method]).heatmaps(images)
     # Other than the batch of 7 itself, which is answered first.
-    asked = rows["answer" if method in ("layer_score_cam", "ablation_cam") else "logits"]
+    asked = rows["run_head" if method in ("layer_score_cam", "ablation_cam") else "logits"]
     assert max(asked) == 9
     # Chunks go across images, so that all but the last are full; shap asks image by image: about
     # nothing, everything, and then the coalitions.
@@ -81,9 +81,9 @@ class TestChanges:
         """[N] changes of the mean image of each, by a score of all classes."""
         network = Network(FlatClone(model), None).compiled
         score = Score(function or tf.one_hot([0] * len(images), 4))
-        subject = Subject.of(network, tf.constant(images), lambda _: score)
-        blank = RISE(chunk_size=3).changes(
-            subject, tf.range(len(images)), lambda rows: tf.zeros([len(rows), 16, 16])
+        scored = ScoredImages.of(network, tf.constant(images), lambda _: score)
+        blank = RISE(chunk_size=3).score_changes(
+            scored, tf.range(len(images)), lambda rows: tf.zeros([len(rows), 16, 16])
         )
         return blank.numpy()
 
@@ -103,10 +103,10 @@ class TestChanges:
         answers[2, 0] += 0.01
         weights = [1.0, 0.0, 0.0] if explain == "class" else [1.0, -1.0, 0.0]
         network = SimpleNamespace(logits=lambda masked: tf.constant(answers[: masked.shape[0]]))
-        subject = Subject(
+        scored = ScoredImages(
             network, tf.zeros([1, 2, 2, 1]), tf.constant(start), Score(tf.constant([weights]))
         )
-        got = RISE().changes(subject, tf.zeros([3], tf.int32), lambda rows: tf.ones([3, 2, 2]))
+        got = RISE().score_changes(scored, tf.zeros([3], tf.int32), lambda rows: tf.ones([3, 2, 2]))
         slope = 0.25 if explain == "class" else 0.5
         np.testing.assert_allclose(got, [0, 0, 0.01 * slope], rtol=0.02)
         assert not got[:2].numpy().any()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.draws import normal
+from proxy_keras.attribution.stateless_random import normal
 
 METHODS = ["smooth_grad", "smooth_grad_squared", "var_grad"]
 

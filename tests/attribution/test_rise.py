@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.network import Network
 from proxy_keras.attribution.rise import RISE
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling
@@ -33,10 +33,10 @@ def first(logits):
 
 
 def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell():
-    even = RISE(cells=8, probability=0.3, masks=4000).draw(16, 16)(tf.range(4000)).numpy()
+    even = RISE(cells=8, probability=0.3, masks=4000).draw_masks(16, 16)(tf.range(4000)).numpy()
     np.testing.assert_allclose(even.mean(axis=0), 0.3, atol=0.03)
     assert abs(np.corrcoef(even[:, 0, 0], even[:, 0, 8])[0, 1]) < 0.05
-    coarse = RISE(cells=2, masks=3000).draw(9, 12)(tf.range(3000)).numpy()
+    coarse = RISE(cells=2, masks=3000).draw_masks(9, 12)(tf.range(3000)).numpy()
     assert coarse.shape == (3000, 9, 12)
     assert coarse.min() >= 0
     assert coarse.max() <= 1
@@ -54,17 +54,17 @@ def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell():
 
 
 def test_masks_are_those_of_the_seed_whatever_the_part_that_is_asked_for():
-    draw = RISE(seed=3, masks=20).draw(10, 10)
+    draw = RISE(seed=3, masks=20).draw_masks(10, 10)
     whole = draw(tf.range(20)).numpy()
     np.testing.assert_array_equal(draw(tf.constant([7, 2])).numpy(), whole[[7, 2]])
-    np.testing.assert_array_equal(RISE(seed=3, masks=20).draw(10, 10)(tf.range(20)), whole)
-    assert np.abs(RISE(seed=4, masks=20).draw(10, 10)(tf.range(20)) - whole).max() > 0.5
+    np.testing.assert_array_equal(RISE(seed=3, masks=20).draw_masks(10, 10)(tf.range(20)), whole)
+    assert np.abs(RISE(seed=4, masks=20).draw_masks(10, 10)(tf.range(20)) - whole).max() > 0.5
 
 
 @pytest.mark.parametrize("chunk_size", [7, 1000])
 def test_it_is_the_mean_mask_weighted_by_the_probability(build_cnn, images, chunk_size):
     model = build_cnn()
-    masks = RISE(cells=3, masks=40, seed=5).draw(16, 16)(tf.range(40)).numpy()
+    masks = RISE(cells=3, masks=40, seed=5).draw_masks(16, 16)(tf.range(40)).numpy()
     ids = np.arange(7) % 4
     expected = []
     for image, label in zip(images, ids, strict=True):
@@ -95,7 +95,9 @@ def test_a_linear_model_gives_the_masks_covariance_times_its_weights():
     heat = method(network, tf.ones([1, 2, 2, 1]), lambda _: Score(first))[1].numpy().ravel()
     # Those masks, and others.
     for seed, atol in ((0, 1e-4), (1, 0.1)):
-        masks = RISE(cells=2, probability=0.3, masks=4000, seed=seed).draw(2, 2)(tf.range(4000))
+        masks = RISE(cells=2, probability=0.3, masks=4000, seed=seed).draw_masks(2, 2)(
+            tf.range(4000)
+        )
         covariance = np.cov(masks.numpy().reshape(4000, 4), rowvar=False, bias=True)
         expected = covariance @ weights.ravel() / 0.3
         np.testing.assert_allclose(heat, expected - expected.min(), atol=atol)

@@ -6,8 +6,8 @@ import pytest
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.attribution.network import CompiledNetwork
-from proxy_keras.heatmaps import scaling
+from proxy_keras.attribution.split_network import CompiledNetwork
+from proxy_keras.heatmaps.scaling import scaling
 
 
 def scaled(maps, axis=(1, 2)):

@@ -17,7 +17,7 @@ def test_it_is_the_papers_formula():
     logs, phase = np.log(np.abs(spectrum)), np.angle(spectrum)
     residual = logs - ndimage.uniform_filter(logs, 3, mode="wrap")
     expected = np.abs(np.fft.ifft2(np.exp(residual + 1j * phase))) ** 2
-    got = SpectralResidual().find(image[None, :, :, None])[0]
+    got = SpectralResidual().saliency_maps(image[None, :, :, None])[0]
     np.testing.assert_allclose(got, expected, rtol=0.05, atol=2e-3 * expected.max())
 
 

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from export.vjp import Head
 from export.vjp.registry import rule_of
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.graph import FlatClone
 
 
@@ -104,10 +104,10 @@ def check_head():
         rng = np.random.default_rng(2)
         for count in (1, 3):
             images = rng.normal(size=(count, *model.input_shape[1:])).astype(np.float32)
-            activations, rest = network.cut(images)
+            activations, rest = network.run_features(images)
             with tf.GradientTape() as tape:
                 tape.watch(activations)
-                expected = network.answer(activations, rest)
+                expected = network.run_head(activations, rest)
             upstream = tf.constant(rng.normal(size=expected.shape), tf.float32)
             logits, pullback = head(activations, rest)
             _assert_close(logits, expected)

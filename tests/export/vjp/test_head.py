@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from export.vjp import Head
 from export.vjp.registry import known_kinds, rule_of
-from proxy_keras.attribution.network import Network
+from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.graph import FlatClone
 
@@ -79,13 +79,13 @@ def test_branches_that_miss_the_target_are_given():
     tensor = flat.tensor("target")
     head, network = Head(flat, tensor), Network(flat, tensor)
     images = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
-    activations, rest = network.cut(images)
+    activations, rest = network.run_features(images)
     assert len(rest) == 2
     answer, pullback = head(activations, rest)
     np.testing.assert_allclose(answer, flat.model(images), rtol=1e-5, atol=1e-6)
     with tf.GradientTape() as tape:
         tape.watch(activations)
-        expected = network.answer(activations, rest)
+        expected = network.run_head(activations, rest)
     np.testing.assert_allclose(
         pullback(tf.ones_like(answer)), tape.gradient(expected, activations), atol=1e-6
     )
@@ -110,10 +110,10 @@ def test_a_vision_transformer_with_its_blocks_inlined(pooling, build_vit):
     assert name == "transformer_block_1"
     head, network = Head(flat, tensor), Network(flat, tensor)
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
-    activations, rest = network.cut(images)
+    activations, rest = network.run_features(images)
     with tf.GradientTape() as tape:
         tape.watch(activations)
-        expected = network.answer(activations, rest)
+        expected = network.run_head(activations, rest)
     upstream = tf.constant(np.random.default_rng(1).normal(size=(2, 4)), tf.float32)
     logits, pullback = head(activations, rest)
     np.testing.assert_allclose(logits, expected, rtol=1e-5)

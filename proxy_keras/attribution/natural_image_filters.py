@@ -12,7 +12,7 @@ _PATCHES_PER_PHOTO = 5000
 
 
 @lru_cache(maxsize=1)
-def natural_filters() -> np.ndarray:
+def natural_image_filters() -> np.ndarray:
     """[8, 8, 1, 48] float32 filters of sum 0: independent components of patches of two photos.
 
     The photos come with scikit-learn. The draw is seeded, so that the filters are always the same;

@@ -1,4 +1,4 @@
-"""TrainingTap: logits and heatmaps out of the forward pass that a training step makes anyway."""
+"""Logits and heatmaps recorded from the forward passes of training steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy_keras.attribution.method import GradientMethod
 from proxy_keras.attribution.target import ScoreFunction, make_target
 
 
-class TrainingTap:
+class TrainStepRecorder:
     """Records what a model saw in its last training step, without a pass of its own.
 
     Where global average pooling and one Dense layer follow the target layer, logits and gradients
@@ -30,7 +30,7 @@ class TrainingTap:
         method: How activations and gradients are combined.
         num_classes: K.
         explain: What is explained, see `Explainer`.
-        finish: Scales raw heatmaps [B, h, w] to [0, 1].
+        postprocess: Scales raw heatmaps [B, h, w] to [0, 1].
         map_shape: (h, w) of the heatmaps.
 
     Raises:
@@ -46,7 +46,7 @@ class TrainingTap:
         *,
         num_classes: int,
         explain: str | ScoreFunction,
-        finish: Callable[[tf.Tensor], tf.Tensor],
+        postprocess: Callable[[tf.Tensor], tf.Tensor],
         map_shape: tuple[int, int],
     ) -> None:
         self._model = model
@@ -55,7 +55,7 @@ class TrainingTap:
         self._method = method
         self._num_classes = num_classes
         self._explain = explain
-        self._finish = finish
+        self._postprocess = postprocess
         self._map_shape = map_shape
         self._size = 0
 
@@ -141,7 +141,7 @@ class TrainingTap:
         gradients = tf.matmul(score.gradient(logits) / cells, kernel, transpose_b=True)
         gradients = tf.broadcast_to(gradients[:, tf.newaxis, tf.newaxis], tf.shape(activations))
         raw = self._method.combine(activations, gradients)
-        heatmaps = tf.cast(tf.round(self._finish(raw) * 255.0), tf.uint8)
+        heatmaps = tf.cast(tf.round(self._postprocess(raw) * 255.0), tf.uint8)
         missing = self._size - tf.shape(logits)[0]
         self._logits.assign(tf.pad(logits, [[0, missing], [0, 0]]))
         self._heatmaps.assign(tf.pad(heatmaps, [[0, missing], [0, 0], [0, 0]]))

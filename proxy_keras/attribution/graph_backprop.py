@@ -57,7 +57,7 @@ def inputs_on_path(operation: tf.Operation, path: set[tf.Operation]) -> list[int
     return [place for place, tensor in enumerate(operation.inputs) if tensor.op in path]
 
 
-def kinds_of(operation: tf.Operation) -> set[str]:
+def op_types(operation: tf.Operation) -> set[str]:
     """The type of an operation; where it calls a compiled function, the types inside."""
     if operation.type not in ("PartitionedCall", "StatefulPartitionedCall"):
         return {operation.type}
@@ -80,7 +80,7 @@ def kinds_of(operation: tf.Operation) -> set[str]:
     return kinds
 
 
-def plain_gradients(operation: tf.Operation, *gradients: tf.Tensor) -> list[Any]:
+def op_gradients(operation: tf.Operation, *gradients: tf.Tensor) -> list[Any]:
     """The true gradients of an operation's inputs, or None, given those of its outputs."""
     found = get_gradient_function(operation)(operation, *gradients)
     return list(found) if isinstance(found, (list, tuple)) else [found]
@@ -88,7 +88,7 @@ def plain_gradients(operation: tf.Operation, *gradients: tf.Tensor) -> list[Any]
 
 # AutoGraph would rewrite every rule anew, which takes longer than all the rest of the tracing.
 @tf.autograph.experimental.do_not_convert
-def walk_back(
+def backpropagate(
     source: tf.Tensor,
     output: tf.Tensor,
     gradient: tf.Tensor,

@@ -21,7 +21,7 @@ KERNEL_LAYERS = (
 )
 
 
-class Affine:
+class BatchNormAffine:
     """A batch normalisation in inference, y = scale * x + shift, that a kernel can take up.
 
     Args:
@@ -41,7 +41,7 @@ class Affine:
             self.shift += layer.beta
 
 
-def kernel_maps(operation: keras.Operation, norm: Affine | None) -> list[LinearMap]:
+def kernel_maps(operation: keras.Operation, norm: BatchNormAffine | None) -> list[LinearMap]:
     """The linear steps of one of `KERNEL_LAYERS`, without its activation.
 
     Args:
@@ -58,10 +58,10 @@ def kernel_maps(operation: keras.Operation, norm: Affine | None) -> list[LinearM
     if norm is not None:
         bias, scale = bias * norm.scale + norm.shift, norm.scale
     if isinstance(layer, keras.layers.Dense):
-        return [_of_kernel(tf.matmul, kernels[0] * scale, _channel_mean, bias)]
+        return [_kernel_map(tf.matmul, kernels[0] * scale, _channel_mean, bias)]
     if isinstance(layer, keras.layers.Conv2D):
         convolve = _convolution(layer, keras.ops.conv)
-        return [_of_kernel(convolve, kernels[0] * scale, _conv_mean(layer, convolve), bias)]
+        return [_kernel_map(convolve, kernels[0] * scale, _conv_mean(layer, convolve), bias)]
     depthwise = _convolution(layer, keras.ops.depthwise_conv)
     kernel = kernels[0]
     channels, multiplier = kernel.shape[-2:]
@@ -69,18 +69,18 @@ def kernel_maps(operation: keras.Operation, norm: Affine | None) -> list[LinearM
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         if norm is not None:
             kernel *= tf.reshape(norm.scale, [channels, multiplier])
-        return [_of_kernel(depthwise, kernel, mean, bias)]
+        return [_kernel_map(depthwise, kernel, mean, bias)]
     pointwise = kernels[1][0, 0] * scale
     return [
-        _of_kernel(depthwise, kernel, mean, 0.0),
-        _of_kernel(tf.matmul, pointwise, _channel_mean, bias),
+        _kernel_map(depthwise, kernel, mean, 0.0),
+        _kernel_map(tf.matmul, pointwise, _channel_mean, bias),
     ]
 
 
 def weighted_mean(call: Map) -> LinearMap:
     """An operation that sums its inputs with weights >= 0 which are the same for each of a unit."""
     return LinearMap(
-        weigh=call,
+        weighted_sum=call,
         positive=call,
         negative=None,
         mean=lambda inputs: call(inputs) / call([tf.ones_like(x) for x in inputs]),
@@ -94,16 +94,16 @@ def difference(call: Map) -> LinearMap:
         return call([tf.zeros_like(inputs[0]), inputs[1]])
 
     return LinearMap(
-        weigh=call,
+        weighted_sum=call,
         positive=lambda inputs: call([inputs[0], tf.zeros_like(inputs[1])]),
         negative=negative,
         mean=lambda inputs: (inputs[0] + inputs[1]) / 2,
     )
 
 
-def _of_kernel(apply: Convolve, kernel: tf.Tensor, mean: Map, bias: Any) -> LinearMap:
+def _kernel_map(apply: Convolve, kernel: tf.Tensor, mean: Map, bias: Any) -> LinearMap:
     return LinearMap(
-        weigh=lambda inputs: apply(inputs[0], kernel),
+        weighted_sum=lambda inputs: apply(inputs[0], kernel),
         positive=lambda inputs: apply(inputs[0], tf.nn.relu(kernel)),
         negative=lambda inputs: apply(inputs[0], tf.minimum(kernel, 0.0)),
         mean=mean,

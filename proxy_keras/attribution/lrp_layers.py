@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from proxy_keras.attribution.lrp_rules import Back, LinearMap, Map, Rule, Tensors
-from proxy_keras.attribution.lrp_units import (
+from proxy_keras.attribution.lrp_linear import (
     KERNEL_LAYERS,
-    Affine,
+    BatchNormAffine,
     difference,
     kernel_maps,
     weighted_mean,
 )
+from proxy_keras.attribution.lrp_rules import Back, LinearMap, Map, Rule, Tensors
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.graph import inputs_of, operation_of, original_of
 
@@ -46,7 +46,7 @@ _GATES = frozenset(
 _POSITIVE = (_GATES | {"relu", "relu6"}) - {"tanh"}
 
 
-class Steps:
+class LayerRules:
     """Runs the nodes of a network forward, each with the way back of its relevance.
 
     Args:
@@ -127,7 +127,9 @@ class Steps:
         norm = self._norms.get(id(node))
         values = inputs
         backs: list[Back] = []
-        for linear in kernel_maps(node.operation, Affine(norm.operation) if norm else None):
+        for linear in kernel_maps(
+            node.operation, BatchNormAffine(norm.operation) if norm else None
+        ):
             # What a depthwise step gives to a pointwise one has either sign.
             values, back = self._run_linear(linear, values, is_positive and not backs)
             backs.append(back)

@@ -31,16 +31,16 @@ class Network:
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor | None) -> None:
         self.flat = flat
-        self.target = target
+        self.target_tensor = target
         if target is not None:
             self.features, self.head = flat.split(target)
 
-    def cut(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def run_features(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The activations [B, h, w, D] and the list of what else the head needs."""
         activations, *rest = tf.nest.flatten(self._call(self.features, images))
         return activations, rest
 
-    def answer(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
+    def run_head(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
         """The logits [B, K] that follow from a cut."""
         return self._call(self.head, [activations, *rest])
 
@@ -57,7 +57,7 @@ class Network:
         Returns:
             The gradient is [B, h, w, D] float32; zeros where the score does not depend on them.
         """
-        logits, pull_back = vjp(lambda x: self.answer(x, rest), activations)
+        logits, pull_back = vjp(lambda x: self.run_head(x, rest), activations)
         return logits, pull_back(target(logits).gradient(logits))
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
@@ -70,7 +70,7 @@ class Network:
     @cached_property
     def compiled(self) -> CompiledNetwork:
         """The same network with each of its functions compiled, for calls outside a graph."""
-        return CompiledNetwork(self.flat, self.target)
+        return CompiledNetwork(self.flat, self.target_tensor)
 
 
 class CompiledNetwork(Network):
