@@ -10,11 +10,11 @@ from proxy_keras.attribution.target import Score
 
 
 class AblationCAM(ChannelWeightMethod):
-    """Channels weighted by how far the score drops without them.
+    """Channels weighted by the drop of the score without them.
 
-    The paper divides each drop by the score itself. That is one factor per image, which scaling
-    the map removes; but it turns the map over where the score is negative, and has no limit where
-    it is near 0. So the weight here is the drop.
+    The paper divides each drop by the score, a factor per image that scaling the map removes.
+    But it inverts the map where the score is negative and diverges near 0, so the weight here is
+    the drop itself.
 
     Options: see `ChunkOptions`.
 
@@ -23,19 +23,19 @@ class AblationCAM(ChannelWeightMethod):
     """
 
     def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-        """The activations without one of their channels; see `ChannelWeightMethod`."""
+        """Return the activations without one channel; see `ChannelWeightMethod`."""
         kept = 1.0 - tf.one_hot(channels, activations.shape[-1])
         return activations * kept[:, tf.newaxis, tf.newaxis]
 
     def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
-        """The logits less what each channel's mean adds; see `ChannelWeightMethod`."""
+        """Return the logits less each channel's contribution; see `ChannelWeightMethod`."""
         means = tf.reduce_mean(activations, axis=[1, 2])
         return logits[:, tf.newaxis] - means[..., tf.newaxis] * head.kernel
 
     def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
-        """The drop of the score, positive where the channel spoke for it."""
+        """Return the drop of the score; see `ChannelWeightMethod`."""
         return tf.gather(score(logits), owners) - score(changed, owners)

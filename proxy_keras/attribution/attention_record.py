@@ -1,4 +1,4 @@
-"""Records the attention weights of Keras' multi-head attention while a network runs."""
+"""Recording of attention weights of `keras.layers.MultiHeadAttention`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from proxy_keras.graph import FlatClone, original_of
 
 @contextmanager
 def recorded_attention(flat: FlatClone) -> Iterator[list[tf.Tensor]]:
-    """A list that fills with the attention weights [B, heads, T, S] of each call, in their order.
+    """Yield a list to which each call appends its attention weights [B, heads, T, S].
 
     Args:
-        flat: The classifier. Attention layers inside its borrowed layers, which are the user's own,
-            are as before at the end.
+        flat: The classifier. Its attention layers, which can be the user's own, are restored on
+            exit.
     """
     record: list[tf.Tensor] = []
     attentions = {
@@ -36,7 +36,7 @@ def recorded_attention(flat: FlatClone) -> Iterator[list[tf.Tensor]]:
 
 @contextmanager
 def _replaced(attention: Any, compute: Callable[..., Any]) -> Iterator[None]:
-    # Past Keras' attribute tracking, which a built layer may have locked.
+    # Bypasses Keras' attribute tracking, which a built layer may have locked.
     state = vars(attention)
     own = state.get("_compute_attention")
     state["_compute_attention"] = compute
@@ -54,7 +54,7 @@ def _recording(attention: Any, record: list[tf.Tensor]) -> Callable[..., Any]:
 
     def compute_and_record(*args: Any, **kwargs: Any) -> Any:
         call = signature.bind(*args, **kwargs)
-        # Without this, Keras takes a fused operation that does not give the weights away.
+        # Otherwise Keras uses a fused operation that does not return the weights.
         call.arguments["return_attention_scores"] = True
         outputs, weights = compute(*call.args, **call.kwargs)
         record.append(weights)

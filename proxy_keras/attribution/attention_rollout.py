@@ -12,17 +12,17 @@ from proxy_keras.attribution.target import Target
 
 _FUSIONS = {"mean": tf.reduce_mean, "max": tf.reduce_max}
 
-# Patches that differ by less count as equal, lest rounding should become a picture.
+# Patches with a smaller relative difference count as equal, so that rounding is not shown.
 _ROUNDING = 1e-5
 
 
 class AttentionRollout(AttentionRolloutOptions, Method):
-    """How much each patch reaches the class token, if attention alone moved information.
+    """Share of each patch in the class token, assuming that only attention moves information.
 
-    Each block mixes its tokens by the mean of its attention's heads and, for the residual
-    connection, the identity, in equal parts; the product over all blocks says what each final token
-    is made of. The map is the row of the class token; where there is none, the mean of all rows.
-    The explained class makes no difference.
+    Each block is modelled by equal parts of the mean attention over heads and, for the residual
+    connection, the identity. The product over all blocks gives the share of each patch in each
+    final token. The map is the row of the class token or, without one, the mean of all rows. It
+    does not depend on the explained class.
 
     Options: see `AttentionRolloutOptions`.
 
@@ -34,7 +34,7 @@ class AttentionRollout(AttentionRolloutOptions, Method):
     """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps; see `Method`."""
+        """Return logits and raw heatmaps; see `Method`."""
         with recorded_attention(network.flat) as record:
             logits = network.logits(images)
         rows, columns = network.features.outputs[0].shape[1:3]
@@ -42,11 +42,13 @@ class AttentionRollout(AttentionRolloutOptions, Method):
         prefix = tokens - rows * columns
         count = tf.shape(images)[0]
         row = tf.one_hot([0], tokens) if prefix else tf.fill([1, tokens], 1.0 / tokens)
-        # One row times the matrices, from the last to the first, is all of the product we need.
+        # Only one row of the product is needed: it is multiplied from the last matrix to the first.
         row = tf.tile(row[tf.newaxis], [count, 1, 1])
         for weights in reversed(record):
             tf.debugging.assert_equal(
-                tf.shape(weights)[0], count, "Attention within windows cannot be rolled out."
+                tf.shape(weights)[0],
+                count,
+                "Attention rollout does not support attention within windows.",
             )
             mixing = _FUSIONS[self.head_fusion](weights, axis=1) + tf.eye(tokens)
             mixing /= tf.reduce_sum(mixing, axis=-1, keepdims=True)
@@ -59,14 +61,14 @@ class AttentionRollout(AttentionRolloutOptions, Method):
 
 
 def _check(record: list[tf.Tensor], cells: int) -> int:
-    """T, the number of tokens that attend to each other in every block."""
+    """Return T, the number of tokens that attend to each other in every block."""
     shapes = [None if weights is None else tuple(weights.shape[2:]) for weights in record]
     tokens = shapes[0][0] if shapes and shapes[0] else None
     if tokens is None or tokens < cells or any(shape != (tokens, tokens) for shape in shapes):
         found = f"attention weights {shapes}" if shapes else "no such layer"
         raise ValueError(
             "Attention rollout needs a transformer whose keras.layers.MultiHeadAttention layers "
-            f"attend from all {cells} patches to all, [T, T]. Found: {found}. Explain this model "
-            "by another method, e.g. grad_cam."
+            f"attend from all {cells} patches to all, [T, T]. Found: {found}. Use another method "
+            "for this model, e.g. grad_cam."
         )
     return tokens

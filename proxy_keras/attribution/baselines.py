@@ -1,4 +1,4 @@
-"""The images that stand for "nothing to see", from which attributions are counted."""
+"""Baseline images, which represent the absence of features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy_keras.attribution.method import Method
 from proxy_keras.attribution.method_options import BaselineOptions
 from proxy_keras.attribution.stateless_random import uniform
 
-# Standard deviation of the blur, as a share of each side: no shape is left, colours are.
+# Standard deviation of the blur, as a share of each side: it removes shapes but keeps colours.
 _BLUR = 1 / 8
 
 
@@ -17,9 +17,9 @@ class Baseline:
 
     Args:
         name: "black" or "white": the lowest or highest value; "mean": the image's own mean
-            colour; "blur": the image without its details; "uniform": noise, the same for all.
+            colour; "blur": the blurred image; "uniform": uniform noise, the same for all images.
         value_range: (lowest, highest) value of the images that the model takes.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Raises:
         ValueError: There is no such baseline, or the range is empty.
@@ -35,11 +35,11 @@ class Baseline:
         self.seed = seed
 
     def __call__(self, images: tf.Tensor, index: int | tf.Tensor = 0) -> tf.Tensor:
-        """Baselines [B, H, W, C] float32.
+        """Return the baselines [B, H, W, C] float32.
 
         Args:
             images: [B, H, W, C] float32.
-            index: Which draw, where the baseline is drawn.
+            index: Index of the random draw; only used by "uniform".
         """
         if self.name == "black":
             return tf.fill(tf.shape(images), self.value_range[0])
@@ -72,7 +72,7 @@ def _blur(images: tf.Tensor) -> tf.Tensor:
 
 
 def _gaussian(length: tf.Tensor) -> tf.Tensor:
-    """[length, length] float32: what each pixel gives to each along one axis; rows sum to 1."""
+    """Return the blur along one axis as a matrix [length, length] float32; rows sum to 1."""
     at = tf.range(tf.cast(length, tf.float32))
     distances = (at[:, tf.newaxis] - at) / (_BLUR * tf.cast(length, tf.float32))
     return tf.nn.softmax(-tf.square(distances) / 2, axis=-1)

@@ -11,12 +11,11 @@ from proxy_keras.attribution.target import Target
 
 
 class CAM(Method):
-    """Channels weighted by the dense layer's weights for what is explained.
+    """Channels weighted by the dense layer's weights for the explained class.
 
     The weights are the kernel of the dense layer after global average pooling, times the
-    derivative of the score by the logits: for a class, its row of the kernel. Nothing is
-    differentiated through the network. What speaks against the score is cut off, so that the map
-    is Grad-CAM's.
+    derivative of the score by the logits: for a class, its column of the kernel. No gradients of
+    the network are needed. Negative evidence is removed, so the map equals Grad-CAM's.
 
     Source: Zhou et al., Learning Deep Features for Discriminative Localization (CVPR 2016).
     """
@@ -24,7 +23,7 @@ class CAM(Method):
     single_pass = True
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps; see `Method`.
+        """Return logits and raw heatmaps; see `Method`.
 
         Raises:
             ValueError: The head is not global average pooling and one dense layer.

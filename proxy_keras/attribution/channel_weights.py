@@ -1,4 +1,4 @@
-"""Weighs the channels of the target layer by what the head answers when each is changed."""
+"""Channel weights from the head's logits when each channel of the target layer is perturbed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from proxy_keras.attribution.target import Score, Target
 
 
 class ChannelWeightMethod(ChunkedMethod):
-    """A method that changes the activations once per channel, and sees what the head makes of it.
+    """A method that perturbs the activations once per channel and scores the head's logits.
 
-    The image goes through the network once; only the head, which is short, answers D times. Where
-    it is global average pooling and a dense layer, its answers are known in closed form.
+    The features are computed once; only the head, which is short, runs D times. For global average
+    pooling and a dense layer, its logits have a closed form. Options: see `ChunkOptions`.
     """
 
     @abstractmethod
     def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-        """The activations after the change that belongs to a channel, [n, h, w, D].
+        """Return the activations perturbed for one channel per row, [n, h, w, D].
 
         Args:
             activations: [n, h, w, D] float32.
-            channels: [n] int32, the channel in each row.
+            channels: [n] int32, the channel of each row.
         """
 
     @abstractmethod
     def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
-        """The logits [n, D, K] after each channel's change, by a linear head.
+        """Return the logits [n, D, K] of a linear head after each channel's perturbation.
 
         Args:
             activations: [n, h, w, D] float32.
-            logits: [n, K] float32, before any change.
+            logits: [n, K] float32, without perturbation.
             head: The head.
         """
 
@@ -44,17 +44,17 @@ class ChannelWeightMethod(ChunkedMethod):
     def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
-        """The channels' weights [n].
+        """Return the channels' weights [n].
 
         Args:
-            score: What is explained.
-            changed: [n, K] float32, the logits after the change.
-            logits: [B, K] float32, before it.
+            score: The score to explain.
+            changed: [n, K] float32, the logits after the perturbation.
+            logits: [B, K] float32, without perturbation.
             owners: [n] int32, the image of each row.
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps; see `Method`."""
+        """Return logits and raw heatmaps; see `Method`."""
         activations, rest = network.run_features(images)
         logits = network.run_head(activations, rest)
         score = target(logits)
@@ -86,7 +86,7 @@ class ChannelWeightMethod(ChunkedMethod):
         self, head: LinearHead, activations: tf.Tensor, logits: tf.Tensor, score: Score
     ) -> tf.Tensor:
         batch, height, width, channels = activations.shape
-        # As many images at a time as keep [n, D, K] logits within a chunk of [h, w, D].
+        # Limits the images per step so that [n, D, K] logits fit in the memory of a chunk.
         step = max(1, self.chunk_size * height * width // logits.shape[1])
         parts = []
         for start in range(0, batch, step):

@@ -13,17 +13,17 @@ from proxy_keras.attribution.target import Target
 
 
 class Conductance(PathMethod):
-    """How much of the score's rise from a baseline image flows through each unit of a layer.
+    """Part of the score's increase from a baseline image that flows through each unit of a layer.
 
-    The attributions of an image sum to its score minus the score of its baseline, if all that the
-    network sees passes through the layer. Only the layers behind it are differentiated: what
-    reaches a unit on a step of the way is its change. Options: see `PathMethod`.
+    The attributions of an image sum to its score minus the score of its baseline, if all
+    information passes through the layer. Only the layers after it are differentiated; the change
+    of each unit along the path is measured directly. Options: see `PathOptions`.
 
     Source: Dhamdhere et al., How Important Is a Neuron? (2018).
     """
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and attributions [B, h, w, D] from `steps` + 2 passes; see `SignedMethod`."""
+        """Return logits and attributions [B, h, w, D] from `steps` + 2 passes."""
         activations, rest = network.run_features(images)
         logits = network.run_head(activations, rest)
         score = target(logits)

@@ -1,4 +1,4 @@
-"""DeepFool: the smallest change of the image that gives it another class."""
+"""DeepFool: the smallest change of the image that flips its class."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from proxy_keras.attribution.method_options import DeepFoolOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
-# Moves a point over the boundary that it would else land on, as in the authors' code.
+# Moves a point across the boundary instead of onto it, as in the authors' code.
 _BOUNDARY_MARGIN = 1e-4
 
 
 class DeepFool(DeepFoolOptions, Method):
-    """Where, and how strongly, the image changes when it is pushed over the nearest boundary.
+    """Magnitude per pixel of the change that moves the image across the nearest boundary.
 
-    The score to explain plays no part: it is always the predicted class that the image is to
-    lose. Values are not held within the range of images, as in the paper.
+    The score to explain is ignored: the change always flips the predicted class. Values are not
+    clipped to the range of images, as in the paper.
 
     Options: see `DeepFoolOptions`.
 
@@ -29,14 +29,14 @@ class DeepFool(DeepFoolOptions, Method):
     needs_layer = False
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W], the change's length per pixel; see `Method`."""
+        """Return logits and raw heatmaps [B, H, W], the norm of the change; see `Method`."""
         logits, changes = self.perturb(network, images)
         scale = tf.reduce_max(tf.abs(changes), axis=[1, 2, 3], keepdims=True)
         changes = tf.math.divide_no_nan(changes, scale)
         return logits, tf.norm(changes, axis=-1)
 
     def perturb(self, network: Network, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits [B, K] and changes [B, H, W, C]: `images + changes` is of another class.
+        """Return logits [B, K] and changes [B, H, W, C]: `images + changes` has another class.
 
         Args:
             network: The classifier.
@@ -58,7 +58,7 @@ class DeepFool(DeepFoolOptions, Method):
             at = start + (1.0 + self.overshoot) * tf.gather(changes, left)
             pushes = _to_nearest_boundary(network, at, ids)
             changes = tf.tensor_scatter_nd_add(changes, left[:, tf.newaxis], pushes)
-            # What has flipped, and what no push can move, is done with.
+            # Images that have flipped, or whose gradient is zero, are finished.
             return step + 1, changes, left[tf.reduce_any(pushes != 0.0, axis=[1, 2, 3])]
 
         _, changes, _ = tf.while_loop(
@@ -72,15 +72,15 @@ class DeepFool(DeepFoolOptions, Method):
 
 
 def _to_nearest_boundary(network: Network, images: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """The steps [n, H, W, C] to the nearest boundary of a network taken as linear.
+    """Return the steps to the nearest boundary of the linearised network.
 
     Args:
         network: The classifier.
-        images: [n, H, W, C] float32, where the images have come to.
-        ids: [n, m] int32, the class to lose and the candidates.
+        images: [n, H, W, C] float32, the images changed so far.
+        ids: [n, m] int32, the original class and the candidates.
 
     Returns:
-        Zeros for images that have lost their class already.
+        [n, H, W, C] float32; zeros for images that have flipped already.
     """
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(images)
@@ -88,7 +88,7 @@ def _to_nearest_boundary(network: Network, images: tf.Tensor, ids: tf.Tensor) ->
         chosen = tf.gather(logits, ids, batch_dims=1)
         margins = chosen[:, 1:] - chosen[:, :1]
     is_flipped = tf.argmax(logits, axis=1, output_type=tf.int32) != ids[:, 0]
-    # Row by row, as the vectorised form would hold the activations of all classes at once.
+    # Row by row, because the vectorised form holds the activations of all classes at once.
     normals = tape.batch_jacobian(
         margins,
         images,
@@ -99,7 +99,7 @@ def _to_nearest_boundary(network: Network, images: tf.Tensor, ids: tf.Tensor) ->
     scales = tf.reduce_max(tf.abs(normals), axis=[2, 3, 4], keepdims=True)
     normals = tf.math.divide_no_nan(normals, scales)
     lengths = tf.sqrt(tf.reduce_sum(tf.square(normals), axis=[2, 3, 4]))
-    # No boundary lies in the direction of a gradient of zero.
+    # A gradient of zero leads to no boundary.
     distances = tf.where(
         lengths > 0.0,
         tf.math.divide_no_nan(

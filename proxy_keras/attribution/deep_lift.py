@@ -1,4 +1,4 @@
-"""DeepLIFT: the score's difference from a baseline, handed back by rules that keep its sum."""
+"""DeepLIFT: the score's difference from a baseline, backpropagated by sum-preserving rules."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from proxy_keras.attribution.target import Target
 
 
 class DeepLIFT(BaselineMethod, SignedMethod):
-    """What each value adds to the score by its difference from a baseline, by the rescale rule.
+    """Contribution of each value's difference from a baseline, by the rescale rule.
 
-    Activations hand back the quotient of the changes of output and input in place of a gradient;
-    products share their change evenly. The attributions of an image sum to its score minus the
-    score of its baseline. Two passes, and one back.
+    Activations have the quotient of the changes of output and input as their multiplier in place
+    of a gradient; products divide their change evenly. The attributions of an image sum to its
+    score minus the score of its baseline. Costs two forward passes and one backward pass.
 
     Options: see `BaselineOptions`.
 
@@ -34,15 +34,15 @@ class DeepLIFT(BaselineMethod, SignedMethod):
     needs_layer = False
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and attributions [B, H, W, C]; see `SignedMethod`.
+        """Return logits and attributions [B, H, W, C]; see `SignedMethod`.
 
         Raises:
-            ValueError: The network computes something for which there is no rule.
+            ValueError: The network has an operation without a rule.
         """
         pair = [tf.identity(images), tf.identity(self.baselines(images))]
         logits = [network.logits(given) for given in pair]
         score = target(logits[0])
-        # The choice of the class is not part of the way.
+        # The choice of the class is not differentiated.
         answers = [tf.identity(given) for given in logits]
         scores = [tf.identity(score(given)) for given in answers]
         multipliers = _multipliers(answers, scores, tf.ones_like(scores[0]))
@@ -53,20 +53,20 @@ class DeepLIFT(BaselineMethod, SignedMethod):
 def _multipliers(
     sources: list[tf.Tensor], outputs: list[tf.Tensor], multipliers: tf.Tensor
 ) -> tf.Tensor:
-    """Multipliers of the first source, given those of the first output.
+    """Return the multipliers of the first source, given those of the first output.
 
     Args:
-        sources: A tensor for the image and the same one for the baseline.
-        outputs: What the same code computes from each.
-        multipliers: Of the shape of an output.
+        sources: The same tensor for the image and for the baseline.
+        outputs: The outputs that the same code computes from each.
+        multipliers: Multipliers of the output, of its shape.
     """
     operations, references = (
         operations_between(source, output) for source, output in zip(sources, outputs, strict=True)
     )
     if [o.type for o in operations] != [o.type for o in references]:
         raise ValueError(
-            "DeepLIFT compares two runs of the network, which did not compute the same. Take "
-            "what depends on the number of calls out of its code."
+            "DeepLIFT compares two runs of the network, but they ran different operations. Remove "
+            "code that depends on the number of calls."
         )
     reference_of = dict(zip(operations, references, strict=True))
     path = {sources[0].op, *operations}

@@ -1,4 +1,4 @@
-"""DeepLIFT's multipliers of single operations: change of the output per change of an input."""
+"""DeepLIFT's rules for single operations: change of the output per change of an input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PairRule = Callable[..., Sequence[tf.Tensor | None]]
 # Below this share of the values themselves, a quotient of differences is mostly rounding.
 _SMALL = 1e-3
 
-# Linear operations, and the inputs in which they are (None: in all of them together).
+# Linear operations, and the inputs in which they are linear (None: jointly in all inputs).
 _LINEAR: dict[str, set[int] | None] = {
     **dict.fromkeys(("AddV2", "Add", "Sub", "AddN", "BiasAdd", "ConcatV2", "Pack")),
     **dict.fromkeys(("Conv2D", "DepthwiseConv2dNative", "AvgPool", "Mean", "Sum", "Neg"), {0}),
@@ -28,11 +28,11 @@ _LINEAR: dict[str, set[int] | None] = {
     "Select": {1, 2},
     "SelectV2": {1, 2},
 }
-# They hand on their inputs; the gradient that some of them state is not that of what they do.
+# Identities; the registered gradient of some of them differs from that of an identity.
 _PASSING = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape"})
-# What may stand in a compiled function beside linear operations.
+# Operations that a compiled function may contain besides linear ones.
 _WITHOUT_EFFECT = frozenset({"Const", "NoOp", "ReadVariableOp", "Placeholder", "Shape", *_PASSING})
-# Of degree two in their inputs together: their change is the gradient in the middle, exactly.
+# Bilinear or quadratic: the gradient at the midpoint times the inputs' change is exact.
 _BILINEAR = frozenset(
     {"Mul", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum", "Square", "SquaredDifference"}
 )
@@ -43,11 +43,11 @@ _ELEMENTWISE = frozenset(
 
 
 def rule_for(operation: tf.Operation, places: list[int]) -> PairRule:
-    """The rule for an operation.
+    """Return the rule for an operation.
 
     Args:
-        operation: Any on the way from the image to the score.
-        places: Which of its inputs depend on the image.
+        operation: Any operation between the image and the score.
+        places: Indices of its inputs that depend on the image.
 
     Raises:
         ValueError: There is no exact rule for it.
@@ -68,9 +68,8 @@ def rule_for(operation: tf.Operation, places: list[int]) -> PairRule:
         if len(places) == 1 and op_types(operation) <= _WITHOUT_EFFECT | set(_LINEAR):
             return _linear
     raise ValueError(
-        f"DeepLIFT has no rule for operation '{operation.name}' of type {kind} (of inputs "
-        f"{places}), which the score depends on. Use method='integrated_gradients', which needs "
-        "only gradients."
+        f"DeepLIFT has no rule for operation '{operation.name}' of type {kind} (inputs {places}), "
+        "which the score depends on. Use method='integrated_gradients', which needs only gradients."
     )
 
 
@@ -102,18 +101,18 @@ def _rescale(
 
 
 def _secant(x: tf.Tensor, x0: tf.Tensor, rise: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-    """rise / (x - x0), or the slope in the middle where the two are too close to tell."""
+    """Return rise / (x - x0), or the slope at the midpoint where the two are too close."""
     change = x - x0
     is_small = tf.abs(change) <= _SMALL * (tf.abs(x) + tf.abs(x0))
     multipliers = tf.where(is_small, slope, tf.math.divide_no_nan(rise, change))
-    # A root has no slope at 0, where nothing changes either.
+    # The slope of a square root is infinite at 0, where nothing changes.
     return tf.where(tf.math.is_finite(multipliers), multipliers, tf.zeros_like(multipliers))
 
 
 def _at_midpoint(operation: tf.Operation, reference: tf.Operation) -> tf.Operation:
-    """The operation on the mean of its inputs and the baseline's."""
+    """Return the operation applied to the mean of its inputs and the baseline's."""
     inputs = [
-        # Halved first, lest the sum should leave float32.
+        # Halved first, so that the sum cannot overflow.
         value if value is before else value / 2 + before / 2
         for value, before in zip(operation.inputs, reference.inputs, strict=True)
     ]
@@ -128,7 +127,7 @@ def _at_midpoint(operation: tf.Operation, reference: tf.Operation) -> tf.Operati
 def _quotient(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    """a / b as the product of a and 1 / b."""
+    """Return the multipliers of a / b as the product of a and 1 / b."""
     (top, bottom), (top0, bottom0) = operation.inputs, reference.inputs
     inverse, inverse0 = 1.0 / bottom, 1.0 / bottom0
     product = (top / 2 + top0 / 2) * (inverse / 2 + inverse0 / 2)
@@ -139,7 +138,7 @@ def _quotient(
 def _elementwise_extremum(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    """max(a, b) = b + relu(a - b), and min(a, b) = a - relu(a - b)."""
+    """Return the multipliers of max(a, b) = b + relu(a - b) or min(a, b) = a - relu(a - b)."""
     (a, b), (a0, b0) = operation.inputs, reference.inputs
     difference, total = a - b, a + b
     before = a0 - b0
@@ -155,9 +154,10 @@ def _elementwise_extremum(
 def _pooled_maximum(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    """A maximum over cells: what it gained goes to the image's, what it lost to the baseline's.
+    """Return the multipliers of a maximum over cells.
 
-    That cell changed at least as much, so that its multiplier is within [0, 1].
+    An increase goes to the image's maximal cell, a decrease to the baseline's. That cell changed at
+    least as much, so its multiplier is within [0, 1].
     """
     rise = operation.outputs[0] - reference.outputs[0]
     gained = op_gradients(operation, gradient * tf.nn.relu(rise))[0]
@@ -169,10 +169,10 @@ def _pooled_maximum(
 def _softmax(
     operation: tf.Operation, reference: tf.Operation, gradient: tf.Tensor
 ) -> Sequence[tf.Tensor | None]:
-    """The rescale rule of p = exp(z - logsumexp(z)).
+    """Return the multipliers of p = exp(z - logsumexp(z)) by the rescale rule.
 
-    The secants s of the exponential give the rise of p_i as s_i (rise of z_i - rise of the
-    logsumexp); as the p always sum to 1, the latter is the mean of the rises of z weighted by s.
+    The secants s of the exponential give the change of p_i as s_i (change of z_i - change of the
+    logsumexp). As the p always sum to 1, the latter is the mean change of z weighted by s.
     """
     secants = _exp_secants(operation, reference)
     shares = secants / tf.reduce_sum(secants, axis=-1, keepdims=True)
@@ -184,7 +184,7 @@ def _softmax(
 
 
 def _exp_secants(operation: tf.Operation, reference: tf.Operation) -> tf.Tensor:
-    """Of exp between the two log-probabilities of each class."""
+    """Return the secants of exp between the two log-probabilities of each class."""
     x, x0 = (tf.nn.log_softmax(given.inputs[0]) for given in (operation, reference))
     return _secant(x, x0, tf.exp(x) - tf.exp(x0), tf.exp(x / 2 + x0 / 2))
 

@@ -11,9 +11,9 @@ from proxy_keras.attribution.target import Target
 
 
 class EigenCAM(Method):
-    """The first principal component of the target layer's activations, of no class.
+    """The first principal component of the target layer's activations, for no specific class.
 
-    Its sign is the one that is positive where the activations are large.
+    Its sign is chosen to be positive where the activations are large.
 
     Source: Muhammad and Yeasin, Eigen-CAM: Class Activation Map using Principal Components
     (IJCNN 2020).
@@ -22,7 +22,7 @@ class EigenCAM(Method):
     single_pass = True
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps, which do not depend on the target; see `Method`."""
+        """Return logits and raw heatmaps, which do not depend on the target; see `Method`."""
         activations, rest = network.run_features(images)
         logits = network.run_head(activations, rest)
         scaled, _ = unit_scale(activations)

@@ -11,14 +11,14 @@ from proxy_keras.attribution.principal_component import first_component
 class EigenGradCAM(GradientMethod):
     """The first principal component of the activations times their gradients.
 
-    Its sign is the one that is positive where the products add to the score.
+    Its sign is chosen to be positive where the products add to the score.
 
     Source: Muhammad and Yeasin, Eigen-CAM: Class Activation Map using Principal Components
     (IJCNN 2020), applied to HiResCAM's products as in Gildenblat, pytorch-grad-cam (2021).
     """
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-        """ReLU of the cells' values along the component, [B, h, w]; see `GradientMethod`."""
+        """Return the ReLU of the first component, [B, h, w]; see `GradientMethod`."""
         activations, _ = unit_scale(activations)
         gradients, _ = unit_scale(gradients)
         products, _ = unit_scale(activations * gradients)

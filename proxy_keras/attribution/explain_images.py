@@ -1,4 +1,4 @@
-"""explain: heatmaps of a model's images in one call."""
+"""The function `explain`: heatmaps of images in one call."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def explain(
     progress: bool = False,
     **options: Any,
 ) -> np.ndarray:
-    """Heatmaps [B, h, w] float32 in [0, 1] of where the model looks in these images.
+    """Return heatmaps [B, h, w] float32 in [0, 1] of where the model looks in these images.
 
-    Copies and traces the model at each call; for many calls make one `Explainer`.
+    Each call copies and traces the model; for many calls create one `Explainer`.
 
     Args:
         model: Any built Keras 3 classifier.
@@ -37,28 +37,27 @@ def explain(
         method: A name from `attribution.names()`.
         class_ids: [B] integers, or one for all: the class to explain. None: the predicted one.
         target_layer: See `Explainer`.
-        explain: "contrast" explains what speaks for the predicted class and against `class_ids`;
-            a callable or `Score`, its own score of the logits; see `Explainer`. None: what
-            `class_ids` says.
+        explain: "contrast": the predicted class minus `class_ids`; or a callable or `Score` of
+            the logits; see `Explainer`. None: the class given by `class_ids`.
         engine: See `Explainer`.
-        size: None: the method's own resolution. "image": the images'. (H, W): that. Enlarged
-            bilinearly with half-pixel centres.
-        batch_size: Images at a time, >= 1.
-        progress: Shows a bar.
+        size: Size of the heatmaps: None for the method's own resolution, "image" for that of the
+            images, or (H, W). Enlarged bilinearly with half-pixel centres.
+        batch_size: Images per batch, >= 1.
+        progress: Whether to show a progress bar.
         **options: `smooth` and the method's own options.
 
     Returns:
         [B, h, w] float32 in [0, 1]; a blank heatmap is all zeros.
 
     Raises:
-        ValueError: As `Explainer`, or `size` or `batch_size` has no meaning.
+        ValueError: As `Explainer`, or `size` or `batch_size` is invalid.
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
     images = np.asarray(images)
     indices = getattr(explain, "indices", None)
     if indices is not None:
-        # A CategoricalScore of tf-keras-vis names a class per image, and images come in batches.
+        # A CategoricalScore of tf-keras-vis has one class per image, but images are batched here.
         explain, class_ids = "true", indices
     if explain is None:
         explain = "predicted" if class_ids is None else "true"

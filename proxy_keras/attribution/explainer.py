@@ -1,4 +1,4 @@
-"""Explains batches of images: logits and heatmaps from any Keras classifier, by any method."""
+"""Logits and heatmaps of batches of images, for any Keras classifier and method."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from proxy_keras.heatmaps.scaling import scaling as maps_of
 class Explainer:
     """Heatmaps of where a classifier looks, computed in float32 on a copy of it.
 
-    Traced once, at first use, for any batch size. The model itself is not touched, whatever its
-    dtype policy; after it was trained further, `refresh()` brings the copy up to date.
+    The copy is traced once, at first use, for any batch size. The model itself is not modified,
+    whatever its dtype policy; call `refresh()` after further training to update the copy.
 
     Args:
         model: Any built Keras 3 classifier, one image input, one output [B, K]. A softmax or
-            sigmoid at its end is left out, so that logits are explained.
+            sigmoid at its end is removed, so that logits are explained.
         method: A name from `attribution.names()`.
         explain: The class whose score is explained: "predicted", "true" (needs labels), or
-            "contrast": predicted minus true; where the two agree, that class itself. Or any
-            differentiable callable from logits [N, K] to scores [N] that treats every row by
-            itself (some methods perturb images), such as a `tf_keras_vis.utils.scores.Score`.
-        target_layer: Name, or path "backbone/conv5", of the layer at which heatmaps are made.
-            None: the last one that has cells, see `find_target_layer`.
+            "contrast": predicted minus true; where the two agree, that class. Or any
+            differentiable callable from logits [N, K] to scores [N] that works row by row (some
+            methods perturb images), such as a `tf_keras_vis.utils.scores.Score`.
+        target_layer: Name, or path "backbone/conv5", of the layer whose activations are explained.
+            None: the last layer with spatial positions, see `find_target_layer`.
         engine: "compiled", or "tf-keras-vis" for that library's own implementation.
         smooth: Standard deviation in cells of a Gaussian blur of the heatmaps, >= 0.
-        progress: Shows a bar, where the method is one that takes long.
+        progress: Whether slow methods show a progress bar.
         **options: Options of the method, e.g. `channels=10`.
 
     Attributes:
-        target_layer: The target layer's name; None where the method looks at none.
+        target_layer: The target layer's name; None if the method does not use one.
         num_classes: K.
-        single_pass: Whether logits and heatmaps cost one forward pass together.
+        single_pass: Whether one forward pass gives both logits and heatmaps.
 
     Raises:
-        ValueError: An argument has no meaning, or the model cannot be copied or has no target
-            layer; the message says what to do.
+        ValueError: An argument is invalid, or the model cannot be copied or has no target layer;
+            the message says what to do.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Explainer:
             if not self._method.has_image_size:
                 self._map_shape = tuple(layer.shape[1:3])
         elif target_layer is not None:
-            raise ValueError(f"Method '{method}' looks at no layer. Leave `target_layer` out.")
+            raise ValueError(f"Method '{method}' does not use a layer. Omit `target_layer`.")
         self.num_classes = int(self._flat.output.shape[1])
         self.single_pass = engine == "compiled" and self._method.single_pass
         self._network = Network(self._flat, layer)
         self._attribute = self._attribute_compiled
         if engine == "tf-keras-vis":
-            # Only here, for the library is slow to import and warns while doing so.
+            # Imported here, because the library is slow to import and warns on import.
             from proxy_keras.attribution.tf_keras_vis import ReferenceEngine
 
             self._reference = ReferenceEngine(self._network, method, self._method)
@@ -104,7 +104,7 @@ class Explainer:
         """(h, w) of the heatmaps.
 
         Raises:
-            ValueError: The model takes images of any size, so that the images decide it.
+            ValueError: The model takes images of any size, so the shape is unknown.
         """
         if None in self._map_shape:
             raise ValueError(
@@ -114,7 +114,7 @@ class Explainer:
         return self._map_shape
 
     def prepare(self) -> None:
-        """Compiles the method now, which the first use would do.
+        """Compile the method now instead of at first use.
 
         Raises:
             ValueError: The method cannot explain this network; the message says what it needs.
@@ -123,24 +123,24 @@ class Explainer:
             _ = self._traced_heatmaps
 
     def train_step_recorder(self) -> TrainStepRecorder:
-        """What gives logits and heatmaps out of the model's own training steps.
+        """Return a recorder of logits and heatmaps from the model's own training steps.
 
         Raises:
-            ValueError: The method is not one that combines activations and gradients of the target
-                layer, or more than global average pooling and one dense layer follow it.
+            ValueError: The method does not combine activations and gradients of the target layer,
+                or the head is not global average pooling and one dense layer.
         """
         if not isinstance(self._method, GradientMethod) or self.engine != "compiled":
             raise ValueError(
-                f"Method '{self.method}' with engine='{self.engine}' gives no heatmaps in a "
-                "training step. Use grad_cam, for example, with engine='compiled'; or "
+                f"Method '{self.method}' with engine='{self.engine}' cannot record heatmaps in "
+                "training steps. Use grad_cam, for example, with engine='compiled'; or "
                 "wrong_from='evaluation'."
             )
         target = self._network.target_tensor
         head = None if target is None else find_linear_head(self._flat, target)
         if target is None or head is None:
             raise ValueError(
-                "Heatmaps in a training step need a head of global average pooling and one dense "
-                f"layer. Layer '{self.target_layer}' is followed by something else. Use "
+                "Heatmaps in training steps need a head of global average pooling and one dense "
+                f"layer. Layer '{self.target_layer}' is followed by other layers. Use "
                 "wrong_from='evaluation'."
             )
         return TrainStepRecorder(
@@ -156,15 +156,15 @@ class Explainer:
 
     @property
     def clone(self) -> FlatClone:
-        """The copy that is explained. Weights set in it hold until `refresh()`."""
+        """The copy that is explained. `refresh()` overwrites weights that were set in it."""
         return self._flat
 
     def refresh(self) -> None:
-        """Copies the model's weights again; to be called after it was trained further."""
+        """Copy the model's weights again, after further training."""
         self._flat.refresh()
 
     def logits(self, images: Any) -> np.ndarray:
-        """The model's answers before any softmax, [B, K] float32.
+        """Return the logits [B, K] float32, before any softmax.
 
         Args:
             images: [B, H, W, C], any real dtype, in the range that the model takes.
@@ -177,26 +177,27 @@ class Explainer:
         return logits
 
     def heatmaps(self, images: Any, labels: Any = None) -> np.ndarray:
-        """Heatmaps [B, h, w] float32 in [0, 1], each scaled by its own minimum and maximum.
+        """Return heatmaps [B, h, w] float32 in [0, 1], each scaled by its own minimum and maximum.
 
-        Takes and raises what `logits_and_heatmaps` does.
+        Arguments and exceptions are those of `logits_and_heatmaps`.
         """
         return self.logits_and_heatmaps(images, labels)[1]
 
     def logits_and_heatmaps(self, images: Any, labels: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Logits [B, K] and heatmaps [B, h, w] in [0, 1], float32.
+        """Return logits [B, K] and heatmaps [B, h, w] in [0, 1], float32.
 
         Args:
             images: [B, H, W, C], any real dtype, in the range that the model takes.
             labels: [B] integers in [0, K); needed to explain "true" or "contrast".
 
         Returns:
-            A heatmap that is the same everywhere (blank) is all zeros.
+            Logits and heatmaps. A constant (blank) heatmap is all zeros.
 
         Raises:
-            ValueError: Images or labels have the wrong shape, or labels are missing or no classes.
-            FloatingPointError: The model computes values that are not finite, as after a diverged
-                training.
+            ValueError: Images or labels have the wrong shape, or labels are missing or out of
+                range.
+            FloatingPointError: The model computes values that are not finite, for example because
+                its training diverged.
         """
         images = self._checked_images(images)
         labels = self._checked_labels(labels, images.shape[0])
@@ -209,13 +210,13 @@ class Explainer:
         return logits, heatmaps
 
     def attributions(self, images: Any, labels: Any = None) -> np.ndarray:
-        """Signed attributions [B, h, w, D] float32, not scaled: what adds to the score or takes.
+        """Return signed attributions [B, h, w, D] float32, not scaled.
 
-        D is that of the target layer, or of the image for methods that explain its values. Takes
-        and raises what `logits_and_heatmaps` does.
+        D is that of the target layer, or of the image for methods that explain its values.
+        Arguments and exceptions are those of `logits_and_heatmaps`.
 
         Raises:
-            ValueError: The method knows no signs, or the engine is not "compiled".
+            ValueError: The method has no signed attributions, or the engine is not "compiled".
         """
         attribute = self._traced_attributions
         images = self._checked_images(images)
@@ -229,7 +230,11 @@ class Explainer:
     def _check_finite(self, what: str, values: np.ndarray) -> None:
         broken = int((~np.isfinite(values.reshape(len(values), -1))).any(axis=1).sum())
         if broken:
-            near = "" if self.target_layer is None else f" up to layer '{self.target_layer}' and on"
+            near = (
+                ""
+                if self.target_layer is None
+                else f" before and after layer '{self.target_layer}'"
+            )
             raise FloatingPointError(
                 f"{broken} of {len(values)} {what} are not finite. Look for NaN in the weights"
                 f"{near}, and in the images."
@@ -243,7 +248,7 @@ class Explainer:
     def _traced_attributions(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
         if not isinstance(self._method, SignedMethod) or self.engine != "compiled":
             raise ValueError(
-                f"Method '{self.method}' with engine='{self.engine}' gives heatmaps, but no signed "
+                f"Method '{self.method}' with engine='{self.engine}' has heatmaps, but no signed "
                 "attributions. Use integrated_gradients, for example, with engine='compiled'."
             )
         return self._compiled(self._method.attribute)
@@ -251,7 +256,7 @@ class Explainer:
     def _compiled(
         self, attribute: Callable[..., tuple[tf.Tensor, tf.Tensor]]
     ) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
-        """(images, labels) -> what `attribute` gives; compiled as far as the method allows."""
+        """Return `attribute` as a function of images and labels, compiled if the method is."""
         if not self._method.is_traced:
             return lambda images, labels: attribute(
                 self._network.compiled, images, make_target(self.explain, labels)
@@ -260,7 +265,7 @@ class Explainer:
         def traced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return attribute(self._network, images, make_target(self.explain, labels))
 
-        # Like Keras' own steps, without AutoGraph, which would wrap a method's error in a trace.
+        # Like Keras' own steps, without AutoGraph, which obscures the errors of methods.
         return tf.function(traced, autograph=False).get_concrete_function(
             tf.TensorSpec([None, *self._image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
         )
@@ -275,7 +280,7 @@ class Explainer:
         return logits, self._postprocess(self._reference.raw_heatmaps(images, score))
 
     def _postprocess(self, raw: tf.Tensor) -> tf.Tensor:
-        """Heatmaps in [0, 1] of raw ones, blurred in between if so wished."""
+        """Return raw heatmaps scaled to [0, 1], blurred in between if `smooth` is set."""
         scaled = heatmap_ops.normalise(raw)
         return (
             heatmap_ops.normalise(heatmap_ops.smooth(scaled, self.smooth))
@@ -287,7 +292,7 @@ class Explainer:
         images = tf.cast(tf.convert_to_tensor(images), tf.float32)
         if images.shape.rank == len(self._image_shape):
             raise ValueError(
-                f"Images come in batches, [B, H, W, C]. Received: shape {tuple(images.shape)}. "
+                f"Images must be a batch [B, H, W, C]. Received: shape {tuple(images.shape)}. "
                 "For a single image pass images[None]."
             )
         if not images.shape[1:].is_compatible_with(self._image_shape):

@@ -9,9 +9,7 @@ from proxy_keras.attribution.score_cam import ScoreCAM
 
 
 class FasterScoreCAM(FasterScoreCAMOptions, ScoreCAM):
-    """Score-CAM on the channels that vary most over the image.
-
-    The channels are chosen per image, by standard deviation.
+    """Score-CAM on the channels with the largest standard deviation over the image.
 
     Options: see `FasterScoreCAMOptions`.
 
@@ -19,7 +17,7 @@ class FasterScoreCAM(FasterScoreCAMOptions, ScoreCAM):
     """
 
     def select(self, activations: tf.Tensor) -> tf.Tensor:
-        """The `channels` most varied of activations [B, h, w, D], [B, h, w, d]."""
+        """Return the `channels` channels [B, h, w, d] with the largest standard deviation."""
         spread = tf.math.reduce_std(activations, axis=[1, 2])
         count = min(self.channels, activations.shape[-1])
         index = tf.math.top_k(spread, k=count).indices

@@ -15,7 +15,7 @@ class GradCAM(GradientMethod):
     """
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-        """ReLU of the weighted sum of channels, [B, h, w]; see `GradientMethod`."""
+        """Return the ReLU of the weighted sum of channels, [B, h, w]; see `GradientMethod`."""
         gradients, _ = unit_scale(gradients)
         weights = tf.reduce_mean(gradients, axis=[1, 2], keepdims=True)
         return weighted_channels(activations, weights)

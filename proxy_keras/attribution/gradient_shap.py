@@ -1,4 +1,4 @@
-"""GradientSHAP: expected gradients over a background and random points on the way from it."""
+"""GradientSHAP: expected gradients at random points between a background and the image."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from proxy_keras.attribution.target import Target
 
 
 class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
-    """The mean of gradient times way, over ways from a background and a random point on each.
+    """The mean of gradient times difference, at random points between background and image.
 
     In expectation the attributions of an image sum to its score minus the mean score of the
-    background. The background's images are used equally often and the points are spread evenly
-    along each way, which leaves less to chance than drawing both.
+    background. The background images are used equally often and the points are spread evenly
+    along each path, which reduces the variance compared to drawing both.
 
     Options: see `GradientSHAPOptions`.
 
@@ -38,30 +38,30 @@ class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
         super().__post_init__()
         count = 1 if self.background is None else len(self.background)
         rng = np.random.default_rng(self.seed)
-        rounds, places = np.divmod(np.arange(self.samples), count)
-        uses = np.bincount(places, minlength=count)
-        # Even steps along each way, and a start that is shifted evenly from way to way.
-        shares = (rounds + (places + rng.uniform()) / count) / uses[places]
+        rounds, positions = np.divmod(np.arange(self.samples), count)
+        uses = np.bincount(positions, minlength=count)
+        # Even steps along each path, with starts shifted evenly from path to path.
+        shares = (rounds + (positions + rng.uniform()) / count) / uses[positions]
         self._shares = shares.astype(np.float32)
-        self._picks = rng.permutation(count)[places]
+        self._picks = rng.permutation(count)[positions]
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and attributions [B, H, W, C] from `samples` + 1 passes; see `SignedMethod`."""
+        """Return logits and attributions [B, H, W, C] from `samples` + 1 passes."""
         logits = network.logits(images)
         score = target(logits)
 
-        def start(number: tf.Tensor) -> tf.Tensor:
+        def start(index: tf.Tensor) -> tf.Tensor:
             if self.background is None:
-                return self.baselines(images, number)
-            image = tf.gather(self.background, tf.gather(self._picks, number))
+                return self.baselines(images, index)
+            image = tf.gather(self.background, tf.gather(self._picks, index))
             return tf.broadcast_to(image, tf.shape(images))
 
-        def update(numbers: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor]:
-            starts = tf.map_fn(start, numbers, fn_output_signature=tf.float32)
-            ways = images - starts
-            shares = tf.reshape(tf.gather(self._shares, numbers), [-1, 1, 1, 1, 1])
-            _, gradients = copy_gradients(network, starts + shares * ways, score)
-            return (total + tf.reduce_sum(gradients * ways, axis=0),)
+        def update(indices: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor]:
+            starts = tf.map_fn(start, indices, fn_output_signature=tf.float32)
+            differences = images - starts
+            shares = tf.reshape(tf.gather(self._shares, indices), [-1, 1, 1, 1, 1])
+            _, gradients = copy_gradients(network, starts + shares * differences, score)
+            return (total + tf.reduce_sum(gradients * differences, axis=0),)
 
         per_pass = copies_per_pass(images, self.chunk_size)
         (total,) = fold(self.samples, per_pass, (tf.zeros_like(images),), update)

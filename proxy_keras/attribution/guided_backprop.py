@@ -9,15 +9,15 @@ from proxy_keras.attribution.rectified_backprop import RectifiedBackprop
 
 
 class GuidedBackprop(RectifiedBackprop):
-    """The largest magnitude over channels of what guided backpropagation hands back.
+    """The largest magnitude over channels of the guided gradient.
 
-    A ReLU hands back positive values only, and only where its input was positive; a leaky one
-    with its slope where it was not.
+    A ReLU passes positive gradients only, and only where its input was positive; a leaky ReLU
+    scales them by its slope elsewhere.
 
     Source: Springenberg et al., Striving for Simplicity: The All Convolutional Net (2014).
     """
 
     @staticmethod
     def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
-        """The true gradient of the positive part; see `RectifiedBackprop`."""
+        """Return the true gradient of the positive part; see `RectifiedBackprop`."""
         return op_gradients(operation, tf.nn.relu(gradient))

@@ -1,4 +1,4 @@
-"""Guided Grad-CAM: guided backpropagation where Grad-CAM is hot."""
+"""Guided Grad-CAM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GuidedGradCAM(Method):
     has_image_size = True
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W] from one pass; see `Method`.
+        """Return logits and raw heatmaps [B, H, W] from one pass; see `Method`.
 
         Raises:
             ValueError: The network has no ReLU.

@@ -1,4 +1,4 @@
-"""Differentiates the score by the image, at the images themselves or at copies of them."""
+"""Gradients of the score at perturbed copies of the images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from proxy_keras.attribution.target import Score
 def copy_gradients(
     network: Network, copies: tf.Tensor, score: Score
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The scores of changed copies of the images [n, B], and their gradients [n, B, H, W, C].
+    """Return scores [n, B] of perturbed copies of the images and their gradients [n, B, H, W, C].
 
     Args:
         network: The classifier.
         copies: [n, B, H, W, C] float32, n copies of each image of the batch.
-        score: Of the batch.
+        score: Score of the batch.
     """
     images, owners = merge_copies(copies)
     scores, pull_back = vjp(lambda x: score(network.logits(x), owners), images)
@@ -28,7 +28,7 @@ def copy_gradients(
 
 
 def merge_copies(copies: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Copies [n, B, ...] as one batch [n * B, ...], and the image of each row, [n * B] int32."""
+    """Return copies [n, B, ...] as one batch [n * B, ...], and each row's image, [n * B] int32."""
     count, batch = tf.shape(copies)[0], tf.shape(copies)[1]
     shape = tf.concat([[count * batch], tf.shape(copies)[2:]], axis=0)
     merged = tf.ensure_shape(tf.reshape(copies, shape), [None, *copies.shape[2:]])
@@ -41,20 +41,20 @@ def fold(
     state: tuple[tf.Tensor, ...],
     update: Callable[..., tuple[tf.Tensor, ...]],
 ) -> tuple[tf.Tensor, ...]:
-    """The state after all numbers 0 to total - 1 went through `update`, a few at a time.
+    """Return the state after `update` has processed the integers below `total` in chunks.
 
-    A loop inside the graph, so that neither graph nor memory grow with `total`.
+    This is a loop inside the graph, so that neither graph nor memory grow with `total`.
 
     Args:
-        total: How many numbers there are, >= 1.
-        per_pass: How many are taken together, scalar int32 >= 1.
-        state: Tensors to start from.
-        update: (numbers [n] int32, *state) -> the next state, of the same shapes.
+        total: Number of integers, >= 1.
+        per_pass: Integers per chunk, scalar int32 >= 1.
+        state: Initial tensors.
+        update: (indices [n] int32, *state) -> the next state, of the same shapes.
     """
 
     def step(start: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        numbers = tf.range(start, tf.minimum(start + per_pass, total))
-        after = update(numbers, *state)
+        indices = tf.range(start, tf.minimum(start + per_pass, total))
+        after = update(indices, *state)
         kept = [tf.ensure_shape(new, old.shape) for new, old in zip(after, state, strict=True)]
         return (start + per_pass, *kept)
 
@@ -65,5 +65,5 @@ def fold(
 
 
 def copies_per_pass(images: tf.Tensor, chunk_size: int) -> tf.Tensor:
-    """How many copies of a whole batch make up about `chunk_size` images, scalar int32 >= 1."""
+    """Return how many copies of a batch are about `chunk_size` images, scalar int32 >= 1."""
     return tf.maximum(chunk_size // tf.shape(images)[0], 1)

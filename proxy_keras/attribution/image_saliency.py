@@ -1,4 +1,4 @@
-"""What the saliency maps that look at the image alone have in common."""
+"""Base class of saliency maps that depend on the image alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy_keras.heatmaps.scaling import scaling
 
 
 class ImageSaliency(ImageSaliencyOptions, Method):
-    """A method that finds what stands out in the image, whatever the network makes of it.
+    """A method whose heatmap depends on the image alone, not on the network.
 
     Options: see `ImageSaliencyOptions`.
     """
@@ -25,7 +25,7 @@ class ImageSaliency(ImageSaliencyOptions, Method):
 
     @abstractmethod
     def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
-        """Saliency [B, h', w'] float32, >= 0, at any resolution.
+        """Return saliency [B, h', w'] float32, >= 0, at any resolution.
 
         Args:
             images: [B, h, w, D] float32 in [-1, 1], downscaled, with the channels of
@@ -33,8 +33,8 @@ class ImageSaliency(ImageSaliencyOptions, Method):
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps; see `Method`."""
-        # From here on a constant image is exactly 0, which no transform turns into noise.
+        """Return logits and raw heatmaps; see `Method`."""
+        # Makes constant images exactly 0, so that no transform turns rounding into noise.
         changes = images - images[:, :1, :1, :]
         changes = tf.math.divide_no_nan(
             changes, tf.reduce_max(tf.abs(changes), axis=[1, 2, 3], keepdims=True)
@@ -46,7 +46,7 @@ class ImageSaliency(ImageSaliencyOptions, Method):
 
 
 def opponent_colours(images: tf.Tensor) -> tf.Tensor:
-    """RGB as intensity, red against green and blue against yellow; other images as they are.
+    """Return RGB as intensity, red-green and blue-yellow; other images unchanged.
 
     Args:
         images: [B, h, w, C] float32.
@@ -63,14 +63,14 @@ def opponent_colours(images: tf.Tensor) -> tf.Tensor:
 
 
 def downscale(images: tf.Tensor, side: int) -> tf.Tensor:
-    """Images whose longer side has at most `side` pixels; smaller ones as they are.
+    """Return images downscaled to a longer side of at most `side` pixels.
 
     Args:
         images: [B, H, W, C] float32.
         side: In pixels.
 
     Returns:
-        [B, h, w, C] float32, of the same proportions.
+        [B, h, w, C] float32, with the same aspect ratio; small images unchanged.
     """
     height, width = images.shape[1:3]
     if height is not None and width is not None:
@@ -86,7 +86,7 @@ def downscale(images: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def symmetric_pad(images: tf.Tensor, margin: int) -> tf.Tensor:
-    """Images [B, h + 2 m, w + 2 m, D], mirrored at their borders as often as the margin needs."""
+    """Return images [B, h + 2 m, w + 2 m, D], padded by mirroring, repeatedly if needed."""
     for axis in (1, 2):
         length = tf.shape(images)[axis]
         places = tf.math.floormod(tf.range(-margin, length + margin), 2 * length)

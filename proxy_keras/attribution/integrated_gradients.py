@@ -1,4 +1,4 @@
-"""Integrated gradients: the score's rise on the way from a baseline, shared among the pixels."""
+"""Integrated gradients."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from proxy_keras.attribution.target import Target
 
 
 class IntegratedGradients(PathMethod):
-    """The mean gradient on the straight way from a baseline image, times the way.
+    """The mean gradient on the straight path from a baseline image, times the difference.
 
-    The attributions of an image sum to its score minus the score of its baseline. Options, and
-    how the mean is taken: see `PathMethod`.
+    The attributions of an image sum to its score minus the score of its baseline. `PathMethod`
+    describes how the mean is computed. Options: see `PathOptions`.
 
     Source: Sundararajan et al., Axiomatic Attribution for Deep Networks (ICML 2017).
     """
@@ -24,7 +24,7 @@ class IntegratedGradients(PathMethod):
     needs_layer = False
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and attributions [B, H, W, C] from `steps` + 2 passes; see `SignedMethod`."""
+        """Return logits and attributions [B, H, W, C] from `steps` + 2 passes."""
         logits = network.logits(images)
         score = target(logits)
 

@@ -16,11 +16,11 @@ from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
 class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
-    """The superpixels' Shapley values, by weighted least squares over coalitions of them.
+    """Shapley values of superpixels, by weighted least squares over coalitions.
 
-    The values of an image's superpixels add up to the class probability of the image less that of
-    the baseline. They are exact where `samples` is enough for all 2^n - 2 coalitions. The `shap`
-    package draws the coalitions and solves.
+    The values of an image's superpixels sum to the class probability of the image minus that of
+    the baseline. They are exact if `samples` covers all 2^n - 2 coalitions. The `shap` package
+    draws the coalitions and solves for the values.
 
     Options: see `KernelSHAPOptions`.
 
@@ -28,7 +28,7 @@ class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
     """
 
     def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The Shapley values; see `SuperpixelMethod`."""
+        """Return the Shapley values; see `SuperpixelMethod`."""
         explainer = _kernel_explainer()
         counts = labels.max(axis=(1, 2)) + 1
         weights = np.zeros([len(counts), counts.max()], np.float32)
@@ -48,7 +48,7 @@ class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
 
 @contextmanager
 def _numpy_seeded(seed: int) -> Iterator[None]:
-    """A context with NumPy's global state seeded, which shap draws from; put back at the end."""
+    """Seed NumPy's global state, which shap uses, and restore it on exit."""
     state = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -58,9 +58,9 @@ def _numpy_seeded(seed: int) -> Iterator[None]:
 
 
 def _kernel_explainer() -> Any:
-    """`shap.KernelExplainer`, imported here because shap is slow to import and draws on plots."""
+    """Return `shap.KernelExplainer`, imported here because shap is slow to import."""
     with warnings.catch_warnings():
-        # Its colour maps are made by methods that Matplotlib is about to deprecate.
+        # Its colour maps use methods that Matplotlib will deprecate.
         warnings.filterwarnings(
             "ignore", message="The set_(bad|over|under)", category=PendingDeprecationWarning
         )

@@ -15,5 +15,5 @@ class LayerCAM(GradientMethod):
     """
 
     def combine(self, activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-        """ReLU of the sum of weighted activations, [B, h, w]; see `GradientMethod`."""
+        """Return the ReLU of the sum of weighted activations, [B, h, w]; see `GradientMethod`."""
         return weighted_channels(activations, tf.nn.relu(gradients))

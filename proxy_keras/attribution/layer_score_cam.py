@@ -7,15 +7,15 @@ import tensorflow as tf
 from proxy_keras.attribution.channel_weights import ChannelWeightMethod
 from proxy_keras.attribution.linear_head import LinearHead
 from proxy_keras.attribution.target import Score
-from proxy_keras.heatmaps import scaling
+from proxy_keras.heatmaps.scaling import scaling
 
 
 class LayerScoreCAM(ChannelWeightMethod):
-    """Score-CAM whose masks are laid over the target layer instead of the image.
+    """Score-CAM that masks the target layer instead of the image.
 
     Each channel, scaled to [0, 1], masks the activations of all channels; its weight is the
-    softmax probability of the explained class that the head gives to the rest. So all channels
-    together cost about one forward pass, where Score-CAM needs one each.
+    softmax probability of the explained class given the masked activations. All channels together
+    cost about one forward pass, while Score-CAM needs one each.
 
     Options: see `ChunkOptions`.
 
@@ -23,14 +23,14 @@ class LayerScoreCAM(ChannelWeightMethod):
     """
 
     def perturb(self, activations: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-        """The activations masked by one of their channels; see `ChannelWeightMethod`."""
+        """Return the activations masked by one channel; see `ChannelWeightMethod`."""
         masks = scaling.normalise(tf.gather(activations, channels, axis=-1, batch_dims=1))
         return activations * masks[..., tf.newaxis]
 
     def linear_logits(
         self, activations: tf.Tensor, logits: tf.Tensor, head: LinearHead
     ) -> tf.Tensor:
-        """The masked means of every cell's own logits; see `ChannelWeightMethod`."""
+        """Return the logits of the masked means of all cells; see `ChannelWeightMethod`."""
         height, width, channels = activations.shape[1:]
         cells = tf.reshape(activations, [-1, height * width, channels])
         masks = scaling.normalise(cells[:, :, tf.newaxis])[:, :, 0]
@@ -40,5 +40,5 @@ class LayerScoreCAM(ChannelWeightMethod):
     def channel_weights(
         self, score: Score, changed: tf.Tensor, logits: tf.Tensor, owners: tf.Tensor
     ) -> tf.Tensor:
-        """The probability that is left; see `ChannelWeightMethod`."""
+        """Return the remaining probability; see `ChannelWeightMethod`."""
         return score.probability(changed, owners)

@@ -11,10 +11,10 @@ from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
 class LIME(LIMEOptions, SuperpixelMethod):
-    """The superpixels' weights in a linear model of the class probability near the image.
+    """Weights of superpixels in a linear model of the class probability near the image.
 
-    The model is fitted by the `lime` package (ridge regression, the nearer the masked image the
-    more it counts); what differs from its image explainer is that images are masked in batches.
+    The `lime` package fits the model by ridge regression, weighted by similarity to the image.
+    Unlike in its image explainer, images are masked in batches.
 
     Options: see `LIMEOptions`.
 
@@ -23,7 +23,7 @@ class LIME(LIMEOptions, SuperpixelMethod):
     """
 
     def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The linear models' coefficients; see `SuperpixelMethod`."""
+        """Return the linear models' coefficients; see `SuperpixelMethod`."""
         counts = labels.max(axis=(1, 2)) + 1
         batch = len(counts)
         shown = np.zeros([batch, self.samples, counts.max()], bool)
@@ -39,15 +39,15 @@ class LIME(LIMEOptions, SuperpixelMethod):
         return weights
 
     def _draw(self, count: int) -> NDArray[np.bool_]:
-        """[samples, count] coalitions, the same for each image with as many superpixels."""
+        """Return coalitions [samples, count], the same for images with equal superpixel counts."""
         random = np.random.RandomState(self.seed)
         drawn = random.randint(0, 2, self.samples * count).reshape(self.samples, count) == 1
         drawn[0] = True
         return drawn
 
     def _fit(self, shown: NDArray[np.bool_], changes: NDArray[np.float32]) -> NDArray[np.float64]:
-        """[n] coefficients of coalitions [samples, n] in a model of the changes [samples]."""
-        # Only here, for both are slow to import.
+        """Return coefficients [n] of a model of changes [samples] by coalitions [samples, n]."""
+        # Imported here, because both are slow to import.
         from lime.lime_base import LimeBase
         from sklearn.metrics import pairwise_distances
 

@@ -1,4 +1,4 @@
-"""Finds the linear head of a classifier: global average pooling, then one dense layer."""
+"""Search for a linear head: global average pooling, then one dense layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from proxy_keras.graph import FlatClone, inputs_of, operation_of
 
-# In inference they hand on what they get.
+# Identities in inference.
 _PASSING_LAYERS = (
     keras.layers.Identity,
     keras.layers.Dropout,
@@ -28,7 +28,7 @@ _POOLING_LAYERS = (keras.layers.AveragePooling2D, keras.layers.AdaptiveAveragePo
 
 @dataclass(frozen=True)
 class LinearHead:
-    """The dense layer that turns the mean over cells of the target layer into logits.
+    """The dense layer that maps the target layer's mean over cells to logits.
 
     Attributes:
         layer: `Dense`, or `Conv2D` with a 1x1 kernel, of the flat clone.
@@ -38,30 +38,30 @@ class LinearHead:
 
     @property
     def kernel(self) -> tf.Tensor:
-        """The layer's weights as they are now, [D, K] float32."""
+        """The layer's current weights, [D, K] float32."""
         kernel = tf.convert_to_tensor(self.layer.kernel)
         return tf.reshape(kernel, [-1, kernel.shape[-1]])
 
     @property
     def bias(self) -> tf.Tensor:
-        """The layer's bias as it is now, [K] float32; zeros where it has none."""
+        """The layer's current bias, [K] float32; zeros if it has none."""
         if self.layer.bias is None:
             return tf.zeros([self.kernel.shape[-1]])
         return tf.convert_to_tensor(self.layer.bias)
 
 
 def find_linear_head(flat: FlatClone, target: keras.KerasTensor) -> LinearHead | None:
-    """The dense layer whose logits are linear in the mean over cells of `target`.
+    """Return the linear head if the logits are a dense layer of the mean over cells of `target`.
 
-    Between `target`, its global average pooling, the dense layer and the logits there may be
-    dropout, identities and reshapes that leave one cell; nothing else, and no other branch.
+    Between `target`, global average pooling, the dense layer and the logits, only dropout,
+    identities and reshapes of a single cell may occur, and no other branch.
 
     Args:
         flat: The classifier. Not modified.
         target: The target layer's output [B, h, w, D], a tensor of `flat`.
 
     Returns:
-        Where the dense layer is, or None where the head is of another kind.
+        The linear head, or None for another kind of head.
     """
     dense = _skip_identities(flat.output, stop=target)
     layer = operation_of(dense)
@@ -76,7 +76,7 @@ def find_linear_head(flat: FlatClone, target: keras.KerasTensor) -> LinearHead |
 
 
 def _skip_identities(tensor: keras.KerasTensor, stop: keras.KerasTensor) -> keras.KerasTensor:
-    """The tensor before the operations that only hand it on; never beyond `stop`."""
+    """Return the tensor before trailing identity operations, but not before `stop`."""
     while tensor is not stop and _is_identity(operation_of(tensor), tensor):
         tensor = inputs_of(tensor)[0]
     return tensor
@@ -87,13 +87,13 @@ def _is_identity(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
     if isinstance(operation, keras.layers.Activation):
         return operation.activation is keras.activations.linear
     if isinstance(operation, _RESHAPING_LAYERS) or name in _RESHAPING_OPERATIONS:
-        # Of one cell, a reshape can only drop or add axes of length 1.
+        # With a single cell, a reshape can only drop or add axes of length 1.
         return _has_one_cell(inputs_of(tensor)[0]) and _has_one_cell(tensor)
     return isinstance(operation, _PASSING_LAYERS) or name in _PASSING_OPERATIONS
 
 
 def _has_one_cell(tensor: keras.KerasTensor) -> bool:
-    """Whether all but the batch and one other axis have length 1."""
+    """Return whether all axes but the batch and one other have length 1."""
     return sum(size != 1 for size in tensor.shape[1:]) == 1
 
 
@@ -117,7 +117,7 @@ def _is_mean_over_cells(operation: Any, output: keras.KerasTensor) -> bool:
     if isinstance(operation, keras.layers.GlobalAveragePooling2D):
         return operation.data_format == "channels_last"
     if isinstance(operation, _POOLING_LAYERS):
-        # One window over all cells; a smaller one would leave some out.
+        # A single window must cover all cells.
         window = getattr(operation, "pool_size", cells.shape[1:3])
         is_last = operation.data_format == "channels_last"
         return is_last and _is_single(output) and tuple(window) == tuple(cells.shape[1:3])

@@ -16,12 +16,12 @@ from proxy_keras.graph import nodes_to
 
 
 class LRP(LRPOptions, SignedMethod):
-    """The score, handed back from layer to layer until each value of the image has its share.
+    """The score, propagated back layer by layer as relevance of each value of the image.
 
-    A linear unit hands its relevance to its inputs by their part in it; the share of the bias is
-    spread evenly over them, so that the relevance of the image sums to the score. Batch
-    normalisation is folded into the linear layer before it. Activations hand relevance on as it
-    is, max pooling to the largest value, a gate (as in squeeze-and-excite) to the gated signal.
+    A linear unit distributes its relevance over its inputs by their contributions; the share of
+    the bias is spread evenly over them, so that the relevance of the image sums to the score. Batch
+    normalisation is folded into the preceding linear layer. Activations pass relevance unchanged,
+    max pooling to the largest value, a gate (as in squeeze-and-excite) to the gated signal.
 
     Options: see `LRPOptions`.
 
@@ -36,23 +36,23 @@ class LRP(LRPOptions, SignedMethod):
     needs_layer: ClassVar[bool] = False
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and the relevance [B, H, W, C] of each value; see `SignedMethod`."""
+        """Return logits and the relevance [B, H, W, C] of each value; see `SignedMethod`."""
         model = network.flat.model
         nodes = nodes_to(network.flat.output)
         is_epsilon = self.rule == "epsilon"
         rule: Rule = EpsilonRule(self.epsilon) if is_epsilon else AlphaBetaRule(self.alpha)
         steps = LayerRules(rule, nodes)
         values = {id(model.inputs[0]): images}
-        ways_back: list[tuple[Any, list[Any], Any]] = []
+        backward_steps: list[tuple[Any, list[Any], Any]] = []
         for node in nodes:
             tensors = list({id(tensor): tensor for tensor in node.input_tensors}.values())
             outputs, back = steps.run(node, tensors, [values[id(t)] for t in tensors])
             values.update(zip(map(id, node.outputs), outputs, strict=True))
-            ways_back.append((node, tensors, back))
+            backward_steps.append((node, tensors, back))
         logits = values[id(network.flat.output)]
         relevance = {id(network.flat.output): target(logits).gradient(logits) * logits}
-        for node, tensors, back in reversed(ways_back):
-            # Every node is on the way to the logits, but not each of its outputs need be.
+        for node, tensors, back in reversed(backward_steps):
+            # Every node contributes to the logits, but not necessarily each of its outputs.
             of_outputs = [
                 relevance[id(t)] if id(t) in relevance else tf.zeros_like(values[id(t)])
                 for t in node.outputs

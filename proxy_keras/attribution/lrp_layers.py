@@ -1,4 +1,4 @@
-"""How relevance passes back through each kind of Keras layer and operation."""
+"""Relevance propagation through each kind of Keras layer and operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from proxy_keras.attribution.lrp_rules import Back, LinearMap, Map, Rule, Tensor
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.graph import inputs_of, operation_of, original_of
 
-# Elementwise, and so units of one input each, which takes all of their relevance.
+# Elementwise: each unit has one input, which gets all of its relevance.
 _PASSING = frozenset(
     "Activation ReLU LeakyReLU PReLU ELU BatchNormalization Rescaling Normalization Dropout "
     "SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization Identity "
@@ -27,9 +27,9 @@ _PASSING = frozenset(
     "Softplus Softsign Clip Cast Copy Negative "
     "RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness".split()
 )
-# With a constant they are elementwise too.
+# Elementwise if the other operand is a constant.
 _ARITHMETIC = frozenset("Add Subtract Multiply Divide TrueDivide Maximum Minimum".split())
-# Each output is one of the inputs, which takes its relevance; of a pooling the largest.
+# Each output equals one of the inputs, which gets its relevance; in pooling the largest.
 _SELECTING = frozenset(
     "Flatten Reshape Permute Cropping2D CenterCrop RepeatVector Concatenate MaxPooling2D "
     "GlobalMaxPooling2D AdaptiveMaxPooling2D Maximum MaxPool AdaptiveMaxPool Max Amax Transpose "
@@ -47,11 +47,11 @@ _POSITIVE = (_GATES | {"relu", "relu6"}) - {"tanh"}
 
 
 class LayerRules:
-    """Runs the nodes of a network forward, each with the way back of its relevance.
+    """Forward passes of single nodes, each with a backward function for relevance.
 
     Args:
-        rule: What is done at linear units.
-        nodes: The nodes of the network, in computing order.
+        rule: The rule for linear units.
+        nodes: The nodes of the network, in topological order.
     """
 
     def __init__(self, rule: Rule, nodes: list[Any]) -> None:
@@ -60,21 +60,21 @@ class LayerRules:
         for node in nodes:
             for tensor in node.input_tensors:
                 users.setdefault(id(tensor), []).append(node)
-        self._positive = _positive(nodes)
+        self._positive = _nonnegative(nodes)
         self._norms = {id(node): norm for node in nodes if (norm := _norm_after(node, users))}
         self._folded = {id(norm) for norm in self._norms.values()}
 
     def run(self, node: Any, tensors: list[Any], inputs: Tensors) -> tuple[Tensors, Back]:
-        """What the node gives, and the way back from the relevance of that to its inputs'.
+        """Return the outputs of a node, and a function from their relevance to the inputs'.
 
         Args:
             node: One of the nodes.
-            tensors: The symbolic tensors that enter it, each once.
+            tensors: Its symbolic inputs, without repetition.
             inputs: Their values.
 
         Returns:
             Values of the node's outputs, and a function of their relevance: a tensor, or a list
-            where there are several outputs.
+            for several outputs.
 
         Raises:
             ValueError: There is no rule for this layer or operation.
@@ -102,7 +102,7 @@ class LayerRules:
                 raise _no_rule(node)
             return [call(inputs)], lambda relevance: [relevance]
         if kind in ("Multiply", "Divide", "TrueDivide"):
-            return [call(inputs)], _to_signals(tensors, inputs, kind, node)
+            return [call(inputs)], _signals_only(tensors, inputs, kind, node)
         if kind == "Subtract":
             return self._run_linear(difference(call), inputs, is_positive)
         if kind == "UpSampling2D" and layer.interpolation == "nearest" or kind in _SELECTING:
@@ -110,7 +110,7 @@ class LayerRules:
         if kind == "UpSampling2D" or kind in _AVERAGING:
             return self._run_linear(weighted_mean(call), inputs, is_positive)
         if kind in ("ZeroPadding2D", "Pad"):
-            return [call(inputs)], _to_nearest(inputs[0], _paddings(layer, kind))
+            return [call(inputs)], _nearest_inside(inputs[0], _paddings(layer, kind))
         raise _no_rule(node)
 
     def _run_linear(
@@ -130,7 +130,7 @@ class LayerRules:
         for linear in kernel_maps(
             node.operation, BatchNormAffine(norm.operation) if norm else None
         ):
-            # What a depthwise step gives to a pointwise one has either sign.
+            # The output of a depthwise step can be negative.
             values, back = self._run_linear(linear, values, is_positive and not backs)
             backs.append(back)
 
@@ -142,14 +142,14 @@ class LayerRules:
         return [layer.activation(values[0])], back_through_all
 
 
-def _positive(nodes: list[Any]) -> set[int]:
-    """`id`s of the tensors that cannot be below 0."""
+def _nonnegative(nodes: list[Any]) -> set[int]:
+    """Return the `id`s of tensors that cannot be negative."""
     found: set[int] = set()
     for node in nodes:
         layer = original_of(node.operation)
         kind = type(layer).__name__
         is_kept = kind in _KEEPING_SIGN and found.issuperset(map(id, node.input_tensors))
-        # A constant may be added too, of any sign.
+        # With a single input, the other summand is a constant of any sign.
         is_kept = is_kept and (kind != "Add" or len(node.input_tensors) > 1)
         is_rectified = kind == "ReLU" and not layer.negative_slope and not layer.threshold
         if is_kept or is_rectified or _squashing(layer) in _POSITIVE:
@@ -158,13 +158,13 @@ def _positive(nodes: list[Any]) -> set[int]:
 
 
 def _squashing(layer: Any) -> str:
-    """The name of the activation function of the layer, or of the operation itself."""
+    """Return the name of the layer's activation function, or of the operation itself."""
     function = getattr(layer, "activation", None)
     return type(layer).__name__.lower() if function is None else getattr(function, "__name__", "")
 
 
 def _norm_after(node: Any, users: dict[int, list[Any]]) -> Any:
-    """The batch normalisation that alone takes what this linear layer gives, or None."""
+    """Return the batch normalisation that is the only consumer of a linear layer, or None."""
     layer = original_of(node.operation)
     followers = users.get(id(node.outputs[0]), [])
     if (
@@ -183,8 +183,8 @@ def _run_selecting(call: Callable[[Tensors], Any], inputs: Tensors) -> tuple[Ten
     return tf.nest.flatten(outputs), back
 
 
-def _to_signals(tensors: list[Any], inputs: Tensors, kind: str, node: Any) -> Back:
-    """All relevance of a product to its signals, in equal parts; none to what gates them."""
+def _signals_only(tensors: list[Any], inputs: Tensors, kind: str, node: Any) -> Back:
+    """Return a function that divides relevance evenly among a product's signals, not its gates."""
     if kind == "Multiply":
         full = [tensor for tensor in tensors if tensor.shape == node.outputs[0].shape] or tensors
         signals = [id(tensor) for tensor in full if not _is_gate(tensor)] or [*map(id, full)]
@@ -195,7 +195,7 @@ def _to_signals(tensors: list[Any], inputs: Tensors, kind: str, node: Any) -> Ba
 
 
 def _broadcast_sum(chosen: list[bool]) -> Map:
-    """The mean of the chosen inputs, of the shape that all of them broadcast to."""
+    """Return a function: the mean of the chosen inputs, broadcast to the shape of all inputs."""
 
     def mean(inputs: Tensors) -> tf.Tensor:
         shape = tf.shape(inputs[0])
@@ -208,7 +208,7 @@ def _broadcast_sum(chosen: list[bool]) -> Map:
 
 
 def _is_gate(tensor: Any) -> bool:
-    """Whether a squashing function computes the tensor, perhaps reshaped or scaled since."""
+    """Return whether the tensor is a squashing function's output, possibly reshaped or scaled."""
     while True:
         operation = operation_of(tensor)
         kind = type(operation).__name__
@@ -217,7 +217,7 @@ def _is_gate(tensor: Any) -> bool:
         parents = inputs_of(tensor)
         is_moved = kind in ("Reshape", "ExpandDims", "Cast", "Identity", "Permute")
         if len(parents) != 1 or not (is_moved or kind in _ARITHMETIC):
-            # x * relu6(x + 3) / 6 is how networks for phones write a gate.
+            # Mobile networks write a gate as x * relu6(x + 3) / 6.
             return getattr(operation, "max_value", None) is not None or kind == "Relu6"
         tensor = parents[0]
 
@@ -228,15 +228,15 @@ def _is_first(node: Any, tensor: Any) -> bool:
 
 
 def _paddings(layer: Any, kind: str) -> list[tuple[int, int]]:
-    """(before, after) for each axis from the second on."""
+    """Return (before, after) for each axis except the first."""
     if kind == "ZeroPadding2D":
         pairs = [tuple(pair) for pair in layer.padding]
         return [(0, 0), *pairs] if layer.data_format == "channels_first" else pairs
     return [tuple(pair) for pair in layer.pad_width[1:]]
 
 
-def _to_nearest(values: tf.Tensor, paddings: list[tuple[int, int]]) -> Back:
-    """The relevance of padding goes to the nearest value inside, so that none is lost."""
+def _nearest_inside(values: tf.Tensor, paddings: list[tuple[int, int]]) -> Back:
+    """Return a function that gives relevance of padding to the nearest value inside."""
 
     def repeat_border(inputs: Tensors) -> tf.Tensor:
         padded = inputs[0]
@@ -252,7 +252,7 @@ def _to_nearest(values: tf.Tensor, paddings: list[tuple[int, int]]) -> Back:
 def _no_rule(node: Any) -> ValueError:
     layer = original_of(node.operation)
     return ValueError(
-        f"LRP has no rule for layer '{layer.name}' ({type(layer).__name__}). It knows Keras' own "
-        "dense and convolution layers, pooling, sums, gates and elementwise activations. Explain "
-        "this model by another method, e.g. integrated_gradients."
+        f"LRP has no rule for layer '{layer.name}' ({type(layer).__name__}). It supports Keras' "
+        "own dense and convolution layers, pooling, sums, gates and elementwise activations. Use "
+        "another method for this model, e.g. integrated_gradients."
     )

@@ -1,4 +1,4 @@
-"""The linear units of Keras layers, as relevance propagation sees them."""
+"""Linear maps of Keras layers for relevance propagation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KERNEL_LAYERS = (
 
 
 class BatchNormAffine:
-    """A batch normalisation in inference, y = scale * x + shift, that a kernel can take up.
+    """A batch normalisation in inference, y = scale * x + shift, to be folded into a kernel.
 
     Args:
         layer: A built `keras.layers.BatchNormalization`.
@@ -42,14 +42,14 @@ class BatchNormAffine:
 
 
 def kernel_maps(operation: keras.Operation, norm: BatchNormAffine | None) -> list[LinearMap]:
-    """The linear steps of one of `KERNEL_LAYERS`, without its activation.
+    """Return the linear maps of one of `KERNEL_LAYERS`, without its activation.
 
     Args:
         operation: The layer of a `FlatClone`.
-        norm: The batch normalisation that follows, to be folded in.
+        norm: The following batch normalisation, which is folded in.
 
     Returns:
-        One step; of a separable convolution two.
+        One map, or two for a separable convolution.
     """
     layer: Any = original_of(operation)
     kernels = [tf.convert_to_tensor(weight) for weight in operation.weights]
@@ -78,7 +78,7 @@ def kernel_maps(operation: keras.Operation, norm: BatchNormAffine | None) -> lis
 
 
 def weighted_mean(call: Map) -> LinearMap:
-    """An operation that sums its inputs with weights >= 0 which are the same for each of a unit."""
+    """Return the map of a sum whose weights are >= 0 and equal for all inputs of a unit."""
     return LinearMap(
         weighted_sum=call,
         positive=call,
@@ -88,7 +88,7 @@ def weighted_mean(call: Map) -> LinearMap:
 
 
 def difference(call: Map) -> LinearMap:
-    """The first input less the second."""
+    """Return the map of the first input minus the second."""
 
     def negative(inputs: Tensors) -> tf.Tensor:
         return call([tf.zeros_like(inputs[0]), inputs[1]])
@@ -132,7 +132,7 @@ def _conv_mean(layer: Any, convolve: Convolve) -> Map:
 
 
 def _window_mean(convolve: Convolve, ones: list[int], groups: int, outputs: int) -> Map:
-    """The mean over each window and channel group; padding does not count."""
+    """Return a function: the mean over each window and channel group, without padding."""
 
     def mean(inputs: Tensors) -> tf.Tensor:
         images = inputs[0]

@@ -1,4 +1,4 @@
-"""How layer-wise relevance propagation shares a linear unit's relevance among the unit's inputs."""
+"""Rules that distribute a linear unit's relevance over its inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy_keras.attribution.tape_vjp import vjp
 Tensors = list[tf.Tensor]
 Map = Callable[[Tensors], tf.Tensor]
 Back = Callable[[tf.Tensor], Tensors]
-"""From the relevance of a layer's units to that of its inputs."""
+"""Relevance of a layer's units -> relevance of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class LinearMap:
     """The units of a linear layer: weighted sums of its inputs, plus a bias.
 
     Attributes:
-        weighted_sum: Inputs -> weighted sums, the bias apart.
+        weighted_sum: Inputs -> weighted sums, without the bias.
         positive: The same with the positive weights only.
         negative: The same with the negative weights only; None where there are none.
-        mean: Inputs -> the plain mean of the inputs of each unit, of a shape that broadcasts.
-        bias: What is added to the sums.
+        mean: Inputs -> the unweighted mean of each unit's inputs, of a shape that broadcasts.
+        bias: Bias of the units.
     """
 
     weighted_sum: Map
@@ -41,24 +41,24 @@ class Rule(Protocol):
     def forward(
         self, linear: LinearMap, inputs: Tensors, is_positive: bool
     ) -> tuple[tf.Tensor, Back]:
-        """The units of `linear` for these inputs, and the way back of their relevance.
+        """Return the units of `linear` for these inputs, and a function of their relevance.
 
-        What falls to the bias, or to no input at all, is spread evenly over the unit's inputs, so
-        that the sum of all relevance stays the same.
+        The share of the bias, and any remainder, is spread evenly over the unit's inputs, so that
+        the sum of all relevance is preserved.
 
         Args:
             linear: The units.
             inputs: Tensors [B, ...].
-            is_positive: Whether no input can be below 0.
+            is_positive: Whether no input can be negative.
         """
 
 
 class EpsilonRule:
-    """Relevance in proportion to each input's part of the unit, which is kept away from 0.
+    """Relevance in proportion to each input's contribution, with a stabilised denominator.
 
     Args:
-        epsilon: What is added to a unit's magnitude, as a share of the mean magnitude of the
-            layer's units for that image; >= 0.
+        epsilon: Added to a unit's magnitude, as a share of the mean magnitude of the layer's units
+            for that image; >= 0.
     """
 
     def __init__(self, epsilon: float) -> None:
@@ -67,7 +67,7 @@ class EpsilonRule:
     def forward(
         self, linear: LinearMap, inputs: Tensors, is_positive: bool
     ) -> tuple[tf.Tensor, Back]:
-        """Units and the way back; see `Rule`."""
+        """Return the units and a function of their relevance; see `Rule`."""
         sums, pull_back = vjp(linear.weighted_sum, inputs)
         units = sums + linear.bias
 
@@ -84,12 +84,12 @@ class EpsilonRule:
 
 
 class AlphaBetaRule:
-    """Relevance `alpha` times to what raises the unit, less `alpha - 1` times to what lowers it.
+    """Relevance with weight `alpha` for positive contributions and `1 - alpha` for negative ones.
 
-    Where a unit is only raised or only lowered, that side takes all of its relevance.
+    If all contributions to a unit have the same sign, they get all of its relevance.
 
     Args:
-        alpha: Weight of the raising side, >= 1.
+        alpha: Weight of the positive contributions, >= 1.
     """
 
     def __init__(self, alpha: float) -> None:
@@ -98,31 +98,31 @@ class AlphaBetaRule:
     def forward(
         self, linear: LinearMap, inputs: Tensors, is_positive: bool
     ) -> tuple[tf.Tensor, Back]:
-        """Units and the way back; see `Rule`."""
+        """Return the units and a function of their relevance; see `Rule`."""
 
         def back(relevance: tf.Tensor) -> Tensors:
-            ups, downs = list(inputs), []
+            positive_inputs, negative_inputs = list(inputs), []
             if not is_positive:
-                ups = [tf.nn.relu(x) for x in inputs]
-                downs = [tf.minimum(x, 0.0) for x in inputs]
-            halves = ups + downs
+                positive_inputs = [tf.nn.relu(x) for x in inputs]
+                negative_inputs = [tf.minimum(x, 0.0) for x in inputs]
+            halves = positive_inputs + negative_inputs
 
             def sums(halves: Tensors) -> Tensors:
-                ups, downs = halves[: len(inputs)], halves[len(inputs) :]
+                positive_inputs, negative_inputs = halves[: len(inputs)], halves[len(inputs) :]
                 return [
-                    _total((linear.positive, ups), (linear.negative, downs)),
-                    _total((linear.negative, ups), (linear.positive, downs)),
+                    _total((linear.positive, positive_inputs), (linear.negative, negative_inputs)),
+                    _total((linear.negative, positive_inputs), (linear.positive, negative_inputs)),
                 ]
 
-            (raising, lowering), pull_back = vjp(sums, halves)
-            raise_all = raising + tf.nn.relu(linear.bias)
-            lower_all = lowering + tf.minimum(linear.bias, 0.0)
-            up = relevance * tf.where(lower_all < 0, self.alpha, 1.0)
-            down = relevance * tf.where(raise_all > 0, 1.0 - self.alpha, 1.0)
-            up = tf.math.divide_no_nan(up, raise_all)
-            down = tf.math.divide_no_nan(down, lower_all)
+            (positive, negative), pull_back = vjp(sums, halves)
+            all_positive = positive + tf.nn.relu(linear.bias)
+            all_negative = negative + tf.minimum(linear.bias, 0.0)
+            up = relevance * tf.where(all_negative < 0, self.alpha, 1.0)
+            down = relevance * tf.where(all_positive > 0, 1.0 - self.alpha, 1.0)
+            up = tf.math.divide_no_nan(up, all_positive)
+            down = tf.math.divide_no_nan(down, all_negative)
             gradients = pull_back([up, down])
-            shares = share_evenly(linear, inputs, relevance - up * raising - down * lowering)
+            shares = share_evenly(linear, inputs, relevance - up * positive - down * negative)
             for i, (half, gradient) in enumerate(zip(halves, gradients, strict=True)):
                 shares[i % len(inputs)] += half * gradient
             return shares
@@ -131,10 +131,10 @@ class AlphaBetaRule:
 
 
 def share_evenly(linear: LinearMap, inputs: Tensors, relevance: tf.Tensor) -> Tensors:
-    """The relevance of units, shared evenly among the inputs of each.
+    """Return the relevance of units, divided evenly among the inputs of each.
 
     Returns:
-        One tensor per input, of its shape; their sum is that of `relevance`.
+        One tensor per input, of its shape; they sum to the sum of `relevance`.
     """
     shape = tf.shape(relevance)
     _, pull_back = vjp(lambda x: tf.broadcast_to(linear.mean(x), shape), inputs)
@@ -142,6 +142,6 @@ def share_evenly(linear: LinearMap, inputs: Tensors, relevance: tf.Tensor) -> Te
 
 
 def _total(*terms: tuple[Map | None, Tensors]) -> tf.Tensor:
-    """The sum of maps of tensors, without those that are absent; zeros where all are."""
+    """Return the sum of maps of tensors, skipping absent ones; 0 if all are absent."""
     present = [apply(tensors) for apply, tensors in terms if apply is not None and tensors]
     return sum(present) if present else tf.zeros([])

@@ -1,4 +1,4 @@
-"""Measures how the score changes when parts of an image are hidden."""
+"""Changes of the score when parts of an image are masked."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Score, Target
 
-# A few units in the last place of float32: so far apart are equal logits of different batches.
+# Equal logits of different batches can differ by a few units in the last place of float32.
 _ROUNDING = 5e-7
 
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """Images, and what is explained in them.
+    """Images with their logits and the score to explain.
 
     Attributes:
-        network: The classifier, compiled.
+        network: The compiled classifier.
         images: [B, H, W, C] float32.
         logits: [B, K] float32, of the images.
-        score: What is explained.
+        score: The score to explain.
     """
 
     network: Network
@@ -36,13 +36,13 @@ class ScoredImages:
 
     @classmethod
     def of(cls, network: Network, images: tf.Tensor, target: Target) -> ScoredImages:
-        """The scored of a method's call; one forward pass."""
+        """Return the images of a method's call, scored by one forward pass."""
         logits = network.logits(images)
         return cls(network, images, logits, target(logits))
 
 
 class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
-    """A method that hides parts of an image behind a baseline, and looks at the logits only.
+    """A method that replaces parts of an image by a baseline and uses the logits only.
 
     Options: see `MaskingOptions`.
     """
@@ -56,17 +56,17 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
         owners: tf.Tensor,
         masks_of: Callable[[tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
-        """What masking adds to the score's probability, below 0 where it takes from it.
+        """Return the changes of the score's probability caused by masking.
 
         Args:
-            scored: What is explained.
-            owners: [N] int32, the image that each masked copy is made of.
+            scored: Images and score.
+            owners: [N] int32, the image of each masked copy.
             masks_of: From indices of copies [n] to their masks [n, H, W] in [0, 1]; 1 keeps the
                 image's pixel.
 
         Returns:
-            [N] float32; exactly 0 where float32 cannot tell the difference from rounding, which
-            scaling the map would blow up.
+            [N] float32; exactly 0 where the change may be a rounding error, which scaling the map
+            would amplify.
         """
         before, noise = _scored(scored.score, scored.logits, None)
         parts = []
@@ -87,12 +87,12 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
         count: int,
         masks_of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
-        """The changes [B, count] where each image is masked `count` times.
+        """Return the changes [B, count] when each image is masked `count` times.
 
         Args:
-            scored: What is explained.
+            scored: Images and score.
             count: Masks per image.
-            masks_of: From images [n] and numbers of masks [n] to masks [n, H, W].
+            masks_of: From indices of images [n] and of masks [n] to masks [n, H, W].
         """
         batch = scored.images.shape[0]
         changes = self.score_changes(
@@ -106,7 +106,7 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
 def _scored(
     score: Score, logits: tf.Tensor, owners: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The scores [n] of logits [n, K], and how much of them may be rounding [n]."""
+    """Return scores [n] of logits [n, K], and bounds [n] of their rounding errors."""
     scores, pull_back = vjp(lambda x: score.probability(x, owners), logits)
     slopes = pull_back()
     error = tf.reduce_sum(tf.abs(slopes), axis=1) * tf.reduce_max(tf.abs(logits), axis=1)

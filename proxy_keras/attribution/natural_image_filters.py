@@ -1,4 +1,4 @@
-"""Learns filters that give sparse answers to patches of natural images."""
+"""Filters with sparse responses to natural images, learned by independent component analysis."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PATCHES_PER_PHOTO = 5000
 
 @lru_cache(maxsize=1)
 def natural_image_filters() -> np.ndarray:
-    """[8, 8, 1, 48] float32 filters of sum 0: independent components of patches of two photos.
+    """Return filters [8, 8, 1, 48] float32 of sum 0, learned from patches of two photos.
 
-    The photos come with scikit-learn. The draw is seeded, so that the filters are always the same;
-    learning them takes a second, once per process.
+    The photos are scikit-learn's. Patches are drawn with a fixed seed, so the filters are always
+    the same. Learning them takes a second, once per process.
     """
-    # Only here, for it is slow to import.
+    # Imported here, because it is slow to import.
     from sklearn.datasets import load_sample_images
     from sklearn.decomposition import FastICA
     from threadpoolctl import threadpool_limits
@@ -27,7 +27,7 @@ def natural_image_filters() -> np.ndarray:
     patches = []
     for photo in load_sample_images().images:
         grey = photo[: len(photo) // 2 * 2].mean(axis=-1) / 255
-        # Half the size, for at full size neighbours in a photo hardly differ.
+        # Half the size, because adjacent pixels of a full-size photo hardly differ.
         grey = grey.reshape(grey.shape[0] // 2, 2, grey.shape[1] // 2, 2).mean(axis=(1, 3))
         windows = np.lib.stride_tricks.sliding_window_view(grey, (PATCH, PATCH))
         rows = rng.integers(0, windows.shape[0], _PATCHES_PER_PHOTO)
@@ -35,9 +35,9 @@ def natural_image_filters() -> np.ndarray:
         patches.append(windows[rows, columns].reshape(_PATCHES_PER_PHOTO, -1))
     samples = np.concatenate(patches)
     samples -= samples.mean(axis=1, keepdims=True)
-    # A looser tolerance is met by the first guess, before anything is learned.
+    # The initial guess already meets a looser tolerance, without any learning.
     analysis = FastICA(_FILTERS, whiten="unit-variance", tol=1e-3, max_iter=1000, random_state=0)
-    # Products this small take longer on several threads, and would add up in another order.
+    # Small products are slower on several threads, and their order of summation would vary.
     with threadpool_limits(1):
         analysis.fit(samples)
     filters = analysis.components_.reshape(_FILTERS, PATCH, PATCH, 1)

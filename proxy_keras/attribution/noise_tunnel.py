@@ -20,10 +20,10 @@ from proxy_keras.attribution.target import Target
 
 
 class NoiseTunnel(NoiseTunnelOptions, Method):
-    """A method that looks at the gradients at many copies of the image with Gaussian noise.
+    """A method that combines the gradients at many copies of the image with Gaussian noise.
 
-    The class that is explained is that of the image itself. All images get the same draws, each
-    scaled to its own range, so that a heatmap does not depend on the batch.
+    The explained class is that of the image without noise. All images get the same noise, scaled
+    to the range of each, so that a heatmap does not depend on the batch.
 
     Options: see `NoiseTunnelOptions`.
     """
@@ -33,30 +33,30 @@ class NoiseTunnel(NoiseTunnelOptions, Method):
 
     @abstractmethod
     def combine(self, mean: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:
-        """What is shown of the gradients, [B, H, W, C] float64.
+        """Return the statistic to show, [B, H, W, C] float64.
 
         Args:
-            mean: [B, H, W, C] float64, of the gradients over the copies.
-            mean_square: [B, H, W, C] float64, of their squares.
+            mean: [B, H, W, C] float64, mean of the gradients over the copies.
+            mean_square: [B, H, W, C] float64, mean of their squares.
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W] from `samples` + 1 passes; see `Method`."""
+        """Return logits and raw heatmaps [B, H, W] from `samples` + 1 passes; see `Method`."""
         logits = network.logits(images)
         score = target(logits)
         axes = [1, 2, 3]
         high = tf.reduce_max(images, axis=axes, keepdims=True)
         deviations = self.noise * (high - tf.reduce_min(images, axis=axes, keepdims=True))
 
-        def draw(number: tf.Tensor) -> tf.Tensor:
-            return normal(tf.shape(images)[1:], self.seed, number)
+        def draw(index: tf.Tensor) -> tf.Tensor:
+            return normal(tf.shape(images)[1:], self.seed, index)
 
         def update(
-            numbers: tf.Tensor, total: tf.Tensor, squares: tf.Tensor
+            indices: tf.Tensor, total: tf.Tensor, squares: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            draws = tf.map_fn(draw, numbers, fn_output_signature=tf.float32)
+            draws = tf.map_fn(draw, indices, fn_output_signature=tf.float32)
             copies = images + deviations * draws[:, tf.newaxis]
-            # Squares leave float32 where gradients are large, and lose digits of a variance.
+            # Squares of large gradients overflow float32, and variances lose precision.
             _, gradients = copy_gradients(network, copies, score)
             gradients = tf.cast(gradients, tf.float64)
             total += tf.reduce_sum(gradients, axis=0)

@@ -15,8 +15,8 @@ from proxy_keras.attribution.target import Target
 class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
     """The drop of the class probability when a patch slides over the image.
 
-    A pixel gets the mean drop of the patches that cover it. The last patch of each row and column
-    ends at the border, so that every pixel is covered.
+    Each pixel gets the mean drop over the patches that cover it. The last patch of each row and
+    column ends at the border, so that every pixel is covered.
 
     Options: see `OcclusionOptions`.
 
@@ -24,14 +24,14 @@ class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
     """
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and mean drops [B, H, W, 1]; see `SignedMethod`."""
+        """Return logits and mean drops [B, H, W, 1]; see `SignedMethod`."""
         scored = ScoredImages.of(network, images, target)
         rows, columns = (tf.constant(self._windows(side)) for side in images.shape[1:3])
         across = columns.shape[0]
 
-        def masks_of(_: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-            down = tf.gather(rows, numbers // across)[:, :, tf.newaxis]
-            return 1.0 - down * tf.gather(columns, numbers % across)[:, tf.newaxis]
+        def masks_of(_: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+            down = tf.gather(rows, indices // across)[:, :, tf.newaxis]
+            return 1.0 - down * tf.gather(columns, indices % across)[:, tf.newaxis]
 
         count = rows.shape[0] * across
         changes = self.score_changes_per_mask(scored, count, masks_of)
@@ -41,7 +41,7 @@ class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
         return scored.logits, heat[..., tf.newaxis]
 
     def _windows(self, side: int) -> np.ndarray:
-        """[places, side] float32, 1 where the patch is at each of its places along one axis."""
+        """Return the patch's positions along an axis as masks [positions, side] float32."""
         length = _pixels(self.patch, side)
         step = max(1, length // 2) if self.stride is None else _pixels(self.stride, side)
         last = side - length

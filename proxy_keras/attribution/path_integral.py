@@ -1,4 +1,4 @@
-"""Shares the score's rise on the way from a baseline to the image among what changes there."""
+"""Integrals of gradients along the path from a baseline to the image."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Evaluation = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class PathMethod(PathOptions, BaselineMethod, SignedMethod):
-    """A signed method that integrates gradients along the straight way from a baseline.
+    """A signed method that integrates gradients along the straight path from a baseline.
 
-    What units (pixels, or activations of a layer) get on a step of the way is their change times
-    their gradient, a mean of those at its two ends. Its weights are the ones that give the score's
-    true rise on this step, if there are such weights in [0, 1]: exact where the score is linear up
-    to a bend and linear after it, as in ReLU networks, and the trapezoidal rule where it is
-    quadratic. So the sum over all units comes close to the score's rise in few steps.
+    In each step, a unit (a pixel, or an activation of a layer) gets its change times a weighted
+    mean of its gradients at both ends. The weights in [0, 1] are chosen to give the score's true
+    increase, if possible: this is exact where the score is piecewise linear with one kink, as in
+    ReLU networks, and the trapezoidal rule where it is quadratic. So the sum over all units comes
+    close to the score's increase in few steps.
 
     Options: see `PathOptions`.
     """
@@ -33,52 +33,52 @@ class PathMethod(PathOptions, BaselineMethod, SignedMethod):
         units: tf.Tensor,
         evaluate: Callable[[tf.Tensor], Evaluation],
     ) -> tf.Tensor:
-        """What each unit adds to the score on the way to the images, [B, ...].
+        """Return what each unit adds to the score along the path to the images, [B, ...].
 
         Args:
             images: [B, H, W, C] float32.
-            units: [B, ...] float32, read for their shape.
-            evaluate: Gives units, scores and gradients at copies [n, B, H, W, C] of the images.
+            units: [B, ...] float32, used for their shape only.
+            evaluate: Returns units, scores and gradients at copies [n, B, H, W, C] of the images.
         """
         start = self.baselines(images)
-        way = images - start
+        difference = images - start
 
-        def update(numbers: tf.Tensor, total: tf.Tensor, *before: tf.Tensor) -> tuple:
-            shares = tf.cast(numbers, tf.float32) / self.steps
-            after = evaluate(start + _column(shares, 5) * way)
+        def update(indices: tf.Tensor, total: tf.Tensor, *before: tf.Tensor) -> tuple:
+            shares = tf.cast(indices, tf.float32) / self.steps
+            after = evaluate(start + _column(shares, 5) * difference)
             ends = [
                 tf.concat([first[tf.newaxis], rest], axis=0)
                 for first, rest in zip(before, after, strict=True)
             ]
             added = _steps(*ends)
-            # The first point ends no step.
-            is_step = _column(numbers > 0, added.shape.rank)
+            # No step ends at the first point.
+            is_step = _column(indices > 0, added.shape.rank)
             total += tf.reduce_sum(tf.where(is_step, added, tf.zeros_like(added)), axis=0)
             return total, *(values[-1] for values in after)
 
-        nothing = tf.zeros_like(units)
-        state = (nothing, nothing, tf.zeros_like(units[:, 0, 0, 0]), nothing)
+        zeros = tf.zeros_like(units)
+        state = (zeros, zeros, tf.zeros_like(units[:, 0, 0, 0]), zeros)
         per_pass = copies_per_pass(images, self.chunk_size)
         return fold(self.steps + 1, per_pass, state, update)[0]
 
 
 def _steps(units: tf.Tensor, scores: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    """What the units add on each of n steps, [n, B, ...], of values at their n + 1 ends."""
+    """Return what the units add in each of n steps, [n, B, ...], given values at n + 1 points."""
     changes = units[1:] - units[:-1]
     before, after = gradients[:-1] * changes, gradients[1:] * changes
     axes = list(range(2, changes.shape.rank))
-    rise_before = tf.reduce_sum(before, axis=axes)
-    rise_after = tf.reduce_sum(after, axis=axes)
-    rise = scores[1:] - scores[:-1]
-    weights = tf.math.divide_no_nan(rise - rise_after, rise_before - rise_after)
-    # Not finite where the sums leave float32.
+    increase_before = tf.reduce_sum(before, axis=axes)
+    increase_after = tf.reduce_sum(after, axis=axes)
+    increase = scores[1:] - scores[:-1]
+    weights = tf.math.divide_no_nan(increase - increase_after, increase_before - increase_after)
+    # Not finite where the sums overflow.
     weights = tf.where(tf.math.is_finite(weights), weights, tf.fill(tf.shape(weights), 0.5))
     weights = _column(tf.clip_by_value(weights, 0.0, 1.0), changes.shape.rank)
     return weights * before + (1.0 - weights) * after
 
 
 def _column(values: tf.Tensor, rank: int) -> tf.Tensor:
-    """`values` with axes of length 1 behind, up to `rank`."""
+    """Return `values` with trailing axes of length 1 up to `rank`."""
     return tf.reshape(
         values, tf.concat([tf.shape(values), [1] * (rank - values.shape.rank)], axis=0)
     )

@@ -1,4 +1,4 @@
-"""Finds the main pattern in which the channels of an image agree."""
+"""First principal component of feature maps."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from proxy_keras.attribution.method import unit_scale
 
 
 def first_component(maps: tf.Tensor, toward: tf.Tensor) -> tf.Tensor:
-    """The cells' values along the first right singular vector of each image's [h * w, D] matrix.
+    """Return projections on the first right singular vector of each image's [h * w, D] matrix.
 
     The matrix is not centred, as in the paper. Its singular vector is the eigenvector of the
     smaller of its two Gram matrices, computed in float64 since their entries are squares.
 
     Args:
         maps: [B, h, w, D] float32.
-        toward: [B, h, w] float32. A singular vector has no sign; of the two, the one is taken
-            that correlates with this.
+        toward: [B, h, w] float32. The sign of a singular vector is arbitrary; it is chosen to
+            correlate with this.
 
     Returns:
-        [B, h, w] float32; zeros for an image of zeros. The scale is arbitrary.
+        [B, h, w] float32; zeros for all-zero maps. The scale is arbitrary.
     """
     maps, _ = unit_scale(maps)
     shape = tf.shape(maps)

@@ -1,4 +1,4 @@
-"""Backpropagation to the image that treats rectifiers in a way of its own."""
+"""Backpropagation to the image with modified gradients of rectifiers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from proxy_keras.attribution.saliency import largest_magnitude
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
-# What layers.ReLU, activation="relu" and keras.ops.relu come down to, and leaky ones.
+# The operations behind layers.ReLU, activation="relu", keras.ops.relu and leaky variants.
 RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu"})
 
 
 class RectifiedBackprop(Method):
-    """A method that hands the score's gradient back through rectifiers by its own rule.
+    """A method that backpropagates the score with its own gradient rule for rectifiers.
 
-    All other operations hand back their true gradient. Rectifiers are ReLUs in any spelling,
-    with a largest value or a negative slope too; a hard sigmoid is made of one.
+    All other operations have their true gradient. Rectifiers are all kinds of ReLU, also with a
+    maximum value or a negative slope; a hard sigmoid contains one.
     """
 
     has_image_size = True
@@ -35,10 +35,10 @@ class RectifiedBackprop(Method):
     @staticmethod
     @abstractmethod
     def rectifier_rule(operation: tf.Operation, gradient: tf.Tensor) -> list[tf.Tensor]:
-        """The gradient of a rectifier's only input, given that of its output."""
+        """Return the gradient of a rectifier's only input, given that of its output."""
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`.
+        """Return logits and raw heatmaps [B, H, W] from one pass and its gradient; see `Method`.
 
         Raises:
             ValueError: The network has no rectifier.
@@ -51,20 +51,20 @@ class RectifiedBackprop(Method):
     def image_gradients(
         self, images: tf.Tensor, logits: tf.Tensor, gradient: tf.Tensor
     ) -> tf.Tensor:
-        """What arrives at the images, [B, H, W, C].
+        """Return the modified gradients at the images, [B, H, W, C].
 
         Args:
-            images: [B, H, W, C] float32, in a graph under construction.
-            logits: [B, K] float32, computed from them there.
+            images: [B, H, W, C] float32, in the graph being traced.
+            logits: [B, K] float32, computed from the images in that graph.
             gradient: [B, K] float32, of the score by the logits.
 
         Raises:
-            ValueError: The network has no rectifier, or hides one in a compiled function.
+            ValueError: The network has no rectifier, or has one inside a compiled function.
         """
         operations = operations_between(images, logits)
         if not any(operation.type in RECTIFIERS for operation in operations):
             raise ValueError(
-                f"{type(self).__name__} changes how gradients pass a ReLU. Received: a network "
+                f"{type(self).__name__} modifies the gradients of ReLUs. Received: a network "
                 f"without any, of operations {sorted({o.type for o in operations})}. Use "
                 "method='saliency' or 'integrated_gradients'."
             )
@@ -76,6 +76,6 @@ class RectifiedBackprop(Method):
         if not op_types(operation).isdisjoint(RECTIFIERS):
             raise ValueError(
                 f"Operation '{operation.name}' is a compiled function with a ReLU inside, whose "
-                "gradient cannot be changed. Take the tf.function off that layer's code."
+                "gradient cannot be modified. Remove the tf.function from that layer's code."
             )
         return op_gradients

@@ -16,12 +16,12 @@ from proxy_keras.heatmaps.scaling import scaling
 
 
 class RISE(RISEOptions, MaskingMethod):
-    """The mean of random masks, weighted by the class probability of what they let through.
+    """The mean of random masks, weighted by the class probability of the masked image.
 
-    Masks are coarse random grids, enlarged bilinearly and shifted by up to one cell. Probabilities
-    are counted from their mean over the masks. That changes the expected map by a constant only,
-    which scaling removes, and spares it the noise of a finite number of masks: an image whose
-    probability no mask changes gets a blank map.
+    Masks are coarse random grids, enlarged bilinearly and shifted by up to one cell. The mean
+    probability over the masks is subtracted. This changes the expected map only by a constant,
+    which scaling removes, but reduces noise: an image whose probability no mask changes gets a
+    blank map.
 
     Options: see `RISEOptions`. The paper's baseline of 0 is the mean colour, as its images are
     centred.
@@ -31,39 +31,39 @@ class RISE(RISEOptions, MaskingMethod):
     """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W], whose minimum is 0; see `Method`."""
+        """Return logits and raw heatmaps [B, H, W] with a minimum of 0; see `Method`."""
         scored = ScoredImages.of(network, images, target)
         masks_of = self.draw_masks(images.shape[1], images.shape[2])
         changes = self.score_changes_per_mask(
-            scored, self.masks, lambda _, numbers: masks_of(numbers)
+            scored, self.masks, lambda _, indices: masks_of(indices)
         )
         changes -= tf.reduce_mean(changes, axis=1, keepdims=True)
         heat = tf.zeros(images.shape[:3])
         for start in range(0, self.masks, self.chunk_size):
-            numbers = tf.range(start, min(start + self.chunk_size, self.masks))
-            part = tf.gather(changes, numbers, axis=1)
-            heat += tf.tensordot(part, masks_of(numbers), axes=1)
+            indices = tf.range(start, min(start + self.chunk_size, self.masks))
+            part = tf.gather(changes, indices, axis=1)
+            heat += tf.tensordot(part, masks_of(indices), axes=1)
         heat /= self.masks * self.probability
         return scored.logits, heat - tf.reduce_min(heat, axis=[1, 2], keepdims=True)
 
     def draw_masks(self, height: int, width: int) -> Callable[[tf.Tensor], tf.Tensor]:
-        """A function from numbers of masks [n] to those masks [n, height, width] in [0, 1].
+        """Return a function from indices of masks [n] to masks [n, height, width] in [0, 1].
 
-        Only the grids are kept, so that memory does not grow with the image.
+        Only the grids are stored, so that memory does not grow with the image.
         """
         shape = [self.masks, self.cells, self.cells]
         draws = uniform(shape, self.seed, 0, (0.0, 1.0))
         grids = tf.cast(draws < self.probability, tf.float32)
         sides = [-(-side // self.cells) for side in (height, width)]
         shifts = [
-            tf.cast(uniform([self.masks], self.seed, number, (0.0, float(side))), tf.int32)
-            for number, side in enumerate(sides, start=1)
+            tf.cast(uniform([self.masks], self.seed, index, (0.0, float(side))), tf.int32)
+            for index, side in enumerate(sides, start=1)
         ]
         size = [(self.cells + 1) * side for side in sides]
 
-        def masks_of(numbers: tf.Tensor) -> tf.Tensor:
-            large = scaling.enlarge(tf.gather(grids, numbers), size)
-            down, right = (tf.gather(shift, numbers)[:, tf.newaxis] for shift in shifts)
+        def masks_of(indices: tf.Tensor) -> tf.Tensor:
+            large = scaling.enlarge(tf.gather(grids, indices), size)
+            down, right = (tf.gather(shift, indices)[:, tf.newaxis] for shift in shifts)
             large = tf.gather(large, down + tf.range(height), axis=1, batch_dims=1)
             return tf.gather(large, right + tf.range(width), axis=2, batch_dims=1)
 

@@ -11,7 +11,7 @@ from proxy_keras.attribution.target import Target
 
 
 class Saliency(Method):
-    """How much the score changes with each pixel: the largest magnitude over its channels.
+    """The largest magnitude of the score's gradient over the channels of each pixel.
 
     Source: Simonyan et al., Deep Inside Convolutional Networks: Visualising Image Classification
     Models and Saliency Maps (2013).
@@ -21,11 +21,11 @@ class Saliency(Method):
     needs_layer = False
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps [B, H, W] from one pass and back; see `Method`."""
+        """Return logits and raw heatmaps [B, H, W] from one pass and its gradient; see `Method`."""
         logits, pull_back = vjp(network.logits, images)
         return logits, largest_magnitude(pull_back(target(logits).gradient(logits)))
 
 
 def largest_magnitude(values: tf.Tensor) -> tf.Tensor:
-    """The largest magnitude over the channels, [B, H, W] of [B, H, W, C]."""
+    """Return the largest magnitude over the channels, [B, H, W], of [B, H, W, C]."""
     return tf.reduce_max(tf.abs(values), axis=-1)

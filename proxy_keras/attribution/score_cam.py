@@ -13,9 +13,9 @@ from proxy_keras.heatmaps.scaling import scaling
 class ScoreCAM(ChunkedMethod):
     """Channels weighted by the class probability of the image that they mask.
 
-    Each channel of the target layer, enlarged and scaled to [0, 1], masks the image as the model
-    takes it; the weight is the softmax probability of the explained class for that image, or for
-    a contrast the difference of two. All D channels cost a forward pass each.
+    Each channel of the target layer, enlarged and scaled to [0, 1], masks the model's input; its
+    weight is the softmax probability of the explained class for the masked image or, for a
+    contrast, the difference of two. Each of the D channels costs a forward pass.
 
     Options: see `ChunkOptions`.
 
@@ -24,7 +24,7 @@ class ScoreCAM(ChunkedMethod):
     """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits and raw heatmaps; see `Method`."""
+        """Return logits and raw heatmaps; see `Method`."""
         activations, rest = network.run_features(images)
         logits = network.run_head(activations, rest)
         channels = self.select(activations)
@@ -33,17 +33,17 @@ class ScoreCAM(ChunkedMethod):
         return logits, tf.nn.relu(tf.einsum("bhwd,bd->bhw", channels, scores))
 
     def select(self, activations: tf.Tensor) -> tf.Tensor:
-        """The channels to score, [B, h, w, d], of activations [B, h, w, D]: all of them."""
+        """Return the channels to score, [B, h, w, d]: here all of the activations [B, h, w, D]."""
         return activations
 
     def _scores(
         self, network: Network, images: tf.Tensor, channels: tf.Tensor, score: Score
     ) -> tf.Tensor:
-        """[B, d] scores of the images masked by each of their channels."""
+        """Return scores [B, d] of the images masked by each channel."""
         batch, height, width, count = channels.shape
         # [B * d, h, w]: one row per masked image, in the order of the result.
         masks = tf.reshape(tf.transpose(channels, [0, 3, 1, 2]), [-1, height, width])
-        # A channel of zeros adds nothing to the map, whatever its weight.
+        # All-zero channels do not contribute to the map, whatever their weight.
         live = tf.where(tf.reduce_any(masks != 0.0, axis=[1, 2]))
         parts = [tf.zeros([0])]
         for numbers in self.chunks(live.shape[0], "masked images"):

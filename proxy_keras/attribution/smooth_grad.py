@@ -8,13 +8,13 @@ from proxy_keras.attribution.noise_tunnel import NoiseTunnel
 
 
 class SmoothGrad(NoiseTunnel):
-    """The magnitude of the mean of the gradients at noisy copies of the image.
+    """The magnitude of the mean gradient at noisy copies of the image.
 
-    The signs are averaged too, as in the paper. Options: see `NoiseTunnel`.
+    Signed gradients are averaged, as in the paper. Options: see `NoiseTunnelOptions`.
 
     Source: Smilkov et al., SmoothGrad: removing noise by adding noise (2017).
     """
 
     def combine(self, mean: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:
-        """The mean; see `NoiseTunnel`."""
+        """Return the mean; see `NoiseTunnel`."""
         return mean

@@ -10,12 +10,12 @@ from proxy_keras.attribution.noise_tunnel import NoiseTunnel
 class SmoothGradSquared(NoiseTunnel):
     """The mean of the squares of the gradients at noisy copies of the image.
 
-    Options: see `NoiseTunnel`.
+    Options: see `NoiseTunnelOptions`.
 
     Source: Hooker et al., A Benchmark for Interpretability Methods in Deep Neural Networks
     (NeurIPS 2019).
     """
 
     def combine(self, mean: tf.Tensor, mean_square: tf.Tensor) -> tf.Tensor:
-        """The mean square; see `NoiseTunnel`."""
+        """Return the mean square; see `NoiseTunnel`."""
         return mean_square

@@ -11,18 +11,18 @@ from proxy_keras.attribution.method_options import SPLIMEOptions
 
 
 def submodular_pick(weights: NDArray[np.floating], budget: int) -> NDArray[np.int64]:
-    """The explanations that together show most of what matters to the model, in order of picking.
+    """Return the explanations that cover the most important components, in order of picking.
 
-    A component matters by the root of its summed magnitudes over all explanations, and is covered
-    as soon as one picked explanation gives it a weight other than 0. Picked greedily, which covers
-    at least 1 - 1/e of what the best choice does; of equals the first is taken.
+    The importance of a component is the root of its summed magnitudes over all explanations. It is
+    covered if a picked explanation gives it a nonzero weight. The greedy choice covers at least
+    1 - 1/e of what the best choice does; ties go to the first explanation.
 
     Args:
-        weights: [n, cells], an explanation per row; a column means the same in all of them.
+        weights: [n, cells], an explanation per row; columns have the same meaning in all rows.
         budget: How many to pick, >= 1.
 
     Returns:
-        [min(budget, n)] int64, row numbers.
+        [min(budget, n)] int64, row indices.
 
     Raises:
         ValueError: `budget` is below 1, or `weights` are not [n, cells].
@@ -51,10 +51,10 @@ def submodular_pick(weights: NDArray[np.floating], budget: int) -> NDArray[np.in
 class SPLIME(SPLIMEOptions, LIME):
     """LIME of a few images that represent the batch; the heatmaps of the others are blank.
 
-    Images have no words in common, so the superpixels here are the cells of a grid, the same for
-    each image: a pick covers the places at which the model looks. A heatmap thus depends on the
-    other images of its batch. For picking, an explanation is cut down to its heaviest cells, since
-    a ridge regression gives hardly any cell a weight of 0.
+    Unlike texts, images share no features, so the superpixels are the cells of a grid, the same
+    for each image: the picked images cover the positions at which the model looks. A heatmap thus
+    depends on the other images of its batch. For picking, only the cells with the largest weights
+    count, because ridge regression rarely gives a weight of 0.
 
     Options: see `SPLIMEOptions`.
 
@@ -63,11 +63,11 @@ class SPLIME(SPLIMEOptions, LIME):
     """
 
     def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
-        """LIME's weights of the picked images, zeros for the others; see `SuperpixelMethod`."""
+        """Return LIME's weights of the picked images, zeros for the others."""
         weights = super().weights(scored, labels)
         order = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, : self.features]
-        heaviest = np.zeros_like(weights)
-        np.put_along_axis(heaviest, order, np.take_along_axis(weights, order, axis=1), axis=1)
+        largest = np.zeros_like(weights)
+        np.put_along_axis(largest, order, np.take_along_axis(weights, order, axis=1), axis=1)
         is_picked = np.zeros([len(weights), 1], bool)
-        is_picked[submodular_pick(heaviest, self.budget)] = True
+        is_picked[submodular_pick(largest, self.budget)] = True
         return np.where(is_picked, weights, 0.0)

@@ -6,18 +6,18 @@ import tensorflow as tf
 
 from proxy_keras.attribution.image_saliency import ImageSaliency
 
-# Frequencies far below the mean amplitude are rounding, and are not lifted to it.
+# Frequencies far below the mean amplitude are rounding errors and are not amplified.
 _FLOOR = 1e-3
 
 
 class SpectralResidual(ImageSaliency):
-    """What in the image is not explained by the smooth part of its log amplitude spectrum.
+    """The part of the image that the smooth part of its log amplitude spectrum does not explain.
 
-    The log spectrum of natural images is smooth; its local average (3x3) is taken away, the phase
-    is kept, and the squared inverse transform shows where the rest comes from. Each channel
-    (intensity and two colour opponents) is transformed by itself, and their maps are added, so that
-    a target of another colour counts; on grey images this is the paper's method. Network and class
-    make no difference.
+    The log spectrum of natural images is smooth; its local average (3x3) is subtracted, the phase
+    is kept, and the squared inverse transform locates the residual. Each channel (intensity and
+    two colour opponents) is transformed separately and the maps are added, so that targets of
+    another colour are salient; on grey images this is the paper's method. The map does not depend
+    on the network or the class.
 
     Options: see `ImageSaliencyOptions`.
 
@@ -25,7 +25,7 @@ class SpectralResidual(ImageSaliency):
     """
 
     def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
-        """Saliency at the images' resolution; see `ImageSaliency`."""
+        """Return saliency at the images' resolution; see `ImageSaliency`."""
         planes = tf.transpose(images, [0, 3, 1, 2])
         spectrum = tf.signal.fft2d(tf.cast(planes, tf.complex64))
         amplitude = tf.abs(spectrum)
@@ -37,5 +37,5 @@ class SpectralResidual(ImageSaliency):
 
 
 def _local_mean(values: tf.Tensor, axis: int) -> tf.Tensor:
-    """The mean of three neighbours along one axis of a spectrum, which is periodic."""
+    """Return the mean of three neighbours along one axis of a periodic spectrum."""
     return (values + tf.roll(values, 1, axis) + tf.roll(values, -1, axis)) / 3

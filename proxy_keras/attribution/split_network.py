@@ -1,4 +1,4 @@
-"""A classifier cut in two at its target layer, which is what most methods need to know of it."""
+"""A classifier split at its target layer into features and head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy_keras.graph import FlatClone
 
 
 class Network:
-    """A flat float32 classifier, cut at its target layer if it has one.
+    """A flat float32 classifier, split at its target layer if it has one.
 
     Args:
         flat: The classifier.
@@ -23,9 +23,9 @@ class Network:
             available.
 
     Attributes:
-        flat: As given, for methods that look at single layers.
-        target: As given.
-        features: Images -> [activations, *rest]; `rest` is what the head needs besides them.
+        flat: The classifier, for methods that use single layers.
+        target_tensor: The target layer's output.
+        features: Images -> [activations, *rest]; `rest` are the head's other inputs.
         head: [activations, *rest] -> logits [B, K].
     """
 
@@ -36,32 +36,33 @@ class Network:
             self.features, self.head = flat.split(target)
 
     def run_features(self, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The activations [B, h, w, D] and the list of what else the head needs."""
+        """Return the activations [B, h, w, D] and the list of the head's other inputs."""
         activations, *rest = tf.nest.flatten(self._call(self.features, images))
         return activations, rest
 
     def run_head(self, activations: tf.Tensor, rest: list[tf.Tensor]) -> tf.Tensor:
-        """The logits [B, K] that follow from a cut."""
+        """Return the logits [B, K] that the head computes from its inputs."""
         return self._call(self.head, [activations, *rest])
 
     def gradients(
         self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits [B, K] that follow from a cut, and the score's gradient at it.
+        """Return the logits, and the gradients of the score by the activations.
 
         Args:
             activations: [B, h, w, D] float32.
-            rest: What else the head needs.
-            target: Gives the score, once the logits are known.
+            rest: The head's other inputs.
+            target: Maps the logits to the score.
 
         Returns:
-            The gradient is [B, h, w, D] float32; zeros where the score does not depend on them.
+            Logits [B, K], and gradients [B, h, w, D] float32; zeros where the score does not
+            depend on the activations.
         """
         logits, pull_back = vjp(lambda x: self.run_head(x, rest), activations)
         return logits, pull_back(target(logits).gradient(logits))
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
-        """The logits [B, K] of images [B, H, W, C]."""
+        """Return the logits [B, K] of images [B, H, W, C]."""
         return self._call(self.flat.model, images)
 
     def _call(self, model: keras.Model, inputs: Any) -> Any:
@@ -69,12 +70,12 @@ class Network:
 
     @cached_property
     def compiled(self) -> CompiledNetwork:
-        """The same network with each of its functions compiled, for calls outside a graph."""
+        """The same network with compiled functions, for calls outside a graph."""
         return CompiledNetwork(self.flat, self.target_tensor)
 
 
 class CompiledNetwork(Network):
-    """A network whose functions are traced once, for any batch size."""
+    """A network whose parts are traced once, for any batch size."""
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor | None) -> None:
         super().__init__(flat, target)

@@ -1,4 +1,4 @@
-"""Divides images into superpixels, and explains them superpixel by superpixel."""
+"""Segmentation into superpixels, and methods that explain images by superpixel."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from proxy_keras.attribution.target import Target
 
 
 def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> NDArray[np.int32]:
-    """The superpixel of each pixel, [B, H, W] int32, numbered from 0 in each image.
+    """Return the superpixel of each pixel, [B, H, W] int32, numbered from 0 in each image.
 
     Args:
-        images: [B, H, W, C] float32, any range; each is divided by itself. Not modified.
-        count: About how many superpixels, >= 1.
-        segmentation: "slic", which follows colours (scikit-image), or "grid", equal cells that
-            are the same for each image.
+        images: [B, H, W, C] float32, any range. Not modified.
+        count: Approximate number of superpixels, >= 1.
+        segmentation: "slic", which follows colours (scikit-image), or "grid", equal cells, the
+            same for each image.
 
     Source: Achanta et al., SLIC Superpixels Compared to State-of-the-Art Superpixel Methods (IEEE
     Transactions on Pattern Analysis and Machine Intelligence, 2012).
@@ -31,7 +31,7 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
     if segmentation == "grid":
         grid = _grid(images.shape[1], images.shape[2], count)
         return np.broadcast_to(grid, images.shape[:3])
-    # Only here, for scikit-image is slow to import.
+    # Imported here, because scikit-image is slow to import.
     from skimage.segmentation import slic
 
     labels = np.empty(images.shape[:3], np.int32)
@@ -40,8 +40,8 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
             image,
             n_segments=count,
             sigma=1,
-            # Colours count the less, the more they vary near by. With one weight everywhere, a
-            # textured image falls into shreds, which are joined to far too few superpixels.
+            # Adapts the weight of colours to their local variation. With a constant weight,
+            # textured images split into fragments, which merge into far too few superpixels.
             slic_zero=True,
             start_label=0,
             channel_axis=-1,
@@ -52,22 +52,22 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
 
 
 class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
-    """A method that gives each superpixel of an image a weight, by hiding some at a time.
+    """A method that weights each superpixel by masking some at a time.
 
     Options: see `SuperpixelOptions`.
     """
 
     @abstractmethod
     def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The weights of the superpixels, [B, n] float32; n is the largest number in an image.
+        """Return the weights of superpixels, [B, n] float32; n is the largest count in an image.
 
         Args:
-            scored: What is explained.
+            scored: Images and score.
             labels: [B, H, W], the superpixel of each pixel.
         """
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Logits, and each pixel's superpixel's weight [B, H, W, 1]; see `SignedMethod`."""
+        """Return logits and the weight of each pixel's superpixel [B, H, W, 1]."""
         scored = ScoredImages.of(network, images, target)
         labels = superpixels(images.numpy(), self.superpixels, self.segmentation)
         weights = self.weights(scored, labels)
@@ -81,10 +81,10 @@ class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
         owners: NDArray[np.int64],
         coalitions: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
-        """What hiding all but a coalition of superpixels adds to the score's probability, [N].
+        """Return changes [N] of the score's probability when only a coalition is shown.
 
         Args:
-            scored: What is explained.
+            scored: Images and score.
             labels: [B, H, W], the superpixel of each pixel.
             owners: [N], the image of each coalition.
             coalitions: [N, n], whether each superpixel is shown.
@@ -100,7 +100,7 @@ class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
 
 
 def _grid(height: int, width: int, count: int) -> NDArray[np.int32]:
-    """[height, width] int32: about `count` cells, as square as can be."""
+    """Return a grid [height, width] int32 of about `count` nearly square cells."""
     rows = min(height, max(1, round(math.sqrt(count * height / width))))
     columns = min(width, max(1, round(count / rows)))
     down = np.arange(height) * rows // height

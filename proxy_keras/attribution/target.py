@@ -1,4 +1,4 @@
-"""What is explained: the score of an image, apart from how it is explained."""
+"""The score that an explanation is about, independent of the method."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from proxy_keras.attribution.catalogue import EXPLAIN_CHOICES
 from proxy_keras.attribution.tape_vjp import vjp
 
 ScoreFunction = Callable[[tf.Tensor], Any]
-"""Logits [N, K] -> scores [N], each row by itself: perturbed copies come in any number."""
+"""Logits [N, K] -> scores [N], row by row, since the number of perturbed copies varies."""
 
 
 class Score:
-    """The scores of a batch and of perturbed copies of its images.
+    """Scores of a batch of images and of perturbed copies of them.
 
     Args:
-        definition: The weights [B, K] float32 of a sum of logits, fixed for each image by its own
-            logits; or a function of the user's.
+        definition: Weights [B, K] float32 of a sum of logits, chosen from the logits of the
+            unperturbed images; or a user's function.
     """
 
     def __init__(self, definition: tf.Tensor | ScoreFunction) -> None:
@@ -28,12 +28,12 @@ class Score:
         self._function = definition
 
     def __call__(self, logits: tf.Tensor, owners: tf.Tensor | None = None) -> tf.Tensor:
-        """The scores of logits.
+        """Return the scores of logits.
 
         Args:
             logits: [N, K] float32.
-            owners: [N] integers, the image of the batch that each row is a copy of; None: the rows
-                are the batch.
+            owners: [N] integers, the index of the image that each row is a copy of. None: the
+                rows are the batch itself.
 
         Returns:
             [N] float32.
@@ -44,14 +44,14 @@ class Score:
         return tf.reduce_sum(weights * logits, axis=-1)
 
     def probability(self, logits: tf.Tensor, owners: tf.Tensor | None = None) -> tf.Tensor:
-        """The same of the softmax probabilities, which methods that perturb images measure.
+        """Return the scores of softmax probabilities, which methods that perturb images measure.
 
-        Takes and returns what a call does. A function of the user's gets the logits here too.
+        Arguments and return value are those of a call. A user's function still gets the logits.
         """
         return self(logits if self._weights is None else tf.nn.softmax(logits), owners)
 
     def gradient(self, logits: tf.Tensor) -> tf.Tensor:
-        """The derivative of each score of the batch by its logits [B, K]: [B, K] float32."""
+        """Return the gradients [B, K] float32 of the batch's scores by its logits [B, K]."""
         if self._weights is not None:
             return self._weights
         return vjp(self._of_function, logits)[1]()
@@ -70,16 +70,16 @@ class Score:
 
 
 Target = Callable[[tf.Tensor], Score]
-"""From the logits [B, K] of a batch to the score to explain."""
+"""Logits [B, K] of a batch -> the score to explain."""
 
 
 def make_target(explain: str | ScoreFunction, labels: tf.Tensor) -> Target:
-    """The target that a user asked for.
+    """Return the target for a value of the `explain` setting.
 
     Args:
         explain: "predicted", "true", "contrast" (predicted minus true), any callable from logits
             [N, K] to [N], or a `tf_keras_vis.utils.scores.Score`.
-        labels: [B] int32; read for "true" and "contrast".
+        labels: [B] int32; used by "true" and "contrast" only.
     """
     if callable(explain):
         return lambda logits: _user_score(explain, logits)
@@ -87,10 +87,10 @@ def make_target(explain: str | ScoreFunction, labels: tf.Tensor) -> Target:
 
 
 def check_explain(explain: Any) -> None:
-    """Returns if this is something that can be explained.
+    """Check a value of the `explain` setting.
 
     Raises:
-        ValueError: It is neither a name of `EXPLAIN_CHOICES` nor callable.
+        ValueError: It is neither one of `EXPLAIN_CHOICES` nor callable.
     """
     if not callable(explain) and explain not in EXPLAIN_CHOICES:
         raise ValueError(
@@ -100,7 +100,7 @@ def check_explain(explain: Any) -> None:
 
 
 def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tensor:
-    """Weights w of the score sum(w * logits) that is explained, one-hot or a difference of two.
+    """Return weights w of the score sum(w * logits), one-hot or the difference of two one-hots.
 
     Args:
         logits: [B, K] float32.
@@ -108,7 +108,7 @@ def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tens
         explain: One of `EXPLAIN_CHOICES`.
 
     Returns:
-        [B, K] float32. A contrast of a class with itself would explain nothing; it is that class.
+        [B, K] float32. Where the two classes of a contrast agree, the weights are that class's.
     """
     classes = tf.shape(logits)[1]
     predicted = tf.one_hot(tf.argmax(logits, axis=1), classes)
@@ -125,7 +125,7 @@ def _user_score(function: ScoreFunction, logits: tf.Tensor) -> Score:
     indices = getattr(function, "indices", None)
     if indices is None:
         return Score(function)
-    # A CategoricalScore of tf-keras-vis, which picks row i's class by i and could not score copies.
+    # A CategoricalScore of tf-keras-vis maps row i to the i-th class, which fails for copies.
     classes = np.asarray(indices)
     if classes.ndim != 1 or not np.issubdtype(classes.dtype, np.integer):
         raise ValueError(f"A CategoricalScore names one class per image. Received: {indices!r}")

@@ -1,4 +1,4 @@
-"""Finds the layer at which heatmaps are made, in convolutional nets and in transformers."""
+"""Search for the target layer in convolutional networks and transformers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proxy_keras.graph import (
     original_of,
 )
 
-# They select, hide or move activations, but make none.
+# They select, mask or move activations, but compute no new features.
 _PASSING_LAYERS = (
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
@@ -38,11 +38,11 @@ _PASSING_OPERATIONS = ("MaxPool", "AveragePool", "Pad", "Identity", "Cast")
 
 
 def find_target_layer(flat: FlatClone) -> str:
-    """The name of the last layer that says where in the image something is.
+    """Return the name of the last layer with spatial positions.
 
-    In a convolutional net, the last activation [B, h, w, D] with more than one cell before the
-    final pooling; batch normalisation and activation after the last convolution count as its part.
-    In a transformer, the layer whose tokens [B, T, D] enter the last attention block.
+    In a convolutional network, the last activation [B, h, w, D] with more than one cell before the
+    final pooling, after the last convolution's batch normalisation and activation. In a
+    transformer, the layer whose tokens [B, T, D] enter the last attention block.
 
     Args:
         flat: The classifier. Not modified.
@@ -60,24 +60,24 @@ def find_target_layer(flat: FlatClone) -> str:
     if found is None:
         raise ValueError(
             "No target layer was found: neither an activation [B, h, w, D] with more than one cell "
-            "that comes after a layer with weights, nor tokens [B, T, D] that enter an attention "
-            f"layer. Pass target_layer=, one of: {list(flat.names)}"
+            "after a layer with weights, nor tokens [B, T, D] that enter an attention layer. Pass "
+            f"target_layer=, one of: {list(flat.names)}"
         )
     return flat.name_of(found)
 
 
 def expose_target(flat: FlatClone, target_layer: str | None) -> tuple[str, keras.KerasTensor]:
-    """The target layer's name and its output [B, h, w, D], tokens laid out as a grid.
+    """Return the target layer's name and its output [B, h, w, D], with tokens arranged as a grid.
 
     Args:
-        flat: The classifier. Where the target is tokens, its graph is rewired through the grid.
-        target_layer: Name of a layer, or None to look for it.
+        flat: The classifier. If the target is tokens, its graph is rewired through the grid.
+        target_layer: Name of a layer, or None to search for it.
 
     Returns:
         Name, and a tensor of `flat`.
 
     Raises:
-        ValueError: None was found, or the named layer does not exist or has no cells.
+        ValueError: None was found, or the named layer does not exist or has no spatial positions.
     """
     name = find_target_layer(flat) if target_layer is None else target_layer
     tensor = flat.tensor(name)
@@ -95,20 +95,20 @@ def expose_target(flat: FlatClone, target_layer: str | None) -> tuple[str, keras
             return name, expose_grid(flat, tensor, grid, f"{name}_grid")
     found = None if target_layer is None else find_target_layer(flat)
     raise ValueError(
-        f"Layer '{name}' has output {_shown(shape)}; Grad-CAM and its kin need [B, H, W, C] with "
+        f"Layer '{name}' has output {_shown(shape)}; a target layer needs [B, H, W, C] with "
         "more than one cell, or tokens [B, T, C] that fill a grid. "
         + (f"Pass target_layer='{found}'." if found else f"Pass one of: {list(flat.names)}")
     )
 
 
 def _last_map(nodes: list[Any]) -> keras.KerasTensor | None:
-    """The deepest tensor [B, h, w, D], h * w > 1, that depends on a kernel; before any pooling."""
+    """Return the deepest tensor [B, h, w, D], h * w > 1, after a kernel and before any pooling."""
     depths: dict[int, int] = {}
     has_kernel: dict[int, bool] = {}
     best: tuple[int, keras.KerasTensor] | None = None
     for node in nodes:
         depth = 1 + max((depths.get(id(tensor), 0) for tensor in node.input_tensors), default=0)
-        # Rescaling and adapted normalisation at the entrance still hold the image itself.
+        # Outputs of Rescaling and Normalization at the input still are the image itself.
         kernels = any(has_kernel.get(id(tensor), False) for tensor in node.input_tensors) or any(
             len(weight.shape) > 1 for weight in getattr(node.operation, "weights", [])
         )
@@ -128,14 +128,14 @@ def _last_map(nodes: list[Any]) -> keras.KerasTensor | None:
 def _last_tokens(
     nodes: list[Any], output: keras.KerasTensor, after: keras.KerasTensor | None
 ) -> keras.KerasTensor | None:
-    """The tensor [B, T, D] that enters the last attention block, if that comes after `after`."""
+    """Return the input [B, T, D] of the last attention block, if the block is after `after`."""
     made = [tensor for node in nodes for tensor in node.outputs]
     start = -1 if after is None else next(i for i, t in enumerate(made) if t is after)
     later = {id(tensor) for tensor in made[start + 1 :]}
     for node in reversed(nodes):
         if id(node.outputs[0]) in later and _attends_to_tokens(node):
             before = [t for parent in nodes_to(list(node.input_tensors)) for t in parent.outputs]
-            # The block's own branches are not the whole of what goes on; its entrance is.
+            # Branches within the block carry only part of the signal; its input carries all.
             return next(
                 (t for t in reversed(before) if len(t.shape) == 3 and not frontier(t, output)),
                 None,

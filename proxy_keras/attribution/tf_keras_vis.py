@@ -1,4 +1,4 @@
-"""Runs the methods as tf-keras-vis implements them: the reference that ours is compared with."""
+"""The reference engine: methods as implemented by tf-keras-vis."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ class _SilentModel(keras.Model):
 class ReferenceEngine:
     """tf-keras-vis on a classifier that is already flat, float32 and without softmax.
 
-    Grad-CAM and LayerCAM give the maps of the compiled engine. Grad-CAM++ differs: tf-keras-vis
-    divides each channel's alphas by their sum, and computes exp(logit), which overflows beyond a
-    logit of 88. Score-CAM enlarges its masks with aligned corners, and Faster Score-CAM likewise.
-    Saliency gives the maps of the compiled engine; SmoothGrad draws its noise from NumPy's global
-    state and averages magnitudes.
+    Grad-CAM, LayerCAM and Saliency agree with the compiled engine. Grad-CAM++ differs:
+    tf-keras-vis divides each channel's alphas by their sum, and computes exp(logit), which
+    overflows beyond a logit of 88. Score-CAM and Faster Score-CAM enlarge their masks with aligned
+    corners. SmoothGrad draws its noise from NumPy's global state and averages magnitudes.
 
     Args:
         network: The classifier.
@@ -68,7 +67,7 @@ class ReferenceEngine:
         self._method = method
         if method in _SALIENCY_METHODS:
             flat = network.flat.model
-            # It calls its model with a list of inputs.
+            # tf-keras-vis calls its model with a list of inputs.
             self._visualise = Saliency(keras.Model([flat.inputs[0]], flat.outputs[0]))
             self._samples: dict[str, Any] = {}
             if method == "smooth_grad":
@@ -78,7 +77,7 @@ class ReferenceEngine:
         with quiet_construction():
             inputs = keras.Input(batch_shape=network.features.inputs[0].shape, name="images")
             target, *rest = tf.nest.flatten(network.features(inputs))
-            # It asks for a layer; this one has the target as its only output.
+            # tf-keras-vis requires a layer; the output of this one is the target.
             self._layer = keras.layers.Identity(name="target")
             logits = network.head([self._layer(target), *rest])
             model = _SilentModel([inputs], logits, name="reference")
@@ -90,11 +89,11 @@ class ReferenceEngine:
         self._visualise = _GRADIENT_METHODS.get(method, Scorecam)(model)
 
     def raw_heatmaps(self, images: tf.Tensor, score: Score) -> tf.Tensor:
-        """Heatmaps [B, h, w] float32 at the method's own resolution, not scaled.
+        """Return heatmaps [B, h, w] float32 at the method's own resolution, not scaled.
 
         Args:
             images: [B, H, W, C] float32.
-            score: What to explain in them.
+            score: The score to explain.
 
         Raises:
             RuntimeError: tf-keras-vis's Grad-CAM++ overflowed.
@@ -102,8 +101,8 @@ class ReferenceEngine:
         if self._method not in _SCORE_METHODS:
             heatmaps = self._call(images, score)
         else:
-            # All channels of all images at once would need gigabytes, and the channels of
-            # Faster Score-CAM would be chosen for the whole batch.
+            # All channels of all images at once need gigabytes, and Faster Score-CAM would
+            # select channels for the whole batch.
             heatmaps = np.concatenate(
                 [
                     self._call(image, partial(score, owners=[place]))
@@ -114,7 +113,7 @@ class ReferenceEngine:
             raise RuntimeError(
                 "tf-keras-vis's Grad-CAM++ computes exp(logit), which overflowed for "
                 f"{int((~np.isfinite(heatmaps)).any(axis=(1, 2)).sum())} images. Use "
-                "engine='compiled', which does without."
+                "engine='compiled', which does not compute it."
             )
         return tf.convert_to_tensor(heatmaps, tf.float32)
 

@@ -1,4 +1,4 @@
-"""Lays the tokens of a transformer out as a grid over the image."""
+"""Arrangement of a transformer's tokens as a grid over the image."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import keras
 
 from proxy_keras.graph import FlatClone
 
-# Class, distillation and register tokens; more would rather be a misread grid.
+# Class, distillation and register tokens; more suggest a wrong grid.
 _MOST_PREFIX_TOKENS = 8
 
 
 def grid_shape(tokens: int | None, image: tuple[int | None, ...]) -> tuple[int, int] | None:
-    """Rows and columns of the patches among `tokens`, or None if they fill no grid.
+    """Return rows and columns of the patches among `tokens`, or None if they fill no grid.
 
-    Patches are square, so the grid has the image's proportions. What is left over are the class
-    token and its like, which come first.
+    Patches are square, so the grid has the image's aspect ratio. The remaining tokens, such as the
+    class token, come first.
 
     Args:
         tokens: T, the length of the sequence.
         image: [B, H, W, C], the shape of the model's input.
 
     Returns:
-        (rows, columns), the largest that fit, at least 2 cells and at most 8 tokens left over.
+        (rows, columns), the largest that fit: at least 2 cells, at most 8 remaining tokens.
     """
     if tokens is None or len(image) != 4 or image[1] is None or image[2] is None:
         return None
@@ -39,13 +39,13 @@ def grid_shape(tokens: int | None, image: tuple[int | None, ...]) -> tuple[int, 
 def expose_grid(
     flat: FlatClone, tokens: keras.KerasTensor, grid: tuple[int, int], name: str
 ) -> keras.KerasTensor:
-    """The patches of `tokens` as [B, rows, columns, D], through which the rest is rewired.
+    """Return the patches of `tokens` as [B, rows, columns, D], after rewiring the graph through it.
 
     Args:
-        flat: The classifier, whose graph is changed: the same answers, by way of the grid.
+        flat: The classifier, rewired so that it computes the same outputs from the grid.
         tokens: [B, T, D], a tensor of `flat`.
         grid: (rows, columns).
-        name: Name that the grid gets in `flat`.
+        name: Name of the grid in `flat`.
 
     Returns:
         A tensor of `flat`; the prefix tokens are on its frontier.
@@ -54,7 +54,7 @@ def expose_grid(
     length, width = tokens.shape[1:]
     prefix = length - rows * columns
     layers = keras.layers
-    # Named after the layer: names that Keras makes up can be those of layers in a loaded model.
+    # Named after the layer: names that Keras generates can collide with those of a loaded model.
     own = name.replace("/", ".")
 
     def part(suffix: str) -> dict[str, str]:

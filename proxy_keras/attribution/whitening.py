@@ -9,24 +9,24 @@ import tensorflow as tf
 from proxy_keras.attribution.image_saliency import ImageSaliency, symmetric_pad
 from proxy_keras.attribution.method_options import WhiteningOptions
 
-# Ratio of each log-Gabor wavelength to the one before, and the bandwidth that fits it.
+# Ratio of each log-Gabor wavelength to the previous one, and the matching bandwidth.
 _RATIO = 1.7
 _BANDWIDTH = 0.55
 _SHORTEST_WAVELENGTH = 4.0
 _ORIENTATIONS = 4
 _MARGIN = 12
-# Directions of less variance, as a share of the largest, are rounding and are not blown up.
+# Smaller variances, as a share of the largest, are rounding errors and are not amplified.
 _RIDGE = 1e-4
 
 
 class Whitening(WhiteningOptions, ImageSaliency):
-    """How far each place is, statistically, from the rest of its own image.
+    """Statistical distance of each pixel from the rest of its image.
 
     Colours are whitened: rotated to their principal components and scaled to the same variance.
     Log-Gabor filters give each component's local energy at several scales and four orientations;
-    the scales of each orientation are whitened too, so that the squared length of the result is
-    Hotelling's T^2 of that place. The maps of all components and orientations, which have the same
-    mean, are added. Network and class make no difference.
+    the scales of each orientation are whitened too, so that the squared norm of the result is
+    Hotelling's T^2 of that pixel. The maps of all components and orientations, which have the same
+    mean, are added. The map does not depend on the network or the class.
 
     Options: see `WhiteningOptions`.
 
@@ -35,7 +35,7 @@ class Whitening(WhiteningOptions, ImageSaliency):
     """
 
     def saliency_maps(self, images: tf.Tensor) -> tf.Tensor:
-        """Saliency at the images' resolution; see `ImageSaliency`."""
+        """Return saliency at the images' resolution; see `ImageSaliency`."""
         size = tf.shape(images)[1:3]
         filters = log_gabor_filters(size + 2 * _MARGIN, self.scales)
 
@@ -51,18 +51,18 @@ class Whitening(WhiteningOptions, ImageSaliency):
             squares = tf.square(whiten(energy))
             return tf.reshape(tf.reduce_sum(squares, axis=[0, 1, 3]), size)
 
-        # One image at a time: all its filtered versions are held together.
+        # One image at a time, because all its filtered versions are in memory together.
         return tf.map_fn(distances, images, parallel_iterations=1)
 
 
 def whiten(samples: tf.Tensor) -> tf.Tensor:
-    """Samples along their principal components, less their mean, with a variance of 1.
+    """Return samples along their principal components, with mean 0 and variance 1.
 
     Args:
         samples: [..., N, D] float32.
 
     Returns:
-        [..., N, D] float32. Components without variance are zeros.
+        [..., N, D] float32; zeros for components without variance.
     """
     centred = samples - tf.reduce_mean(samples, axis=-2, keepdims=True)
     count = tf.cast(tf.shape(samples)[-2], tf.float32)
@@ -74,7 +74,7 @@ def whiten(samples: tf.Tensor) -> tf.Tensor:
 
 
 def log_gabor_filters(size: tf.Tensor, scales: int) -> tf.Tensor:
-    """Spectra [4, S, h, w] complex64 of filters whose responses' magnitude is local energy.
+    """Return spectra [4, S, h, w] complex64 of filters whose magnitude is local energy.
 
     Args:
         size: [2] int32, h and w.
@@ -88,7 +88,7 @@ def log_gabor_filters(size: tf.Tensor, scales: int) -> tf.Tensor:
     filters = []
     for orientation in range(_ORIENTATIONS):
         turn = angle - orientation * math.pi / _ORIENTATIONS
-        # One half of the plane only, so that the inverse transform is an analytic signal.
+        # Only half of the plane, so that the inverse transform is an analytic signal.
         turn = tf.atan2(tf.sin(turn), tf.cos(turn))
         spread = tf.exp(-tf.square(turn) / (2 * (0.75 * math.pi / _ORIENTATIONS) ** 2))
         for scale in range(scales):
@@ -100,7 +100,7 @@ def log_gabor_filters(size: tf.Tensor, scales: int) -> tf.Tensor:
 
 
 def _frequencies(length: tf.Tensor) -> tf.Tensor:
-    """[n] float32: cycles per pixel of each bin of a Fourier transform of that length."""
+    """Return cycles per pixel of each bin of a Fourier transform of that length, [n] float32."""
     bins = tf.range(length)
     half = (length + 1) // 2
     return tf.cast(tf.where(bins < half, bins, bins - length) / length, tf.float32)

@@ -34,6 +34,6 @@ def test_of_a_linear_net_is_the_largest_weight_over_channels():
 
 
 def test_looks_at_no_layer(build_cnn):
-    with pytest.raises(ValueError, match="looks at no layer"):
+    with pytest.raises(ValueError, match="does not use a layer"):
         Explainer(build_cnn(), "saliency", target_layer="relu")
     assert Explainer(build_cnn(), "saliency").target_layer is None

@@ -103,10 +103,10 @@ def test_contrast_is_predicted_minus_given(build_cnn, images):
 
 
 def test_a_layer_is_not_named_where_none_is_looked_at(build_cnn):
-    with pytest.raises(ValueError, match="looks at no layer"):
+    with pytest.raises(ValueError, match="does not use a layer"):
         Explainer(build_cnn(), "saliency", target_layer="relu")
 
 
 def test_signed_attributions_of_a_method_that_knows_no_signs_are_refused(build_cnn, images):
-    with pytest.raises(ValueError, match="gives heatmaps, but no signed attributions"):
+    with pytest.raises(ValueError, match="has heatmaps, but no signed attributions"):
         Explainer(build_cnn(), "grad_cam").attributions(images)

@@ -192,8 +192,8 @@ class Shift:
 @pytest.mark.parametrize(
     ("settings", "model_options", "augment", "message"),
     [
-        ({"method": "score_cam"}, {}, None, "gives no heatmaps in a training step"),
-        ({"engine": "tf-keras-vis", "method": "grad_cam"}, {}, None, "gives no heatmaps in a"),
+        ({"method": "score_cam"}, {}, None, "cannot record heatmaps in training steps"),
+        ({"engine": "tf-keras-vis", "method": "grad_cam"}, {}, None, "cannot record heatmaps in"),
         ({}, {"steps_per_execution": 2}, None, r"need compile\(steps_per_execution=1\)"),
         ({}, {}, Shift(), "cannot be undone"),
     ],
@@ -207,7 +207,7 @@ def test_another_head_is_refused(data):
     image = keras.Input((SIZE, SIZE, 3))
     x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu", name="conv")(image))
     model = keras.Model(image, layers.Dense(CLASSES)(x))
-    with pytest.raises(ValueError, match="'conv' is followed by something else"):
+    with pytest.raises(ValueError, match="'conv' is followed by other layers"):
         _everything(data).prepare(model, 2)
 
 
