@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -353,7 +352,7 @@ class GraphBasedOptions(ImageSaliencyOptions):
 
 
 def _check_length(name: str, length: float) -> None:
-    if isinstance(length, Integral):
+    if isinstance(length, (int, np.integer)):
         is_length = length >= 1 and not isinstance(length, bool)
     else:
         is_length = 0 < length <= 1

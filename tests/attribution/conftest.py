@@ -18,7 +18,7 @@ def images():
 
 @pytest.fixture
 def build_cnn():
-    """A function that builds a CNN for 16 px images; `strides` of its last convolution."""
+    """Return a function that builds a CNN for 16 px images."""
 
     def build(strides=2, classes=4, activation=None):
         image = keras.Input((16, 16, 3))
@@ -36,7 +36,7 @@ def build_cnn():
 
 @pytest.fixture
 def build_vit():
-    """A function that builds keras_hub's ViT for 32 px images, with two blocks."""
+    """Return a function that builds keras_hub's ViT for 32 px images, with two blocks."""
 
     def build(height=32, width=32, pooling="token"):
         from keras_hub.models import ViTBackbone, ViTImageClassifier
@@ -56,7 +56,7 @@ def build_vit():
 
 @pytest.fixture
 def odd_one_out():
-    """A function that draws 25 jittered items, one of which is odd, in a square of 160 px.
+    """Return a function that draws 25 jittered items, one of them odd, in a square of 160 px.
 
     Of `kind` "colour", "orientation" or "size", at `place` (row, column) of 5 x 5.
     """
@@ -87,7 +87,7 @@ def odd_one_out():
 
 @pytest.fixture
 def check_image_saliency(odd_one_out):
-    """A function that checks what every image-only method must do, by its name."""
+    """Return a function that checks the common properties of an image-only method, by name."""
     from proxy_keras.attribution import Explainer
 
     def network(height, width, channels):
@@ -105,7 +105,7 @@ def check_image_saliency(odd_one_out):
             np.testing.assert_allclose(logits[:, 0], images.mean(axis=(1, 2)).sum(1), rtol=1e-4)
             hottest = [np.unravel_index(one.argmax(), one.shape) for one in heat]
             assert [(row // 32, column // 32) for row, column in hottest] == places, kind
-        # Neither the batch, nor the range of the values, nor the class make a difference.
+        # The map does not depend on the batch, the range of values, or the class.
         np.testing.assert_allclose(explainer.heatmaps(images[2:3]), heat[2:3], atol=1e-4)
         np.testing.assert_allclose(explainer.heatmaps(images * 1e4 + 7e5), heat, atol=0.02)
         grey = np.stack([np.full((160, 160, 3), v, np.float32) for v in (0, 77.7, 255, 1e6)])

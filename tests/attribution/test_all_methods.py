@@ -1,4 +1,4 @@
-"""Every method of the registry under the same demands: range, repeatability, robustness."""
+"""Properties that every method must have: range, repeatability, robustness."""
 
 import gc
 
@@ -62,7 +62,7 @@ def _model(method, dtype=None):
 
 @pytest.fixture(scope="module", params=names())
 def explained(request):
-    """(method, model, explainer), one for all tests of a method, with the weights as they were."""
+    """(method, model, explainer) with unchanged weights, shared by all tests of a method."""
     model = _model(request.param)
     return request.param, model, Explainer(model, request.param, **CHEAP.get(request.param, {}))
 
@@ -79,7 +79,7 @@ def images():
 
 @pytest.fixture
 def changed_weights(explained):
-    """A function that gives a layer other weights, which are put back at the end."""
+    """Return a function that changes a layer's weights, which are restored at the end."""
     _, model, explainer = explained
     before = model.get_weights()
 
@@ -97,7 +97,7 @@ def _state(model):
     return [ops.convert_to_numpy(variable).tobytes() for variable in model.variables]
 
 
-def test_maps_are_in_range_repeat_and_leave_the_model_alone(explained, images):
+def test_maps_are_in_range_and_repeatable_and_do_not_modify_the_model(explained, images):
     _, model, explainer = explained
     before = _state(model)
     logits, heat = explainer.logits_and_heatmaps(images)
@@ -116,7 +116,7 @@ def test_a_map_does_not_depend_on_its_batch(explained, images):
     whole = explainer.heatmaps(images)
     single = np.concatenate([explainer.heatmaps(images[i : i + 1]) for i in range(3)])
     if method in COMPARES_IMAGES:
-        # Images that it leaves out of a batch are blank there.
+        # The heatmaps of images that are not picked are blank.
         is_kept = whole[:3].max(axis=(1, 2)) > 0
         whole, single = whole[:3][is_kept], single[is_kept]
     np.testing.assert_allclose(single, whole[: len(single)], atol=1e-4)
@@ -146,7 +146,7 @@ def test_huge_activations_give_finite_maps(explained, images, changed_weights):
     assert np.isfinite(heat).all() and heat.min() >= 0.0 and heat.max() <= 1.0
 
 
-def test_a_network_that_sees_nothing_gives_zeros(explained, images, changed_weights):
+def test_a_constant_network_gives_zeros(explained, images, changed_weights):
     method, _, explainer = explained
     before = explainer.heatmaps(images[:2])
     changed_weights("conv", np.zeros_like)
@@ -157,7 +157,7 @@ def test_a_network_that_sees_nothing_gives_zeros(explained, images, changed_weig
         assert not after.any()
 
 
-def test_nothing_piles_up_from_call_to_call(explained, images):
+def test_repeated_calls_do_not_leak_memory(explained, images):
     _, _, explainer = explained
 
     def graphs():
@@ -187,7 +187,7 @@ def test_one_pass_gives_logits_and_maps_for_the_cheap_methods():
     assert not single & {"score_cam", "rise", "lime", "integrated_gradients"}
 
 
-def test_every_method_says_what_it_is_and_where_it_is_from():
+def test_every_method_documents_its_source():
     assert ENGINES == ("compiled", "tf-keras-vis")
     for name in names():
         text = get(name).__doc__

@@ -1,4 +1,4 @@
-"""Attention rollout against NumPy products of matrices that the model's own layers give."""
+"""Attention rollout against NumPy products of the attention matrices of the model's layers."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def scaled(maps):
 
 
 def rollout_in_numpy(attentions, prefix, grid, fuse=np.mean):
-    """The definition, all rows; `attentions` [B, heads, T, T] from the first block on."""
+    """All rows by definition; `attentions` [B, heads, T, T] in the order of blocks."""
     tokens = attentions[0].shape[-1]
     joint = np.eye(tokens)
     for attention in attentions:
@@ -30,7 +30,7 @@ def rollout_in_numpy(attentions, prefix, grid, fuse=np.mean):
 
 
 def vit_attentions(model, images):
-    """Runs keras_hub's blocks part by part, asking each attention layer for its weights."""
+    """Run keras_hub's blocks layer by layer and return the attention weights."""
     embed, encoder = (
         next(part for part in model._flatten_layers() if type(part).__name__ == name)
         for name in ("ViTPatchingAndEmbedding", "ViTEncoder")
@@ -51,7 +51,7 @@ def vit_images():
 
 
 def sharpen(model):
-    """Larger query kernels, so that attention is far from uniform."""
+    """Enlarge the query kernels, so that attention is far from uniform."""
     for part in model._flatten_layers():
         if isinstance(part, layers.MultiHeadAttention):
             part.query_dense.kernel.assign(part.query_dense.kernel * 20)
@@ -72,7 +72,7 @@ def test_vit_of_keras_hub(build_vit, vit_images, head_fusion):
 
 
 def build_transformer(has_class_token, blocks=3, patch=8):
-    """A functional one, written by hand: 32 x 16 px, 4 x 2 patches."""
+    """A hand-written functional model: 32 x 16 px, 4 x 2 patches."""
     image = keras.Input((32, 16, 3))
     x = layers.Conv2D(8, patch, strides=patch)(image)
     x = layers.Reshape((8, 8))(x)
@@ -101,7 +101,7 @@ def test_functional_transformer(has_class_token):
     np.testing.assert_allclose(heat, expected, atol=1e-4)
 
 
-def test_tokens_that_are_attended_to_alike_leave_a_blank_map(build_vit, vit_images):
+def test_uniform_attention_gives_a_blank_map(build_vit, vit_images):
     model = build_vit()
     for part in model._flatten_layers():
         if isinstance(part, layers.MultiHeadAttention):
@@ -143,7 +143,7 @@ def test_half_precision_models_are_rolled_out_in_float32(build_vit, vit_images, 
     np.testing.assert_allclose(heat, expected, atol=1e-4)
 
 
-def test_a_batch_gives_what_single_images_give(build_vit, vit_images):
+def test_a_batch_gives_the_maps_of_single_images(build_vit, vit_images):
     explainer = Explainer(sharpen(build_vit()), "attention_rollout")
     whole = explainer.heatmaps(vit_images)
     single = np.concatenate([explainer.heatmaps(image[None]) for image in vit_images])

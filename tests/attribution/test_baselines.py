@@ -1,4 +1,4 @@
-"""Baseline images are what their names say."""
+"""Baseline images."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def test_black_white_and_mean(images):
     )
 
 
-def test_blur_keeps_colours_and_takes_details():
+def test_blur_keeps_colours_and_removes_details():
     rng = np.random.default_rng(0)
     images = np.full((1, 24, 32, 3), [10.0, 20.0, 30.0], np.float32)
     np.testing.assert_allclose(baseline("blur", images), images, rtol=1e-5)
     noisy = (images + rng.normal(0, 5, images.shape)).astype(np.float32)
     blurred = baseline("blur", noisy)
     assert np.abs(blurred - images).max() < 2
-    # A single light pixel becomes a hill, whose standard deviation is an eighth of the side.
+    # A single light pixel becomes a Gaussian whose standard deviation is 1/8 of the side.
     spot = np.zeros((1, 33, 65, 1), np.float32)
     spot[0, 16, 32] = 1
     hill = baseline("blur", spot)[0, :, :, 0]

@@ -31,7 +31,7 @@ def quadratic(logits):
 
 @pytest.mark.parametrize("mode", ["predicted", "contrast", quadratic])
 @pytest.mark.parametrize("method", ["cam", "hires_cam"])
-def test_they_are_grad_cam_where_pooling_and_a_dense_layer_follow(build_cnn, images, method, mode):
+def test_they_equal_grad_cam_before_pooling_and_a_dense_layer(build_cnn, images, method, mode):
     model = build_cnn()
     labels = np.arange(7) % 4
     np.testing.assert_allclose(

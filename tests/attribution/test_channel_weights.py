@@ -21,7 +21,7 @@ def softmax(logits):
 
 @pytest.fixture(params=["linear", "general", "with a branch"])
 def model(request, build_cnn):
-    """A model whose head is linear, not linear, or reaches back before the target layer."""
+    """A model whose head is linear, nonlinear, or has an input from before the target layer."""
     if request.param == "linear":
         model = build_cnn()
         model.get_layer("top").bias.assign([0.3, -0.6, 0.9, 0.0])
@@ -84,14 +84,14 @@ DEFINITIONS = {
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 1000])
 @pytest.mark.parametrize("method", DEFINITIONS)
-def test_it_is_its_definition_whatever_the_chunks(model, images, method, chunk_size):
+def test_it_matches_its_definition_for_any_chunk_size(model, images, method, chunk_size):
     ids = np.arange(7) % 4
     expected = in_numpy(model, images, *DEFINITIONS[method], ids)
     explainer = Explainer(model, method, explain="true", target_layer="relu", chunk_size=chunk_size)
     np.testing.assert_allclose(explainer.heatmaps(images, ids), expected, atol=1e-4)
 
 
-def test_ablation_is_the_papers_where_the_score_is_positive(build_cnn, images):
+def test_ablation_equals_the_paper_for_positive_scores(build_cnn, images):
     model = build_cnn()
     model.get_layer("top").bias.assign(np.full(4, 5.0))
 
@@ -104,7 +104,7 @@ def test_ablation_is_the_papers_where_the_score_is_positive(build_cnn, images):
     np.testing.assert_allclose(got, in_numpy(model, images, ablated, weigh, ids), atol=1e-4)
 
 
-def test_ablation_does_not_turn_over_where_the_score_is_negative_or_zero(build_cnn, images):
+def test_ablation_is_not_inverted_for_negative_or_zero_scores(build_cnn, images):
     model = build_cnn()
     maps = []
     for bias in (0.0, -5.0):
@@ -114,7 +114,7 @@ def test_ablation_does_not_turn_over_where_the_score_is_negative_or_zero(build_c
     np.testing.assert_allclose(*maps, atol=1e-4)
 
 
-def test_ablation_is_slope_times_mean_where_the_head_is_linear(build_cnn, images):
+def test_ablation_is_slope_times_mean_for_a_linear_head(build_cnn, images):
     # The drop of a linear score is its slope times the channel's mean.
     model = build_cnn()
     activations = np.asarray(keras.Model(model.input, model.get_layer("relu").output)(images))
@@ -127,7 +127,7 @@ def test_ablation_is_slope_times_mean_where_the_head_is_linear(build_cnn, images
 
 
 @pytest.mark.parametrize("method", DEFINITIONS)
-def test_a_users_score_is_asked_about_each_change(model, images, method):
+def test_a_users_score_is_called_for_each_perturbation(model, images, method):
     def score(logits):
         return ops.tanh(logits[:, 0]) * logits[:, 1]
 

@@ -1,4 +1,4 @@
-"""DeepFool: the closed form on a linear net, flipped classes, and less change than FGSM needs."""
+"""DeepFool: closed form on a linear model, flipped classes, and smaller changes than FGSM."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def test_of_a_linear_net_is_the_step_to_the_nearest_of_all_boundaries():
 
 
 def smallest_fgsm_norms(model, images):
-    """The norm of the smallest step along the sign of the gradient that flips each image."""
+    """Return the norm of the smallest FGSM step that flips each image."""
     labels = model.predict(images, verbose=0).argmax(axis=1)
     with tf.GradientTape() as tape:
         inputs = tf.constant(images)
@@ -93,7 +93,7 @@ def test_the_score_to_explain_plays_no_part(build_cnn, images):
 
 
 def test_only_the_nearest_classes_are_candidates():
-    # From the origin class 0 leads; class 2 is the nearest in space, class 1 in logits.
+    # Class 0 is predicted at the origin; class 2 is the nearest in space, class 1 in logits.
     kernel = np.zeros((12, 3))
     kernel[0, 1], kernel[1, 2] = 1.0, 100.0
     model = linear_model(kernel, np.array([1.0, 0.5, 0.0]))
@@ -102,7 +102,7 @@ def test_only_the_nearest_classes_are_candidates():
     assert perturb(model, image, classes=1)[1].ravel()[:2].argmax() == 0
 
 
-def test_steps_are_limited_and_what_cannot_flip_ends(build_cnn, images):
+def test_steps_are_limited_and_end_for_images_that_cannot_flip(build_cnn, images):
     model = build_cnn()
     one = perturb(model, images, max_steps=1)[1]
     assert norms(one).min() > 0

@@ -1,4 +1,4 @@
-"""DeepLIFT: rules computed by hand, shap, integrated gradients, and the sum that it must keep."""
+"""DeepLIFT against hand-computed rules, shap and integrated gradients; sums are preserved."""
 
 import warnings
 
@@ -28,7 +28,7 @@ def scored(function, size):
 
 
 def attributions(model, pixels, **options):
-    """Of the first logit, in the pixels of one image; the baseline is zeros."""
+    """Return attributions of the first logit for the pixels of one image; baseline 0."""
     image = np.asarray(pixels, np.float32).reshape(1, 1, -1, 1)
     explainer = Explainer(model, "deep_lift", explain=lambda logits: logits[:, 0], **options)
     return explainer.attributions(image).ravel()
@@ -51,10 +51,10 @@ def test_a_product_shares_its_change_evenly():
     np.testing.assert_allclose(attributions(model, [3, 4]), [12, 10], atol=1e-5)
 
 
-def test_a_maximum_goes_to_the_cell_that_wins():
+def test_a_maximum_is_attributed_to_the_largest_cell():
     model = scored(lambda x: ops.max(x, axis=1, keepdims=True), 3)
     np.testing.assert_allclose(attributions(model, [1, 5, 2]), [0, 5, 0], atol=1e-6)
-    # What is lost goes to the cell that held it: with the baseline (2, 2, 2) of "white", a tie.
+    # A decrease goes to the baseline's maximum: a tie for the baseline (2, 2, 2) of "white".
     lost = attributions(model, [1, 1, 0], baseline="white", value_range=(0.0, 2.0))
     np.testing.assert_allclose(lost.sum(), -1, atol=1e-6)
 
@@ -127,7 +127,7 @@ def rises(model, images, baseline):
 
 
 @pytest.mark.parametrize("activation", ["relu", "swish", "gelu", "hard_silu"])
-def test_attributions_sum_to_the_rise_of_the_score(images, activation):
+def test_attributions_sum_to_the_increase_of_the_score(images, activation):
     model = cnn(activation, images)
     for baseline in BASELINES if activation == "relu" else ["blur"]:
         rise = rises(model, images, baseline)
@@ -164,7 +164,7 @@ def test_agrees_with_shap(activation):
     model = keras.Model(image, layers.Dense(3)(x))
     images = np.random.default_rng(0).uniform(-1, 1, (3, 6, 6, 2)).astype(np.float32)
     with warnings.catch_warnings():
-        # Its import meets deprecated names, and it hands the model its input in a list.
+        # shap imports deprecated names, and passes the model its input in a list.
         warnings.simplefilter("ignore")
         import shap
 

@@ -34,7 +34,7 @@ def test_component_is_that_of_the_decomposition(shape):
     maps_scale = np.abs(maps).max(axis=(1, 2, 3)).reshape(-1, 1, 1)
     got = first_component(tf.constant(maps), tf.constant(toward)).numpy() * maps_scale
     expected = component_in_numpy(maps, toward)
-    # A direction's length is free: compare what is left after each is scaled by its own.
+    # The length is arbitrary, so each map is scaled by its own norm before the comparison.
     ratio = np.abs(got).max(axis=(1, 2)) / np.abs(expected).max(axis=(1, 2))
     np.testing.assert_allclose(got / ratio.reshape(-1, 1, 1), expected, atol=1e-5)
 
@@ -100,7 +100,7 @@ def test_eigen_grad_cam_of_a_model(build_cnn, images):
     np.testing.assert_allclose(got, scaled(np.maximum(expected, 0)), atol=1e-4)
 
 
-def test_eigen_grad_cam_shows_what_adds_to_the_score_even_where_more_speaks_against_it():
+def test_eigen_grad_cam_shows_positive_evidence_even_if_negative_prevails():
     activations = np.ones((1, 1, 3, 1), np.float32)
     gradients = np.array([-3.0, 2.0, 1.5], np.float32).reshape(activations.shape)
     heat = EigenGradCAM().combine(tf.constant(activations), tf.constant(gradients)).numpy()

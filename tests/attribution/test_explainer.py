@@ -1,4 +1,4 @@
-"""Explainer and `explain`: any batch, any dtype, any policy; the model stays as it was."""
+"""Explainer and `explain`: any batch, dtype and policy; the model is not modified."""
 
 import gc
 
@@ -67,7 +67,7 @@ def test_both_engines_agree_on_a_transformer(build_vit, method):
 def test_a_class_token_gets_its_gradient_through_attention_only(build_vit):
     model = build_vit(pooling="token")
     images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
-    # After the last block no patch reaches the class token any more: the map is blank.
+    # After the last block no patch affects the class token: the map is blank.
     after = Explainer(model, "grad_cam", target_layer="transformer_block_2")
     assert after.heatmaps(images).max() == 0
     assert Explainer(model, "grad_cam").heatmaps(images).max() == 1
@@ -99,7 +99,7 @@ def test_overflow_of_tf_keras_vis_is_told(build_cnn, images):
     assert Explainer(model, "grad_cam_plus_plus").heatmaps(images).max() == 1
 
 
-def test_attribution_leaves_model_and_optimizer_bit_for_bit(build_cnn, images):
+def test_attribution_does_not_modify_model_or_optimizer(build_cnn, images):
     model = build_cnn()
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, np.arange(7) % 4, epochs=1, verbose=0)
@@ -191,7 +191,7 @@ def test_nested_model_gives_the_maps_of_the_flat_one(build_cnn, images):
             flat.get_layer("top"),
         ]
     )
-    # Those that look at the target layer, at single layers, and at single operations.
+    # Methods that use the target layer, single layers, and single operations.
     for method in ("grad_cam", "cam", "score_cam", "conductance", "guided_backprop", "lrp"):
         explainer = Explainer(nested, method)
         assert explainer.target_layer in ("relu", None)
@@ -222,7 +222,7 @@ def test_explainers_are_freed(build_cnn, images):
 
     model = build_cnn()
     Explainer(model, "grad_cam").heatmaps(images)
-    # Not 0, where another test has had shap explain: it keeps what it explained last.
+    # Not 0 if another test used shap, which keeps a reference to its last model.
     before = alive()
     for _ in range(2):
         Explainer(model, "grad_cam").heatmaps(images)

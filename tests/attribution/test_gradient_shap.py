@@ -1,4 +1,4 @@
-"""GradientSHAP against shap, exact Shapley values and the sum that it must keep."""
+"""GradientSHAP against shap and exact Shapley values; sums are preserved."""
 
 import itertools
 import math
@@ -27,7 +27,7 @@ def quadratic_model(matrix):
 
 
 def shapley_values(model, image, reference):
-    """Exact, over all subsets of pixels that keep their value; the others take the reference's."""
+    """Exact values over all subsets of pixels; the other pixels have the reference's values."""
     size = image.shape[1]
     subsets = np.array(list(itertools.product([False, True], repeat=size)))
     masked = np.where(subsets[:, None, :, None], image, reference).astype(np.float32)
@@ -67,7 +67,7 @@ def smooth_cnn():
 
 def test_agrees_with_shap():
     with warnings.catch_warnings():
-        # Its import meets deprecated names, and it hands the model its input in a list.
+        # shap imports deprecated names, and passes the model its input in a list.
         warnings.simplefilter("ignore")
         import shap
 
@@ -80,7 +80,7 @@ def test_agrees_with_shap():
     ours = Explainer(
         model, "gradient_shap", explain="true", samples=3000, background=background
     ).attributions(images, [1, 1])
-    # What is left is the chance in theirs: a thousandth of the ways' spread.
+    # The rest is shap's sampling error: a thousandth of the standard deviation over paths.
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.999
     np.testing.assert_allclose(ours, theirs, atol=0.05 * np.abs(theirs).max())
 

@@ -8,11 +8,11 @@ from proxy_keras.attribution.graph_based import GraphBased, _nearness, equilibri
 
 
 def power_iteration(weights):
-    """The equilibrium of the Markov chain that leaves a cell in proportion to its row."""
+    """Equilibrium of the Markov chain with these transition weights."""
     steps = weights / weights.sum(axis=1, keepdims=True)
     masses = np.full(len(weights), 1 / len(weights))
     for _ in range(2000):
-        # Staying put half of the time rules out a chain that swings between two states.
+        # Staying with probability 1/2 prevents oscillation between two states.
         masses = (masses + masses @ steps) / 2
     return masses
 

@@ -8,7 +8,7 @@ from proxy_keras.heatmaps import scaling
 
 
 def raw(model, method, images):
-    """Heatmaps as the method gives them, before they are scaled to [0, 1]."""
+    """Return the method's heatmaps before scaling to [0, 1]."""
     return Explainer(model, method)._traced_heatmaps(tf.constant(images), tf.zeros(7, tf.int32))[1]
 
 

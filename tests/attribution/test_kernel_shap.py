@@ -15,7 +15,7 @@ from proxy_keras.attribution.superpixels import superpixels
 
 
 def shapley_values(value, count):
-    """By definition: the mean over orders of what each player adds; `value` of sets of players."""
+    """By definition: the mean over all orders of what each player adds to `value`."""
     values = {
         coalition: value(coalition)
         for size in range(count + 1)
@@ -53,7 +53,7 @@ def test_six_superpixels_get_their_exact_shapley_values(build_cnn, images):
         np.testing.assert_allclose(np.concatenate(painted), expected, atol=1e-6)
 
 
-def test_the_values_add_up_to_what_the_baseline_lacks(build_cnn, images):
+def test_values_sum_to_the_difference_from_the_baseline(build_cnn, images):
     model = build_cnn()
     explainer = Explainer(model, "kernel_shap", superpixels=12, samples=60, baseline="black")
     weights = explainer.attributions(images)[..., 0]

@@ -1,4 +1,4 @@
-"""LIME against the image explainer of the `lime` package; the submodular pick on planted rows."""
+"""LIME against the image explainer of the `lime` package; submodular pick on known rows."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from proxy_keras.attribution.superpixels import superpixels
 
 
 def theirs(model, image, label, count, samples, seed):
-    """Weights of the superpixels by the package itself, one image at a time."""
+    """Weights of the superpixels by the `lime` package, one image at a time."""
     labels = superpixels(image[np.newaxis], count, "slic")[0]
 
     def predict(copies):
@@ -30,7 +30,7 @@ def theirs(model, image, label, count, samples, seed):
         num_samples=samples,
         batch_size=50,
         segmentation_fn=lambda _: labels,
-        # It draws a number for the segmentation's seed otherwise, ahead of the coalitions.
+        # Otherwise it draws a seed for the segmentation before the coalitions.
         random_seed=0,
     )
     weights = dict(explanation.local_exp[label])
@@ -68,7 +68,7 @@ def test_superpixels_of_a_linear_model_get_their_effects():
     images = np.full((1, 4, 6, 1), 2.0, np.float32)
     got = explainer.attributions(images)[0, ::2, ::2, 0]
     effects = 2 * weights.reshape(2, 2, 3, 2).sum(axis=(1, 3))
-    # Ridge regression pulls a little towards 0.
+    # Ridge regression shrinks weights slightly.
     np.testing.assert_allclose(got, effects, rtol=0.02, atol=0.3)
     heat = explainer.heatmaps(images)[0, ::2, ::2]
     positive = np.maximum(got, 0)
@@ -93,7 +93,7 @@ def test_a_superpixel_has_one_weight_and_images_do_not_depend_on_their_batch(
 
 class TestSubmodularPick:
     def test_planted_rows_are_found(self):
-        # Rows 1 and 3 cover all five columns between them; row 0 adds nothing to row 1.
+        # Rows 1 and 3 cover all five columns; row 0 adds nothing to row 1.
         weights = np.array(
             [
                 [0.9, 0.8, 0.0, 0.0, 0.0],
@@ -105,15 +105,15 @@ class TestSubmodularPick:
         )
         np.testing.assert_array_equal(submodular_pick(weights, 1), [1])
         np.testing.assert_array_equal(submodular_pick(weights, 2), [1, 3])
-        # Nothing is left to be covered: the first of the rest.
+        # Everything is covered: the first of the remaining rows is picked.
         np.testing.assert_array_equal(submodular_pick(weights, 3), [1, 3, 0])
         assert sorted(submodular_pick(weights, 99)) == [0, 1, 2, 3, 4]
 
     def test_importance_is_the_root_of_summed_magnitudes(self):
-        # Column 0 is worth sqrt(1 + 1 + 1 + 1) = 2, columns 1 and 2 sqrt(1.1) each: together more.
+        # Column 0 has importance sqrt(4) = 2, columns 1 and 2 sqrt(1.1) each: more in total.
         weights = np.array([[1.0, 0, 0]] * 4 + [[0, 1.1, -1.1]])
         np.testing.assert_array_equal(submodular_pick(weights, 1), [4])
-        # By plain sums, column 0 would be worth 4, the others 2.2 together.
+        # By plain sums, column 0 would have 4, the others 2.2 in total.
 
     def test_the_greedy_cover_is_near_the_best(self):
         rng = np.random.default_rng(0)

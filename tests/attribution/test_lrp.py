@@ -15,7 +15,7 @@ RULES = [{"epsilon": 1e-3}, {}, {"rule": "alpha_beta"}, {"rule": "alpha_beta", "
 
 
 def draw_biases_and_norms(model, seed=0):
-    """Biases and statistics as after a training, so that none is 0 or 1."""
+    """Set biases and statistics as after training, so that none is 0 or 1."""
     rng = np.random.default_rng(seed)
     for layer in model._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
@@ -46,11 +46,11 @@ def two_layer_net():
 
 def test_epsilon_rule_by_hand():
     model, image = two_layer_net()
-    # Score 6. The mean magnitude of the logits (6, -3) is 4.5: of the 6, a part 6 / 6.45 goes by
-    # z * w = (6, 0), and the rest to both hidden units alike.
+    # Score 6. The mean magnitude of the logits (6, -3) is 4.5: a part 6 / 6.45 of the 6 is
+    # distributed by z * w = (6, 0), and the rest evenly to both hidden units.
     rest = 6 * 0.45 / 6.45
     hidden = np.array([6 - rest / 2, rest / 2])
-    # Hidden units 3 and -1, of mean magnitude 2, are held at 3.2 and -1.2.
+    # Hidden units 3 and -1, of mean magnitude 2, are stabilised to 3.2 and -1.2.
     parts = np.array([[1.0, 2, -1], [1, -2, 0]])
     shares = hidden / [3.2, -1.2]
     left = hidden - shares * parts.sum(axis=1)
@@ -62,8 +62,8 @@ def test_epsilon_rule_by_hand():
 
 def test_alpha_beta_rule_by_hand():
     model, image = two_layer_net()
-    # All of the score is the first hidden unit's, which is raised by 1, 2 and the bias 1, and
-    # lowered by 1: 2 * 6 is shared by (1, 2, bias 1) / 4, and -6 falls to the third input.
+    # The first hidden unit gets all of the score. Its positive contributions are 1, 2 and the bias
+    # 1, its negative one 1: 2 * 6 is shared by (1, 2, bias 1) / 4, and -6 by the third input.
     bias = 2 * 6 / 4 / 3
     got, _ = relevance_and_score(model, image, rule="alpha_beta", alpha=2.0)
     np.testing.assert_allclose(got.ravel(), [3 + bias, 6 + bias, -6 + bias], rtol=1e-5)
@@ -80,7 +80,7 @@ def test_a_unit_that_is_only_raised_or_only_lowered_keeps_its_relevance():
     inputs = [tf.constant([[1.0, 1.0]])]
     for is_positive in (False, True):
         _, back = AlphaBetaRule(2.0).forward(linear, inputs, is_positive)
-        # 4 by 1 : 3; 4 by 1 : 1; and 4 by no weight at all, so evenly.
+        # 4 by 1 : 3; 4 by 1 : 1; and 4 evenly, because all weights are 0.
         for unit, expected in enumerate([[1, 3], [2, 2], [2, 2]]):
             relevance = 4 * tf.one_hot([unit], 3)
             np.testing.assert_allclose(back(relevance)[0], [expected], rtol=1e-6)
@@ -93,7 +93,7 @@ def test_two_negatives_raise_a_unit():
     top = layers.Dense(2, use_bias=False)
     model = keras.Model(image, top(layers.Flatten()(image)))
     top.set_weights([np.array([[1.0, 0], [-1, -1]])])
-    # 1 * 1 and -2 * -1 raise the score, which nothing lowers.
+    # 1 * 1 and -2 * -1 are positive contributions; there are no negative ones.
     image = np.array([1.0, -2], np.float32).reshape(1, 1, 2, 1)
     got, _ = relevance_and_score(model, image, rule="alpha_beta")
     np.testing.assert_allclose(got.ravel(), [1, 2], rtol=1e-6)
@@ -212,7 +212,7 @@ def test_every_layer_keeps_the_sum_of_relevance(name, options):
     np.testing.assert_allclose(relevance.sum(axis=(1, 2, 3)), score, rtol=1e-3)
 
 
-def test_the_heatmap_is_what_speaks_for_the_class(build_cnn, images):
+def test_the_heatmap_is_the_positive_relevance(build_cnn, images):
     model = draw_biases_and_norms(build_cnn())
     explainer = Explainer(model, "lrp")
     logits, heat = explainer.logits_and_heatmaps(images)
@@ -223,7 +223,7 @@ def test_the_heatmap_is_what_speaks_for_the_class(build_cnn, images):
     np.testing.assert_allclose(heat, (positive - low) / span, atol=1e-4)
 
 
-def test_folding_gives_what_one_convolution_with_the_same_answers_gives():
+def test_folding_equals_one_convolution_with_the_same_outputs():
     keras.utils.set_random_seed(0)
     image = keras.Input((5, 5, 3))
     x = layers.BatchNormalization()(layers.Conv2D(4, 3)(image))
@@ -264,22 +264,22 @@ def test_a_separable_convolution_is_a_depthwise_and_a_pointwise_one(images, opti
     np.testing.assert_allclose(found[0], found[1], atol=1e-4 * np.abs(found[0]).max())
 
 
-def test_what_falls_to_padding_goes_to_its_neighbour():
+def test_relevance_of_padding_goes_to_its_neighbour():
     image = keras.Input((1, 2, 1))
     padded = layers.Flatten()(layers.ZeroPadding2D(((0, 0), (0, 1)))(image))
     model = keras.Model(image, layers.Dense(2, kernel_initializer="ones")(padded))
     got, _ = relevance_and_score(model, np.array([[[[1.0], [3]]]], np.float32), epsilon=0.1)
-    # Of the 4, a part 4 / 4.4 goes by 1 : 3 : 0, and the rest to all three alike.
+    # A part 4 / 4.4 of the 4 is distributed by 1 : 3 : 0, and the rest evenly.
     rest = 4 * 0.4 / 4.4 / 3
     np.testing.assert_allclose(got.ravel(), [1 / 1.1 + rest, 3 / 1.1 + 2 * rest], rtol=1e-5)
 
 
-def test_max_pooling_hands_all_relevance_to_the_largest():
+def test_max_pooling_passes_all_relevance_to_the_largest():
     image = keras.Input((2, 2, 1))
     x = layers.Flatten()(layers.MaxPooling2D()(image))
     model = keras.Model(image, layers.Dense(2, kernel_initializer="ones")(x))
     got, _ = relevance_and_score(model, np.array([[[[1.0], [4]], [[3], [2]]]], np.float32))
-    # The epsilon rule at the only input of a unit changes nothing.
+    # The epsilon rule has no effect on a unit with one input.
     np.testing.assert_allclose(got[0, :, :, 0], [[0, 4], [0, 0]], atol=1e-6)
 
 
@@ -304,7 +304,7 @@ def test_relevance_goes_where_the_network_looks(images):
         assert relevance[:, :, :8].any()
 
 
-def test_what_has_no_rule_is_named(build_vit):
+def test_layers_without_a_rule_are_named(build_vit):
     images = np.zeros((1, 32, 32, 3), np.float32)
     with pytest.raises(ValueError, match=r"LRP has no rule for layer 'vit_patching_and_embed"):
         Explainer(build_vit(), "lrp").heatmaps(images)

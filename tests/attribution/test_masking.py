@@ -1,4 +1,4 @@
-"""What the methods that mask images share: chunks, progress, and what counts as a change."""
+"""Common behaviour of methods that mask images: chunks, progress, and score changes."""
 
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ OPTIONS = {
 
 @pytest.fixture
 def model():
-    """A model whose head is not linear, so that every method has to ask it."""
+    """A model with a nonlinear head, so that every method has to run it."""
     image = keras.Input((16, 16, 3))
     x = layers.Conv2D(12, 3, strides=2, activation="relu")(layers.Rescaling(1 / 64)(image))
     x = layers.Dense(5, activation="tanh")(layers.GlobalAveragePooling2D()(x))
@@ -52,16 +52,16 @@ def test_no_pass_takes_more_copies_than_a_chunk(model, images, method, monkeypat
     for name in rows:
         monkeypatch.setattr(CompiledNetwork, name, counted(name))
     Explainer(model, method, chunk_size=9, **OPTIONS[method]).heatmaps(images)
-    # Other than the batch of 7 itself, which is answered first.
+    # Apart from the batch of 7 itself, which runs first.
     asked = rows["run_head" if method in ("layer_score_cam", "ablation_cam") else "logits"]
     assert max(asked) == 9
-    # Chunks go across images, so that all but the last are full; shap asks image by image: about
-    # nothing, everything, and then the coalitions.
+    # Chunks span images, so that all but the last are full; shap runs image by image: the empty
+    # coalition, the full one, and then the others.
     assert sum(size not in (7, 9) for size in asked) <= (3 * 7 if method == "kernel_shap" else 1)
 
 
 @pytest.mark.parametrize("method", OPTIONS)
-def test_progress_is_shown_where_it_is_wished(model, images, method, capsys):
+def test_progress_is_shown_if_requested(model, images, method, capsys):
     for progress in (False, True):
         explainer = Explainer(model, method, progress=progress, **OPTIONS[method])
         explainer.heatmaps(images[:1])
@@ -78,7 +78,7 @@ def test_heatmaps_repeat_bit_for_bit(model, images, method):
 
 class TestChanges:
     def changes(self, model, images, function=None):
-        """[N] changes of the mean image of each, by a score of all classes."""
+        """Return changes [N] when each image is masked by its mean, by a score of all classes."""
         network = Network(FlatClone(model), None).compiled
         score = Score(function or tf.one_hot([0] * len(images), 4))
         scored = ScoredImages.of(network, tf.constant(images), lambda _: score)
@@ -97,7 +97,7 @@ class TestChanges:
     @pytest.mark.parametrize("explain", ["class", "contrast"])
     def test_what_may_be_rounding_of_the_logits_is_no_change(self, explain):
         start = np.array([[300.0, 300.0, 0.0]], np.float32)
-        # A unit in the last place, which moves the probability by 8e-6, and a true change.
+        # A unit in the last place, which changes the probability by 8e-6, and a true change.
         answers = np.repeat(start, 3, axis=0)
         answers[1, 0] = np.nextafter(np.float32(300), np.float32(301))
         answers[2, 0] += 0.01

@@ -46,7 +46,7 @@ def test_grad_cam_by_hand():
 def test_layer_cam_by_hand():
     activations = np.array([[[[1.0, 2.0]], [[3.0, 4.0]]]], np.float32)
     gradients = np.array([[[[2.0, -1.0]], [[-5.0, 1.0]]]], np.float32)
-    # 1*2 and 4*1; negative gradients count as none.
+    # 1*2 and 4*1; negative gradients count as 0.
     np.testing.assert_allclose(
         scaled(LayerCAM().combine(activations, gradients).numpy()), [[[0.0], [1.0]]], atol=1e-6
     )

@@ -1,4 +1,4 @@
-"""SmoothGrad and its kin against NumPy, on a network whose gradient is known."""
+"""SmoothGrad, SmoothGrad-Squared and VarGrad against NumPy, with a known gradient."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def test_is_its_definition_in_numpy(method, chunk_size):
     np.testing.assert_allclose(got, scaled(statistic.max(axis=-1)), atol=1e-5)
 
 
-def test_without_noise_smooth_grad_is_saliency_and_nothing_varies(build_cnn, images):
+def test_without_noise_smooth_grad_is_saliency_and_variance_is_zero(build_cnn, images):
     model = build_cnn()
     saliency = Explainer(model, "saliency").heatmaps(images)
     got = Explainer(model, "smooth_grad", samples=3, noise=0.0).heatmaps(images)
@@ -60,7 +60,7 @@ def test_without_noise_smooth_grad_is_saliency_and_nothing_varies(build_cnn, ima
     assert not Explainer(model, "var_grad", samples=3, noise=0.0).heatmaps(images).any()
 
 
-def test_nothing_varies_where_the_score_is_linear(images):
+def test_variance_is_zero_for_a_linear_score(images):
     image = keras.Input((16, 16, 3))
     model = keras.Model(image, layers.Dense(3)(layers.Flatten()(image)))
     assert not Explainer(model, "var_grad", noise=1.0).heatmaps(images).any()

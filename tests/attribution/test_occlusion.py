@@ -20,7 +20,7 @@ def first(logits):
 
 @pytest.fixture
 def build_linear():
-    """A function that builds a model whose first logit is a weighted sum of the pixels."""
+    """Return a function that builds a model whose first logit is a weighted sum of pixels."""
 
     def build(weights):
         weights = np.asarray(weights, np.float32)
@@ -37,13 +37,13 @@ def test_by_hand(build_linear):
     model = build_linear([[1, 2, 0], [0, -3, 0]])
     image = np.array([[[1.0, 2.0, 3.0], [4.0, 1.0, 0.0]]], np.float32)[..., np.newaxis]
     explainer = Explainer(model, "occlusion", explain=first, patch=2, stride=1, baseline="black")
-    # Patches over columns 0-1 and 1-2 take 1*1 + 2*2 - 3*1 = 2, and 2*2 - 3*1 = 1.
+    # Patches over columns 0-1 and 1-2 remove 1*1 + 2*2 - 3*1 = 2, and 2*2 - 3*1 = 1.
     expected = np.array([[[2, 1.5, 1], [2, 1.5, 1]]])
     np.testing.assert_allclose(explainer.attributions(image)[..., 0], expected, atol=1e-6)
     np.testing.assert_allclose(explainer.heatmaps(image), expected - 1, atol=1e-6)
 
 
-def test_what_speaks_against_the_score_is_negative_and_not_hot(build_linear):
+def test_negative_evidence_is_negative_and_not_hot(build_linear):
     model = build_linear([[1, 0], [0, -3]])
     explainer = Explainer(model, "occlusion", explain=first, patch=1, baseline="black")
     images = np.ones((1, 2, 2, 1), np.float32)
@@ -99,7 +99,7 @@ def occlusion_in_numpy(model, images, patch, starts, ids):
         ({"patch": 99}, 16, [0]),
     ],
 )
-def test_it_is_its_definition_whatever_the_chunks(
+def test_it_matches_its_definition_for_any_chunk_size(
     build_cnn, images, options, patch, starts, chunk_size
 ):
     model = build_cnn()
@@ -116,14 +116,14 @@ def test_it_is_its_definition_whatever_the_chunks(
 @pytest.mark.parametrize("bias", [0.0, 20.0, 1e4])
 def test_rounding_is_not_blown_up_to_a_heatmap(build_cnn, images, mode, bias):
     model = build_cnn()
-    # Two equal logits, and so equal probabilities but for rounding, whatever the image.
+    # Two equal logits, so probabilities are equal for every image, except for rounding.
     model.get_layer("top").set_weights([np.full((12, 4), 0.7), np.array([bias, bias, 0, 0])])
     heat = Explainer(model, "occlusion", explain=mode).heatmaps(images, np.ones(7, int))
     assert not heat.any()
 
 
 def test_small_drops_of_a_sure_network_are_not_taken_for_rounding(build_linear):
-    # Of a probability of 1 - 1.5e-6, two of the pixels hold less than 1e-6 each.
+    # Two of the pixels contribute less than 1e-6 each to a probability of 1 - 1.5e-6.
     model = build_linear([[0.5, 0.4], [0.0, 12.5]])
     images = np.ones((1, 2, 2, 1), np.float32)
     explainer = Explainer(model, "occlusion", patch=1, baseline="black")

@@ -1,4 +1,4 @@
-"""Integrated gradients and conductance: closed forms, and the sum that both must keep."""
+"""Integrated gradients and conductance: closed forms, and preserved sums."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ METHODS = ["integrated_gradients", "conductance"]
 
 @pytest.fixture
 def trained_cnn(build_cnn, images):
-    """A CNN that tells the seven images apart."""
+    """A CNN that distinguishes the seven images."""
     model = build_cnn()
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(images, np.arange(7) % 4, epochs=20, verbose=0)
@@ -30,7 +30,7 @@ def rises(model, images, baseline, value_range=(0.0, 255.0)):
     return (logits - model.predict(start, verbose=0))[rows]
 
 
-def test_attributions_sum_to_the_rise_of_the_score(trained_cnn, images):
+def test_attributions_sum_to_the_increase_of_the_score(trained_cnn, images):
     for baseline in BASELINES:
         rise = rises(trained_cnn, images, baseline)
         for method in METHODS:
@@ -60,7 +60,7 @@ def test_of_a_quadratic_score_is_the_closed_form_in_one_step():
 
 
 def test_a_bend_between_two_steps_is_found():
-    # relu(a + b - 1) on the way from 0 to (1, 2): flat for a third of it, then of slope 1 in both.
+    # relu(a + b - 1) on the path from 0 to (1, 2): flat for the first third, then of slope 1.
     image = keras.Input((1, 2, 1))
     top = layers.Dense(2)
     model = keras.Model(image, ops.relu(top(layers.Flatten()(image))))

@@ -1,4 +1,4 @@
-"""Deconvnet and guided backpropagation on nets whose every value is computed by hand."""
+"""Deconvnet and guided backpropagation on networks whose values are computed by hand."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def dense(kernel, x, activation=None):
 
 
 def three_layers(relu):
-    """Three dense layers with two ReLUs, written in one of the ways there are."""
+    """Three dense layers with two ReLUs, written in one of several forms."""
     image = keras.Input((1, 3, 1))
     x = layers.Flatten()(image)
     for kernel in (FIRST, SECOND):
@@ -49,12 +49,12 @@ WAYS = {
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        # (2, 1) comes back to the second ReLU, whose second unit is closed: (2, 0). Through SECOND
-        # (2, -2, 2), whose third unit is closed: (2, -2, 0). Through FIRST (4, 0, 0).
+        # (2, 1) arrives at the second ReLU, whose second unit is inactive: (2, 0). Through SECOND
+        # (2, -2, 2), whose third unit is inactive: (2, -2, 0). Through FIRST (4, 0, 0).
         ("saliency", [1, 0, 0]),
-        # (2, 0), then (2, -2, 2) of which only the first is open and positive: (2, 2, 0).
+        # (2, 0), then (2, -2, 2), only the first of which is active and positive: (2, 2, 0).
         ("guided_backprop", [1, 1, 0]),
-        # (2, 1), then (1, 0, 3), all of it kept: (4, -2, 0).
+        # (2, 1), then (1, 0, 3), all passed on: (4, -2, 0).
         ("deconvnet", [1, 0.5, 0]),
     ],
 )
@@ -78,7 +78,7 @@ def one_hidden(activation, weights):
         ("deconvnet", [1, 1 / 3, 0]),
     ],
 )
-def test_a_leaky_relu_hands_back_what_is_positive(method, expected):
+def test_a_leaky_relu_passes_positive_gradients(method, expected):
     model = one_hidden(layers.LeakyReLU(negative_slope=0.5), [2, -1, 1])
     heat = Explainer(model, method, explain=lambda logits: logits[:, 0]).heatmaps(IMAGE)
     np.testing.assert_allclose(heat[0, 0], expected, atol=1e-6)
@@ -92,13 +92,13 @@ def test_guided_backprop_stops_where_a_relu_is_saturated(largest):
     np.testing.assert_allclose(heat[0, 0], [1, 1, 0], atol=1e-6)
 
 
-def test_other_operations_hand_back_their_true_gradient(images):
+def test_other_operations_have_their_true_gradient(images):
     image = keras.Input((16, 16, 3))
     x = layers.Conv2D(4, 3, activation="swish")(layers.Rescaling(1 / 64)(image))
     x = layers.MaxPooling2D()(layers.BatchNormalization()(x))
     x = layers.Conv2D(4, 3, groups=2)(x)
     x = layers.Dense(4, activation="softplus")(layers.Flatten()(x))
-    # An open ReLU of positive gradients changes nothing.
+    # An active ReLU does not change positive gradients.
     x = layers.ReLU()(x)
     x = layers.Dense(3, kernel_initializer=keras.initializers.RandomUniform(0, 1, seed=1))(x)
     model = keras.Model(image, x)

@@ -1,4 +1,4 @@
-"""RISE: its masks, its sum, and the linear models that it recovers."""
+"""RISE: its masks, its sum, and recovery of linear models."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell():
     assert coarse.shape == (3000, 9, 12)
     assert coarse.min() >= 0
     assert coarse.max() <= 1
-    # Shifting makes every pixel as likely to be shown as any other.
+    # With shifts, every pixel has the same probability of being shown.
     np.testing.assert_allclose(coarse.mean(axis=0), 0.5, atol=0.04)
     whole = scaling.enlarge(tf.constant([[[0.0, 1.0], [1.0, 0.0]]]), (15, 18)).numpy()[0]
     windows = [
@@ -53,7 +53,7 @@ def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell():
     assert len(diagonal) > 15
 
 
-def test_masks_are_those_of_the_seed_whatever_the_part_that_is_asked_for():
+def test_masks_depend_on_the_seed_but_not_on_the_chunk():
     draw = RISE(seed=3, masks=20).draw_masks(10, 10)
     whole = draw(tf.range(20)).numpy()
     np.testing.assert_array_equal(draw(tf.constant([7, 2])).numpy(), whole[[7, 2]])
@@ -93,7 +93,7 @@ def test_a_linear_model_gives_the_masks_covariance_times_its_weights():
     method = RISE(cells=2, probability=0.3, masks=4000, baseline="black")
     network = Network(FlatClone(linear_model(weights)), None).compiled
     heat = method(network, tf.ones([1, 2, 2, 1]), lambda _: Score(first))[1].numpy().ravel()
-    # Those masks, and others.
+    # The same masks, and others.
     for seed, atol in ((0, 1e-4), (1, 0.1)):
         masks = RISE(cells=2, probability=0.3, masks=4000, seed=seed).draw_masks(2, 2)(
             tf.range(4000)

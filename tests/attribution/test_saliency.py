@@ -1,4 +1,4 @@
-"""Saliency against tf-keras-vis and against a gradient known by hand."""
+"""Saliency against tf-keras-vis and a known gradient."""
 
 import keras
 import numpy as np

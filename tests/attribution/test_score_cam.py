@@ -17,7 +17,7 @@ def scaled(maps, axis=(1, 2)):
 
 
 def score_cam_in_numpy(model, images, weights, channels=None):
-    """The definition, one masked image at a time; `weights` [B, K] of the probabilities."""
+    """By definition, one masked image at a time; `weights` [B, K] of the probabilities."""
     activations = np.asarray(keras.Model(model.input, model.get_layer("relu").output)(images))
     maps = []
     for image, activation, weight in zip(images, activations, weights, strict=True):
@@ -38,7 +38,7 @@ def one_hot(ids, classes=4):
 
 
 @pytest.mark.parametrize("chunk_size", [1, 5, 12, 1000])
-def test_score_cam_is_its_definition_whatever_the_chunks(build_cnn, images, chunk_size):
+def test_score_cam_matches_its_definition_for_any_chunk_size(build_cnn, images, chunk_size):
     model = build_cnn()
     predicted = np.asarray(model(images, training=False)).argmax(axis=1)
     expected = score_cam_in_numpy(model, images, one_hot(predicted))
@@ -47,7 +47,7 @@ def test_score_cam_is_its_definition_whatever_the_chunks(build_cnn, images, chun
 
 
 @pytest.mark.parametrize("channels", [1, 3, 12, 99])
-def test_faster_score_cam_takes_the_most_varied_channels_of_each_image(build_cnn, images, channels):
+def test_faster_score_cam_uses_the_channels_with_the_largest_deviation(build_cnn, images, channels):
     model = build_cnn()
     predicted = np.asarray(model(images, training=False)).argmax(axis=1)
     expected = score_cam_in_numpy(model, images, one_hot(predicted), min(channels, 12))
@@ -68,7 +68,7 @@ def test_contrast_weighs_by_the_difference_of_two_probabilities(build_cnn, image
     ("method", "options"),
     [("score_cam", {}), ("faster_score_cam", {"channels": 5})],
 )
-def test_agrees_with_tf_keras_vis_where_no_mask_is_enlarged(build_cnn, images, method, options):
+def test_agrees_with_tf_keras_vis_if_no_mask_is_enlarged(build_cnn, images, method, options):
     model = build_cnn(strides=1)
     labels = np.arange(7) % 4
     for explain in ("predicted", "true"):

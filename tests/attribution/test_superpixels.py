@@ -1,4 +1,4 @@
-"""Superpixels: a partition of each image, from 0, that follows colours or a grid."""
+"""Superpixels: partitions of each image, numbered from 0, by colour or grid."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ def test_slic_follows_colours(channels):
     labels = superpixels(images, 8, "slic")[0]
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(np.unique(labels), np.arange(labels.max() + 1))
-    # No superpixel has a notable part on both sides of the edge.
+    # No superpixel has a considerable part on both sides of the edge.
     for superpixel in range(labels.max() + 1):
         share = (labels[:, :13] == superpixel).sum() / (labels == superpixel).sum()
         assert min(share, 1 - share) < 0.2
 
 
 @pytest.mark.parametrize("segmentation", ["slic", "grid"])
-def test_an_image_is_divided_by_itself_whatever_its_range(images, segmentation):
+def test_segmentation_does_not_depend_on_the_batch_or_the_range(images, segmentation):
     whole = superpixels(images, 20, segmentation)
     assert whole.shape == (7, 16, 16)
     single = [superpixels(images[i : i + 1], 20, segmentation)[0] for i in range(7)]

@@ -1,4 +1,4 @@
-"""What is explained: classes, contrasts, callables on logits, and tf-keras-vis's scores."""
+"""Scores to explain: classes, contrasts, callables on logits, and tf-keras-vis's scores."""
 
 import warnings
 
@@ -63,7 +63,7 @@ def test_a_callable_gets_logits_where_classes_get_probabilities():
         (CategoricalScore([0, 3]), r"Class ids must be in \[0, 3\)"),
     ],
 )
-def test_what_is_no_score_of_rows_is_refused(explain, message):
+def test_scores_that_do_not_work_row_by_row_are_refused(explain, message):
     with pytest.raises(ValueError, match=message):
         _score(explain)(LOGITS)
 
@@ -78,7 +78,7 @@ def test_a_class_a_callable_and_a_score_agree(build_cnn, images, method, engine)
     by_id = explain(model, images, method, class_ids=classes, **options)
     by_score = explain(model, images, method, explain=CategoricalScore(classes), **options)
     np.testing.assert_array_equal(by_score, by_id)
-    if method != "score_cam":  # which gives a callable logits, where a class gets probabilities
+    if method != "score_cam":  # Callables get logits, classes get probabilities.
         column = explain(model, images, method, explain=lambda logits: logits[:, 2], **options)
         expected = explain(model, images, method, class_ids=2, **options)
         np.testing.assert_allclose(column, expected, atol=1e-5)
@@ -102,7 +102,7 @@ def test_contrast_is_predicted_minus_given(build_cnn, images):
     )
 
 
-def test_a_layer_is_not_named_where_none_is_looked_at(build_cnn):
+def test_a_target_layer_is_refused_for_methods_without_one(build_cnn):
     with pytest.raises(ValueError, match="does not use a layer"):
         Explainer(build_cnn(), "saliency", target_layer="relu")
 

@@ -1,4 +1,4 @@
-"""Where heatmaps are made, in the architectures that people use."""
+"""Target layers of common architectures."""
 
 import keras
 import numpy as np
@@ -153,7 +153,7 @@ def test_tokens_that_fill_no_grid_are_refused():
     x = layers.MultiHeadAttention(2, 4)(x, x)
     model = keras.Model(image, top(layers.GlobalAveragePooling1D()(x)))
     flat = FlatClone(model)
-    # 12 = 9 + 3 passes for a 3 x 3 grid with three class tokens.
+    # 12 = 9 + 3 is taken for a 3 x 3 grid with three class tokens.
     assert tuple(expose_target(flat, None)[1].shape) == (None, 3, 3, 8)
     x = layers.Dense(8, name="tokens")(layers.Reshape((2, 384))(image))
     model = keras.Model(image, top(layers.Flatten()(layers.MultiHeadAttention(2, 4)(x, x))))

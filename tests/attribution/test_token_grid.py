@@ -1,4 +1,4 @@
-"""Tokens laid out over the image."""
+"""Tokens arranged as a grid over the image."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ def test_grid_has_the_proportions_of_the_image(tokens, size, expected):
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 2])
-def test_grid_is_in_reading_order_and_the_rest_goes_through_it(prefix):
+def test_grid_is_in_reading_order_and_the_graph_is_rewired_through_it(prefix):
     image = keras.Input((4, 6, 2))
     x = layers.Reshape((24, 2))(image)
     first = layers.Lambda(lambda t: t[:, :prefix] * 0 - 1)(x) if prefix else None
