@@ -24,8 +24,6 @@ class AttentionRollout(AttentionRolloutOptions, Method):
     final token. The map is the row of the class token or, without one, the mean of all rows. It
     does not depend on the explained class.
 
-    Options: see `AttentionRolloutOptions`.
-
     Raises:
         ValueError: At the first call: the network is not a transformer whose
             `keras.layers.MultiHeadAttention` attends from all tokens to all.
@@ -34,7 +32,6 @@ class AttentionRollout(AttentionRolloutOptions, Method):
     """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Return logits and raw heatmaps; see `Method`."""
         with recorded_attention(network.flat) as record:
             logits = network.logits(images)
         rows, columns = network.features.outputs[0].shape[1:3]

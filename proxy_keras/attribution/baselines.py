@@ -55,10 +55,7 @@ class Baseline:
 
 
 class BaselineMethod(BaselineOptions, Method):
-    """A method that compares the image with a baseline image.
-
-    Options: see `BaselineOptions`.
-    """
+    """A method that compares the image with a baseline image."""
 
     def baselines(self, images: tf.Tensor, index: int | tf.Tensor = 0) -> tf.Tensor:
         """Return the baselines of images; see `Baseline`."""

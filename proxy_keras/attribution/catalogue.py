@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from proxy_keras.attribution import method_options as o
 from typing import Any
 
+from proxy_keras.attribution import masking_options as m
+from proxy_keras.attribution import method_options as o
 
 ENGINES = ("compiled", "tf-keras-vis")
 
@@ -51,11 +52,11 @@ METHODS = {
     "gradient_shap": Entry(".gradient_shap:GradientSHAP", o.GradientSHAPOptions),
     "lrp": Entry(".lrp:LRP", o.LRPOptions),
     "deep_fool": Entry(".deep_fool:DeepFool", o.DeepFoolOptions),
-    "occlusion": Entry(".occlusion:Occlusion", o.OcclusionOptions),
-    "rise": Entry(".rise:RISE", o.RISEOptions),
-    "lime": Entry(".lime:LIME", o.LIMEOptions),
-    "sp_lime": Entry(".sp_lime:SPLIME", o.SPLIMEOptions),
-    "kernel_shap": Entry(".kernel_shap:KernelSHAP", o.KernelSHAPOptions),
+    "occlusion": Entry(".occlusion:Occlusion", m.OcclusionOptions),
+    "rise": Entry(".rise:RISE", m.RISEOptions),
+    "lime": Entry(".lime:LIME", m.LIMEOptions),
+    "sp_lime": Entry(".sp_lime:SPLIME", m.SPLIMEOptions),
+    "kernel_shap": Entry(".kernel_shap:KernelSHAP", m.KernelSHAPOptions),
     "attention_rollout": Entry(".attention_rollout:AttentionRollout", o.AttentionRolloutOptions),
     "spectral_residual": Entry(".spectral_residual:SpectralResidual", o.ImageSaliencyOptions),
     "graph_based": Entry(".graph_based:GraphBased", o.GraphBasedOptions),

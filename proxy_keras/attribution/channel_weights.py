@@ -54,7 +54,6 @@ class ChannelWeightMethod(ChunkedMethod):
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Return logits and raw heatmaps; see `Method`."""
         activations, rest = network.run_features(images)
         logits = network.run_head(activations, rest)
         score = target(logits)

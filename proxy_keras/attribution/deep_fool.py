@@ -19,8 +19,6 @@ class DeepFool(DeepFoolOptions, Method):
     The score to explain is ignored: the change always flips the predicted class. Values are not
     clipped to the range of images, as in the paper.
 
-    Options: see `DeepFoolOptions`.
-
     Source: Moosavi-Dezfooli et al., DeepFool: a simple and accurate method to fool deep neural
     networks (CVPR 2016).
     """

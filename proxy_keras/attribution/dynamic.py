@@ -24,8 +24,6 @@ class Dynamic(DynamicOptions, ImageSaliency):
     The filters are fixed, not learned from the image, so that rare structures match some of them,
     and the map of an image does not depend on the other images of the batch.
 
-    Options: see `DynamicOptions`.
-
     Source: Hou and Zhang, Dynamic Visual Attention: Searching for Coding Length Increments
     (NeurIPS 2008).
     """

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import ENGINES
+from proxy_keras.attribution.input_checks import check_finite, check_images, check_labels
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.registry import make
@@ -169,11 +170,11 @@ class Explainer:
         Args:
             images: [B, H, W, C], any real dtype, in the range that the model takes.
         """
-        images = self._checked_images(images)
+        images = check_images(images, self._image_shape)
         if images.shape[0] == 0:
             return np.zeros([0, self.num_classes], np.float32)
         logits = self._network.compiled.logits(images).numpy()
-        self._check_finite("logits", logits)
+        check_finite("logits", logits, self.target_layer)
         return logits
 
     def heatmaps(self, images: Any, labels: Any = None) -> np.ndarray:
@@ -199,14 +200,14 @@ class Explainer:
             FloatingPointError: The model computes values that are not finite, for example because
                 its training diverged.
         """
-        images = self._checked_images(images)
-        labels = self._checked_labels(labels, images.shape[0])
+        images = check_images(images, self._image_shape)
+        labels = check_labels(labels, images.shape[0], self.num_classes, self.explain)
         if images.shape[0] == 0:
             empty = np.zeros([0, self.num_classes], np.float32)
             return empty, np.zeros([0, *(size or 0 for size in self._map_shape)], np.float32)
         logits, heatmaps = (result.numpy() for result in self._attribute(images, labels))
-        self._check_finite("logits", logits)
-        self._check_finite("heatmaps", heatmaps)
+        check_finite("logits", logits, self.target_layer)
+        check_finite("heatmaps", heatmaps, self.target_layer)
         return logits, heatmaps
 
     def attributions(self, images: Any, labels: Any = None) -> np.ndarray:
@@ -219,26 +220,13 @@ class Explainer:
             ValueError: The method has no signed attributions, or the engine is not "compiled".
         """
         attribute = self._traced_attributions
-        images = self._checked_images(images)
-        labels = self._checked_labels(labels, images.shape[0])
+        images = check_images(images, self._image_shape)
+        labels = check_labels(labels, images.shape[0], self.num_classes, self.explain)
         if images.shape[0] == 0:
             raise ValueError("Attributions need at least one image. Received: none.")
         attributions = attribute(images, labels)[1].numpy()
-        self._check_finite("attributions", attributions)
+        check_finite("attributions", attributions, self.target_layer)
         return attributions
-
-    def _check_finite(self, what: str, values: np.ndarray) -> None:
-        broken = int((~np.isfinite(values.reshape(len(values), -1))).any(axis=1).sum())
-        if broken:
-            near = (
-                ""
-                if self.target_layer is None
-                else f" before and after layer '{self.target_layer}'"
-            )
-            raise FloatingPointError(
-                f"{broken} of {len(values)} {what} are not finite. Look for NaN in the weights"
-                f"{near}, and in the images."
-            )
 
     @cached_property
     def _traced_heatmaps(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
@@ -287,35 +275,3 @@ class Explainer:
             if self.smooth
             else scaled
         )
-
-    def _checked_images(self, images: Any) -> tf.Tensor:
-        images = tf.cast(tf.convert_to_tensor(images), tf.float32)
-        if images.shape.rank == len(self._image_shape):
-            raise ValueError(
-                f"Images must be a batch [B, H, W, C]. Received: shape {tuple(images.shape)}. "
-                "For a single image pass images[None]."
-            )
-        if not images.shape[1:].is_compatible_with(self._image_shape):
-            raise ValueError(
-                f"The model takes images {self._image_shape}. Received: batch of shape "
-                f"{tuple(images.shape)}. Resize them first."
-            )
-        return images
-
-    def _checked_labels(self, labels: Any, count: int) -> tf.Tensor:
-        if self.explain == "predicted" or callable(self.explain):
-            return tf.zeros([count], tf.int32)
-        if labels is None:
-            raise ValueError(f"explain='{self.explain}' needs `labels`, [B] integers.")
-        labels = np.asarray(labels)
-        if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(
-                f"`labels` must be {count} integers, one per image. Received: shape "
-                f"{labels.shape}, dtype {labels.dtype}. For one-hot labels pass their argmax."
-            )
-        if count and not (labels.min() >= 0 and labels.max() < self.num_classes):
-            raise ValueError(
-                f"`labels` must be in [0, {self.num_classes}). Received: {labels.min()} to "
-                f"{labels.max()}"
-            )
-        return tf.constant(labels, tf.int32)

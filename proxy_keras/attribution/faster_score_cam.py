@@ -11,8 +11,6 @@ from proxy_keras.attribution.score_cam import ScoreCAM
 class FasterScoreCAM(FasterScoreCAMOptions, ScoreCAM):
     """Score-CAM on the channels with the largest standard deviation over the image.
 
-    Options: see `FasterScoreCAMOptions`.
-
     Source: Li, Faster Score-CAM (github.com/tabayashi0117/Score-CAM, 2020).
     """
 

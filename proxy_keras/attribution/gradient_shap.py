@@ -24,8 +24,6 @@ class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
     background. The background images are used equally often and the points are spread evenly
     along each path, which reduces the variance compared to drawing both.
 
-    Options: see `GradientSHAPOptions`.
-
     Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017);
     Erion et al., Improving performance of deep learning models with axiomatic attribution priors
     and expected gradients (2019).

@@ -33,8 +33,6 @@ class GraphBased(GraphBasedOptions, ImageSaliency):
     distances are balanced so that the image's centre is not preferred. The map does not depend on
     the network or the class.
 
-    Options: see `GraphBasedOptions`.
-
     Source: Harel, Koch and Perona, Graph-Based Visual Saliency (NeurIPS 2006), with the difference
     |M(i) - M(j)| that it mentions as an alternative to that of logarithms.
     """

@@ -15,10 +15,7 @@ from proxy_keras.heatmaps.scaling import scaling
 
 
 class ImageSaliency(ImageSaliencyOptions, Method):
-    """A method whose heatmap depends on the image alone, not on the network.
-
-    Options: see `ImageSaliencyOptions`.
-    """
+    """A method whose heatmap depends on the image alone, not on the network."""
 
     has_image_size: ClassVar[bool] = True
     needs_layer: ClassVar[bool] = False
@@ -33,7 +30,6 @@ class ImageSaliency(ImageSaliencyOptions, Method):
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Return logits and raw heatmaps; see `Method`."""
         # Makes constant images exactly 0, so that no transform turns rounding into noise.
         changes = images - images[:, :1, :1, :]
         changes = tf.math.divide_no_nan(

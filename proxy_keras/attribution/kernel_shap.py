@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import ScoredImages
-from proxy_keras.attribution.method_options import KernelSHAPOptions
+from proxy_keras.attribution.masking_options import KernelSHAPOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
@@ -21,8 +21,6 @@ class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
     The values of an image's superpixels sum to the class probability of the image minus that of
     the baseline. They are exact if `samples` covers all 2^n - 2 coalitions. The `shap` package
     draws the coalitions and solves for the values.
-
-    Options: see `KernelSHAPOptions`.
 
     Source: Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (NeurIPS 2017).
     """

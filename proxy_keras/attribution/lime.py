@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import ScoredImages
-from proxy_keras.attribution.method_options import LIMEOptions
+from proxy_keras.attribution.masking_options import LIMEOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
 
 
@@ -15,8 +15,6 @@ class LIME(LIMEOptions, SuperpixelMethod):
 
     The `lime` package fits the model by ridge regression, weighted by similarity to the image.
     Unlike in its image explainer, images are masked in batches.
-
-    Options: see `LIMEOptions`.
 
     Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?": Explaining the Predictions of
     Any Classifier (KDD 2016).

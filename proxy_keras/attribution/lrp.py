@@ -23,8 +23,6 @@ class LRP(LRPOptions, SignedMethod):
     normalisation is folded into the preceding linear layer. Activations pass relevance unchanged,
     max pooling to the largest value, a gate (as in squeeze-and-excite) to the gated signal.
 
-    Options: see `LRPOptions`.
-
     Raises:
         ValueError: At the first call: the network has a layer without a rule, such as attention.
 

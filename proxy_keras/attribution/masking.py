@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
+from proxy_keras.attribution.masking_options import MaskingOptions
 from proxy_keras.attribution.method import ChunkedMethod
-from proxy_keras.attribution.method_options import MaskingOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.tape_vjp import vjp
 from proxy_keras.attribution.target import Score, Target
@@ -42,10 +42,7 @@ class ScoredImages:
 
 
 class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
-    """A method that replaces parts of an image by a baseline and uses the logits only.
-
-    Options: see `MaskingOptions`.
-    """
+    """A method that replaces parts of an image by a baseline and uses the logits only."""
 
     has_image_size = True
     needs_layer = False

@@ -90,17 +90,13 @@ class SignedMethod(Method):
         """
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
-        """Return logits and raw heatmaps; see `Method`."""
         logits, attributions = self.attribute(network, images, target)
         attributions, _ = unit_scale(attributions)
         return logits, tf.nn.relu(tf.reduce_sum(attributions, axis=-1))
 
 
 class ChunkedMethod(ChunkOptions, Method):
-    """A method that runs the network on many perturbed copies, in chunks.
-
-    Options: see `ChunkOptions`.
-    """
+    """A method that runs the network on many perturbed copies, in chunks."""
 
     is_traced: ClassVar[bool] = False
 

@@ -11,22 +11,24 @@ import numpy as np
 BASELINES = ("black", "white", "mean", "blur", "uniform")
 
 
-def _option(default: Any, rule: str, holds: Callable[[Any], bool]) -> Any:
+def checked(default: Any, rule: str, holds: Callable[[Any], bool]) -> Any:
+    """Return a dataclass field whose value must satisfy a rule."""
     return field(default=default, metadata={"rule": rule, "holds": holds})
 
 
-def _at_least(low: float, default: float, note: str = "") -> Any:
-    return _option(default, f">= {low}{note}", lambda value: value >= low)
+def at_least(low: float, default: float, note: str = "") -> Any:
+    """Return a field of a number with a minimum."""
+    return checked(default, f">= {low}{note}", lambda value: value >= low)
 
 
-def _finite(default: float) -> Any:
-    return _option(default, ">= 0 and finite", lambda value: 0 <= value < float("inf"))
+def finite(default: float) -> Any:
+    """Return a field of a finite number >= 0."""
+    return checked(default, ">= 0 and finite", lambda value: 0 <= value < float("inf"))
 
 
-def _choice(choices: Collection[str], default: str) -> Any:
-    return _option(
-        default, f"one of {', '.join(map(repr, choices))}", lambda value: value in choices
-    )
+def choice(names: Collection[str], default: str) -> Any:
+    """Return a field that is one of some names."""
+    return checked(default, f"one of {', '.join(map(repr, names))}", names.__contains__)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -58,7 +60,7 @@ class ChunkOptions(Options):
         chunk_size: Images, or activations [h, w, D], per pass, >= 1; it bounds the memory.
     """
 
-    chunk_size: int = _at_least(1, 32)
+    chunk_size: int = at_least(1, 32)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,7 +71,7 @@ class FasterScoreCAMOptions(ChunkOptions):
         channels: How many channels are scored, >= 1; all of them where the layer has fewer.
     """
 
-    channels: int = _at_least(1, 10)
+    channels: int = at_least(1, 10)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -82,8 +84,8 @@ class NoiseTunnelOptions(ChunkOptions):
         seed: Seed of the noise.
     """
 
-    samples: int = _at_least(1, 25)
-    noise: float = _finite(0.15)
+    samples: int = at_least(1, 25)
+    noise: float = finite(0.15)
     seed: int = 0
 
 
@@ -97,7 +99,7 @@ class BaselineOptions(Options):
         seed: Seed of the "uniform" baseline.
     """
 
-    baseline: str = _choice(BASELINES, "black")
+    baseline: str = choice(BASELINES, "black")
     value_range: tuple[float, float] = (0.0, 255.0)
     seed: int = 0
 
@@ -119,7 +121,7 @@ class PathOptions(ChunkOptions, BaselineOptions):
         steps: Steps along the path, >= 1.
     """
 
-    steps: int = _at_least(1, 50)
+    steps: int = at_least(1, 50)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -133,9 +135,9 @@ class GradientSHAPOptions(ChunkOptions, BaselineOptions):
         seed: Seed of all random draws, which are the same for every image.
     """
 
-    samples: int = _at_least(1, 50)
+    samples: int = at_least(1, 50)
     background: Any = None
-    baseline: str = _choice(BASELINES, "uniform")
+    baseline: str = choice(BASELINES, "uniform")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -159,9 +161,9 @@ class DeepFoolOptions(Options):
         classes: Candidates for the new class, those with the highest logits, >= 1.
     """
 
-    overshoot: float = _finite(0.02)
-    max_steps: int = _at_least(1, 50)
-    classes: int = _at_least(1, 10)
+    overshoot: float = finite(0.02)
+    max_steps: int = at_least(1, 50)
+    classes: int = at_least(1, 10)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -176,9 +178,9 @@ class LRPOptions(Options):
             have the weight beta = alpha - 1.
     """
 
-    rule: str = _choice(("epsilon", "alpha_beta"), "epsilon")
-    epsilon: float = _at_least(0, 0.1)
-    alpha: float = _at_least(1, 2.0, ", because beta is alpha - 1")
+    rule: str = choice(("epsilon", "alpha_beta"), "epsilon")
+    epsilon: float = at_least(0, 0.1)
+    alpha: float = at_least(1, 2.0, ", because beta is alpha - 1")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -189,114 +191,7 @@ class AttentionRolloutOptions(Options):
         head_fusion: "mean" over the heads (the paper), or "max", which keeps what few heads see.
     """
 
-    head_fusion: str = _choice(("mean", "max"), "mean")
-
-
-@dataclass(kw_only=True, eq=False)
-class MaskingOptions(ChunkOptions, BaselineOptions):
-    """Options of a method that masks parts of the image.
-
-    Attributes:
-        baseline: What masked pixels are replaced by, one of `BASELINES`; see
-            `baselines.Baseline`.
-        seed: Seed of all random draws, which are the same for every image; in [0, 2^32).
-    """
-
-    baseline: str = _choice(BASELINES, "mean")
-    # The range that NumPy's generators accept.
-    seed: int = _option(0, "in [0, 2^32)", lambda value: 0 <= value < 2**32)
-
-
-@dataclass(kw_only=True, eq=False)
-class OcclusionOptions(MaskingOptions):
-    """Options of occlusion.
-
-    Attributes:
-        patch: Side of the patch: a float in (0, 1] is a share of each side of the image, an
-            integer >= 1 a number of pixels.
-        stride: Step, in the same units. None: half of the patch.
-    """
-
-    patch: float = 0.25
-    stride: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_length("patch", self.patch)
-        if self.stride is not None:
-            _check_length("stride", self.stride)
-
-
-@dataclass(kw_only=True, eq=False)
-class RISEOptions(MaskingOptions):
-    """Options of RISE.
-
-    Attributes:
-        cells: Cells of a mask's grid along each side, >= 1.
-        probability: Probability that a cell shows the image, in (0, 1).
-        masks: How many masks, >= 2.
-    """
-
-    cells: int = _at_least(1, 7)
-    probability: float = _option(0.5, "in (0, 1)", lambda value: 0 < value < 1)
-    masks: int = _at_least(2, 1000)
-
-
-@dataclass(kw_only=True, eq=False)
-class SuperpixelOptions(MaskingOptions):
-    """Options of a method that masks superpixels.
-
-    Attributes:
-        superpixels: Approximate number per image, >= 1.
-        samples: Masked copies per image, >= 2.
-        segmentation: "slic", which follows colours, or "grid", equal cells.
-    """
-
-    superpixels: int = _at_least(1, 50)
-    samples: int = _at_least(2, 1000)
-    segmentation: str = _choice(("slic", "grid"), "slic")
-
-
-@dataclass(kw_only=True, eq=False)
-class KernelSHAPOptions(SuperpixelOptions):
-    """Options of Kernel SHAP.
-
-    Attributes:
-        samples: Coalitions per image, >= 2 * superpixels.
-    """
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.samples < 2 * self.superpixels:
-            raise ValueError(
-                "`samples` must be >= 2 * superpixels, else the values are not determined. "
-                f"Received: samples={self.samples}, superpixels={self.superpixels}"
-            )
-
-
-@dataclass(kw_only=True, eq=False)
-class LIMEOptions(SuperpixelOptions):
-    """Options of LIME; the first of its `samples` is the image itself.
-
-    Attributes:
-        kernel_width: Width of the neighbourhood in cosine distance, > 0.
-    """
-
-    kernel_width: float = _option(0.25, "> 0", lambda value: value > 0)
-
-
-@dataclass(kw_only=True, eq=False)
-class SPLIMEOptions(LIMEOptions):
-    """Options of SP-LIME, whose superpixels are always the cells of a grid.
-
-    Attributes:
-        budget: How many images of a batch are picked, >= 1.
-        features: How many cells of an explanation count for picking, >= 1.
-    """
-
-    budget: int = _at_least(1, 10)
-    features: int = _at_least(1, 10)
-    segmentation: str = field(default="grid", init=False)
+    head_fusion: str = choice(("mean", "max"), "mean")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -308,15 +203,15 @@ class ImageSaliencyOptions(Options):
         blur: Standard deviation of the final Gaussian, as a share of that side; >= 0.
     """
 
-    side: int = _at_least(8, 64, " (in pixels)")
-    blur: float = _at_least(0, 0.06, " (a share of the side)")
+    side: int = at_least(8, 64, " (in pixels)")
+    blur: float = at_least(0, 0.06, " (a share of the side)")
 
 
 @dataclass(kw_only=True, eq=False)
 class DynamicOptions(ImageSaliencyOptions):
     """Options of dynamic visual attention."""
 
-    blur: float = _at_least(0, 0.08, " (a share of the side)")
+    blur: float = at_least(0, 0.08, " (a share of the side)")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -328,9 +223,9 @@ class WhiteningOptions(ImageSaliencyOptions):
             times 1.7.
     """
 
-    scales: int = _at_least(2, 4)
-    side: int = _at_least(8, 128, " (in pixels)")
-    blur: float = _at_least(0, 0.03, " (a share of the side)")
+    scales: int = at_least(2, 4)
+    side: int = at_least(8, 128, " (in pixels)")
+    blur: float = at_least(0, 0.03, " (a share of the side)")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -342,22 +237,10 @@ class GraphBasedOptions(ImageSaliencyOptions):
         blur: Standard deviation of the final Gaussian, as a share of the grid's side; >= 0.
     """
 
-    cells: int = _at_least(4, 24)
-    blur: float = _at_least(0, 0.02, " (a share of the side)")
+    cells: int = at_least(4, 24)
+    blur: float = at_least(0, 0.02, " (a share of the side)")
     side: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.side = 4 * self.cells
         super().__post_init__()
-
-
-def _check_length(name: str, length: float) -> None:
-    if isinstance(length, (int, np.integer)):
-        is_length = length >= 1 and not isinstance(length, bool)
-    else:
-        is_length = 0 < length <= 1
-    if not is_length:
-        raise ValueError(
-            f"`{name}` must be a float in (0, 1], a share of the side, or an integer >= 1, in "
-            f"pixels. Received: {length!r}"
-        )

@@ -24,8 +24,6 @@ class NoiseTunnel(NoiseTunnelOptions, Method):
 
     The explained class is that of the image without noise. All images get the same noise, scaled
     to the range of each, so that a heatmap does not depend on the batch.
-
-    Options: see `NoiseTunnelOptions`.
     """
 
     has_image_size = True

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
+from proxy_keras.attribution.masking_options import OcclusionOptions
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
-from proxy_keras.attribution.method_options import OcclusionOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
@@ -17,8 +17,6 @@ class Occlusion(OcclusionOptions, SignedMethod, MaskingMethod):
 
     Each pixel gets the mean drop over the patches that cover it. The last patch of each row and
     column ends at the border, so that every pixel is covered.
-
-    Options: see `OcclusionOptions`.
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (ECCV 2014).
     """

@@ -23,8 +23,6 @@ class PathMethod(PathOptions, BaselineMethod, SignedMethod):
     increase, if possible: this is exact where the score is piecewise linear with one kink, as in
     ReLU networks, and the trapezoidal rule where it is quadratic. So the sum over all units comes
     close to the score's increase in few steps.
-
-    Options: see `PathOptions`.
     """
 
     def integrate(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
+from proxy_keras.attribution.masking_options import RISEOptions
 from proxy_keras.attribution.method import MethodOutput
-from proxy_keras.attribution.method_options import RISEOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.stateless_random import uniform
 from proxy_keras.attribution.target import Target

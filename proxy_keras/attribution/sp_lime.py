@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.lime import LIME
 from proxy_keras.attribution.masking import ScoredImages
-from proxy_keras.attribution.method_options import SPLIMEOptions
+from proxy_keras.attribution.masking_options import SPLIMEOptions
 
 
 def submodular_pick(weights: NDArray[np.floating], budget: int) -> NDArray[np.int64]:
@@ -55,8 +55,6 @@ class SPLIME(SPLIMEOptions, LIME):
     for each image: the picked images cover the positions at which the model looks. A heatmap thus
     depends on the other images of its batch. For picking, only the cells with the largest weights
     count, because ridge regression rarely gives a weight of 0.
-
-    Options: see `SPLIMEOptions`.
 
     Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?": Explaining the Predictions of
     Any Classifier (KDD 2016), algorithm 2.

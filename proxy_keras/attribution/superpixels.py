@@ -10,8 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.attribution.masking import MaskingMethod, ScoredImages
+from proxy_keras.attribution.masking_options import SuperpixelOptions
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
-from proxy_keras.attribution.method_options import SuperpixelOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
 
@@ -52,10 +52,7 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
 
 
 class SuperpixelMethod(SuperpixelOptions, SignedMethod, MaskingMethod):
-    """A method that weights each superpixel by masking some at a time.
-
-    Options: see `SuperpixelOptions`.
-    """
+    """A method that weights each superpixel by masking some at a time."""
 
     @abstractmethod
     def weights(self, scored: ScoredImages, labels: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -28,8 +28,6 @@ class Whitening(WhiteningOptions, ImageSaliency):
     Hotelling's T^2 of that pixel. The maps of all components and orientations, which have the same
     mean, are added. The map does not depend on the network or the class.
 
-    Options: see `WhiteningOptions`.
-
     Source: Garcia-Diaz et al., Saliency from Hierarchical Adaptation through Decorrelation and
     Variance Normalization (Image and Vision Computing 2012).
     """
