@@ -6,11 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.baselines import BaselineMethod
-from proxy_keras.attribution.image_gradient import (
-    copies_per_pass,
-    copy_gradients,
-    fold,
-)
+from proxy_keras.attribution.image_gradient import copies_per_pass, copy_gradients, fold
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.method_options import GradientSHAPOptions
 from proxy_keras.attribution.split_network import Network

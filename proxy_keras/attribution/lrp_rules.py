@@ -74,8 +74,8 @@ class EpsilonRule:
         def back(relevance: tf.Tensor) -> Tensors:
             axes = list(range(1, units.shape.rank))
             margin = self.epsilon * tf.reduce_mean(tf.abs(units), axis=axes, keepdims=True)
-            steady = tf.where(units < 0, units - margin, units + margin)
-            share = tf.math.divide_no_nan(relevance, steady)
+            stabilised = tf.where(units < 0, units - margin, units + margin)
+            share = tf.math.divide_no_nan(relevance, stabilised)
             gradients = pull_back(share)
             rest = share_evenly(linear, inputs, relevance - share * sums)
             return [x * g + r for x, g, r in zip(inputs, gradients, rest, strict=True)]

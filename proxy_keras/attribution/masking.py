@@ -65,14 +65,16 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
             [N] float32; exactly 0 where the change may be a rounding error, which scaling the map
             would amplify.
         """
-        before, noise = _scored(scored.score, scored.logits, None)
+        before, noise = _scores_and_rounding(scored.score, scored.logits, None)
         parts = []
         for rows in self.chunks(owners.shape[0], "masked images"):
             mine = tf.gather(owners, rows)
             whole = tf.gather(scored.images, mine)
             masks = masks_of(rows)[..., tf.newaxis]
             masked = masks * whole + (1.0 - masks) * self.baselines(whole)
-            after, rounding = _scored(scored.score, scored.network.logits(masked), mine)
+            after, rounding = _scores_and_rounding(
+                scored.score, scored.network.logits(masked), mine
+            )
             change = after - tf.gather(before, mine)
             is_noise = tf.abs(change) <= tf.maximum(rounding, tf.gather(noise, mine))
             parts.append(tf.where(is_noise, 0.0, change))
@@ -100,7 +102,7 @@ class MaskingMethod(MaskingOptions, ChunkedMethod, BaselineMethod):
         return tf.reshape(changes, [batch, count])
 
 
-def _scored(
+def _scores_and_rounding(
     score: Score, logits: tf.Tensor, owners: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return scores [n] of logits [n, K], and bounds [n] of their rounding errors."""

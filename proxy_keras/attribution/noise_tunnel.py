@@ -6,11 +6,7 @@ from abc import abstractmethod
 
 import tensorflow as tf
 
-from proxy_keras.attribution.image_gradient import (
-    copies_per_pass,
-    copy_gradients,
-    fold,
-)
+from proxy_keras.attribution.image_gradient import copies_per_pass, copy_gradients, fold
 from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.method_options import NoiseTunnelOptions
 from proxy_keras.attribution.saliency import largest_magnitude
