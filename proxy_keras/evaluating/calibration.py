@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proxy_keras.evaluating.bootstrap import Statistic
-from proxy_keras.evaluating.statistics import counts_by_row
+from proxy_keras.evaluating.bootstrap_statistics import counts_by_row
 
 BINS = 15
 

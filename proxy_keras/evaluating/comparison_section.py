@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from proxy_keras.evaluating import charts
-from proxy_keras.evaluating.comparison import LOWER_IS_BETTER
 from proxy_keras.evaluating.corruptions import CORRUPTIONS
+from proxy_keras.evaluating.model_comparison import LOWER_IS_BETTER
 from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,

@@ -10,14 +10,14 @@ from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.evaluating.comparison import compare
-from proxy_keras.evaluating.examination import examine, heat_positions
-from proxy_keras.evaluating.failures import failure_pictures
+from proxy_keras.evaluating.evaluated_model import Subject, TrainedRun
+from proxy_keras.evaluating.failure_cards import failure_pictures
 from proxy_keras.evaluating.findings import find
 from proxy_keras.evaluating.metrics_file import as_values, numbers
+from proxy_keras.evaluating.model_comparison import compare
+from proxy_keras.evaluating.model_results import examine, heat_positions
+from proxy_keras.evaluating.object_masks import find_regions
 from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
-from proxy_keras.evaluating.regions import find_regions
-from proxy_keras.evaluating.report import build_report
 from proxy_keras.evaluating.report_folder import (
     REPORT,
     begin_folder,
@@ -26,7 +26,7 @@ from proxy_keras.evaluating.report_folder import (
     write_folder,
 )
 from proxy_keras.evaluating.report_page import find_browser
-from proxy_keras.evaluating.subject import Subject, TrainedRun
+from proxy_keras.evaluating.report_sections import build_report
 from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import build_config, changed

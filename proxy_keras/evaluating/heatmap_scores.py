@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.localisation import Localisation, localise
-from proxy_keras.evaluating.regions import Regions
-from proxy_keras.evaluating.statistics import mean_of
+from proxy_keras.evaluating.bootstrap_statistics import mean_of
+from proxy_keras.evaluating.localisation_scores import Localisation, localise
+from proxy_keras.evaluating.object_masks import Regions
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import metadata, resources
 from typing import Any
 
-from proxy_keras.evaluating.examination import Examination
 from proxy_keras.evaluating.findings import Finding
+from proxy_keras.evaluating.model_results import Examination
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "pillow")

@@ -14,8 +14,8 @@ import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from proxy_keras.evaluating.examination import Examination
 from proxy_keras.evaluating.metrics_file import schema_text
+from proxy_keras.evaluating.model_results import Examination
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import Report
 from proxy_keras.io import figures

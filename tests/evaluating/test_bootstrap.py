@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
+from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_of
 
 
 def coverage(draw_sample, truth, *, difference=False, runs=800):

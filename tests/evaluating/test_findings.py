@@ -7,7 +7,7 @@ import pytest
 
 from proxy_keras.evaluating.findings import find, value_at
 from proxy_keras.evaluating.metrics_file import as_values, numbers
-from tests.evaluating.made_up import examination, heatmap_scores, localisation, robustness
+from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
 
 DATA = {
     "source": "made up",

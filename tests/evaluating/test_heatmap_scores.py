@@ -7,7 +7,7 @@ from keras import layers
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.evaluating.heatmap_scores import score_heatmaps
-from proxy_keras.evaluating.regions import Regions
+from proxy_keras.evaluating.object_masks import Regions
 from proxy_keras.metrics import CompiledClassifier, deletion
 
 SIDE, COUNT = 16, 7

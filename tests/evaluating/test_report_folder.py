@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from proxy_keras.evaluating.report_folder import check_folder, write_folder
 from proxy_keras.evaluating.report_parts import Report
-from tests.evaluating.made_up import examination, heatmap_scores, localisation
+from tests.evaluating.example_results import examination, heatmap_scores, localisation
 from tests.evaluating.test_findings import metrics_of
 
 LABELS = np.repeat([0, 1, 2], 4)

@@ -1,6 +1,6 @@
 /* A chart of lines over the epochs, drawn as SVG. */
 
-import { draw } from "./words.js";
+import { draw } from "./format.js";
 
 const LEFT = 46;
 const RIGHT = 12;

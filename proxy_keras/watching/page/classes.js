@@ -1,7 +1,7 @@
 /* The table of errors per class: a row each, with its line over the epochs. */
 
 import { pathThrough } from "./chart.js";
-import { draw, make } from "./words.js";
+import { draw, make } from "./format.js";
 
 const SHOWN = 20;
 const WIDTH = 100;

@@ -3,7 +3,7 @@
 import { drawChart, epochAt } from "./chart.js";
 import { showClasses, toggleAll } from "./classes.js";
 import { showValues } from "./settings.js";
-import { duration, make, number, percent, plain, terms } from "./words.js";
+import { duration, make, number, percent, plain, terms } from "./format.js";
 
 const EVERY_MS = 2000;
 

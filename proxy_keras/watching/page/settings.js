@@ -1,6 +1,6 @@
 /* Settings, versions and the like, as lists of names and values. */
 
-import { make, terms } from "./words.js";
+import { make, terms } from "./format.js";
 
 /* Fills `place` with the values of an object; objects in it get a heading of their own. */
 export function showValues(place, values) {

@@ -1,4 +1,4 @@
-"""Tests of proxy_keras/watching/server.py, over sockets of this machine."""
+"""Tests of proxy_keras/watching/watch_server.py, over sockets of this machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from proxy_keras.watching import server as module
-from proxy_keras.watching.server import WatchServer, address, host_name
+from proxy_keras.watching import watch_server as module
+from proxy_keras.watching.watch_server import WatchServer, address, host_name
 
 
 def test_the_page_its_parts_and_the_state_are_answered(run, serve, ask) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
+from proxy_keras.evaluating.bootstrap_statistics import mean_of
 from proxy_keras.evaluating.calibration import brier_scores, ece_of
-from proxy_keras.evaluating.examination import Examination
+from proxy_keras.evaluating.model_results import Examination
 from proxy_keras.evaluating.proportions import paired_gap_interval
-from proxy_keras.evaluating.statistics import mean_of
 
 LOWER_IS_BETTER = ("loss", "ece", "brier", "deletion")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from proxy_keras.evaluating.comparison import compare, disagreements
-from tests.evaluating.made_up import examination, heatmap_scores, localisation, robustness
+from proxy_keras.evaluating.model_comparison import compare, disagreements
+from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
 
 LABELS = np.repeat([0, 1, 2], 40)
 # The one errs on half of the dogs, the other on a quarter of the owls.

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from proxy_keras.evaluating import charts, report_page
-from proxy_keras.evaluating.comparison import compare
-from proxy_keras.evaluating.failures import failure_pictures
+from proxy_keras.evaluating.failure_cards import failure_pictures
 from proxy_keras.evaluating.findings import find
-from proxy_keras.evaluating.report import build_report
+from proxy_keras.evaluating.model_comparison import compare
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import (
     Card,
@@ -28,7 +27,8 @@ from proxy_keras.evaluating.report_parts import (
     Text,
     Toned,
 )
-from tests.evaluating.made_up import examination, heatmap_scores, localisation, robustness
+from proxy_keras.evaluating.report_sections import build_report
+from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
 from tests.evaluating.test_findings import metrics_of
 
 LABELS = np.repeat([0, 1, 2], 10)

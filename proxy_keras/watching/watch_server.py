@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs
 
-from proxy_keras.watching.follower import Follower
+from proxy_keras.watching.run_monitor import Follower
 
 TYPES = {
     "html": "text/html; charset=utf-8",

@@ -10,6 +10,7 @@ import numpy as np
 
 from proxy_keras.evaluating import charts
 from proxy_keras.evaluating.comparison_section import comparison_section
+from proxy_keras.evaluating.evaluated_model import TrainedRun
 from proxy_keras.evaluating.findings import Finding
 from proxy_keras.evaluating.report_parts import (
     Card,
@@ -26,7 +27,6 @@ from proxy_keras.evaluating.report_parts import (
     Table,
     Text,
 )
-from proxy_keras.evaluating.subject import TrainedRun
 from proxy_keras.io import figures
 
 SCORES = {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras.evaluating.localisation import (
+from proxy_keras.evaluating.localisation_scores import (
     Localisation,
     centre_spot,
     localise,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
+from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_of
 
 
 @settings(max_examples=25, deadline=None)

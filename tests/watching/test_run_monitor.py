@@ -1,4 +1,4 @@
-"""Tests of proxy_keras/watching/follower.py."""
+"""Tests of proxy_keras/watching/run_monitor.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from proxy_keras import train
-from proxy_keras.watching import follower as module
-from proxy_keras.watching.follower import Follower
+from proxy_keras.watching import run_monitor as module
+from proxy_keras.watching.run_monitor import Follower
 
 
 def test_a_run_is_told_from_before_its_begin_to_its_end(run) -> None:

@@ -11,16 +11,16 @@ import numpy as np
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
+from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_of
 from proxy_keras.evaluating.calibration import Calibration, negative_log_likelihoods
+from proxy_keras.evaluating.evaluated_model import Subject
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
 from proxy_keras.evaluating.mistakes import confused_pairs, heat_outside, worst_mistakes
+from proxy_keras.evaluating.object_masks import Regions
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluating.predictions import Predictions, predict
 from proxy_keras.evaluating.proportions import gap_interval, share_interval
-from proxy_keras.evaluating.regions import Regions
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
-from proxy_keras.evaluating.statistics import ClassStatistics, mean_of
-from proxy_keras.evaluating.subject import Subject
 from proxy_keras.metrics import CompiledClassifier, classification
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from proxy_keras.data import ImageData
-from proxy_keras.evaluating.regions import Regions, find_regions
+from proxy_keras.evaluating.object_masks import Regions, find_regions
 
 P = 16
 

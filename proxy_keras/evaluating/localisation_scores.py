@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.statistics import mean_of
+from proxy_keras.evaluating.bootstrap_statistics import mean_of
 from proxy_keras.metrics import iou, mass_inside, pointing_game
 from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
-from proxy_keras.evaluating.examination import Examination
+from proxy_keras.evaluating.evaluated_model import Subject
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores
-from proxy_keras.evaluating.localisation import Localisation
+from proxy_keras.evaluating.localisation_scores import Localisation
+from proxy_keras.evaluating.model_results import Examination
 from proxy_keras.evaluating.predictions import Predictions
 from proxy_keras.evaluating.robustness import Robustness
-from proxy_keras.evaluating.subject import Subject
 
 CLASSES = ["cat", "dog", "owl"]
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from proxy_keras.evaluating.predictions import Predictions
-from tests.evaluating.made_up import (
+from tests.evaluating.example_results import (
     CLASSES,
     examination,
     heatmap_scores,

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.evaluating.comparison import disagreements
-from proxy_keras.evaluating.examination import Examination
+from proxy_keras.evaluating.heatmap_images import pictured
 from proxy_keras.evaluating.mistakes import heat_outside, worst_mistakes
-from proxy_keras.evaluating.pictures import pictured
+from proxy_keras.evaluating.model_comparison import disagreements
+from proxy_keras.evaluating.model_results import Examination
 from proxy_keras.evaluating.report_parts import Card, Toned
 
 DISAGREEMENTS_SHOWN = 12
