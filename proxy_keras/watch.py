@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_keras.training.run_folder import has_begun
-from proxy_keras.watching import Follower, WatchServer, address
+from proxy_keras.watching import RunMonitor, WatchServer, page_url
 
-BEGINNINGS = frozenset({"labels", "lr_range_test", "run", "skipped", "split"})
+EARLY_FILES = frozenset({"labels", "lr_range_test", "run", "skipped", "split"})
 """Files, without their endings, that a training writes before it has begun by `has_begun`."""
 
-MOST_NAMED = 5
+MAX_SUGGESTIONS = 5
 """Run folders that a message names."""
 
 
@@ -82,7 +82,7 @@ def _serve(folder: Path, host: str, port: int, allowed: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        server = WatchServer(Follower(folder), host, port, allowed)
+        server = WatchServer(RunMonitor(folder), host, port, allowed)
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         print(
@@ -91,7 +91,7 @@ def _serve(folder: Path, host: str, port: int, allowed: Sequence[str]) -> int:
         )
         return 2
     with server:
-        print(f"{address(server, host)} follows {folder}; Ctrl-C ends it", flush=True)
+        print(f"{page_url(server, host)} follows {folder}; Ctrl-C ends it", flush=True)
         if not server.is_loopback:
             print("Whoever reaches this machine there can see the run.", flush=True)
         if not has_begun(folder):
@@ -108,13 +108,13 @@ def _check(folder: Path) -> None:
         raise ValueError(f"{folder} is a file. Give the run folder of a training.")
     inside = sorted(folder.iterdir())
     names = {entry.name.partition(".")[0] for entry in inside if entry.is_file()}
-    if not inside or has_begun(folder) or names & BEGINNINGS:
+    if not inside or has_begun(folder) or names & EARLY_FILES:
         return
     runs = [str(entry) for entry in inside if has_begun(entry)]
     raise ValueError(
         f"{folder} is not a run folder: it is not empty, and has no config.json. Give the folder "
         "that a training was given as --out"
-        + (f", such as {', '.join(runs[:MOST_NAMED])}." if runs else ".")
+        + (f", such as {', '.join(runs[:MAX_SUGGESTIONS])}." if runs else ".")
     )
 
 

@@ -21,7 +21,6 @@ from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.attribution.train_step_recorder import TrainStepRecorder
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling as heatmap_ops
-from proxy_keras.heatmaps.scaling import scaling as maps_of
 
 
 class Explainer:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""Scores of samples: from places of images [r, n] to values [r], or [r, s] for s scores at once.
+"""Scores of samples: from indices of images [r, n] to values [r], or [r, s] for s scores at once.
 
 Each row is one sample. A value may be NaN where a sample has no such score (a class without
 images); those samples are then left out. `statistics` makes the usual ones.
@@ -95,7 +95,7 @@ class Bootstrap:
         self._resamples = resamples
         self._tails = np.array([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
 
-    def of_all(self, statistic: Statistic) -> Any:
+    def estimate(self, statistic: Statistic) -> Any:
         """The statistic of all images, each once: a value, or [s]."""
         return statistic(np.arange(self._images)[np.newaxis])[0]
 
@@ -103,10 +103,10 @@ class Bootstrap:
         """The statistic of all images, with its interval.
 
         Args:
-            statistic: See `Statistic`; its places are in [0, n).
+            statistic: See `Statistic`; its indices are in [0, n).
         """
-        value = self.of_all(statistic)
-        draws = np.concatenate([statistic(places) for places in self._samples()])
+        value = self.estimate(statistic)
+        draws = np.concatenate([statistic(indices) for indices in self._samples()])
         columns = draws.reshape(len(draws), -1).T
         ends = [
             self._ends(column, one) for column, one in zip(columns, np.ravel(value), strict=True)
@@ -121,7 +121,7 @@ class Bootstrap:
 
         Of two models that answer alike it is exactly 0, and so are both ends.
         """
-        return self.interval(lambda places: first(places) - second(places))
+        return self.interval(lambda indices: first(indices) - second(indices))
 
     def _samples(self) -> Iterator[NDArray[np.int64]]:
         """Places [r, n], in total as many rows as there are samples."""

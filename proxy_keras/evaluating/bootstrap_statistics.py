@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from proxy_keras.evaluating.bootstrap import Statistic
 
 
-def mean_of(values: ArrayLike) -> Statistic:
+def mean_statistic(values: ArrayLike) -> Statistic:
     """The mean of one value per image.
 
     Args:
         values: [n] numbers or bools, or [n, s] for s means at once.
     """
     given = np.asarray(values, np.float64)
-    return lambda places: given[places].mean(axis=1)
+    return lambda indices: given[indices].mean(axis=1)
 
 
 class ClassStatistics:
@@ -35,30 +35,30 @@ class ClassStatistics:
         self._right = np.where(self._labels == self._predicted, self._labels, num_classes)
         self._num_classes = num_classes
 
-    def macro_precision(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def macro_precision(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' precision; 0 for a class that is never predicted."""
-        return self._macro(self._count(self._predicted, places), places)
+        return self._macro(self._count(self._predicted, indices), indices)
 
-    def macro_recall(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def macro_recall(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' recall; 0 for a class without images."""
-        return self._macro(self._count(self._labels, places), places)
+        return self._macro(self._count(self._labels, indices), indices)
 
-    def macro_f1(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def macro_f1(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of the classes' F1."""
-        both = self._count(self._labels, places) + self._count(self._predicted, places)
-        return 2 * self._macro(both, places)
+        both = self._count(self._labels, indices) + self._count(self._predicted, indices)
+        return 2 * self._macro(both, indices)
 
-    def _macro(self, whole: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r] the mean of hits over `whole`, of the classes that occur among the places."""
-        occurs = self._count(self._labels, places) + self._count(self._predicted, places) > 0
-        return _share(self._hits(places), whole, 0.0).sum(axis=1) / occurs.sum(axis=1)
+    def _macro(self, whole: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[r] the mean of hits over `whole`, of the classes that occur among the indices."""
+        occurs = self._count(self._labels, indices) + self._count(self._predicted, indices) > 0
+        return _share(self._hits(indices), whole, 0.0).sum(axis=1) / occurs.sum(axis=1)
 
-    def _hits(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._count(self._right, places)
+    def _hits(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._count(self._right, indices)
 
-    def _count(self, ids: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[r, K] how often each class stands at the places."""
-        return counts_by_row(ids[places], self._num_classes + 1)[:, :-1]
+    def _count(self, ids: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[r, K] how often each class stands at the indices."""
+        return counts_by_row(ids[indices], self._num_classes + 1)[:, :-1]
 
 
 def counts_by_row(

@@ -74,7 +74,7 @@ class BoxTable:
         """Whether an image has a box."""
         return path in self._entries
 
-    def name_of(self, path: str) -> str:
+    def expected_name(self, path: str) -> str:
         """What the table must call an image."""
         return path
 

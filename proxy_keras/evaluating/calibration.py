@@ -128,7 +128,7 @@ def negative_log_likelihoods(
     return -np.log(np.maximum(of_truth, np.nextafter(0.0, 1.0)))
 
 
-def ece_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Statistic:
+def ece_statistic(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Statistic:
     """The expected calibration error as a statistic for `Bootstrap`; takes what `of` does.
 
     Samples, having fewer different images, are further from calibrated than all images; intervals
@@ -138,9 +138,9 @@ def ece_of(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> 
     top, right = given.max(axis=1), given.argmax(axis=1) == ids
     of, surplus = _bin_of(top, bins), top - right
 
-    def statistic(places: NDArray[np.int64]) -> NDArray[np.float64]:
-        sums = counts_by_row(of[places], bins, surplus[places])
-        return np.abs(sums).sum(axis=1) / places.shape[1]
+    def statistic(indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        sums = counts_by_row(of[indices], bins, surplus[indices])
+        return np.abs(sums).sum(axis=1) / indices.shape[1]
 
     return statistic
 

@@ -13,12 +13,12 @@ from proxy_keras.evaluating.model_comparison import LOWER_IS_BETTER
 from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,
-    Figures,
+    FigureCollection,
     Part,
     Section,
+    StyledText,
     Table,
     Text,
-    Toned,
 )
 
 TITLES = {
@@ -42,14 +42,14 @@ CLASSES_SHOWN = 30
 
 
 def comparison_section(
-    metrics: Mapping[str, Any], disagreements: Sequence[Card], kept: Figures
+    metrics: Mapping[str, Any], disagreements: Sequence[Card], collection: FigureCollection
 ) -> Section:
     """The section, out of `metrics.json` with `against`.
 
     Args:
         metrics: The content of `metrics.json`.
         disagreements: Images on which the two disagree.
-        kept: The charts of the report.
+        collection: The charts of the report.
     """
     against = metrics["against"]
     name, other = metrics["model"]["name"], against["name"]
@@ -65,7 +65,7 @@ def comparison_section(
             [_row(TITLES[key], one, key) for key, one in against["scores"].items()],
             numeric=(1, 2, 3, 4),
         ),
-        kept.add(
+        collection.add(
             "classes_against",
             _classes(against["classes"]),
             "Recall of each class, this less other: green gained, red lost, by intervals that "
@@ -85,7 +85,7 @@ def comparison_section(
     return Section("against", "Beside the other model", parts)
 
 
-def _row(title: str, one: Mapping[str, Any], key: str) -> list[str | Toned]:
+def _row(title: str, one: Mapping[str, Any], key: str) -> list[str | StyledText]:
     low, high = one["interval"]
     sign = -1 if key in LOWER_IS_BETTER else 1
     is_better, is_worse = min(sign * low, sign * high) > 0, max(sign * low, sign * high) < 0
@@ -94,7 +94,7 @@ def _row(title: str, one: Mapping[str, Any], key: str) -> list[str | Toned]:
         title,
         f"{one['this']:.3f}",
         f"{one['other']:.3f}",
-        Toned(f"{one['difference']:+.3f}", tone),
+        StyledText(f"{one['difference']:+.3f}", tone),
         f"{low:+.3f} to {high:+.3f}",
     ]
 

@@ -148,12 +148,12 @@ def _hash(file: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """A model that is evaluated.
 
     Attributes:
         name: What it is called in the report.
-        model: The model.
+        keras_model: The Keras model.
         classes: Names of the K classes that it answers, by class id.
         file: Its file.
         run: Its training; None where that is not known.
@@ -162,7 +162,7 @@ class Subject:
     """
 
     name: str
-    model: keras.Model
+    keras_model: keras.Model
     classes: list[str]
     file: Path
     run: TrainedRun | None
@@ -176,7 +176,7 @@ class Subject:
         run: TrainedRun | None,
         data_classes: list[str],
         labels_option: str = "--labels",
-    ) -> Subject:
+    ) -> EvaluatedModel:
         """A saved model, to be evaluated on images of some classes.
 
         Args:

@@ -10,19 +10,19 @@ from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.evaluating.evaluated_model import Subject, TrainedRun
-from proxy_keras.evaluating.failure_cards import failure_pictures
-from proxy_keras.evaluating.findings import find
-from proxy_keras.evaluating.metrics_file import as_values, numbers
+from proxy_keras.evaluating.evaluated_model import EvaluatedModel, TrainedRun
+from proxy_keras.evaluating.failure_cards import failure_cards
+from proxy_keras.evaluating.findings import derive_findings
+from proxy_keras.evaluating.metrics_file import as_values, build_metrics
 from proxy_keras.evaluating.model_comparison import compare
-from proxy_keras.evaluating.model_results import examine, heat_positions
-from proxy_keras.evaluating.object_masks import find_regions
+from proxy_keras.evaluating.model_results import heatmap_positions, measure_model
+from proxy_keras.evaluating.object_masks import find_object_masks
 from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
 from proxy_keras.evaluating.report_folder import (
     REPORT,
-    begin_folder,
     check_folder,
     check_models,
+    create_folder,
     write_folder,
 )
 from proxy_keras.evaluating.report_page import find_browser
@@ -34,7 +34,7 @@ from proxy_keras.training.run import load_data
 
 
 @dataclass(frozen=True)
-class Material:
+class EvaluationImages:
     """The images of an evaluation.
 
     Attributes:
@@ -112,7 +112,7 @@ def evaluate_model(
         FloatingPointError: The model computes values that are not finite.
         RuntimeError: The PDF could not be printed.
     """
-    folder = options.out or _beside(path, options.against)
+    folder = options.out or _default_folder(path, options.against)
     check_folder(folder)
     browser = find_browser() if options.pdf else None
     saved = open_saved(path, options.labels)
@@ -123,55 +123,55 @@ def evaluate_model(
         other_run = None if other.run is None else TrainedRun.read(other.run)
     if options.out is None:
         check_models(folder, saved, other)
-    begin_folder(folder)
-    material = load_material(saved, run, settings, progress=not options.quiet)
-    _check_size(saved, material)
-    subject = Subject.of(saved, run, material.data.classes)
-    subject.class_ids(material.subset)
+    create_folder(folder)
+    images = load_images(saved, run, settings, progress=not options.quiet)
+    _check_size(saved, images)
+    model = EvaluatedModel.of(saved, run, images.data.classes)
+    model.class_ids(images.subset)
     beside = None
     if other is not None:
-        _check_size(other, material)
-        _check_other(saved, run, other, other_run, material)
-        beside = Subject.of(other, other_run, material.data.classes, "--against-labels")
-        beside.class_ids(material.subset)
-        _check_classes(subject, beside)
-    regions = find_regions(
-        material.data,
-        material.subset,
-        material.root,
+        _check_size(other, images)
+        _check_other(saved, run, other, other_run, images)
+        beside = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
+        beside.class_ids(images.subset)
+        _check_classes(model, beside)
+    object_masks = find_object_masks(
+        images.data,
+        images.subset,
+        images.root,
         masks=options.masks,
         boxes=options.boxes,
-        positions=heat_positions(material.subset, options),
+        positions=heatmap_positions(images.subset, options),
         progress=not options.quiet,
     )
-    trained_with = _trained_with(subject)
+    trained_with = _trained_with(model)
     method = explanation_method(options.method, trained_with)
-    done = examine(subject, material.subset, regions, options, method)
+    results = measure_model(model, images.subset, object_masks, options, method)
     second = None
     if beside is not None:
-        second = examine(beside, material.subset, regions, options, method)
-    metrics = numbers(
-        done,
-        data=material.facts(),
-        why_method=_why(options.method, trained_with),
-        image_names=material.image_names,
+        second = measure_model(beside, images.subset, object_masks, options, method)
+    metrics = build_metrics(
+        results,
+        data=images.facts(),
+        method_reason=_method_reason(options.method, trained_with),
+        image_names=images.image_names,
         command=command,
     )
     if second is not None:
-        metrics["against"] = compare(done, second)
-    findings = find(metrics)
+        metrics["against"] = compare(results, second)
+    findings = derive_findings(metrics)
     metrics["findings"] = as_values(findings)
-    shown, sheets = failure_pictures(done, second, options.batch_size)
-    report, charts = build_report(metrics, findings, shown, subject.run)
-    write_folder(folder, metrics, report, done, material.image_names, charts, sheets, browser)
-    lines = [] if material.is_test else [material.told]
+    shown, sheets = failure_cards(results, second, options.batch_size)
+    report, charts = build_report(metrics, findings, shown, model.run)
+    write_folder(folder, metrics, report, results, images.image_names, charts, sheets, browser)
+    lines = [] if images.is_test else [images.told]
     lines += [f"- {finding.text}" for finding in findings]
     return "\n".join([*lines, f"report: {folder / REPORT}"])
 
 
-def load_material(
+def load_images(
     saved: SavedModel, run: TrainedRun | None, settings: dict[str, Any], *, progress: bool
-) -> Material:
+) -> EvaluationImages:
     """The images to evaluate a model on.
 
     A run has its own test split, also where the options given draw the run's split again. Other
@@ -201,7 +201,7 @@ def load_material(
     data = load_data(config, own, progress=progress)
     if run is not None and (own is not None or _is_own_split(data, run)):
         seen = "The model was not trained on them, nor chosen by them."
-        return Material(data, data.test, config, seen, run.split_sha256)
+        return EvaluationImages(data, data.test, config, seen, run.split_sha256)
     is_given = TEST in data.given_splits
     subset = data.test if is_given else data.all_images()
     seen = (
@@ -210,7 +210,7 @@ def load_material(
         if is_given
         else "They are all images of the source; some may have been in the model's training."
     )
-    return Material(data, subset, config, seen, data.split_sha256)
+    return EvaluationImages(data, subset, config, seen, data.split_sha256)
 
 
 def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
@@ -224,7 +224,7 @@ def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
     return True
 
 
-def _beside(path: Path, against: Path | None) -> Path:
+def _default_folder(path: Path, against: Path | None) -> Path:
     """Where the report goes if nothing else is said."""
     base = path if path.is_dir() else path.parent
     name = "evaluation" if path.is_dir() else f"{path.stem}_evaluation"
@@ -234,9 +234,9 @@ def _beside(path: Path, against: Path | None) -> Path:
     return base / f"{name}_against_{other.name if other.is_dir() else other.stem}"
 
 
-def _check_size(saved: SavedModel, material: Material) -> None:
+def _check_size(saved: SavedModel, images: EvaluationImages) -> None:
     height, width = saved.model.input_shape[1:3]
-    side = material.data.image_size
+    side = images.data.image_size
     if (height, width) not in ((None, None), (side, side)):
         raise ValueError(
             f"{saved.file} takes images of {height} x {width} pixels, these have {side}. Give "
@@ -249,10 +249,10 @@ def _check_other(
     run: TrainedRun | None,
     other: SavedModel,
     other_run: TrainedRun | None,
-    material: Material,
+    images: EvaluationImages,
 ) -> None:
     """Refuses a pair of which one may have been trained on the images, and the other not."""
-    split = material.split_sha256
+    split = images.split_sha256
     if run is None and other_run is None:
         return
     if run is not None and other_run is not None and run.split_sha256 == other_run.split_sha256:
@@ -271,29 +271,29 @@ def _check_other(
             f"{other_run.split_sha256[:12]}..., not {split[:12]}...), so it may have seen these "
             "images. Train both with the same --data, --split-seed and shares."
         )
-    if not material.is_test:
+    if not images.is_test:
         raise ValueError(
             f"{other.name} was trained on a part of these images. Turn the two round: "
             f"python -m proxy_keras.evaluate {other.name} --against {saved.name}"
         )
 
 
-def _check_classes(subject: Subject, other: Subject) -> None:
+def _check_classes(model: EvaluatedModel, other: EvaluatedModel) -> None:
     """Refuses models that cannot be compared, before they answer anything."""
-    if subject.classes != other.classes:
+    if model.classes != other.classes:
         raise ValueError(
-            f"Both models must answer the same classes in the same order. {subject.name}: "
-            f"{', '.join(subject.classes)}; {other.name}: {', '.join(other.classes)}. Where they "
+            f"Both models must answer the same classes in the same order. {model.name}: "
+            f"{', '.join(model.classes)}; {other.name}: {', '.join(other.classes)}. Where they "
             "are only called otherwise, give --labels or --against-labels FILE.json."
         )
 
 
-def _trained_with(subject: Subject) -> str | None:
-    proxy = None if subject.run is None else subject.run.config.proxy
+def _trained_with(model: EvaluatedModel) -> str | None:
+    proxy = None if model.run is None else model.run.config.proxy
     return None if proxy is None else proxy.method
 
 
-def _why(asked: str | None, trained_with: str | None) -> str:
+def _method_reason(asked: str | None, trained_with: str | None) -> str:
     if asked is not None:
         return "It was asked for."
     if trained_with is None:

@@ -9,17 +9,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.evaluating.heatmap_images import pictured
+from proxy_keras.evaluating.explained_images import explain_images
 from proxy_keras.evaluating.mistakes import heat_outside, worst_mistakes
 from proxy_keras.evaluating.model_comparison import disagreements
-from proxy_keras.evaluating.model_results import Examination
-from proxy_keras.evaluating.report_parts import Card, Toned
+from proxy_keras.evaluating.model_results import ModelResults
+from proxy_keras.evaluating.report_parts import Card, StyledText
 
 DISAGREEMENTS_SHOWN = 12
 
 
-def failure_pictures(
-    done: Examination, other: Examination | None, batch_size: int
+def failure_cards(
+    results: ModelResults, other: ModelResults | None, batch_size: int
 ) -> tuple[dict[str, list[Card]], dict[str, Figure]]:
     """Cards of images, and the same as sheets, by name.
 
@@ -27,7 +27,7 @@ def failure_pictures(
     what the two answer differently. A name is missing where there are no such images.
 
     Args:
-        done: The examination.
+        results: The results_of_answers.
         other: That of the other model on the same images; None: there is none.
         batch_size: Images at a time.
     """
@@ -38,58 +38,58 @@ def failure_pictures(
         name: str,
         positions: NDArray[np.int64],
         explainers: Sequence[Explainer | None],
-        lines: Sequence[list[Toned]],
+        lines: Sequence[list[StyledText]],
         titles: Sequence[str],
     ) -> None:
         makers = [one for one in explainers if one is not None]
         if len(positions):
-            made = pictured(done.subset, positions, makers, batch_size)
+            made = explain_images(results.subset, positions, makers, batch_size)
             cards[name] = made.cards(lines, titles[: len(makers)])
             sheets[name] = made.sheet(lines, titles[: len(makers)])
 
-    worst = worst_mistakes(done.predictions)
-    add("worst", worst, [done.explainer], _lines(done, worst), ["heatmap"])
-    if done.heatmaps is not None and done.heatmaps.objects is not None:
-        objects = done.heatmaps.objects
-        places = heat_outside(done.heatmaps.heat_inside, objects.area)
+    worst = worst_mistakes(results.predictions)
+    add("worst", worst, [results.explainer], _lines(results, worst), ["heatmap"])
+    if results.heatmaps is not None and results.heatmaps.objects is not None:
+        objects = results.heatmaps.objects
+        places = heat_outside(results.heatmaps.heat_inside, objects.area)
         outside = objects.positions[places]
         inside = dict(zip(outside.tolist(), objects.mass[places].tolist(), strict=True))
-        add("outside", outside, [done.explainer], _lines(done, outside, inside), ["heatmap"])
+        add("outside", outside, [results.explainer], _lines(results, outside, inside), ["heatmap"])
     if other is not None:
-        differ = disagreements(done, other)[:DISAGREEMENTS_SHOWN]
+        differ = disagreements(results, other)[:DISAGREEMENTS_SHOWN]
         add(
             "disagree",
             differ,
-            [done.explainer, other.explainer],
-            _lines(done, differ, other=other),
+            [results.explainer, other.explainer],
+            _lines(results, differ, other=other),
             ["heatmap of this", "heatmap of the other"],
         )
     return cards, sheets
 
 
 def _lines(
-    done: Examination,
+    results: ModelResults,
     positions: NDArray[np.int64],
     inside: Mapping[int, float] | None = None,
-    other: Examination | None = None,
-) -> list[list[Toned]]:
+    other: ModelResults | None = None,
+) -> list[list[StyledText]]:
     """What is written below each image: its class and what was answered."""
     lines = []
     for at in positions.tolist():
-        of_class = done.subject.classes[done.predictions.labels[at]]
-        said = [Toned(f"is {of_class}")]
+        of_class = results.model.classes[results.predictions.labels[at]]
+        said = [StyledText(f"is {of_class}")]
         if other is None:
-            said.append(_answer(done, at, "said"))
+            said.append(_answer(results, at, "said"))
         else:
-            said += [_answer(done, at, "this"), _answer(other, at, "other")]
+            said += [_answer(results, at, "this"), _answer(other, at, "other")]
         if inside is not None:
-            said.append(Toned(f"{inside[at]:.0%} of the heat on it", "soft"))
+            said.append(StyledText(f"{inside[at]:.0%} of the heat on it", "soft"))
         lines.append(said)
     return lines
 
 
-def _answer(done: Examination, at: int, who: str) -> Toned:
-    given = done.predictions
-    answer = done.subject.classes[given.predicted[at]]
+def _answer(results: ModelResults, at: int, who: str) -> StyledText:
+    given = results.predictions
+    answer = results.model.classes[given.predicted[at]]
     tone = "better" if given.is_right[at] else "worse"
-    return Toned(f"{who}: {answer} {given.confidence[at]:.0%}", tone)
+    return StyledText(f"{who}: {answer} {given.confidence[at]:.0%}", tone)

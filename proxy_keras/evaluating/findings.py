@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SURENESS_MATTERS = 0.05
+ECE_THRESHOLD = 0.05
 """Expected calibration error from which on it is worth a sentence."""
-DROP_MATTERS = 0.10
+DROP_THRESHOLD = 0.10
 """Accuracy lost to a corruption from which on it is worth a sentence."""
-RECALL_MATTERS = 0.10
+RECALL_GAP_THRESHOLD = 0.10
 """How far below the mean recall a class is worth a sentence."""
 FEW_IMAGES = 100
 
@@ -49,25 +49,25 @@ def value_at(metrics: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def find(metrics: Mapping[str, Any]) -> list[Finding]:
+def derive_findings(metrics: Mapping[str, Any]) -> list[Finding]:
     """The findings, what matters most first.
 
     Args:
         metrics: The content of `metrics.json`, without its findings.
     """
-    rules = (_accuracy, _confusion, _weak_class, _heat, _heat_and_mistakes, _blank, _faithful)
+    rules = (_accuracy, _confusion, _weak_class, _heat, _heat_and_mistakes, _blank, _faithfulness)
     return [
         Finding(text, path, float(value_at(metrics, path)))
-        for rule in (*rules, _sureness, _fragile)
+        for rule in (*rules, _calibration, _robustness)
         for text, path in rule(metrics)
     ]
 
 
-Said = Iterator[tuple[str, str]]
+Sentences = Iterator[tuple[str, str]]
 """Sentences, each with the path of its number."""
 
 
-def _accuracy(metrics: Mapping[str, Any]) -> Said:
+def _accuracy(metrics: Mapping[str, Any]) -> Sentences:
     scores = metrics["classification"]
     low, high = scores["intervals"]["accuracy"]
     images = scores["examples"]
@@ -79,7 +79,7 @@ def _accuracy(metrics: Mapping[str, Any]) -> Said:
     )
 
 
-def _confusion(metrics: Mapping[str, Any]) -> Said:
+def _confusion(metrics: Mapping[str, Any]) -> Sentences:
     pairs = metrics["mistakes"]["confused_pairs"]
     if pairs:
         first = pairs[0]
@@ -91,13 +91,13 @@ def _confusion(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _weak_class(metrics: Mapping[str, Any]) -> Said:
+def _weak_class(metrics: Mapping[str, Any]) -> Sentences:
     scores = metrics["classification"]
     present = [
         (row["recall"], place) for place, row in enumerate(scores["per_class"]) if row["images"]
     ]
     recall, place = min(present)
-    if scores["macro_recall"] - recall >= RECALL_MATTERS:
+    if scores["macro_recall"] - recall >= RECALL_GAP_THRESHOLD:
         row = scores["per_class"][place]
         yield (
             f"The weakest class is '{row['class']}': {recall:.0%} of its {row['images']} images "
@@ -106,7 +106,7 @@ def _weak_class(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _heat(metrics: Mapping[str, Any]) -> Said:
+def _heat(metrics: Mapping[str, Any]) -> Sentences:
     heat = (metrics.get("heatmaps") or {}).get("objects")
     if heat is None:
         return
@@ -135,7 +135,7 @@ def _heat(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _heat_and_mistakes(metrics: Mapping[str, Any]) -> Said:
+def _heat_and_mistakes(metrics: Mapping[str, Any]) -> Sentences:
     split = metrics["mistakes"].get("by_heat")
     if split is None or not (split["inside"]["images"] and split["outside"]["images"]):
         return
@@ -157,7 +157,7 @@ def _heat_and_mistakes(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _blank(metrics: Mapping[str, Any]) -> Said:
+def _blank(metrics: Mapping[str, Any]) -> Sentences:
     heat = metrics.get("heatmaps")
     if heat and heat["blank"]:
         yield (
@@ -167,7 +167,7 @@ def _blank(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _faithful(metrics: Mapping[str, Any]) -> Said:
+def _faithfulness(metrics: Mapping[str, Any]) -> Sentences:
     faith = (metrics.get("heatmaps") or {}).get("faithfulness")
     if faith is None:
         return
@@ -182,9 +182,9 @@ def _faithful(metrics: Mapping[str, Any]) -> Said:
         )
 
 
-def _sureness(metrics: Mapping[str, Any]) -> Said:
+def _calibration(metrics: Mapping[str, Any]) -> Sentences:
     calibration = metrics["calibration"]
-    if calibration["ece"] < SURENESS_MATTERS:
+    if calibration["ece"] < ECE_THRESHOLD:
         return
     gap = calibration["mean_confidence"] - metrics["classification"]["accuracy"]
     if abs(gap) < calibration["ece"] / 2:
@@ -203,7 +203,7 @@ def _sureness(metrics: Mapping[str, Any]) -> Said:
     )
 
 
-def _fragile(metrics: Mapping[str, Any]) -> Said:
+def _robustness(metrics: Mapping[str, Any]) -> Sentences:
     robustness = metrics.get("robustness")
     if robustness is None:
         return
@@ -211,7 +211,7 @@ def _fragile(metrics: Mapping[str, Any]) -> Said:
     last = {name: values[-1] for name, values in robustness["corruptions"].items()}
     worst = min(last, key=lambda name: last[name])
     severity = len(robustness["corruptions"][worst])
-    if clean - last[worst] >= DROP_MATTERS:
+    if clean - last[worst] >= DROP_THRESHOLD:
         yield (
             f"It is most sensitive to {worst.replace('_', ' ')}: at severity {severity} "
             f"{last[worst]:.0%} are right instead of {clean:.0%}.",

@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.bootstrap_statistics import mean_of
-from proxy_keras.evaluating.localisation_scores import Localisation, localise
-from proxy_keras.evaluating.object_masks import Regions
+from proxy_keras.evaluating.bootstrap_statistics import mean_statistic
+from proxy_keras.evaluating.localisation_scores import LocalisationScores, score_localisation
+from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
 
@@ -49,7 +49,7 @@ class HeatmapScores:
     insertion: NDArray[np.float64]
     random_deletion: NDArray[np.float64]
     random_insertion: NDArray[np.float64]
-    objects: Localisation | None
+    objects: LocalisationScores | None
 
     @property
     def heat_inside(self) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ class HeatmapScores:
         bootstrap = Bootstrap(len(self.positions), seed=seed)
 
         def over(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
-            return bootstrap.difference(mean_of(first), mean_of(second)).to_dict()
+            return bootstrap.difference(mean_statistic(first), mean_statistic(second)).to_dict()
 
         return {
             "method": self.method,
@@ -94,7 +94,7 @@ def score_heatmaps(
     subset: Subset,
     positions: NDArray[np.int64],
     *,
-    regions: Regions | None = None,
+    object_masks: ObjectMasks | None = None,
     steps: int = STEPS,
     batch_size: int = 32,
     seed: int = 0,
@@ -107,7 +107,7 @@ def score_heatmaps(
         classifier: The same model.
         subset: The split.
         positions: [n] which of its images, each once, n >= 1.
-        regions: Where the objects are; None: not known.
+        object_masks: Where the objects are; None: not known.
         steps: Steps of deletion and insertion, >= 1.
         batch_size: Images at a time, >= 1.
         seed: Keys the random heat, of each image its own, and the order of pixels of the same heat.
@@ -127,7 +127,7 @@ def score_heatmaps(
         )
     blank = np.empty(len(chosen), bool)
     own, by_chance = ({name: np.empty(len(chosen)) for name in _CURVES} for _ in range(2))
-    parts: list[Localisation] = []
+    parts: list[LocalisationScores] = []
     with tqdm(total=len(chosen), desc="heatmaps", unit="image", disable=not progress) as bar:
         for found, images, _ in subset.originals(batch_size, chosen).as_numpy_iterator():
             places = np.searchsorted(chosen, found)
@@ -146,9 +146,11 @@ def score_heatmaps(
                         batch_size=batch_size,
                         seed=seed,
                     ).scores
-            known = np.zeros(len(found), bool) if regions is None else regions.has(found)
-            if regions is not None and known.any():
-                parts.append(localise(maps[known], regions.masks(found[known]), found[known]))
+            known = np.zeros(len(found), bool) if object_masks is None else object_masks.has(found)
+            if object_masks is not None and known.any():
+                parts.append(
+                    score_localisation(maps[known], object_masks.masks(found[known]), found[known])
+                )
             bar.update(len(found))
     return HeatmapScores(
         method=explainer.method,
@@ -159,7 +161,7 @@ def score_heatmaps(
         insertion=own["insertion"],
         random_deletion=by_chance["deletion"],
         random_insertion=by_chance["insertion"],
-        objects=Localisation.joined(parts) if parts else None,
+        objects=LocalisationScores.joined(parts) if parts else None,
     )
 
 

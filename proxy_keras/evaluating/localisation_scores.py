@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.bootstrap_statistics import mean_of
+from proxy_keras.evaluating.bootstrap_statistics import mean_statistic
 from proxy_keras.metrics import iou, mass_inside, pointing_game
 from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps
 
@@ -20,7 +20,7 @@ HOT = 0.5
 
 
 @dataclass(frozen=True)
-class Localisation:
+class LocalisationScores:
     """Scores of heatmaps of m images whose object is known; a higher one is better.
 
     A map that is the same everywhere (blank) points at nothing, and has no heat anywhere: it scores
@@ -52,7 +52,7 @@ class Localisation:
     near: NDArray[np.float64]
 
     @classmethod
-    def joined(cls, parts: Sequence[Localisation]) -> Localisation:
+    def joined(cls, parts: Sequence[LocalisationScores]) -> LocalisationScores:
         """The images of all parts, by position.
 
         Args:
@@ -73,7 +73,7 @@ class Localisation:
         bootstrap = Bootstrap(len(self.positions), seed=seed)
 
         def over(first: NDArray[Any], second: NDArray[Any]) -> dict[str, Any]:
-            return bootstrap.difference(mean_of(first), mean_of(second)).to_dict()
+            return bootstrap.difference(mean_statistic(first), mean_statistic(second)).to_dict()
 
         return {
             "images": len(self.positions),
@@ -86,7 +86,9 @@ class Localisation:
         }
 
 
-def localise(heatmaps: Any, masks: NDArray[np.bool_], positions: NDArray[np.int64]) -> Localisation:
+def score_localisation(
+    heatmaps: Any, masks: NDArray[np.bool_], positions: NDArray[np.int64]
+) -> LocalisationScores:
     """The scores of heatmaps of known objects.
 
     Args:
@@ -102,7 +104,7 @@ def localise(heatmaps: Any, masks: NDArray[np.bool_], positions: NDArray[np.int6
     centres = np.broadcast_to(centre_spot(side), maps.shape)
     tolerance = pointing_tolerance(side)
     near = [(distance_transform_edt(~mask) <= tolerance).mean() for mask in masks]
-    return Localisation(
+    return LocalisationScores(
         positions=np.asarray(positions, np.int64),
         pointing=pointing_game(maps, masks, tolerance=tolerance),
         mass=mass_inside(maps, masks),

@@ -58,9 +58,9 @@ class MaskFolder:
 
     def has(self, path: str) -> bool:
         """Whether an image has a mask."""
-        return self.name_of(path) in self._names
+        return self.expected_name(path) in self._names
 
-    def name_of(self, path: str) -> str:
+    def expected_name(self, path: str) -> str:
         """The name of an image's mask."""
         return PurePosixPath(path).with_suffix(".png").as_posix()
 
@@ -81,15 +81,16 @@ class MaskFolder:
                 than its image.
             OSError: A file cannot be opened.
         """
-        name = self._folder / self.name_of(path)
+        name = self._folder / self.expected_name(path)
         is_object = _read(name)
         height, width = is_object.shape
-        of_image = read_image(file).shape[:2]
+        image_height, image_width = read_image(file).shape[:2]
         # Sides that were scaled and rounded are off by up to half a pixel each.
-        if abs(height * of_image[1] - width * of_image[0]) > (of_image[0] + of_image[1]) / 2:
+        if abs(height * image_width - width * image_height) > (image_height + image_width) / 2:
             raise ValueError(
-                f"The mask {str(name)!r} is {width} wide and {height} high, its image "
-                f"{of_image[1]} and {of_image[0]}. Make it of the image's size, or in proportion."
+                f"The mask {str(name)!r} is {width} x {height} pixels (width x height), its image "
+                f"{image_width} x {image_height}. Give the mask the size or the proportions of the "
+                "image."
             )
         picture = Image.fromarray(is_object.astype(np.float32))
         covered = np.asarray(picture.resize((image_size, image_size), Image.Resampling.BOX))

@@ -9,7 +9,7 @@ from importlib import metadata, resources
 from typing import Any
 
 from proxy_keras.evaluating.findings import Finding
-from proxy_keras.evaluating.model_results import Examination
+from proxy_keras.evaluating.model_results import ModelResults
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "pillow")
@@ -21,42 +21,44 @@ def schema_text() -> str:
     return (page / "metrics.schema.json").read_text(encoding="utf-8")
 
 
-def numbers(
-    done: Examination,
+def build_metrics(
+    results: ModelResults,
     *,
     data: dict[str, Any],
-    why_method: str,
+    method_reason: str,
     image_names: list[str],
     command: str,
 ) -> dict[str, Any]:
     """All but `findings` and `against`.
 
     Args:
-        done: The examination.
+        results: The results_of_answers.
         data: `data` of the file.
-        why_method: A sentence: why this attribution method.
+        method_reason: A sentence: why this attribution method.
         image_names: Of the split's images.
         command: The command that made it.
     """
-    subject, heat = done.subject, done.heatmaps
+    model, heat = results.model, results.heatmaps
     return {
         "schema_version": SCHEMA_VERSION,
         "model": {
-            "name": subject.name,
-            "sha256": subject.sha256,
-            "parameters": subject.model.count_params(),
-            "classes": subject.classes,
-            "names_assumed": subject.names_assumed,
+            "name": model.name,
+            "sha256": model.sha256,
+            "parameters": model.keras_model.count_params(),
+            "classes": model.classes,
+            "names_assumed": model.names_assumed,
         },
         "data": data,
-        "classification": done.classification(),
-        "calibration": done.calibration.to_dict(),
-        "robustness": None if done.robustness is None else done.robustness.to_dict(),
-        "heatmaps": None if heat is None else {**heat.to_dict(seed=done.seed), "why": why_method},
-        "mistakes": done.mistakes(image_names),
+        "classification": results.classification(),
+        "calibration": results.calibration.to_dict(),
+        "robustness": None if results.robustness is None else results.robustness.to_dict(),
+        "heatmaps": None
+        if heat is None
+        else {**heat.to_dict(seed=results.seed), "why": method_reason},
+        "mistakes": results.mistakes(image_names),
         "made_with": {
             "command": command,
-            "seed": done.seed,
+            "seed": results.seed,
             "versions": {
                 "python": platform.python_version(),
                 **{name: metadata.version(name) for name in LIBRARIES},

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
-from proxy_keras.evaluating.bootstrap_statistics import mean_of
-from proxy_keras.evaluating.calibration import brier_scores, ece_of
-from proxy_keras.evaluating.model_results import Examination
-from proxy_keras.evaluating.proportions import paired_gap_interval
+from proxy_keras.evaluating.bootstrap_statistics import mean_statistic
+from proxy_keras.evaluating.calibration import brier_scores, ece_statistic
+from proxy_keras.evaluating.model_results import ModelResults
+from proxy_keras.evaluating.proportions import paired_difference_interval
 
 LOWER_IS_BETTER = ("loss", "ece", "brier", "deletion")
 
 
-def compare(this: Examination, other: Examination) -> dict[str, Any]:
+def compare(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     """`against` of `metrics.json`: differences are this model less the other.
 
     Args:
@@ -26,11 +26,11 @@ def compare(this: Examination, other: Examination) -> dict[str, Any]:
     Raises:
         ValueError: They do not answer the same classes.
     """
-    if this.subject.classes != other.subject.classes:
+    if this.model.classes != other.model.classes:
         raise ValueError(
-            f"Both models must answer the same classes. {this.subject.name}: "
-            f"{', '.join(this.subject.classes)}; {other.subject.name}: "
-            f"{', '.join(other.subject.classes)}"
+            f"Both models must answer the same classes. {this.model.name}: "
+            f"{', '.join(this.model.classes)}; {other.model.name}: "
+            f"{', '.join(other.model.classes)}"
         )
     scores = {
         name: _compared(this.bootstrap, mine, other.statistics[name])
@@ -39,8 +39,8 @@ def compare(this: Examination, other: Examination) -> dict[str, Any]:
     scores |= _calibration(this, other) | _robustness(this, other) | _heat(this, other)
     right, theirs = this.predictions.is_right, other.predictions.is_right
     return {
-        "name": other.subject.name,
-        "sha256": other.subject.sha256,
+        "name": other.model.name,
+        "sha256": other.model.sha256,
         "scores": scores,
         "classes": _classes(this, other),
         "disagree": {
@@ -51,7 +51,7 @@ def compare(this: Examination, other: Examination) -> dict[str, Any]:
     }
 
 
-def disagreements(this: Examination, other: Examination) -> NDArray[np.int64]:
+def disagreements(this: ModelResults, other: ModelResults) -> NDArray[np.int64]:
     """Positions of the images that the two answer differently; those first that one gets right.
 
     Of these the ones first of which the two are surest.
@@ -63,15 +63,17 @@ def disagreements(this: Examination, other: Examination) -> NDArray[np.int64]:
     return differ[np.lexsort((-sure, ~is_right))]
 
 
-def _calibration(this: Examination, other: Examination) -> dict[str, Any]:
+def _calibration(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     answers = [(one.predictions.probabilities, one.predictions.labels) for one in (this, other)]
     return {
-        "ece": _compared(this.bootstrap, *(ece_of(*given) for given in answers)),
-        "brier": _compared(this.bootstrap, *(mean_of(brier_scores(*given)) for given in answers)),
+        "ece": _compared(this.bootstrap, *(ece_statistic(*given) for given in answers)),
+        "brier": _compared(
+            this.bootstrap, *(mean_statistic(brier_scores(*given)) for given in answers)
+        ),
     }
 
 
-def _robustness(this: Examination, other: Examination) -> dict[str, Any]:
+def _robustness(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     """Accuracy on all corrupted copies, and on those of each corruption."""
     mine, theirs = this.robustness, other.robustness
     if mine is None or theirs is None:
@@ -79,31 +81,35 @@ def _robustness(this: Examination, other: Examination) -> dict[str, Any]:
     pairs = {"robustness": (mine.shares_right, theirs.shares_right)}
     for name, right in mine.corrupted.items():
         pairs[f"robustness_{name}"] = (right.mean(axis=0), theirs.corrupted[name].mean(axis=0))
-    return {name: _compared(this.bootstrap, *map(mean_of, both)) for name, both in pairs.items()}
+    return {
+        name: _compared(this.bootstrap, *map(mean_statistic, both)) for name, both in pairs.items()
+    }
 
 
-def _heat(this: Examination, other: Examination) -> dict[str, Any]:
+def _heat(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     """The scores of the heatmaps, on the images that both were scored on."""
     mine, theirs = this.heatmaps, other.heatmaps
     if mine is None or theirs is None:
         return {}
     samples = Bootstrap(len(mine.positions), seed=this.seed)
     found = {
-        name: _compared(samples, mean_of(getattr(mine, name)), mean_of(getattr(theirs, name)))
+        name: _compared(
+            samples, mean_statistic(getattr(mine, name)), mean_statistic(getattr(theirs, name))
+        )
         for name in ("deletion", "insertion")
     }
     if mine.objects is not None and theirs.objects is not None:
         samples = Bootstrap(len(mine.objects.positions), seed=this.seed)
         for name, key in (("pointing_game", "pointing"), ("mass_inside", "mass"), ("iou", "iou")):
-            pair = (mean_of(getattr(one, key)) for one in (mine.objects, theirs.objects))
+            pair = (mean_statistic(getattr(one, key)) for one in (mine.objects, theirs.objects))
             found[name] = _compared(samples, *pair)
     return found
 
 
-def _classes(this: Examination, other: Examination) -> dict[str, Any]:
+def _classes(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     """The recall of each class that has images."""
     found = {}
-    for number, name in enumerate(this.subject.classes):
+    for number, name in enumerate(this.model.classes):
         mine, theirs = (
             one.predictions.is_right[one.predictions.labels == number] for one in (this, other)
         )
@@ -112,7 +118,7 @@ def _classes(this: Examination, other: Examination) -> dict[str, Any]:
                 "this": float(mine.mean()),
                 "other": float(theirs.mean()),
                 "difference": float(mine.mean() - theirs.mean()),
-                "interval": paired_gap_interval(mine, theirs),
+                "interval": paired_difference_interval(mine, theirs),
             }
     return found
 
@@ -120,8 +126,8 @@ def _classes(this: Examination, other: Examination) -> dict[str, Any]:
 def _compared(samples: Bootstrap, mine: Statistic, theirs: Statistic) -> dict[str, Any]:
     gap = samples.difference(mine, theirs)
     return {
-        "this": float(samples.of_all(mine)),
-        "other": float(samples.of_all(theirs)),
+        "this": float(samples.estimate(mine)),
+        "other": float(samples.estimate(theirs)),
         "difference": gap.value,
         "interval": gap.ends,
     }

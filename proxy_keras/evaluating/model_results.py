@@ -11,25 +11,25 @@ import numpy as np
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
-from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_of
+from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_statistic
 from proxy_keras.evaluating.calibration import Calibration, negative_log_likelihoods
-from proxy_keras.evaluating.evaluated_model import Subject
+from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
 from proxy_keras.evaluating.mistakes import confused_pairs, heat_outside, worst_mistakes
-from proxy_keras.evaluating.object_masks import Regions
+from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluating.predictions import Predictions, predict
-from proxy_keras.evaluating.proportions import gap_interval, share_interval
+from proxy_keras.evaluating.proportions import difference_interval, share_interval
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
 from proxy_keras.metrics import CompiledClassifier, classification
 
 
 @dataclass(frozen=True)
-class Examination:
+class ModelResults:
     """A model's answers to the images of a split, and what they are worth.
 
     Attributes:
-        subject: The model.
+        model: The model.
         subset: The N images.
         predictions: The answers.
         robustness: The answers to corrupted images; None: not asked.
@@ -38,7 +38,7 @@ class Examination:
         seed: Keys the bootstrap.
     """
 
-    subject: Subject
+    model: EvaluatedModel
     subset: Subset
     predictions: Predictions
     robustness: Robustness | None
@@ -50,9 +50,7 @@ class Examination:
     def scores(self) -> classification.Scores:
         """The classification's scores."""
         given = self.predictions
-        return classification.score(
-            given.logits, given.labels.astype(np.int32), self.subject.classes
-        )
+        return classification.score(given.logits, given.labels.astype(np.int32), self.model.classes)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -63,12 +61,12 @@ class Examination:
     def statistics(self) -> dict[str, Statistic]:
         """The scores that get intervals, by their names in `Scores`."""
         given = self.predictions
-        by_class = ClassStatistics(given.labels, given.predicted, len(self.subject.classes))
+        by_class = ClassStatistics(given.labels, given.predicted, len(self.model.classes))
         top = np.argsort(-given.logits, axis=1, kind="stable")[:, :5]
         return {
-            "accuracy": mean_of(given.is_right),
-            "top5": mean_of((top == given.labels[:, np.newaxis]).any(axis=1)),
-            "loss": mean_of(negative_log_likelihoods(given.probabilities, given.labels)),
+            "accuracy": mean_statistic(given.is_right),
+            "top5": mean_statistic((top == given.labels[:, np.newaxis]).any(axis=1)),
+            "loss": mean_statistic(negative_log_likelihoods(given.probabilities, given.labels)),
             "macro_precision": by_class.macro_precision,
             "macro_recall": by_class.macro_recall,
             "macro_f1": by_class.macro_f1,
@@ -93,7 +91,7 @@ class Examination:
 
     def mistakes(self, image_names: list[str]) -> dict[str, Any]:
         """`mistakes` of `metrics.json`, with the images' names."""
-        given, classes = self.predictions, self.subject.classes
+        given, classes = self.predictions, self.model.classes
         found: dict[str, Any] = {
             "confused_pairs": [
                 {
@@ -147,23 +145,23 @@ class Examination:
         return {
             **told,
             "difference": told["inside"]["accuracy"] - told["outside"]["accuracy"],
-            "interval": gap_interval(right[is_inside], right[~is_inside]),
+            "interval": difference_interval(right[is_inside], right[~is_inside]),
         }
 
 
-def examine(
-    subject: Subject,
+def measure_model(
+    model: EvaluatedModel,
     subset: Subset,
-    regions: Regions | None,
+    object_masks: ObjectMasks | None,
     options: EvaluationOptions,
     method: str,
-) -> Examination:
+) -> ModelResults:
     """Lets a model answer the images of a split, as they are and corrupted, and explain itself.
 
     Args:
-        subject: The model.
+        model: The model.
         subset: The images.
-        regions: Where the objects are; None: not known.
+        object_masks: Where the objects are; None: not known.
         options: How.
         method: The attribution method.
 
@@ -172,9 +170,9 @@ def examine(
             explain it.
         FloatingPointError: The model computes values that are not finite.
     """
-    classifier = CompiledClassifier(subject.model)
+    classifier = CompiledClassifier(model.keras_model)
     size, progress, seed = options.batch_size, not options.quiet, options.seed
-    labels = subject.class_ids(subset)
+    labels = model.class_ids(subset)
     predictions = predict(classifier, subset, labels, batch_size=size, progress=progress)
     robustness = None
     if options.corruptions:
@@ -189,22 +187,22 @@ def examine(
     explainer, heatmaps = None, None
     if options.heat_images:
         explainer = Explainer(
-            subject.model, method, target_layer=options.target_layer, **options.method_options
+            model.keras_model, method, target_layer=options.target_layer, **options.method_options
         )
         heatmaps = score_heatmaps(
             explainer,
             classifier,
             subset,
-            heat_positions(subset, options),
-            regions=regions,
+            heatmap_positions(subset, options),
+            object_masks=object_masks,
             batch_size=size,
             seed=seed,
             progress=progress,
         )
-    return Examination(subject, subset, predictions, robustness, explainer, heatmaps, seed)
+    return ModelResults(model, subset, predictions, robustness, explainer, heatmaps, seed)
 
 
-def heat_positions(subset: Subset, options: EvaluationOptions) -> Any:
+def heatmap_positions(subset: Subset, options: EvaluationOptions) -> Any:
     """[n] int64, ascending: the images whose heatmaps are scored; the same for every model."""
     count = min(options.heat_images, len(subset))
     drawn = np.random.default_rng(options.seed).permutation(len(subset))[:count]

@@ -20,7 +20,7 @@ MASKS, BOXES = "masks", "boxes.csv"
 """What is looked for beside the images of a folder."""
 
 
-class RegionFiles(Protocol):
+class MaskSource(Protocol):
     """Knows the objects of image files, by their paths relative to the data's folder."""
 
     def __len__(self) -> int:
@@ -29,14 +29,14 @@ class RegionFiles(Protocol):
     def has(self, path: str) -> bool:
         """Whether it knows the object of an image."""
 
-    def name_of(self, path: str) -> str:
+    def expected_name(self, path: str) -> str:
         """What it must call an image."""
 
     def mask(self, path: str, file: Path, image_size: int) -> NDArray[np.bool_]:
         """[P, P] the object's pixels in the image, stretched to a square of P = `image_size`."""
 
 
-class Regions:
+class ObjectMasks:
     """The pixels of the object in the images of a split, where they are known.
 
     Held as bits: 6 KB for an image of 224 pixels.
@@ -98,7 +98,7 @@ class Regions:
         return masks
 
 
-def find_regions(
+def find_object_masks(
     data: ImageData,
     subset: Subset,
     root: str | os.PathLike[str] | None = None,
@@ -107,7 +107,7 @@ def find_regions(
     boxes: str | os.PathLike[str] | None = None,
     positions: NDArray[np.int64] | None = None,
     progress: bool = True,
-) -> Regions | None:
+) -> ObjectMasks | None:
     """Where the objects of a subset's images are; None if nothing tells.
 
     The first of these that there is: `masks`, `boxes`, the folder `masks` in `root`, the file
@@ -142,11 +142,11 @@ def find_regions(
             ignored = len(known) - sum(known.has(path) for path in paths)
             if ignored < len(known):
                 found = _read(known, Path(root), paths, places, subset.image_size, progress)
-                return Regions(found, subset.image_size, source=str(known), ignored=ignored)
+                return ObjectMasks(found, subset.image_size, source=str(known), ignored=ignored)
             if masks is not None or boxes is not None:
                 raise ValueError(
                     f"{known} knows {len(known)} images, but none of the split {subset.name!r}. It "
-                    f"must name them as the data do, such as {known.name_of(paths[0])!r}."
+                    f"must name them as the data do, such as {known.expected_name(paths[0])!r}."
                 )
     return None if subset.boxes is None else _of_data(subset, places)
 
@@ -155,7 +155,7 @@ def _files(
     root: Path,
     masks: str | os.PathLike[str] | None,
     boxes: str | os.PathLike[str] | None,
-) -> Iterator[RegionFiles]:
+) -> Iterator[MaskSource]:
     """What was asked for, or else what lies beside the images."""
     if masks is not None:
         yield MaskFolder(masks)
@@ -169,7 +169,7 @@ def _files(
 
 
 def _read(
-    known: RegionFiles,
+    known: MaskSource,
     root: Path,
     paths: Sequence[str],
     places: NDArray[np.int64],
@@ -184,7 +184,7 @@ def _read(
     }
 
 
-def _of_data(subset: Subset, places: NDArray[np.int64]) -> Regions:
+def _of_data(subset: Subset, places: NDArray[np.int64]) -> ObjectMasks:
     boxes = subset.boxes or {}
     known = [at for at in places.tolist() if subset.example_ids[at] in boxes]
     side = subset.image_size
@@ -192,4 +192,4 @@ def _of_data(subset: Subset, places: NDArray[np.int64]) -> Regions:
         at: pixels_of_boxes(np.array([boxes[subset.example_ids[at]]], np.float64), side)
         for at in known
     }
-    return Regions(masks, side, source="the boxes of the data")
+    return ObjectMasks(masks, side, source="the boxes of the data")

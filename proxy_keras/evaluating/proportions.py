@@ -15,7 +15,7 @@ def share_interval(hits: int, images: int) -> list[float]:
     return [float(found.low), float(found.high)]
 
 
-def gap_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
+def difference_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
     """Newcombe's 95 % interval of the first share less the second, of different images.
 
     Args:
@@ -27,7 +27,7 @@ def gap_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
     return _gap(np.asarray(mine, bool), np.asarray(theirs, bool), together=0.0)
 
 
-def paired_gap_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
+def paired_difference_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:
     """Newcombe's 95 % interval of the first share less the second, of the same images.
 
     Args:

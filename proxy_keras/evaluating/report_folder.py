@@ -15,7 +15,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from proxy_keras.evaluating.metrics_file import schema_text
-from proxy_keras.evaluating.model_results import Examination
+from proxy_keras.evaluating.model_results import ModelResults
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import Report
 from proxy_keras.io import figures
@@ -71,7 +71,7 @@ def check_models(folder: Path, model: SavedModel, against: SavedModel | None) ->
         )
 
 
-def begin_folder(folder: Path) -> None:
+def create_folder(folder: Path) -> None:
     """Makes the folder, and finds out whether it can be written.
 
     Raises:
@@ -90,7 +90,7 @@ def write_folder(
     folder: Path,
     metrics: Mapping[str, Any],
     report: Report,
-    done: Examination,
+    results: ModelResults,
     image_names: list[str],
     charts: Mapping[str, Figure],
     sheets: Mapping[str, Figure],
@@ -102,7 +102,7 @@ def write_folder(
         folder: Where.
         metrics: The content of `metrics.json`.
         report: The report.
-        done: The examination, for `predictions.csv`.
+        results: The results_of_answers, for `predictions.csv`.
         image_names: Of the split's images.
         charts: Of the report, by name.
         sheets: Sheets of images, by name.
@@ -118,7 +118,7 @@ def write_folder(
     remove(folder / PDF)
     for name, sheet in sheets.items():
         write_atomically(folder / f"{name}.png", sheet.savefig)
-    rows = _predictions(done, image_names)
+    rows = _predictions(results, image_names)
     write_text_atomically(folder / "predictions.csv", rows.to_csv(index=False, float_format="%.6g"))
     write_text_atomically(folder / REPORT, to_html(report))
     if browser is not None:
@@ -135,9 +135,9 @@ def _is_same(name: str | None, sha256: str | None, model: SavedModel | None) -> 
     return sha256 == hashlib.sha256(model.file.read_bytes()).hexdigest()
 
 
-def _predictions(done: Examination, image_names: list[str]) -> pd.DataFrame:
+def _predictions(results: ModelResults, image_names: list[str]) -> pd.DataFrame:
     """A row per image."""
-    given, classes = done.predictions, np.array(done.subject.classes)
+    given, classes = results.predictions, np.array(results.model.classes)
     rows = pd.DataFrame(
         {
             "image": image_names,
@@ -147,7 +147,7 @@ def _predictions(done: Examination, image_names: list[str]) -> pd.DataFrame:
             "confidence": given.confidence,
         }
     )
-    objects = None if done.heatmaps is None else done.heatmaps.objects
+    objects = None if results.heatmaps is None else results.heatmaps.objects
     if objects is not None:
         for column, values in (("heat_inside", objects.mass), ("object_area", objects.area)):
             rows[column] = pd.Series(values, index=objects.positions)

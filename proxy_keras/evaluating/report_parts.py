@@ -17,11 +17,11 @@ from PIL import Image
 from proxy_keras.io.figures import Figure
 
 SMALL = 96
-"""Images up to this side in pixels are shown with their pixels, and kept without loss."""
+"""Images up to this side in pixels are shown with their pixels, and collection without loss."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedImage:
     """A picture that a page holds in itself.
 
     Attributes:
@@ -35,7 +35,7 @@ class Picture:
     is_small: bool = False
 
     @classmethod
-    def of_image(cls, image: NDArray[np.uint8], alt: str) -> Picture:
+    def from_array(cls, image: NDArray[np.uint8], alt: str) -> EmbeddedImage:
         """Pixels [H, W, 3] uint8."""
         is_small = max(image.shape[:2]) <= SMALL
         kind: dict[str, Any] = {"format": "PNG"} if is_small else {"format": "JPEG", "quality": 88}
@@ -44,7 +44,7 @@ class Picture:
         return cls(_uri(f"image/{kind['format'].lower()}", made.getvalue()), alt, is_small)
 
     @classmethod
-    def of_figure(cls, figure: Figure, alt: str) -> Picture:
+    def from_figure(cls, figure: Figure, alt: str) -> EmbeddedImage:
         """A chart, as SVG; the same figure gives the same bytes.
 
         Its letters stay text: a browser has fonts for more scripts than matplotlib finds here.
@@ -55,7 +55,7 @@ class Picture:
         return cls(_uri("image/svg+xml", made.getvalue()), alt)
 
     @classmethod
-    def of_file(cls, file: Path, alt: str) -> Picture:
+    def from_file(cls, file: Path, alt: str) -> EmbeddedImage:
         """A PNG file."""
         return cls(_uri("image/png", file.read_bytes()), alt)
 
@@ -65,7 +65,7 @@ def _uri(kind: str, content: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Toned:
+class StyledText:
     """Text that is good news ("better") or bad ("worse"); "soft": of less weight."""
 
     text: str
@@ -95,12 +95,12 @@ class Table:
 
     Attributes:
         header: The heads of the columns.
-        rows: A cell per column: text or `Toned`.
+        rows: A cell per column: text or `StyledText`.
         numeric: Places of the columns with numbers.
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Toned]]
+    rows: Sequence[Sequence[str | StyledText]]
     numeric: Sequence[int] = ()
     kind: str = "table"
 
@@ -109,8 +109,8 @@ class Table:
 class Card:
     """Pictures side by side with lines below."""
 
-    images: Sequence[Picture]
-    lines: Sequence[Toned]
+    images: Sequence[EmbeddedImage]
+    lines: Sequence[StyledText]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class FigurePart:
         is_sheet: Whether it may be wider than the page and is then scrolled.
     """
 
-    image: Picture
+    image: EmbeddedImage
     caption: str
     is_sheet: bool = False
     kind: str = "figure"
@@ -147,7 +147,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Folded:
+class Collapsible:
     """A long table, or long text, that opens when asked for; in print it is open."""
 
     summary: str
@@ -164,7 +164,7 @@ class FindingsPart:
     kind: str = "findings"
 
 
-Part = Text | Heading | Table | Cards | FigurePart | Code | Folded | FindingsPart
+Part = Text | Heading | Table | Cards | FigurePart | Code | Collapsible | FindingsPart
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,12 @@ class Report:
 
 
 @dataclass
-class Figures:
-    """The charts of a report by name, kept for TensorBoard."""
+class FigureCollection:
+    """The charts of a report by name, collection for TensorBoard."""
 
     made: dict[str, Figure] = field(default_factory=dict)
 
     def add(self, name: str, figure: Figure, caption: str) -> FigurePart:
         """The chart as a part of the report."""
         self.made[name] = figure
-        return FigurePart(Picture.of_figure(figure, caption), caption)
+        return FigurePart(EmbeddedImage.from_figure(figure, caption), caption)

@@ -16,12 +16,12 @@ from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,
     Code,
+    Collapsible,
+    EmbeddedImage,
+    FigureCollection,
     FigurePart,
-    Figures,
     FindingsPart,
-    Folded,
     Part,
-    Picture,
     Report,
     Section,
     Table,
@@ -56,22 +56,22 @@ def build_report(
     Args:
         metrics: The content of `metrics.json`.
         findings: What the numbers mean.
-        shown: Cards of images, by name: "worst", "outside", "disagree"; see `failure_pictures`.
+        shown: Cards of images, by name: "worst", "outside", "disagree"; see `failure_cards`.
         run: The training; None: not known.
     """
-    kept = Figures()
+    collection = FigureCollection()
     against = []
     if "against" in metrics:
-        against = [comparison_section(metrics, shown.get("disagree", ()), kept)]
+        against = [comparison_section(metrics, shown.get("disagree", ()), collection)]
     sections = [
         Section("findings", "Findings", [FindingsPart(findings)]),
         _failures(metrics, shown),
         *against,
-        _classification(metrics, kept),
-        _calibration(metrics, kept),
-        *([] if metrics["robustness"] is None else [_robustness(metrics, kept)]),
+        _classification(metrics, collection),
+        _calibration(metrics, collection),
+        *([] if metrics["robustness"] is None else [_robustness(metrics, collection)]),
         *([] if metrics["heatmaps"] is None else [_heatmaps(metrics)]),
-        *([] if run is None else [_training(run, kept)]),
+        *([] if run is None else [_training(run, collection)]),
         _reproduction(metrics, run),
     ]
     data, scores = metrics["data"], metrics["classification"]
@@ -82,7 +82,7 @@ def build_report(
         facts=_facts(metrics, scores),
         sections=sections,
     )
-    return report, kept.made
+    return report, collection.made
 
 
 def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -131,7 +131,7 @@ def _failures(metrics: Mapping[str, Any], shown: Mapping[str, Sequence[Card]]) -
     return Section("failures", "Where it fails", parts)
 
 
-def _classification(metrics: Mapping[str, Any], kept: Figures) -> Section:
+def _classification(metrics: Mapping[str, Any], collection: FigureCollection) -> Section:
     scores = metrics["classification"]
     classes = metrics["model"]["classes"]
     rows = []
@@ -159,13 +159,13 @@ def _classification(metrics: Mapping[str, Any], kept: Figures) -> Section:
         "Classification",
         [
             Table(["score", "value", "95 % interval"], rows, numeric=(1, 2)),
-            kept.add("confusion", confusion, "How often each class was answered as which."),
-            Folded("Each class", table=per_class),
+            collection.add("confusion", confusion, "How often each class was answered as which."),
+            Collapsible("Each class", table=per_class),
         ],
     )
 
 
-def _calibration(metrics: Mapping[str, Any], kept: Figures) -> Section:
+def _calibration(metrics: Mapping[str, Any], collection: FigureCollection) -> Section:
     calibration = metrics["calibration"]
     bins = calibration["bins"]
     figure = charts.reliability(
@@ -179,7 +179,7 @@ def _calibration(metrics: Mapping[str, Any], kept: Figures) -> Section:
         "Does it know how sure it may be?",
         [
             Table(["score", "value"], rows, numeric=(1,)),
-            kept.add(
+            collection.add(
                 "reliability",
                 figure,
                 "Where the line runs below the dashed one, answers are surer than they are right.",
@@ -188,7 +188,7 @@ def _calibration(metrics: Mapping[str, Any], kept: Figures) -> Section:
     )
 
 
-def _robustness(metrics: Mapping[str, Any], kept: Figures) -> Section:
+def _robustness(metrics: Mapping[str, Any], collection: FigureCollection) -> Section:
     clean = metrics["classification"]["accuracy"]
     named = {
         name.replace("_", " "): values
@@ -202,7 +202,10 @@ def _robustness(metrics: Mapping[str, Any], kept: Figures) -> Section:
     )
     caption = f"Accuracy on corrupted images, beside {clean:.1%} on those as they are."
     figure = charts.robustness(clean, named)
-    parts: list[Part] = [kept.add("robustness", figure, caption), Folded("As a table", table=table)]
+    parts: list[Part] = [
+        collection.add("robustness", figure, caption),
+        Collapsible("As a table", table=table),
+    ]
     return Section("robustness", "How it stands up to worse images", parts)
 
 
@@ -255,7 +258,7 @@ def _pair(score: Mapping[str, float]) -> tuple[str, str]:
     return f"{score['mean']:.3f}", f"{score['random']:.3f}"
 
 
-def _training(run: TrainedRun, kept: Figures) -> Section:
+def _training(run: TrainedRun, collection: FigureCollection) -> Section:
     history, steps = run.history, run.metrics["proxy_steps"]
     marks = [step["epoch"] + 1 for step in steps]
     parts: list[Part] = []
@@ -269,13 +272,15 @@ def _training(run: TrainedRun, kept: Figures) -> Section:
             marks=marks,
         )
         dashed = " Dashed: proxy steps." if steps else ""
-        parts.append(kept.add(f"training_{name}", figure, f"{name.capitalize()} by epoch.{dashed}"))
+        parts.append(
+            collection.add(f"training_{name}", figure, f"{name.capitalize()} by epoch.{dashed}")
+        )
     if not steps:
         parts.append(Text("This is a plain training, without proxies."))
         return Section("training", "Training", parts)
     counts = {name: [step[name] for step in steps] for name in ("wrong", "chosen", "made")}
     parts.append(
-        kept.add(
+        collection.add(
             "proxies",
             charts.proxies_over_time(marks, counts),
             "Training images that were answered wrong, chosen for a proxy, and given one.",
@@ -284,7 +289,7 @@ def _training(run: TrainedRun, kept: Figures) -> Section:
     for sheet in run.sheets:
         epoch = int(sheet.stem.rpartition("_")[2])
         caption = f"Proxies of the step after epoch {epoch}: original, heatmap, proxy."
-        parts.append(FigurePart(Picture.of_file(sheet, caption), caption, is_sheet=True))
+        parts.append(FigurePart(EmbeddedImage.from_file(sheet, caption), caption, is_sheet=True))
     return Section("training", "Training", parts)
 
 
@@ -301,7 +306,7 @@ def _reproduction(metrics: Mapping[str, Any], run: TrainedRun | None) -> Section
         parts += [
             Text("The training can be repeated with its configuration, config.json:"),
             Code("python -m proxy_keras.train --config config.json --out again"),
-            Folded("config.json", text=json.dumps(run.config.to_dict(), indent=2)),
-            Folded("run.json", text=json.dumps(run.facts, indent=2)),
+            Collapsible("config.json", text=json.dumps(run.config.to_dict(), indent=2)),
+            Collapsible("run.json", text=json.dumps(run.facts, indent=2)),
         ]
     return Section("made", "How this was made", parts)

@@ -40,7 +40,7 @@ class Progress:
     is_quiet: bool
 
 
-def progress(
+def compute_progress(
     *,
     has_begun: bool,
     had_begun: bool,

@@ -18,7 +18,7 @@ from typing import Any
 SHEET = re.compile(r"proxies_([0-9]{4,9})\.png")
 """Pictures of proxies; a file that is being written has another name."""
 
-MOST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """Larger files are not read: no training writes one, and the page would not take it."""
 
 
@@ -142,8 +142,8 @@ def _text(path: Path, found: os.stat_result) -> str:
     # To open a pipe would wait for a writer.
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is not a file.")
-    if found.st_size > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES // 2**20} MiB.")
+    if found.st_size > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES // 2**20} MiB.")
     return path.read_text(encoding="utf-8")
 
 
@@ -159,13 +159,13 @@ def _finite_or_text(text: str) -> float | str:
     return float(text) if math.isfinite(float(text)) else text
 
 
-def _ended_lines(text: str) -> io.StringIO:
+def _complete_lines(text: str) -> io.StringIO:
     """The lines of a table; without the last where it has no end yet, so may be cut in a number."""
     return io.StringIO(text[: text.rfind("\n") + 1], newline="")
 
 
 def _columns(text: str) -> dict[str, list[float | None]]:
-    names, *rows = list(csv.reader(_ended_lines(text))) or [[]]
+    names, *rows = list(csv.reader(_complete_lines(text))) or [[]]
     if any(len(row) != len(names) for row in rows):
         raise ValueError("its rows differ in length.")
     return {name: [_number(row[place]) for row in rows] for place, name in enumerate(names)}
@@ -194,7 +194,7 @@ def _counts(text: str) -> dict[str, Any]:
     images: dict[int, list[tuple[str, int]]] = {}
     right: dict[int, list[int]] = {}
     try:
-        for row in csv.DictReader(_ended_lines(text)):
+        for row in csv.DictReader(_complete_lines(text)):
             epoch = int(row["epoch"])
             images.setdefault(epoch, []).append((row["class"], int(row["images"])))
             right.setdefault(epoch, []).append(int(row["right"]))

@@ -1,4 +1,4 @@
-"""Follower: what the page is told of a run."""
+"""RunMonitor: what the page is told of a run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.watching.progress import Progress, progress
+from proxy_keras.watching.progress import Progress, compute_progress
 from proxy_keras.watching.run_files import RunFiles, Sheet
 
-SIGNS_OF_LIFE = (
+ACTIVITY_FILES = (
     *("config.json", "run.json", "history.csv", "metrics.json"),
     # Files come and go in these while a training is resumed, and while it ends.
     *("sheets", "checkpoints", "tensorboard/train", "tensorboard/validation", "."),
 )
 
 
-class Follower:
+class RunMonitor:
     """Tells what the files of a run say at the moment. For any number of threads.
 
     Args:
@@ -90,12 +90,12 @@ class Follower:
         files = self._files
         settings = files.settings()
         now = self._clock()
-        quiet_since = files.written_at(*SIGNS_OF_LIFE)
+        quiet_since = files.written_at(*ACTIVITY_FILES)
         epoch_ended = files.written_at("history.csv")
         epochs = (settings or {}).get("epochs")
         had_begun = self._had_begun
         self._had_begun = had_begun or settings is not None
-        return progress(
+        return compute_progress(
             has_begun=settings is not None,
             had_begun=had_begun,
             has_ended=files.metrics() is not None,

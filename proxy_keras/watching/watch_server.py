@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs
 
-from proxy_keras.watching.run_monitor import Follower
+from proxy_keras.watching.run_monitor import RunMonitor
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -44,7 +44,7 @@ class WatchServer(ThreadingHTTPServer):
     """Serves the page of one run; it is bound at once, and answers in `serve_forever`.
 
     Args:
-        follower: Tells of the run.
+        monitor: Tells of the run.
         host: Address or name to listen on.
         port: The port; 0: any free one.
         allowed: Names that it answers to beside the machine's own: pages of other sites could
@@ -61,12 +61,12 @@ class WatchServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        follower: Follower,
+        monitor: RunMonitor,
         host: str = "127.0.0.1",
         port: int = 0,
         allowed: Iterable[str] = (),
     ) -> None:
-        self.follower = follower
+        self.monitor = monitor
         self.parts = _page_parts()
         self.names = frozenset(
             {
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         folder, _, name = path.removeprefix("/").rpartition("/")
         if path == "/state.json":
             known = parse_qs(query).get("known", [None])[0]
-            state = self.server.follower.state(known)
+            state = self.server.monitor.state(known)
             self._send(json.dumps(state, allow_nan=False).encode(), "application/json", "no-store")
         elif folder == "sheets":
             self._send_sheet(name)
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_sheet(self, name: str) -> None:
         try:
-            picture = self.server.follower.sheet(name)
+            picture = self.server.monitor.sheet(name)
         except OSError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{name}: {error.strerror}.")
             return
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         if host is None:
             return True
         name = host_name(host)
-        return name in self.server.names or _is_number(name)
+        return name in self.server.names or _is_ip_address(name)
 
     def _refuse(self, status: HTTPStatus, message: str, allow: str | None = None) -> None:
         body = f"{message}\n".encode()
@@ -205,10 +205,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def address(server: WatchServer, host: str) -> str:
+def page_url(server: WatchServer, host: str) -> str:
     """The address of the page, as this machine's browser, or that of another one, takes it."""
-    if _is_number(host) and ipaddress.ip_address(host).is_unspecified:
-        host = _number_outside() or socket.gethostname()
+    if _is_ip_address(host) and ipaddress.ip_address(host).is_unspecified:
+        host = _outbound_address() or socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
 
 
@@ -219,7 +219,7 @@ def host_name(header: str) -> str:
     return name.strip("[]").removesuffix(".").lower()
 
 
-def _is_number(name: str) -> bool:
+def _is_ip_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -227,7 +227,7 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def _number_outside() -> str | None:
+def _outbound_address() -> str | None:
     """The address by which other machines reach this one; None: it has no network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:

@@ -9,10 +9,10 @@ import numpy as np
 
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
-from proxy_keras.evaluating.evaluated_model import Subject
+from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores
-from proxy_keras.evaluating.localisation_scores import Localisation
-from proxy_keras.evaluating.model_results import Examination
+from proxy_keras.evaluating.localisation_scores import LocalisationScores
+from proxy_keras.evaluating.model_results import ModelResults
 from proxy_keras.evaluating.predictions import Predictions
 from proxy_keras.evaluating.robustness import Robustness
 
@@ -33,7 +33,7 @@ def localisation(mass, area, pointing=None):
     half = np.full(len(mass), 0.5)
     hit = np.ones(len(mass), bool) if pointing is None else np.asarray(pointing, bool)
     middle = np.arange(len(mass)) % 2 == 0
-    return Localisation(np.arange(len(mass)), hit, mass, half, middle, half, half, area, area)
+    return LocalisationScores(np.arange(len(mass)), hit, mass, half, middle, half, half, area, area)
 
 
 def heatmap_scores(count, objects=None, better=0.2):
@@ -60,10 +60,10 @@ def robustness(right):
     return Robustness(np.arange(len(right)), right, {"noise": noise, "blur": blur})
 
 
-def examination(
+def results_of_answers(
     labels, answers, confidence=0.9, *, heatmaps=None, robust=None, classes=None, name="made up"
 ):
-    """An examination of a model that gave these answers."""
+    """The results of a model that gave these answers."""
     labels = np.asarray(labels)
     classes = CLASSES if classes is None else classes
     images = np.zeros([len(labels), 8, 8, 3], np.uint8)
@@ -81,8 +81,8 @@ def examination(
     model = keras.Sequential(
         [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
     )
-    return Examination(
-        Subject(name, model, classes, Path(__file__), None),
+    return ModelResults(
+        EvaluatedModel(name, model, classes, Path(__file__), None),
         subset,
         Predictions(logits_of(answers, confidence), labels),
         robust,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_of
+from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_statistic
 
 
 def coverage(draw_sample, truth, *, difference=False, runs=800):
@@ -23,7 +23,7 @@ def coverage(draw_sample, truth, *, difference=False, runs=800):
 @pytest.mark.parametrize(("images", "rate"), [(60, 0.7), (150, 0.93)])
 def test_intervals_of_an_accuracy_cover_it(images, rate):
     def sample(draw):
-        return images, mean_of(draw.random(images) < rate)
+        return images, mean_statistic(draw.random(images) < rate)
 
     assert 0.92 <= coverage(sample, rate) <= 0.98
 
@@ -32,7 +32,7 @@ def test_intervals_of_paired_differences_cover_them():
     def sample(draw):
         hardness = draw.random(100)
         right = [0.8 * hardness + 0.2 * draw.random(100) < rate for rate in (0.75, 0.65)]
-        return 100, *map(mean_of, right)
+        return 100, *map(mean_statistic, right)
 
     # A sum of uniform ones on [0, 0.8] and [0, 0.2] grows by 1 / 0.8 between 0.2 and 0.8.
     assert 0.92 <= coverage(sample, 0.125, difference=True) <= 0.98
@@ -68,10 +68,10 @@ def test_a_planted_difference_is_found_and_pairing_makes_it_so():
     right = draw.random(400) < 0.7
     better = right.copy()
     better[np.flatnonzero(~right)[:15]] = True
-    found = Bootstrap(400).difference(mean_of(better), mean_of(right))
+    found = Bootstrap(400).difference(mean_statistic(better), mean_statistic(right))
     assert found.value == pytest.approx(15 / 400)
     assert 0 < found.low < found.value < found.high < 0.07 and found.leaves_out_zero
-    apart = Bootstrap(400).interval(mean_of(right))
+    apart = Bootstrap(400).interval(mean_statistic(right))
     assert found.high - found.low < (apart.high - apart.low) / 2
 
 
@@ -91,19 +91,19 @@ def test_identical_models_differ_by_exactly_zero():
 
 def test_the_same_seed_gives_the_same_interval_however_many_are_drawn_at_once(monkeypatch):
     values = np.random.default_rng(0).normal(size=50)
-    first = Bootstrap(50, seed=4).interval(mean_of(values))
-    assert first == Bootstrap(50, seed=4).interval(mean_of(values))
-    assert first != Bootstrap(50, seed=5).interval(mean_of(values))
+    first = Bootstrap(50, seed=4).interval(mean_statistic(values))
+    assert first == Bootstrap(50, seed=4).interval(mean_statistic(values))
+    assert first != Bootstrap(50, seed=5).interval(mean_statistic(values))
     monkeypatch.setattr("proxy_keras.evaluating.bootstrap._AT_ONCE", 170)
-    assert first == Bootstrap(50, seed=4).interval(mean_of(values))
+    assert first == Bootstrap(50, seed=4).interval(mean_statistic(values))
 
 
 def test_an_interval_is_close_to_the_theory_of_means():
     values = np.random.default_rng(1).normal(size=500)
-    found = Bootstrap(500).interval(mean_of(values))
+    found = Bootstrap(500).interval(mean_statistic(values))
     half = 1.96 * values.std() / np.sqrt(500)
     assert found.ends == pytest.approx([values.mean() - half, values.mean() + half], abs=0.01)
-    narrow = Bootstrap(500, confidence=0.5).interval(mean_of(values))
+    narrow = Bootstrap(500, confidence=0.5).interval(mean_statistic(values))
     assert (narrow.high - narrow.low) * 2.5 < found.high - found.low
 
 
@@ -111,9 +111,9 @@ def test_a_statistic_that_samples_overstate_is_put_right():
     values = np.random.default_rng(1).normal(size=400)
     error = values.std() / np.sqrt(400)
 
-    def overstated(places):
-        is_sample = (places != np.arange(400)).any(axis=1)
-        return values[places].mean(axis=1) + 0.3 * error * is_sample
+    def overstated(indices):
+        is_sample = (indices != np.arange(400)).any(axis=1)
+        return values[indices].mean(axis=1) + 0.3 * error * is_sample
 
     found = Bootstrap(400).interval(overstated)
     centre = values.mean() - 0.3 * error
@@ -123,16 +123,16 @@ def test_a_statistic_that_samples_overstate_is_put_right():
 
 def test_samples_equal_to_the_score_are_on_either_side():
     # One of a hundred: samples have about Poisson(1) of them, and 37 % have exactly one.
-    found = Bootstrap(100).interval(mean_of(np.arange(100) == 5))
+    found = Bootstrap(100).interval(mean_statistic(np.arange(100) == 5))
     assert found.ends == [0.0, 0.04]
 
 
 def test_many_statistics_at_once_have_the_intervals_of_each():
     values = np.random.default_rng(1).normal(size=(80, 3))
-    together = Bootstrap(80).interval(mean_of(values))
+    together = Bootstrap(80).interval(mean_statistic(values))
     assert together.value.shape == together.low.shape == (3,)
     for column in range(3):
-        alone = Bootstrap(80).interval(mean_of(values[:, column]))
+        alone = Bootstrap(80).interval(mean_statistic(values[:, column]))
         assert together.ends[column] == pytest.approx(alone.ends)
     assert together.to_dict()["interval"] == together.ends
 
@@ -140,8 +140,8 @@ def test_many_statistics_at_once_have_the_intervals_of_each():
 def test_samples_without_the_score_are_left_out():
     values = np.array([[2.0, 3.0, np.nan]] + [[1.0, np.nan, np.nan]] * 30)
 
-    def means(places):
-        picked, is_there = values[places], np.isfinite(values[places])
+    def means(indices):
+        picked, is_there = values[indices], np.isfinite(values[indices])
         count = is_there.sum(axis=1)
         total = np.where(is_there, picked, 0.0).sum(axis=1)
         return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)

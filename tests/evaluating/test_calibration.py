@@ -12,7 +12,7 @@ from proxy_keras.evaluating.calibration import (
     BINS,
     Calibration,
     brier_scores,
-    ece_of,
+    ece_statistic,
     negative_log_likelihoods,
 )
 
@@ -63,7 +63,7 @@ def test_bounds_and_what_other_definitions_say(given_ones, seed):
     expected = brier_score_loss(labels, given_ones, labels=range(k), scale_by_half=False)
     assert found.brier == pytest.approx(expected)
     everything = np.arange(n)[np.newaxis]
-    assert ece_of(given_ones, labels)(everything) == pytest.approx([found.ece])
+    assert ece_statistic(given_ones, labels)(everything) == pytest.approx([found.ece])
     order = np.random.default_rng(seed).permutation(n)
     assert Calibration.of(given_ones[order], labels[order]).ece == pytest.approx(found.ece)
 
@@ -87,7 +87,7 @@ def test_a_calibrated_model_has_no_error_in_expectation_and_a_too_sure_one_has_i
 
 
 def test_a_bootstrap_tells_the_calibrated_from_the_too_sure():
-    calibrated, too_sure = (ece_of(*planted(600, surplus)) for surplus in (0.0, 0.2))
+    calibrated, too_sure = (ece_statistic(*planted(600, surplus)) for surplus in (0.0, 0.2))
     found = Bootstrap(600, resamples=500).difference(too_sure, calibrated)
     assert found.low > 0.05 and found.high < 0.25
     briers = [brier_scores(*planted(600, surplus)).mean() for surplus in (0.0, 0.2)]

@@ -68,7 +68,7 @@ def runs(made, tmp_path):
 @pytest.fixture
 def untouched(monkeypatch):
     """Fails the test where images are answered."""
-    monkeypatch.setattr(evaluation, "examine", lambda *_: pytest.fail("images were answered"))
+    monkeypatch.setattr(evaluation, "measure_model", lambda *_: pytest.fail("images were answered"))
 
 
 def done(words, capsys):
@@ -181,7 +181,7 @@ def test_reports_of_other_models_are_kept(runs, capsys):
 
 def test_default_folders_keep_dots_in_the_names_of_runs(made):
     (made / "v0.1").mkdir(exist_ok=True)
-    beside = evaluation._beside
+    beside = evaluation._default_folder
     assert beside(made / "a", made / "v0.1").name == "evaluation_against_v0.1"
     assert beside(made / "e.keras", made / "e.keras").name == "e_evaluation_against_e"
 
@@ -201,7 +201,7 @@ def test_the_other_file_has_class_names_of_its_own(runs, capsys, monkeypatch):
     words = [runs / "e.keras", "--labels", runs / "e.json", "--data", f"npz:{runs}/0.npz"]
     words += ["--against", runs / "f.keras"]
     with monkeypatch.context() as context:
-        context.setattr(evaluation, "examine", lambda *_: pytest.fail("images were answered"))
+        context.setattr(evaluation, "measure_model", lambda *_: pytest.fail("images were answered"))
         assert "called: --against-labels FILE.json" in failed(words, capsys)
         (runs / "g.json").write_text('["red", "green", "violet", "grey"]')
         said = failed([*words, "--against-labels", runs / "g.json"], capsys)
@@ -223,7 +223,7 @@ def test_an_interruption_is_told_in_one_line(made, tmp_path, capsys, monkeypatch
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "examine", interrupt)
+    monkeypatch.setattr(evaluation, "measure_model", interrupt)
     words = [str(made / "a"), *FAST, "--out", str(tmp_path / "x")]
     assert evaluate.main(words) == 130
     said = capsys.readouterr()
@@ -242,15 +242,15 @@ def test_a_run_whose_files_were_renamed_still_answers_its_test_split(tmp_path, s
     (tmp_path / "photos" / "a" / "0.png").rename(tmp_path / "photos" / "a" / "renamed.png")
     run = evaluation.TrainedRun.read(folder)
     saved = evaluation.open_saved(folder)
-    material = evaluation.load_material(saved, run, settings, progress=False)
-    assert material.is_test and len(material.subset) == 9
-    assert material.facts()["split_sha256"] == run.split_sha256 != material.data.split_sha256
+    images = evaluation.load_images(saved, run, settings, progress=False)
+    assert images.is_test and len(images.subset) == 9
+    assert images.facts()["split_sha256"] == run.split_sha256 != images.data.split_sha256
 
 
 def test_settings_of_the_data_that_are_the_runs_change_nothing_else(made):
     saved = evaluation.open_saved(made / "a")
     run = evaluation.TrainedRun.read(made / "a")
-    material = evaluation.load_material(saved, run, {"limit": 9}, progress=False)
-    plain = evaluation.load_material(saved, run, {}, progress=False)
-    assert material.subset.example_ids == plain.subset.example_ids
-    assert dataclasses.replace(material.config.data, limit=None) == plain.config.data
+    images = evaluation.load_images(saved, run, {"limit": 9}, progress=False)
+    plain = evaluation.load_images(saved, run, {}, progress=False)
+    assert images.subset.example_ids == plain.subset.example_ids
+    assert dataclasses.replace(images.config.data, limit=None) == plain.config.data

@@ -5,9 +5,14 @@ import copy
 import numpy as np
 import pytest
 
-from proxy_keras.evaluating.findings import find, value_at
-from proxy_keras.evaluating.metrics_file import as_values, numbers
-from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
+from proxy_keras.evaluating.findings import derive_findings, value_at
+from proxy_keras.evaluating.metrics_file import as_values, build_metrics
+from tests.evaluating.example_results import (
+    heatmap_scores,
+    localisation,
+    results_of_answers,
+    robustness,
+)
 
 DATA = {
     "source": "made up",
@@ -19,14 +24,14 @@ DATA = {
 }
 
 
-def metrics_of(done):
-    names = [f"{number}.png" for number in range(len(done.predictions))]
+def metrics_of(results):
+    names = [f"{number}.png" for number in range(len(results.predictions))]
     data = {**DATA, "images": len(names)}
-    return numbers(done, data=data, why_method="Why.", image_names=names, command="x")
+    return build_metrics(results, data=data, method_reason="Why.", image_names=names, command="x")
 
 
 def texts(metrics):
-    return [finding.text for finding in find(metrics)]
+    return [finding.text for finding in derive_findings(metrics)]
 
 
 def said(metrics, part):
@@ -44,15 +49,15 @@ def test_each_finding_stands_on_its_number():
     objects = localisation(
         np.where(WRONG_DOGS == LABELS, 0.6, 0.1), np.full(120, 0.3), np.arange(120) % 5 == 0
     )
-    done = examination(
+    results = results_of_answers(
         LABELS,
         WRONG_DOGS,
         0.99,
         heatmaps=heatmap_scores(120, objects, better=-0.1),
         robust=robustness(WRONG_DOGS == LABELS),
     )
-    metrics = metrics_of(done)
-    found = find(metrics)
+    metrics = metrics_of(results)
+    found = derive_findings(metrics)
     assert len(found) == 10 and len({finding.text for finding in found}) == 10
     for finding in found:
         assert value_at(metrics, finding.metric) == finding.value
@@ -65,19 +70,19 @@ def test_each_finding_stands_on_its_number():
 
 
 def test_a_model_without_a_fault_gets_one_sentence():
-    metrics = metrics_of(examination(LABELS, RIGHT, 0.99))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, 0.99))
     assert texts(metrics) == [
         "100.0% of 120 images are answered right (95 % interval 96.9% to 100.0%)."
     ]
 
 
 def test_few_images_are_called_few():
-    metrics = metrics_of(examination(LABELS[:99], RIGHT[:99], 0.99))
+    metrics = metrics_of(results_of_answers(LABELS[:99], RIGHT[:99], 0.99))
     assert "These are few images" in texts(metrics)[0]
 
 
 def test_the_most_frequent_error_and_the_weakest_class_are_named():
-    metrics = metrics_of(examination(LABELS, WRONG_DOGS))
+    metrics = metrics_of(results_of_answers(LABELS, WRONG_DOGS))
     assert said(metrics, "most frequent error") == (
         "The most frequent error: 'dog' is taken for 'owl', in 20 of its 40 images."
     )
@@ -88,7 +93,7 @@ def test_the_most_frequent_error_and_the_weakest_class_are_named():
 
 def test_a_class_without_images_is_not_the_weakest():
     labels = np.repeat([0, 1], 50)
-    assert not [t for t in texts(metrics_of(examination(labels, labels))) if "weakest" in t]
+    assert not [t for t in texts(metrics_of(results_of_answers(labels, labels))) if "weakest" in t]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,7 @@ def test_a_class_without_images_is_not_the_weakest():
 def test_heat_is_held_against_heat_spread_evenly(mass, verdict):
     jitter = np.random.default_rng(0).normal(0, 0.01, 120)
     objects = localisation(mass + jitter, np.full(120, 0.3))
-    metrics = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
     text = said(metrics, "of the heat lies on the object")
     assert verdict in text and f"({100 * (mass - 0.3):+.0f} points)" in text
 
@@ -105,7 +110,7 @@ def test_heat_is_held_against_heat_spread_evenly(mass, verdict):
 def test_heat_that_could_be_chance_is_said_to_be():
     mass = 0.3 + np.random.default_rng(0).normal(0, 0.2, 120)
     objects = localisation(mass - mass.mean() + 0.3, np.full(120, 0.3))
-    metrics = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
     assert "no more, and no less" in said(metrics, "of the heat lies on the object")
 
 
@@ -115,11 +120,11 @@ def test_heat_that_could_be_chance_is_said_to_be():
 )
 def test_pointing_no_better_than_the_middle_is_said(pointing, words):
     objects = localisation(np.full(120, 0.6), np.full(120, 0.3), pointing)
-    metrics = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
     text = said(metrics, "hottest point")
     assert words in text and "(50%)" in text
     better = localisation(np.full(120, 0.6), np.full(120, 0.3))
-    metrics = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120, better)))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, better)))
     assert not [text for text in texts(metrics) if "hottest point" in text]
 
 
@@ -128,15 +133,17 @@ def test_errors_that_come_with_heat_outside_are_told_and_the_opposite_too():
     for at_errors, words in ((0.1, "errors come with"), (0.6, "what lies around the object helps")):
         mass = np.where(is_right, 0.7 - at_errors, at_errors)
         objects = localisation(mass, np.full(120, 0.3))
-        done = examination(LABELS, WRONG_DOGS, heatmaps=heatmap_scores(120, objects))
-        assert words in said(metrics_of(done), "Where the heat avoids the object")
+        results = results_of_answers(LABELS, WRONG_DOGS, heatmaps=heatmap_scores(120, objects))
+        assert words in said(metrics_of(results), "Where the heat avoids the object")
 
 
 def test_heatmaps_no_better_than_chance_and_blank_ones_are_told():
-    metrics = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120, better=-0.1)))
+    metrics = metrics_of(
+        results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, better=-0.1))
+    )
     assert "0.60 against 0.50" in said(metrics, "do not read much into")
     assert said(metrics, "are blank").startswith("1 of 120 heatmaps are blank: the method grad_cam")
-    good = metrics_of(examination(LABELS, RIGHT, heatmaps=heatmap_scores(120)))
+    good = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120)))
     assert not [text for text in texts(good) if "do not read much into" in text]
 
 
@@ -145,7 +152,7 @@ def test_heatmaps_no_better_than_chance_and_blank_ones_are_told():
     [(WRONG_DOGS, 0.99, "too sure"), (RIGHT, 0.6, "not sure enough")],
 )
 def test_wrong_sureness_is_told(answers, confidence, words):
-    metrics = metrics_of(examination(LABELS, answers, confidence))
+    metrics = metrics_of(results_of_answers(LABELS, answers, confidence))
     assert f"{confidence:.0%} on average" in said(metrics, words)
 
 
@@ -154,14 +161,14 @@ def test_sureness_that_evens_out_is_neither_too_much_nor_too_little():
     is_sure = np.arange(120) % 2 == 0
     wrong = is_sure & (np.arange(120) % 20 < 6)
     answers = np.where(wrong, (LABELS + 1) % 3, LABELS)
-    metrics = metrics_of(examination(LABELS, answers, np.where(is_sure, 0.95, 0.75)))
+    metrics = metrics_of(results_of_answers(LABELS, answers, np.where(is_sure, 0.95, 0.75)))
     sentence = said(metrics, "too sure of some answers and not sure enough of others")
     assert "differ by 25% on average, and even out" in sentence
     assert not [text for text in texts(metrics) if "The network is not sure enough" in text]
 
 
 def test_the_worst_corruption_is_named():
-    metrics = metrics_of(examination(LABELS, RIGHT, robust=robustness(np.ones(120))))
+    metrics = metrics_of(results_of_answers(LABELS, RIGHT, robust=robustness(np.ones(120))))
     assert said(metrics, "most sensitive") == (
         "It is most sensitive to blur: at severity 3 0% are right instead of 100%."
     )

@@ -7,7 +7,7 @@ from keras import layers
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.evaluating.heatmap_scores import score_heatmaps
-from proxy_keras.evaluating.object_masks import Regions
+from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.metrics import CompiledClassifier, deletion
 
 SIDE, COUNT = 16, 7
@@ -41,15 +41,15 @@ def subset(build_subset, masks):
 @pytest.fixture
 def scores_of(known_methods, model, subset, masks):
     """A function that scores a method on some images, of which all but the first have a mask."""
-    regions = Regions(dict(list(enumerate(masks))[1:]), SIDE, source="planted")
+    object_masks = ObjectMasks(dict(list(enumerate(masks))[1:]), SIDE, source="planted")
 
-    def scored(method, positions=range(COUNT), regions=regions, **options):
+    def scored(method, positions=range(COUNT), object_masks=object_masks, **options):
         return score_heatmaps(
             Explainer(model, method),
             CompiledClassifier(model),
             subset,
             np.array(positions),
-            regions=regions,
+            object_masks=object_masks,
             steps=8,
             batch_size=3,
             progress=False,
@@ -124,7 +124,7 @@ def test_blank_heatmaps_are_counted(known_methods, model, build_subset):
 
 def test_without_objects_there_are_no_scores_of_them(scores_of):
     assert scores_of("bright", [0]).objects is None
-    assert scores_of("bright", [1, 2], regions=None).objects is None
+    assert scores_of("bright", [1, 2], object_masks=None).objects is None
 
 
 def test_no_images_and_other_classes_are_refused(scores_of, model, subset):

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.evaluating.localisation_scores import (
-    Localisation,
+    LocalisationScores,
     centre_spot,
-    localise,
     pointing_tolerance,
+    score_localisation,
 )
 
 SIDE = 28
@@ -30,11 +30,11 @@ def boxes(seed, count=6):
 @given(st.integers(0, 9999))
 def test_planted_heat_scores_one_and_inverted_heat_at_chance_or_below(seed):
     masks = boxes(seed)
-    planted = localise(masks.astype(np.float32), masks, np.arange(6))
+    planted = score_localisation(masks.astype(np.float32), masks, np.arange(6))
     assert planted.pointing.all()
     np.testing.assert_array_equal(planted.mass, 1.0)
     np.testing.assert_array_equal(planted.iou, 1.0)
-    inverted = localise(1.0 - masks, masks, np.arange(6))
+    inverted = score_localisation(1.0 - masks, masks, np.arange(6))
     np.testing.assert_array_equal(inverted.mass, 0.0)
     np.testing.assert_array_equal(inverted.iou, 0.0)
     # Its hottest pixel is the first in reading order off the object: the corner, if that is free.
@@ -49,7 +49,7 @@ def test_inverted_heat_with_its_peak_far_from_the_object_points_below_chance():
     for one, mask in zip(heat, masks, strict=True):
         y, x = (places.mean() for places in np.nonzero(mask))
         one[:] = np.where(mask, 0.0, np.hypot(rows - y, columns - x))
-    found = localise(heat / heat.max(axis=(1, 2), keepdims=True), masks, np.arange(6))
+    found = score_localisation(heat / heat.max(axis=(1, 2), keepdims=True), masks, np.arange(6))
     assert found.pointing.mean() < found.near.mean()
     assert (found.mass == 0.0).all() and (found.iou <= found.area).all()
 
@@ -57,7 +57,7 @@ def test_inverted_heat_with_its_peak_far_from_the_object_points_below_chance():
 def test_even_heat_scores_the_area():
     masks = boxes(1)
     even = np.full(masks.shape, 0.7, np.float32)
-    found = localise(even, masks, np.arange(6))
+    found = score_localisation(even, masks, np.arange(6))
     assert found.mass == pytest.approx(found.area) and found.iou == pytest.approx(found.area)
     assert not found.pointing.any()
 
@@ -66,7 +66,7 @@ def test_a_random_pixel_wins_the_pointing_game_by_its_chance():
     masks = np.zeros([3000, SIDE, SIDE], bool)
     masks[:, 4:12, 10:20] = True
     heat = np.random.default_rng(0).random(masks.shape, np.float32)
-    found = localise(heat, masks, np.arange(3000))
+    found = score_localisation(heat, masks, np.arange(3000))
     # A tolerance of 1.875 pixels: one more on each side of the box, and at each corner.
     assert found.near[0] == 10 * 12 / SIDE**2
     assert found.pointing.mean() == pytest.approx(found.near[0], abs=0.03)
@@ -74,7 +74,7 @@ def test_a_random_pixel_wins_the_pointing_game_by_its_chance():
 
 
 def test_blank_heat_scores_nothing():
-    found = localise(np.zeros([6, 7, 7]), boxes(2), np.arange(6))
+    found = score_localisation(np.zeros([6, 7, 7]), boxes(2), np.arange(6))
     assert not found.pointing.any() and not found.mass.any() and not found.iou.any()
 
 
@@ -89,7 +89,7 @@ def test_the_middle_is_a_gaussian_of_a_quarter_of_the_side():
     centred[0, 10:18, 10:18] = True
     corner = np.zeros([1, 28, 28], bool)
     corner[0, :8, :8] = True
-    found = localise(np.ones([2, 7, 7]), np.concatenate([centred, corner]), np.arange(2))
+    found = score_localisation(np.ones([2, 7, 7]), np.concatenate([centred, corner]), np.arange(2))
     assert found.centre_pointing.tolist() == [True, False]
     assert found.centre_mass[0] > found.area[0] > found.centre_mass[1]
     assert found.centre_iou[0] > 0.2 > found.centre_iou[1]
@@ -102,11 +102,12 @@ def test_the_tolerance_is_that_of_the_paper_in_proportion():
 def test_parts_are_joined_by_position_and_told_as_json():
     masks = boxes(7)
     heat = np.random.default_rng(1).random([6, 7, 7], np.float32)
-    together = localise(heat, masks, np.arange(6))
+    together = score_localisation(heat, masks, np.arange(6))
     parts = [
-        localise(heat[chosen], masks[chosen], chosen) for chosen in np.array([[5, 0, 3], [2, 4, 1]])
+        score_localisation(heat[chosen], masks[chosen], chosen)
+        for chosen in np.array([[5, 0, 3], [2, 4, 1]])
     ]
-    joined = Localisation.joined(parts)
+    joined = LocalisationScores.joined(parts)
     for name, values in vars(together).items():
         np.testing.assert_array_equal(getattr(joined, name), values)
     told = together.to_dict()

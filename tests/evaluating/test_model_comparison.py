@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from proxy_keras.evaluating.model_comparison import compare, disagreements
-from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
+from tests.evaluating.example_results import (
+    heatmap_scores,
+    localisation,
+    results_of_answers,
+    robustness,
+)
 
 LABELS = np.repeat([0, 1, 2], 40)
 # The one errs on half of the dogs, the other on a quarter of the owls.
@@ -14,7 +19,7 @@ B = np.where((LABELS == 2) & (np.arange(120) % 4 == 0), 0, LABELS)
 
 def whole(answers, confidence=0.9, mass=0.5, better=0.2):
     objects = localisation(np.full(120, mass), np.full(120, 0.3))
-    return examination(
+    return results_of_answers(
         LABELS,
         answers,
         confidence,
@@ -67,19 +72,22 @@ def test_classes_gain_and_lose():
 
 def test_one_image_gains_nothing_for_sure():
     labels = np.array([0] * 30 + [1])
-    one, other = examination(labels, labels), examination(labels, np.zeros_like(labels))
+    one, other = (
+        results_of_answers(labels, labels),
+        results_of_answers(labels, np.zeros_like(labels)),
+    )
     found = compare(one, other)["classes"]["dog"]
     assert found["difference"] == 1.0 and found["interval"][0] < 0
 
 
 def test_a_class_without_images_is_left_out():
     labels = np.repeat([0, 1], 20)
-    one, other = examination(labels, labels), examination(labels, labels)
+    one, other = results_of_answers(labels, labels), results_of_answers(labels, labels)
     assert list(compare(one, other)["classes"]) == ["cat", "dog"]
 
 
 def test_what_only_one_measured_is_not_compared():
-    scores = compare(whole(A), examination(LABELS, B))["scores"]
+    scores = compare(whole(A), results_of_answers(LABELS, B))["scores"]
     assert not {"robustness", "deletion", "mass_inside"} & set(scores)
 
 
@@ -87,12 +95,12 @@ def test_disagreements_are_counted_and_ordered():
     against = compare(whole(A), whole(B))
     assert against["disagree"] == {"images": 30, "only_this_right": 10, "only_other_right": 20}
     # 0: only this is right. 1: only the other, and both are surer. 2: agree. 3: both are wrong.
-    this = examination([0, 1, 2, 2], [0, 0, 1, 0], [0.6, 0.9, 0.9, 0.99])
-    other = examination([0, 1, 2, 2], [1, 1, 1, 1], [0.6, 0.9, 0.9, 0.99])
+    this = results_of_answers([0, 1, 2, 2], [0, 0, 1, 0], [0.6, 0.9, 0.9, 0.99])
+    other = results_of_answers([0, 1, 2, 2], [1, 1, 1, 1], [0.6, 0.9, 0.9, 0.99])
     assert disagreements(this, other).tolist() == [1, 0, 3]
 
 
 def test_other_classes_are_refused():
-    other = examination(LABELS, B, classes=["cat", "dog", "emu"])
+    other = results_of_answers(LABELS, B, classes=["cat", "dog", "emu"])
     with pytest.raises(ValueError, match="must answer the same classes. A: cat, dog, owl"):
         compare(whole(A), other)

@@ -1,4 +1,4 @@
-"""The numbers of an examination: scikit-learn's, and mistakes by where the heat lies."""
+"""The numbers of a model: scikit-learn's, and mistakes by where the heat lies."""
 
 import dataclasses
 
@@ -9,9 +9,9 @@ from sklearn import metrics as sklearn_metrics
 from proxy_keras.evaluating.predictions import Predictions
 from tests.evaluating.example_results import (
     CLASSES,
-    examination,
     heatmap_scores,
     localisation,
+    results_of_answers,
 )
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -21,40 +21,40 @@ ANSWERS = np.array([0, 0, 0, 1, 1, 1, 0, 2, 2, 2])
 def test_scores_and_intervals_are_scikit_learns():
     draw = np.random.default_rng(0)
     labels, answers = draw.integers(3, size=(2, 120))
-    done = examination(labels, answers, draw.uniform(0.4, 0.99, 120))
-    told = done.classification()
+    results = results_of_answers(labels, answers, draw.uniform(0.4, 0.99, 120))
+    told = results.classification()
     report = sklearn_metrics.classification_report(labels, answers, output_dict=True)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(labels, answers),
         "macro_precision": report["macro avg"]["precision"],
         "macro_recall": report["macro avg"]["recall"],
         "macro_f1": report["macro avg"]["f1-score"],
-        "loss": sklearn_metrics.log_loss(labels, done.predictions.probabilities),
+        "loss": sklearn_metrics.log_loss(labels, results.predictions.probabilities),
         "top5": 1.0,
     }
     for name, value in expected.items():
         assert told[name] == pytest.approx(value, rel=1e-5), name
         low, high = told["intervals"][name]
         # The intervals' statistic is another code path than the score: both are the same number.
-        of_all = done.bootstrap.of_all(done.statistics[name])
-        assert of_all == pytest.approx(value, rel=1e-5), name
+        estimate = results.bootstrap.estimate(results.statistics[name])
+        assert estimate == pytest.approx(value, rel=1e-5), name
         assert low <= value + 1e-9 and value <= high + 1e-9, name
     assert told["confusion"] == sklearn_metrics.confusion_matrix(labels, answers).tolist()
 
 
 def test_top5_counts_the_true_class_among_the_five_highest():
-    done = examination([6, 6, 0], [0, 0, 0], classes=list("abcdefg"))
+    results = results_of_answers([6, 6, 0], [0, 0, 0], classes=list("abcdefg"))
     logits = np.array([[7, 6, 5, 4, 3, 2, 1], [7, 6, 5, 4, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7]])
-    given = Predictions(logits.astype(np.float32), done.predictions.labels)
-    done = dataclasses.replace(done, predictions=given)
-    assert done.bootstrap.of_all(done.statistics["top5"]) == pytest.approx(1 / 3)
-    assert done.scores.top5 == pytest.approx(1 / 3)
+    given = Predictions(logits.astype(np.float32), results.predictions.labels)
+    results = dataclasses.replace(results, predictions=given)
+    assert results.bootstrap.estimate(results.statistics["top5"]) == pytest.approx(1 / 3)
+    assert results.scores.top5 == pytest.approx(1 / 3)
 
 
 def test_mistakes_name_images_and_classes():
     confidence = np.full(10, 0.6)
     confidence[6] = 0.8
-    told = examination(LABELS, ANSWERS, confidence).mistakes([f"{n}.png" for n in range(10)])
+    told = results_of_answers(LABELS, ANSWERS, confidence).mistakes([f"{n}.png" for n in range(10)])
     assert told["worst"] == [
         {"image": "6.png", "true": "dog", "predicted": "cat", "confidence": pytest.approx(0.8)},
         {"image": "3.png", "true": "cat", "predicted": "dog", "confidence": pytest.approx(0.6)},
@@ -70,8 +70,8 @@ def test_accuracy_is_told_by_where_the_heat_lies():
     # The heat avoids the object in both errors and in one right answer; image 0 has none.
     mass = np.array([0.5, 0.5, 0.5, 0.1, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5])
     objects = localisation(mass, np.full(10, 0.3))
-    done = examination(LABELS, ANSWERS, heatmaps=heatmap_scores(10, objects))
-    told = done.mistakes(CLASSES * 4)
+    results = results_of_answers(LABELS, ANSWERS, heatmaps=heatmap_scores(10, objects))
+    told = results.mistakes(CLASSES * 4)
     by_heat = told["by_heat"]
     assert by_heat["inside"] == {"images": 6, "accuracy": 1.0}
     assert by_heat["outside"] == {"images": 3, "accuracy": pytest.approx(1 / 3)}
@@ -84,16 +84,16 @@ def test_accuracy_is_told_by_where_the_heat_lies():
 
 def test_a_blank_heatmap_is_nowhere():
     objects = localisation(np.zeros(10), np.full(10, 0.3))
-    done = examination(LABELS, LABELS, heatmaps=heatmap_scores(10, objects))
-    np.testing.assert_array_equal(done.heatmaps.heat_inside, [np.nan] + [0.0] * 9)
-    told = done.mistakes([f"{n}.png" for n in range(10)])
+    results = results_of_answers(LABELS, LABELS, heatmaps=heatmap_scores(10, objects))
+    np.testing.assert_array_equal(results.heatmaps.heat_inside, [np.nan] + [0.0] * 9)
+    told = results.mistakes([f"{n}.png" for n in range(10)])
     assert [one["image"] for one in told["heat_outside"]] == [f"{n}.png" for n in range(1, 10)]
     assert told["by_heat"]["outside"]["images"] == 9
 
 
 def test_without_heat_outside_there_is_nothing_to_compare():
     objects = localisation(np.full(10, 0.5), np.full(10, 0.3))
-    done = examination(LABELS, ANSWERS, heatmaps=heatmap_scores(10, objects))
-    by_heat = done.mistakes(CLASSES * 4)["by_heat"]
+    results = results_of_answers(LABELS, ANSWERS, heatmaps=heatmap_scores(10, objects))
+    by_heat = results.mistakes(CLASSES * 4)["by_heat"]
     assert by_heat["outside"] == {"images": 0, "accuracy": None}
     assert by_heat["difference"] is None and by_heat["interval"] is None

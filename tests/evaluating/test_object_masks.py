@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from proxy_keras.data import ImageData
-from proxy_keras.evaluating.object_masks import Regions, find_regions
+from proxy_keras.evaluating.object_masks import ObjectMasks, find_object_masks
 
 P = 16
 
@@ -60,7 +60,7 @@ def test_masks_come_before_boxes(photos):
     add_mask(photos, "train/cat/0.bmp", left=True)
     add_mask(photos, "test/cat/gone.bmp", left=True)
     add_boxes(photos, paths)
-    found = find_regions(data, data.test, photos, progress=False)
+    found = find_object_masks(data, data.test, photos, progress=False)
     assert found.source == str(photos / "masks") and found.image_size == P
     assert found.positions.tolist() == [1, 3] and len(found) == 2
     assert (found.ignored, found.empty) == (2, 0)
@@ -74,12 +74,12 @@ def test_boxes_where_there_are_no_masks_or_none_of_these_images(photos):
     data = opened(photos)
     paths = paths_of(data, data.test)
     add_boxes(photos, [*paths[:3], "train/dog/0.bmp"])
-    found = find_regions(data, data.test, photos, progress=False)
+    found = find_object_masks(data, data.test, photos, progress=False)
     assert found.source == str(photos / "boxes.csv")
     assert found.positions.tolist() == [0, 1, 2] and found.ignored == 1
     np.testing.assert_array_equal(found.masks(found.positions)[2], LEFT.T)
     add_mask(photos, "other/0.bmp", left=True)
-    assert find_regions(data, data.test, photos, progress=False).source == found.source
+    assert find_object_masks(data, data.test, photos, progress=False).source == found.source
 
 
 def test_what_is_asked_for_is_taken(photos):
@@ -90,9 +90,9 @@ def test_what_is_asked_for_is_taken(photos):
     elsewhere = photos / "elsewhere"
     shutil.move(photos / "masks", elsewhere)
     asked = {"progress": False}
-    assert len(find_regions(data, data.test, photos, masks=elsewhere, **asked)) == 1
+    assert len(find_object_masks(data, data.test, photos, masks=elsewhere, **asked)) == 1
     shutil.move(elsewhere, photos / "masks")
-    assert len(find_regions(data, data.test, photos, boxes=photos / "boxes.csv", **asked)) == 4
+    assert len(find_object_masks(data, data.test, photos, boxes=photos / "boxes.csv", **asked)) == 4
 
 
 def test_only_asked_images_are_read(photos):
@@ -101,51 +101,51 @@ def test_only_asked_images_are_read(photos):
     for path in paths:
         add_mask(photos, path, left=True)
     (photos / "masks" / paths[0]).with_suffix(".png").write_bytes(b"damaged")
-    found = find_regions(data, data.test, photos, positions=np.array([3, 1]), progress=False)
+    found = find_object_masks(data, data.test, photos, positions=np.array([3, 1]), progress=False)
     assert found.positions.tolist() == [1, 3]
     with pytest.raises(ValueError, match="cannot be read"):
-        find_regions(data, data.test, photos, progress=False)
+        find_object_masks(data, data.test, photos, progress=False)
 
 
 def test_asked_ones_of_no_image_are_refused(photos):
     data = opened(photos)
     add_mask(photos, "cat/0.bmp", left=True)
     add_boxes(photos, ["cat/0.bmp"])
-    assert find_regions(data, data.test, photos, progress=False) is None
+    assert find_object_masks(data, data.test, photos, progress=False) is None
     expected = r"knows 1 images, but none of the split 'test'.* such as 'test/.*/\d.png'"
     with pytest.raises(ValueError, match=expected):
-        find_regions(data, data.test, photos, masks=photos / "masks", progress=False)
+        find_object_masks(data, data.test, photos, masks=photos / "masks", progress=False)
     with pytest.raises(ValueError, match=r"such as 'test/.*/\d.bmp'"):
-        find_regions(data, data.test, photos, boxes=photos / "boxes.csv", progress=False)
+        find_object_masks(data, data.test, photos, boxes=photos / "boxes.csv", progress=False)
     with pytest.raises(ValueError, match="not both"):
-        find_regions(data, data.test, photos, masks=photos, boxes=photos)
+        find_object_masks(data, data.test, photos, masks=photos, boxes=photos)
     with pytest.raises(ValueError, match="are no files"):
-        find_regions(data, data.test, masks=photos / "masks")
+        find_object_masks(data, data.test, masks=photos / "masks")
 
 
 def test_a_mask_without_a_pixel_says_that_there_is_no_object():
     masks = {0: LEFT, 4: np.zeros((P, P), bool)}
-    found = Regions(masks, P, source="here")
+    found = ObjectMasks(masks, P, source="here")
     assert found.positions.tolist() == [0] and found.empty == 1
     assert not found.has(np.array([4])).any()
 
 
 def test_decoy_digits_know_their_own_boxes():
     data = ImageData.from_source("decoy_digits", progress=False)
-    found = find_regions(data, data.test, progress=False)
+    found = find_object_masks(data, data.test, progress=False)
     assert len(found) == len(data.test) and found.source == "the boxes of the data"
     x0, y0, x1, y1 = data.boxes[data.test.example_ids[5]]
     mask = found.masks(np.array([5]))[0]
     assert mask[y0:y1, x0:x1].all() and mask.sum() == (y1 - y0) * (x1 - x0)
     plain = ImageData.from_source("digits", progress=False)
-    assert find_regions(plain, plain.test) is None
+    assert find_object_masks(plain, plain.test) is None
 
 
 def test_real_masks_lie_in_their_boxes(shared_data):
     root = shared_data / "pets3_masks"
     data = ImageData.from_folder(root, image_size=64, progress=False)
-    by_mask = find_regions(data, data.test, root, progress=False)
-    by_box = find_regions(data, data.test, root, boxes=root / "boxes.csv", progress=False)
+    by_mask = find_object_masks(data, data.test, root, progress=False)
+    by_box = find_object_masks(data, data.test, root, boxes=root / "boxes.csv", progress=False)
     assert len(by_mask) == len(by_box) == len(data.test) and by_mask.empty == 0
     masks, boxes = by_mask.masks(by_mask.positions), by_box.masks(by_box.positions)
     # The boxes leave the border out.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from proxy_keras.evaluating.report_folder import check_folder, write_folder
 from proxy_keras.evaluating.report_parts import Report
-from tests.evaluating.example_results import examination, heatmap_scores, localisation
+from tests.evaluating.example_results import heatmap_scores, localisation, results_of_answers
 from tests.evaluating.test_findings import metrics_of
 
 LABELS = np.repeat([0, 1, 2], 4)
@@ -19,12 +19,12 @@ NAMES = [f"{number}.png" for number in range(12)]
 
 
 def write(folder, answers, objects=None, sheets=("worst",)):
-    done = examination(LABELS, answers, heatmaps=heatmap_scores(12, objects))
-    metrics = metrics_of(done)
+    results = results_of_answers(LABELS, answers, heatmaps=heatmap_scores(12, objects))
+    metrics = metrics_of(results)
     report = Report("Title", "Subtitle", [], [])
     charts = {"confusion": Figure(figsize=(1, 1))}
     pictures = {name: Figure(figsize=(1, 1)) for name in sheets}
-    write_folder(folder, metrics, report, done, NAMES, charts, pictures, None)
+    write_folder(folder, metrics, report, results, NAMES, charts, pictures, None)
     return metrics
 
 

@@ -8,27 +8,32 @@ import pytest
 from PIL import Image
 
 from proxy_keras.evaluating import charts, report_page
-from proxy_keras.evaluating.failure_cards import failure_pictures
-from proxy_keras.evaluating.findings import find
+from proxy_keras.evaluating.failure_cards import failure_cards
+from proxy_keras.evaluating.findings import derive_findings
 from proxy_keras.evaluating.model_comparison import compare
 from proxy_keras.evaluating.report_page import to_html, write_pdf
 from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,
     Code,
+    Collapsible,
+    EmbeddedImage,
     FigurePart,
     FindingsPart,
-    Folded,
     Heading,
-    Picture,
     Report,
     Section,
+    StyledText,
     Table,
     Text,
-    Toned,
 )
 from proxy_keras.evaluating.report_sections import build_report
-from tests.evaluating.example_results import examination, heatmap_scores, localisation, robustness
+from tests.evaluating.example_results import (
+    heatmap_scores,
+    localisation,
+    results_of_answers,
+    robustness,
+)
 from tests.evaluating.test_findings import metrics_of
 
 LABELS = np.repeat([0, 1, 2], 10)
@@ -39,7 +44,7 @@ HOSTILE = '<script>alert("x")</script>'
 
 def whole(answers=ANSWERS, name="A", classes=None):
     objects = localisation(np.where(answers == LABELS, 0.6, 0.1), np.full(30, 0.3))
-    return examination(
+    return results_of_answers(
         LABELS,
         answers,
         heatmaps=heatmap_scores(30, objects),
@@ -49,12 +54,12 @@ def whole(answers=ANSWERS, name="A", classes=None):
     )
 
 
-def report_of(done, other=None):
-    metrics = metrics_of(done)
+def report_of(results, other=None):
+    metrics = metrics_of(results)
     if other is not None:
-        metrics["against"] = compare(done, other)
-    shown, sheets = failure_pictures(done, other, 8)
-    return *build_report(metrics, find(metrics), shown, None), sheets
+        metrics["against"] = compare(results, other)
+    shown, sheets = failure_cards(results, other, 8)
+    return *build_report(metrics, derive_findings(metrics), shown, None), sheets
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +101,7 @@ def test_failures_come_before_scores(alone):
 
 
 def test_what_was_not_measured_has_no_section():
-    report, charts, sheets = report_of(examination(LABELS, LABELS))
+    report, charts, sheets = report_of(results_of_answers(LABELS, LABELS))
     assert [one.id for one in report.sections] == [
         *("findings", "failures", "classification", "calibration", "made")
     ]
@@ -107,8 +112,8 @@ def test_what_was_not_measured_has_no_section():
 
 
 def test_heatmaps_without_objects_say_how_to_give_them():
-    done = examination(LABELS, ANSWERS, heatmaps=heatmap_scores(30))
-    parts = section(report_of(done)[0], "heatmaps").parts
+    results = results_of_answers(LABELS, ANSWERS, heatmaps=heatmap_scores(30))
+    parts = section(report_of(results)[0], "heatmaps").parts
     assert parts[1].rows == [
         ["deletion", "0.300", "0.500", "lower"],
         ["insertion", "0.700", "0.500", "higher"],
@@ -123,10 +128,10 @@ def test_another_model_is_put_beside_after_the_failures(beside):
     table = section(report, "against").parts[1]
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["accuracy"][:2] == ["0.800", "1.000"]
-    assert cells["accuracy"][2] == Toned("-0.200", "worse")
+    assert cells["accuracy"][2] == StyledText("-0.200", "worse")
     # More loss is worse, too.
     assert cells["cross-entropy, nats (lower is better)"][2].tone == "worse"
-    assert cells["top-5 accuracy"][2] == Toned("+0.000", "")
+    assert cells["top-5 accuracy"][2] == StyledText("+0.000", "")
     assert "- by blur" in cells
     card = section(report, "against").parts[-1].cards[0]
     assert [(line.text, line.tone) for line in card.lines] == [
@@ -173,25 +178,27 @@ def test_names_without_end_leave_the_page_its_width(browser, tmp_path):
 
 def test_charts_leave_names_of_any_script_to_the_fonts_of_the_browser():
     # Warnings are errors: drawing them tells of no glyph.
-    picture = Picture.of_figure(charts.differences(NAMES, np.zeros(3), np.ones([3, 2]), ""), "x")
+    picture = EmbeddedImage.from_figure(
+        charts.differences(NAMES, np.zeros(3), np.ones([3, 2]), ""), "x"
+    )
     svg = base64.b64decode(picture.uri.partition(",")[2]).decode()
     assert ">日本の猫</text>" in svg and ">🦉 owl</text>" in svg
     assert f">{'x' * 23}…</text>" in svg
 
 
 def test_every_kind_of_part_reaches_the_page():
-    picture = Picture.of_image(np.zeros([4, 4, 3], np.uint8), "a picture")
-    table = Table(["h0", "h1"], [["cell", Toned("7", "better")]], numeric=(1,))
+    picture = EmbeddedImage.from_array(np.zeros([4, 4, 3], np.uint8), "a picture")
+    table = Table(["h0", "h1"], [["cell", StyledText("7", "better")]], numeric=(1,))
     parts = [
         Text("a text"),
         Heading("a heading"),
         table,
-        Cards([Card([picture], [Toned("a line", "worse")])], is_wide=True),
+        Cards([Card([picture], [StyledText("a line", "worse")])], is_wide=True),
         FigurePart(picture, "a caption", is_sheet=True),
         Code("a --command"),
-        Folded("a summary", table=table),
-        Folded("another", text="a long text"),
-        FindingsPart(find(metrics_of(examination(LABELS, LABELS)))),
+        Collapsible("a summary", table=table),
+        Collapsible("another", text="a long text"),
+        FindingsPart(derive_findings(metrics_of(results_of_answers(LABELS, LABELS)))),
     ]
     html = to_html(Report("T", "S", [("fact", "1")], [Section("s", "Title", parts)]))
     for words in (
@@ -209,8 +216,8 @@ def test_every_kind_of_part_reaches_the_page():
 
 
 def test_small_pictures_keep_their_pixels():
-    small = Picture.of_image(np.zeros([96, 96, 3], np.uint8), "x")
-    large = Picture.of_image(np.zeros([97, 97, 3], np.uint8), "x")
+    small = EmbeddedImage.from_array(np.zeros([96, 96, 3], np.uint8), "x")
+    large = EmbeddedImage.from_array(np.zeros([97, 97, 3], np.uint8), "x")
     assert small.is_small and small.uri.startswith("data:image/png;base64,")
     assert not large.is_small and large.uri.startswith("data:image/jpeg;base64,")
 

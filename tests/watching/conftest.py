@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from proxy_keras.watching import Follower, WatchServer
+from proxy_keras.watching import RunMonitor, WatchServer
 
 Ask = Callable[..., tuple[int, http.client.HTTPMessage, bytes]]
 
@@ -84,7 +84,7 @@ def serve(run: RunFolder) -> Iterator[Callable[..., WatchServer]]:
     running: list[tuple[WatchServer, threading.Thread]] = []
 
     def start(**options: Any) -> WatchServer:
-        server = WatchServer(Follower(run.path), **options)
+        server = WatchServer(RunMonitor(run.path), **options)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         running.append((server, thread))

@@ -182,7 +182,7 @@ def test_silence_is_said_with_the_way_to_go_on(run, serve, visit) -> None:
     run.begin()
     run.train(2)
     server = serve()
-    server.follower._clock = lambda: 9e9
+    server.monitor._clock = lambda: 9e9
     seen = visit(server.port)
     seen.expect("#quiet", re.compile(r"^Nothing has been written for \d+ h.*--resume --out "))
     assert seen.complaints == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.watching.progress import Progress, progress
+from proxy_keras.watching.progress import Progress, compute_progress
 
 
 def told(**changes: Any) -> Progress:
@@ -18,7 +18,7 @@ def told(**changes: Any) -> Progress:
         **{"epoch": 3, "epochs": 10, "seconds": [20.0, 2.0, 2.0]},
         **{"quiet_s": 1.0, "since_epoch_s": 1.0},
     }
-    return progress(**{**facts, **changes})
+    return compute_progress(**{**facts, **changes})
 
 
 @pytest.mark.parametrize(

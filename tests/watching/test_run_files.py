@@ -152,7 +152,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 def test_a_file_beyond_all_measure_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_files, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(run_files, "MAX_BYTES", 2**20)
     (tmp_path / "config.json").write_text(f'{{"epochs": 4}}{" " * 2**20}')
     files = RunFiles(tmp_path)
     assert files.settings() is None

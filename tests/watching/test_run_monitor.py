@@ -12,14 +12,14 @@ import pytest
 
 from proxy_keras import train
 from proxy_keras.watching import run_monitor as module
-from proxy_keras.watching.run_monitor import Follower
+from proxy_keras.watching.run_monitor import RunMonitor
 
 
 def test_a_run_is_told_from_before_its_begin_to_its_end(run) -> None:
-    follower = Follower(run.path)
+    monitor = RunMonitor(run.path)
 
     def told() -> tuple[object, ...]:
-        state = follower.state()
+        state = monitor.state()
         said = state["run"]
         return (
             *(state["progress"]["phase"], state["progress"]["epoch"], state["progress"]["epochs"]),
@@ -47,7 +47,7 @@ def test_the_whole_of_what_is_told(run) -> None:
     run.train(2)
     run.draw(2)
     os.utime(run.path / "sheets" / "proxies_0002.png", ns=(5, 7))
-    state = Follower(run.path).state()
+    state = RunMonitor(run.path).state()
     assert sorted(state) == ["progress", "run", "version"]
     assert state["run"] == {
         "name": "first",
@@ -70,43 +70,43 @@ def test_the_whole_of_what_is_told(run) -> None:
 
 
 def test_the_command_that_goes_on_is_one(run) -> None:
-    follower = Follower(run.path.with_name("a run; with 'quotes'"))
-    words = shlex.split(follower.state()["run"]["resume"])
+    monitor = RunMonitor(run.path.with_name("a run; with 'quotes'"))
+    words = shlex.split(monitor.state()["run"]["resume"])
     assert words[:3] == ["python", "-m", "proxy_keras.train"]
     given = train.build_parser().parse_args(words[3:])
-    assert (given.resume, given.out) == (True, follower.folder)
+    assert (given.resume, given.out) == (True, monitor.folder)
 
 
 def test_what_is_known_is_not_told_again(run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.begin()
     run.train(1)
-    follower = Follower(run.path)
-    first = follower.state()
-    assert "run" not in follower.state(first["version"])
-    assert "run" in follower.state("another")
+    monitor = RunMonitor(run.path)
+    first = monitor.state()
+    assert "run" not in monitor.state(first["version"])
+    assert "run" in monitor.state("another")
     run.train(2)
-    second = follower.state(first["version"])
+    second = monitor.state(first["version"])
     assert second["version"] != first["version"]
     assert second["run"]["history"]["epoch"] == [1, 2]
     run.train(1)
-    assert follower.state()["version"] == first["version"]
+    assert monitor.state()["version"] == first["version"]
     # As long as nothing changes, nothing is counted anew either.
     monkeypatch.setattr(module, "_version", None)
-    assert follower.state(first["version"])["version"] == first["version"]
+    assert monitor.state(first["version"])["version"] == first["version"]
 
 
 def test_the_clock_tells_what_is_left_and_when_all_is_quiet(run) -> None:
     run.begin(epochs=10)
     run.train(3)
     now = [1000.0]
-    follower = Follower(run.path, clock=lambda: now[0])
+    monitor = RunMonitor(run.path, clock=lambda: now[0])
 
     def written(at: float) -> None:
         for path in [run.path, *run.path.iterdir()]:
             os.utime(path, (at, at))
 
     def told() -> tuple[object, ...]:
-        progress = follower.state()["progress"]
+        progress = monitor.state()["progress"]
         return progress["left_s"], progress["quiet_s"], progress["is_quiet"]
 
     written(999.0)
@@ -125,22 +125,22 @@ def test_the_clock_tells_what_is_left_and_when_all_is_quiet(run) -> None:
 
 def test_a_number_of_epochs_that_is_none_is_not_known(run) -> None:
     run.begin(epochs="many")
-    assert Follower(run.path).state()["progress"]["epochs"] is None
+    assert RunMonitor(run.path).state()["progress"]["epochs"] is None
 
 
 def test_results_of_any_form_are_told_or_left_out(run) -> None:
     run.begin()
     run.write("metrics.json", '{"val": 3, "test": {"f1": 1}}')
-    assert Follower(run.path).state()["run"]["results"] == {"test": None}
+    assert RunMonitor(run.path).state()["run"]["results"] == {"test": None}
 
 
 def test_a_problem_is_told_beside_what_is_known(run) -> None:
     run.begin()
     run.train(1)
-    follower = Follower(run.path)
-    follower.state()
+    monitor = RunMonitor(run.path)
+    monitor.state()
     run.write("history.csv", "epoch,loss\n1\n")
-    told = follower.state()
+    told = monitor.state()
     assert told["run"]["problems"] == [
         "history.csv cannot be read: its rows differ in length. What it said before is shown."
     ]
@@ -151,14 +151,14 @@ def test_a_problem_is_told_beside_what_is_known(run) -> None:
 def test_pictures_are_given_by_name_and_nothing_else(run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.begin()
     content = run.draw(2)
-    follower = Follower(run.path)
-    assert follower.sheet("proxies_0002.png") == content
+    monitor = RunMonitor(run.path)
+    assert monitor.sheet("proxies_0002.png") == content
     for name in ("proxies_0003.png", "../config.json", "..", "", "config.json"):
-        assert follower.sheet(name) is None
-    found = follower._files.sheets()
-    monkeypatch.setattr(follower._files, "sheets", lambda: found)
+        assert monitor.sheet(name) is None
+    found = monitor._files.sheets()
+    monkeypatch.setattr(monitor._files, "sheets", lambda: found)
     (run.path / "sheets" / "proxies_0002.png").unlink()
-    assert follower.sheet("proxies_0002.png") is None
+    assert monitor.sheet("proxies_0002.png") is None
 
 
 def test_the_name_stays_when_the_place_is_gone(
@@ -167,7 +167,7 @@ def test_the_name_stays_when_the_place_is_gone(
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.chdir(place)
-    follower = Follower(Path("."))
+    monitor = RunMonitor(Path("."))
     shutil.rmtree(place)
-    state = follower.state()
+    state = monitor.state()
     assert (state["run"]["name"], state["progress"]["phase"]) == ("place", "waiting")

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from proxy_keras.watching import watch_server as module
-from proxy_keras.watching.watch_server import WatchServer, address, host_name
+from proxy_keras.watching.watch_server import WatchServer, host_name, page_url
 
 
 def test_the_page_its_parts_and_the_state_are_answered(run, serve, ask) -> None:
@@ -62,7 +62,7 @@ def test_a_picture_that_the_system_refuses_is_an_error_without_a_path(
     def refuse(name: str) -> bytes:
         raise PermissionError(13, "Permission denied", "/secret/place")
 
-    monkeypatch.setattr(server.follower, "sheet", refuse)
+    monkeypatch.setattr(server.monitor, "sheet", refuse)
     status, _, body = ask(server, "/sheets/proxies_0001.png")
     assert (status, body) == (500, b"proxies_0001.png: Permission denied.\n")
 
@@ -206,7 +206,7 @@ def test_a_browser_that_goes_away_is_no_event(
     def gone(known: str | None) -> dict[str, object]:
         raise BrokenPipeError
 
-    monkeypatch.setattr(server.follower, "state", gone)
+    monkeypatch.setattr(server.monitor, "state", gone)
     with pytest.raises(OSError):
         ask(server, "/state.json")
     assert ask(server, "/")[0] == 200
@@ -216,7 +216,7 @@ def test_a_browser_that_goes_away_is_no_event(
 def test_a_port_has_one_server(serve) -> None:
     server = serve()
     with pytest.raises(OSError, match="in use"):
-        WatchServer(server.follower, port=server.port)
+        WatchServer(server.monitor, port=server.port)
 
 
 @pytest.mark.parametrize(
@@ -241,19 +241,19 @@ def test_the_address_is_one_that_a_browser_takes(serve, monkeypatch: pytest.Monk
     server = serve()
     port = server.port
     assert server.is_loopback
-    assert address(server, "127.0.0.1") == f"http://127.0.0.1:{port}/"
-    assert address(server, "::1") == f"http://[::1]:{port}/"
-    assert address(server, "box.example.org") == f"http://box.example.org:{port}/"
-    monkeypatch.setattr(module, "_number_outside", lambda: "192.168.0.7")
-    assert address(server, "0.0.0.0") == f"http://192.168.0.7:{port}/"
-    assert address(server, "::") == f"http://192.168.0.7:{port}/"
-    monkeypatch.setattr(module, "_number_outside", lambda: None)
+    assert page_url(server, "127.0.0.1") == f"http://127.0.0.1:{port}/"
+    assert page_url(server, "::1") == f"http://[::1]:{port}/"
+    assert page_url(server, "box.example.org") == f"http://box.example.org:{port}/"
+    monkeypatch.setattr(module, "_outbound_address", lambda: "192.168.0.7")
+    assert page_url(server, "0.0.0.0") == f"http://192.168.0.7:{port}/"
+    assert page_url(server, "::") == f"http://192.168.0.7:{port}/"
+    monkeypatch.setattr(module, "_outbound_address", lambda: None)
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
-    assert address(server, "0.0.0.0") == f"http://box:{port}/"
+    assert page_url(server, "0.0.0.0") == f"http://box:{port}/"
 
 
 def test_the_number_outside_is_one_of_this_machine() -> None:
-    number = module._number_outside()
+    number = module._outbound_address()
     if number is not None:
         with socket.socket() as listening:
             listening.bind((number, 0))

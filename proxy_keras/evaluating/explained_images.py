@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
-from proxy_keras.evaluating.report_parts import Card, Picture, Toned
+from proxy_keras.evaluating.report_parts import Card, EmbeddedImage, StyledText
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
 
 
 @dataclass(frozen=True)
-class Pictured:
+class ExplainedImages:
     """Some images of a split, each with its heatmap by one or two models.
 
     Attributes:
@@ -30,18 +30,20 @@ class Pictured:
     images: NDArray[np.uint8]
     overlays: list[NDArray[np.uint8]]
 
-    def cards(self, lines: Sequence[Sequence[Toned]], names: Sequence[str]) -> list[Card]:
+    def cards(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> list[Card]:
         """A card per image, with its lines below; `names` say what each overlay is."""
         cards = []
         for place, said in enumerate(lines):
             text = "; ".join(line.text for line in said)
-            shown = [Picture.of_image(self.images[place], f"Image: {text}")]
+            shown = [EmbeddedImage.from_array(self.images[place], f"Image: {text}")]
             for name, overlays in zip(names, self.overlays, strict=True):
-                shown.append(Picture.of_image(overlays[place], f"{name.capitalize()}: {text}"))
+                shown.append(
+                    EmbeddedImage.from_array(overlays[place], f"{name.capitalize()}: {text}")
+                )
             cards.append(Card(shown, said))
         return cards
 
-    def sheet(self, lines: Sequence[Sequence[Toned]], names: Sequence[str]) -> Figure:
+    def sheet(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> Figure:
         """The same as one picture, a row per image."""
         return figures.method_sheet(
             list(self.images),
@@ -51,9 +53,9 @@ class Pictured:
         )
 
 
-def pictured(
+def explain_images(
     subset: Subset, positions: NDArray[np.int64], explainers: Sequence[Explainer], batch_size: int
-) -> Pictured:
+) -> ExplainedImages:
     """Images at the given positions, in that order, with the heatmaps of their predicted classes.
 
     Args:
@@ -73,4 +75,4 @@ def pictured(
             heat = enlarge(explainer.heatmaps(batch), (side, side)).numpy()
             for place, one in zip(places, heat, strict=True):
                 pictures[place] = figures.overlay(images[place], one)
-    return Pictured(positions, images, overlays)
+    return ExplainedImages(positions, images, overlays)
