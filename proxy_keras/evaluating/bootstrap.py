@@ -43,11 +43,6 @@ class Interval:
         """[low, high] as JSON values."""
         return np.stack([self.low, self.high], axis=-1).tolist()
 
-    @property
-    def leaves_out_zero(self) -> Any:
-        """Whether 0 lies outside: a bool, or [s]."""
-        return (np.asarray(self.low) > 0) | (np.asarray(self.high) < 0)
-
     def to_dict(self) -> dict[str, Any]:
         """The interval as JSON values."""
         return {"value": np.asarray(self.value).tolist(), "interval": self.ends}

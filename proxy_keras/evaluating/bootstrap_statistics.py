@@ -51,10 +51,9 @@ class ClassStatistics:
     def _macro(self, whole: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """[r] the mean of hits over `whole`, of the classes that occur among the indices."""
         occurs = self._count(self._labels, indices) + self._count(self._predicted, indices) > 0
-        return _share(self._hits(indices), whole, 0.0).sum(axis=1) / occurs.sum(axis=1)
-
-    def _hits(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._count(self._right, indices)
+        # Where the whole is 0, so are the hits.
+        shares = self._count(self._right, indices) / np.maximum(whole, 1)
+        return shares.sum(axis=1) / occurs.sum(axis=1)
 
     def _count(self, ids: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """[r, K] how often each class stands at the indices."""
@@ -75,9 +74,3 @@ def counts_by_row(
     flat = None if weights is None else weights.ravel()
     counts = np.bincount((ids + rows).ravel(), weights=flat, minlength=len(ids) * kinds)
     return counts.reshape(len(ids), kinds)
-
-
-def _share(part: NDArray[Any], whole: NDArray[Any], of_none: float) -> NDArray[np.float64]:
-    """`part / whole`, and `of_none` where the whole is 0."""
-    none = np.full(np.shape(whole), of_none)
-    return np.divide(part, whole, out=none, where=np.asarray(whole) > 0)

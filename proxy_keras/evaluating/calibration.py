@@ -153,18 +153,12 @@ def _bins(
     top: NDArray[np.float64], right: NDArray[np.bool_], bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Images, mean confidence and accuracy of each bin, [b] each."""
-    of = _bin_of(top, bins)
-    counts = np.bincount(of, minlength=bins)
-    nothing = np.full(bins, np.nan)
-    confidence, accuracy = (
-        np.divide(
-            np.bincount(of, weights=values, minlength=bins),
-            counts,
-            out=nothing.copy(),
-            where=counts > 0,
+    bin_ids = _bin_of(top, bins)
+    counts = np.bincount(bin_ids, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence, accuracy = (
+            np.bincount(bin_ids, weights=values, minlength=bins) / counts for values in (top, right)
         )
-        for values in (top, right)
-    )
     return counts, confidence, accuracy
 
 

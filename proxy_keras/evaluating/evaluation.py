@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel, TrainedRun
 from proxy_keras.evaluating.failure_cards import failure_cards
 from proxy_keras.evaluating.findings import derive_findings
-from proxy_keras.evaluating.metrics_file import as_values, build_metrics
+from proxy_keras.evaluating.metrics_file import build_metrics
 from proxy_keras.evaluating.model_comparison import compare
 from proxy_keras.evaluating.model_results import heatmap_positions, measure_model
 from proxy_keras.evaluating.object_masks import find_object_masks
@@ -160,7 +161,7 @@ def evaluate_model(
     if second is not None:
         metrics["against"] = compare(results, second)
     findings = derive_findings(metrics)
-    metrics["findings"] = as_values(findings)
+    metrics["findings"] = [dataclasses.asdict(finding) for finding in findings]
     shown, sheets = failure_cards(results, second, options.batch_size)
     report, charts = build_report(metrics, findings, shown, model.run)
     write_folder(folder, metrics, report, results, images.image_names, charts, sheets, browser)

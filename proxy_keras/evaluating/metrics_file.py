@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
-from collections.abc import Sequence
 from importlib import metadata, resources
 from typing import Any
 
-from proxy_keras.evaluating.findings import Finding
 from proxy_keras.evaluating.model_results import ModelResults
 
 SCHEMA_VERSION = 1
@@ -65,8 +62,3 @@ def build_metrics(
             },
         },
     }
-
-
-def as_values(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """`findings` of the file."""
-    return [dataclasses.asdict(finding) for finding in findings]

@@ -37,11 +37,10 @@ def confused_pairs(confusion: NDArray[np.int64], most: int = 10) -> list[Confuse
     totals = confusion.sum(axis=1)
     pairs = [
         ConfusedPair(
-            int(true), int(predicted), int(confusion[true, predicted]), float(count / totals[true])
+            true, predicted, count := int(confusion[true, predicted]), count / totals[true]
         )
-        for true, predicted in np.argwhere(confusion > 0)
+        for true, predicted in np.argwhere(confusion > 0).tolist()
         if true != predicted
-        for count in [confusion[true, predicted]]
     ]
     return sorted(pairs, key=lambda p: (-p.images, -p.share, p.true, p.predicted))[:most]
 

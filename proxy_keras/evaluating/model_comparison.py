@@ -17,21 +17,12 @@ LOWER_IS_BETTER = ("loss", "ece", "brier", "deletion")
 
 
 def compare(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    """`against` of `metrics.json`: differences are this model less the other.
+    """Return `against` of `metrics.json`; differences are this model minus the other.
 
     Args:
-        this: The model of the report.
-        other: The other one, examined on the same images.
-
-    Raises:
-        ValueError: They do not answer the same classes.
+        this: Results of the model of the report.
+        other: Results of another model with the same classes on the same images.
     """
-    if this.model.classes != other.model.classes:
-        raise ValueError(
-            f"Both models must answer the same classes. {this.model.name}: "
-            f"{', '.join(this.model.classes)}; {other.model.name}: "
-            f"{', '.join(other.model.classes)}"
-        )
     scores = {
         name: _compared(this.bootstrap, mine, other.statistics[name])
         for name, mine in this.statistics.items()

@@ -1,4 +1,4 @@
-"""Where the object is in each image of a split: by masks, by boxes, or by the data themselves."""
+"""Object masks of a split's images, from mask files, a box table or the data set itself."""
 
 from __future__ import annotations
 
@@ -17,70 +17,52 @@ from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
 from proxy_keras.evaluating.mask_folder import MaskFolder
 
 MASKS, BOXES = "masks", "boxes.csv"
-"""What is looked for beside the images of a folder."""
+"""Names that are looked up in the folder of the images."""
 
 
 class MaskSource(Protocol):
-    """Knows the objects of image files, by their paths relative to the data's folder."""
+    """Object masks of image files, by path relative to the data's folder."""
 
     def __len__(self) -> int:
-        """The number of files that it names."""
+        """Return the number of files with an object."""
 
     def has(self, path: str) -> bool:
-        """Whether it knows the object of an image."""
+        """Return whether the object of an image is known."""
 
     def expected_name(self, path: str) -> str:
-        """What it must call an image."""
+        """Return the name under which the object of an image is looked up."""
 
     def mask(self, path: str, file: Path, image_size: int) -> NDArray[np.bool_]:
-        """[P, P] the object's pixels in the image, stretched to a square of P = `image_size`."""
+        """Return the [P, P] mask of the object, stretched to P = `image_size`."""
 
 
 class ObjectMasks:
-    """The pixels of the object in the images of a split, where they are known.
-
-    Held as bits: 6 KB for an image of 224 pixels.
+    """Object masks of a split's images, packed into bits: 6 KB for 224 x 224 pixels.
 
     Args:
-        masks: [P, P] bool by position in the split. One without a pixel says that the image shows
-            no object, and is left out.
+        masks: [P, P] bool by position in the split. Empty masks (no object) are dropped.
         image_size: P.
-        source: Where they are from, for people.
-        ignored: Masks or boxes that belong to no image of the split.
 
     Attributes:
         image_size: P.
-        source: See above.
-        ignored: See above.
-        empty: Masks that were left out, having no pixel.
         positions: [m] int64, ascending: the images whose object is known.
     """
 
-    def __init__(
-        self,
-        masks: Mapping[int, NDArray[np.bool_]],
-        image_size: int,
-        *,
-        source: str,
-        ignored: int = 0,
-    ) -> None:
+    def __init__(self, masks: Mapping[int, NDArray[np.bool_]], image_size: int) -> None:
         self.image_size = image_size
-        self.source = source
-        self.ignored = ignored
         self._bits = {at: np.packbits(mask) for at, mask in masks.items() if mask.any()}
-        self.empty = len(masks) - len(self._bits)
         self.positions = np.array(sorted(self._bits), np.int64)
 
     def __len__(self) -> int:
-        """The number of images whose object is known."""
+        """Return the number of images whose object is known."""
         return len(self._bits)
 
     def has(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """[n] whether the object of each image is known."""
+        """Return whether the object of each image is known, [n]."""
         return np.array([int(at) in self._bits for at in positions], bool)
 
     def masks(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """[n, P, P] the object's pixels, at least one each, in the order of the positions.
+        """Return the masks [n, P, P], each non-empty, in the order of `positions`.
 
         Raises:
             ValueError: The object of an image is not known; see `has`.
@@ -88,8 +70,8 @@ class ObjectMasks:
         missing = np.asarray(positions)[~self.has(positions)]
         if missing.size:
             raise ValueError(
-                f"The object is not known in the images at {missing.tolist()[:5]}. Ask for those "
-                "that `has` names."
+                f"The object is not known in the images at {missing.tolist()[:5]}. Pass positions "
+                "for which `has` is true."
             )
         side = self.image_size
         masks = np.empty([len(positions), side, side], bool)
@@ -108,45 +90,44 @@ def find_object_masks(
     positions: NDArray[np.int64] | None = None,
     progress: bool = True,
 ) -> ObjectMasks | None:
-    """Where the objects of a subset's images are; None if nothing tells.
+    """Find the object masks of a subset's images; None if there are none.
 
-    The first of these that there is: `masks`, `boxes`, the folder `masks` in `root`, the file
-    `boxes.csv` there, the boxes of the data themselves.
+    Uses the first of: `masks`, `boxes`, the folder `masks` in `root`, the file `boxes.csv` in
+    `root`, the boxes that come with the data set.
 
     Args:
         data: The images.
         subset: One of its splits, or all images.
-        root: The folder that the images were read from; None: they are no files.
+        root: The folder that the images were read from; None if they are not files.
         masks: Folder of masks, see `MaskFolder`.
         boxes: File of boxes, see `BoxTable`.
-        positions: Which of the subset's images are looked up; None: all.
-        progress: Shows a bar.
+        positions: Positions of the images to look up in the subset; None: all.
+        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: `masks` or `boxes` does not exist.
-        ValueError: They are given both, or for images that are no files, or belong to no image of
-            the subset; or one of them is damaged or does not fit its image.
+        ValueError: Both are given, the images are not files, none of the entries belongs to an
+            image of the subset, or an entry is damaged or does not fit its image.
     """
     if masks is not None and boxes is not None:
-        raise ValueError("Give masks or boxes, not both: masks are the more exact.")
+        raise ValueError("Give masks or boxes, not both. Masks are more exact.")
     if root is None and (masks is not None or boxes is not None):
         raise ValueError(
-            "Masks and boxes are found by the files of the images, and these images are no files. "
-            "Leave them out, or give the images as a folder."
+            "Masks and boxes are matched to image files by name, but these images are not files. "
+            "Leave out --masks and --boxes, or give the images as a folder."
         )
     places = np.arange(len(subset)) if positions is None else np.asarray(positions, np.int64)
     if root is not None:
         path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
         paths = [path_of[example_id] for example_id in subset.example_ids]
         for known in _files(Path(root), masks, boxes):
-            ignored = len(known) - sum(known.has(path) for path in paths)
-            if ignored < len(known):
+            if any(known.has(path) for path in paths):
                 found = _read(known, Path(root), paths, places, subset.image_size, progress)
-                return ObjectMasks(found, subset.image_size, source=str(known), ignored=ignored)
+                return ObjectMasks(found, subset.image_size)
             if masks is not None or boxes is not None:
                 raise ValueError(
-                    f"{known} knows {len(known)} images, but none of the split {subset.name!r}. It "
-                    f"must name them as the data do, such as {known.expected_name(paths[0])!r}."
+                    f"{known} has {len(known)} images, but none of the split {subset.name!r}. Name "
+                    f"them like the images of the data, e.g. {known.expected_name(paths[0])!r}."
                 )
     return None if subset.boxes is None else _of_data(subset, places)
 
@@ -156,7 +137,7 @@ def _files(
     masks: str | os.PathLike[str] | None,
     boxes: str | os.PathLike[str] | None,
 ) -> Iterator[MaskSource]:
-    """What was asked for, or else what lies beside the images."""
+    """Yield the given source, or else those in the folder of the images."""
     if masks is not None:
         yield MaskFolder(masks)
     elif boxes is not None:
@@ -192,4 +173,4 @@ def _of_data(subset: Subset, places: NDArray[np.int64]) -> ObjectMasks:
         at: pixels_of_boxes(np.array([boxes[subset.example_ids[at]]], np.float64), side)
         for at in known
     }
-    return ObjectMasks(masks, side, source="the boxes of the data")
+    return ObjectMasks(masks, side)

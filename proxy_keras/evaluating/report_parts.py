@@ -78,15 +78,6 @@ class Text:
 
     text: str
     is_soft: bool = False
-    kind: str = "text"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading within a section."""
-
-    text: str
-    kind: str = "heading"
 
 
 @dataclass(frozen=True)
@@ -102,7 +93,6 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str | StyledText]]
     numeric: Sequence[int] = ()
-    kind: str = "table"
 
 
 @dataclass(frozen=True)
@@ -119,7 +109,6 @@ class Cards:
 
     cards: Sequence[Card]
     is_wide: bool = False
-    kind: str = "cards"
 
 
 @dataclass(frozen=True)
@@ -135,7 +124,6 @@ class FigurePart:
     image: EmbeddedImage
     caption: str
     is_sheet: bool = False
-    kind: str = "figure"
 
 
 @dataclass(frozen=True)
@@ -143,7 +131,6 @@ class Code:
     """Text as it is typed."""
 
     text: str
-    kind: str = "code"
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,6 @@ class Collapsible:
     summary: str
     table: Table | None = None
     text: str = ""
-    kind: str = "folded"
 
 
 @dataclass(frozen=True)
@@ -161,10 +147,9 @@ class FindingsPart:
     """Findings, each with the number that it stands on."""
 
     findings: Sequence[Any]
-    kind: str = "findings"
 
 
-Part = Text | Heading | Table | Cards | FigurePart | Code | Collapsible | FindingsPart
+Part = Text | Table | Cards | FigurePart | Code | Collapsible | FindingsPart
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def robustness(right):
     right = np.asarray(right, bool)
     noise = np.stack([right] * 3)
     blur = np.stack([right, right, np.zeros_like(right)])
-    return Robustness(np.arange(len(right)), right, {"noise": noise, "blur": blur})
+    return Robustness({"noise": noise, "blur": blur})
 
 
 def results_of_answers(

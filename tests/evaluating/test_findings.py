@@ -1,12 +1,13 @@
 """Sentences: said when their numbers say so, silent else, and each tied to its number."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 
 from proxy_keras.evaluating.findings import derive_findings, value_at
-from proxy_keras.evaluating.metrics_file import as_values, build_metrics
+from proxy_keras.evaluating.metrics_file import build_metrics
 from tests.evaluating.example_results import (
     heatmap_scores,
     localisation,
@@ -61,7 +62,7 @@ def test_each_finding_stands_on_its_number():
     assert len(found) == 10 and len({finding.text for finding in found}) == 10
     for finding in found:
         assert value_at(metrics, finding.metric) == finding.value
-    assert as_values(found)[0] == {
+    assert dataclasses.asdict(found[0]) == {
         "text": found[0].text,
         "metric": "classification.accuracy",
         "value": pytest.approx(100 / 120),

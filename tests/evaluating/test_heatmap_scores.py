@@ -41,7 +41,7 @@ def subset(build_subset, masks):
 @pytest.fixture
 def scores_of(known_methods, model, subset, masks):
     """A function that scores a method on some images, of which all but the first have a mask."""
-    object_masks = ObjectMasks(dict(list(enumerate(masks))[1:]), SIDE, source="planted")
+    object_masks = ObjectMasks(dict(list(enumerate(masks))[1:]), SIDE)
 
     def scored(method, positions=range(COUNT), object_masks=object_masks, **options):
         return score_heatmaps(

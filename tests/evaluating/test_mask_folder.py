@@ -56,7 +56,7 @@ def test_a_mask_in_proportion_is_as_good(mask_of):
 
 @pytest.mark.parametrize("size", [(8, 16), (8, 8), (224, 224)])
 def test_a_mask_of_other_proportions_is_refused(mask_of, size):
-    with pytest.raises(ValueError, match="wide and .* high, its image 16 and 8"):
+    with pytest.raises(ValueError, match="pixels .*, its image 16 x 8"):
         mask_of(Image.new("L", size, 255))
 
 

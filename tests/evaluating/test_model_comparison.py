@@ -98,9 +98,3 @@ def test_disagreements_are_counted_and_ordered():
     this = results_of_answers([0, 1, 2, 2], [0, 0, 1, 0], [0.6, 0.9, 0.9, 0.99])
     other = results_of_answers([0, 1, 2, 2], [1, 1, 1, 1], [0.6, 0.9, 0.9, 0.99])
     assert disagreements(this, other).tolist() == [1, 0, 3]
-
-
-def test_other_classes_are_refused():
-    other = results_of_answers(LABELS, B, classes=["cat", "dog", "emu"])
-    with pytest.raises(ValueError, match="must answer the same classes. A: cat, dog, owl"):
-        compare(whole(A), other)

@@ -20,7 +20,6 @@ from proxy_keras.evaluating.report_parts import (
     EmbeddedImage,
     FigurePart,
     FindingsPart,
-    Heading,
     Report,
     Section,
     StyledText,
@@ -191,7 +190,6 @@ def test_every_kind_of_part_reaches_the_page():
     table = Table(["h0", "h1"], [["cell", StyledText("7", "better")]], numeric=(1,))
     parts = [
         Text("a text"),
-        Heading("a heading"),
         table,
         Cards([Card([picture], [StyledText("a line", "worse")])], is_wide=True),
         FigurePart(picture, "a caption", is_sheet=True),
@@ -202,7 +200,7 @@ def test_every_kind_of_part_reaches_the_page():
     ]
     html = to_html(Report("T", "S", [("fact", "1")], [Section("s", "Title", parts)]))
     for words in (
-        *("<p>a text</p>", "<h3>a heading</h3>", "<th>h0</th>", '<td class="n better">7</td>'),
+        *("<p>a text</p>", "<th>h0</th>", '<td class="n better">7</td>'),
         *('<ul class="cards wide">', '<div class="worse">a line</div>', '<figure class="sheet">'),
         *("<figcaption>a caption</figcaption>", "<pre>a --command</pre>"),
         *(

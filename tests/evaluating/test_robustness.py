@@ -7,7 +7,7 @@ from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from proxy_keras.evaluating.robustness import measure_robustness
 
 LABELS = np.array([0, 1] * 5 + [0])
-COPIES = 1 + len(CORRUPTIONS) * len(SEVERITIES)
+COPIES = len(CORRUPTIONS) * len(SEVERITIES)
 
 
 @pytest.fixture
@@ -31,7 +31,6 @@ def test_counted_image_by_image(subset):
         return by_brightness(images)
 
     found = measure_robustness(predict, subset, LABELS, batch_size=4, seed=2, progress=False)
-    assert found.clean.all() and found.clean_accuracy == 1.0
     assert sizes == [4] * COPIES * 2 + [3] * COPIES
     images = np.concatenate([images for _, images, _ in subset.originals(4).as_numpy_iterator()])
     for name in CORRUPTIONS:
@@ -40,16 +39,14 @@ def test_counted_image_by_image(subset):
             expected = by_brightness(worse).argmax(axis=1) == LABELS
             np.testing.assert_array_equal(found.corrupted[name][row], expected)
             assert found.accuracies[name][row] == expected.mean()
-            assert found.drops[name][row] == 1.0 - expected.mean()
     # Light is all that this model knows.
-    assert found.drops["brightness"][2] > 0.2 > max(found.drops["blur"])
+    assert found.accuracies["brightness"][2] < 0.8 < min(found.accuracies["blur"])
 
 
 def test_the_mean_is_of_all_corruptions_and_severities(subset):
     found = measure_robustness(by_brightness, subset, LABELS, progress=False)
     everything = [value for values in found.accuracies.values() for value in values]
     assert found.mean_accuracy == pytest.approx(np.mean(everything))
-    assert found.mean_drop == pytest.approx(1.0 - np.mean(everything))
     assert found.shares_right.shape == (11,)
     assert found.to_dict() == {
         "mean_accuracy": found.mean_accuracy,
@@ -57,17 +54,6 @@ def test_the_mean_is_of_all_corruptions_and_severities(subset):
     }
 
 
-def test_some_images_are_what_they_are_among_all(subset):
-    everything = measure_robustness(by_brightness, subset, LABELS, progress=False)
-    chosen = np.array([7, 2, 9])
-    some = measure_robustness(by_brightness, subset, LABELS, positions=chosen, progress=False)
-    assert some.positions.tolist() == [2, 7, 9] and some.clean.all()
-    for name, right in some.corrupted.items():
-        np.testing.assert_array_equal(right, everything.corrupted[name][:, [2, 7, 9]])
-
-
-def test_wrong_labels_and_no_images_are_refused(subset):
+def test_wrong_labels_are_refused(subset):
     with pytest.raises(ValueError, match="one per image"):
         measure_robustness(by_brightness, subset, LABELS[:3], progress=False)
-    with pytest.raises(ValueError, match="at least one image"):
-        measure_robustness(by_brightness, subset, LABELS, positions=np.array([], int))
