@@ -1,1 +1,1 @@
-"""What `python -m proxy_keras.evaluate` measures, and the report that it makes of it."""
+"""Measurements and report of `python -m proxy_keras.evaluate`."""

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of any score of images, and of the difference of two models' scores."""
+"""Bootstrap confidence intervals for scores and for differences between two models."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""Scores of samples: from indices of images [r, n] to values [r], or [r, s] for s scores at once.
+"""Scores of samples: maps image indices [r, n] to values [r], or [r, s] for s scores at once.
 
-Each row is one sample. A value may be NaN where a sample has no such score (a class without
-images); those samples are then left out. `statistics` makes the usual ones.
+Each row is one sample. Samples whose value is NaN (for example, of a class without images) are
+left out. `bootstrap_statistics` has the usual ones.
 """
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
 
 _AT_ONCE = 2**21
-"""Places drawn at a time: bounds the memory."""
+"""Indices drawn at once; bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score of all images with its interval.
+    """A score over all images with its confidence interval.
 
     Attributes:
-        value: The score: a float, or [s] of s scores.
-        low: Lower end, of the same shape.
-        high: Upper end.
+        value: The score: a float, or [s] for s scores.
+        low: Lower bound, of the same shape.
+        high: Upper bound.
     """
 
     value: Any
@@ -44,31 +44,30 @@ class Interval:
         return np.stack([self.low, self.high], axis=-1).tolist()
 
     def to_dict(self) -> dict[str, Any]:
-        """The interval as JSON values."""
+        """Return the score and the interval as JSON values."""
         return {"value": np.asarray(self.value).tolist(), "interval": self.ends}
 
 
 class Bootstrap:
-    """Draws samples of n images with replacement; the same samples for whatever is asked.
+    """Bootstrap samples of n images, drawn with replacement.
 
-    So scores of two models on the same images are compared image by image: an image is in both
-    samples as often.
+    Every call uses the same samples, so two models on the same images are compared in pairs.
 
-    An interval is the bias-corrected percentile interval: the quantiles of the scores of the
-    samples, moved by as much as the samples' median lies beside the score of all images. It says
-    how far other images of the same kind might lead, not other trainings. Where all images agree
-    (none is answered wrong) samples cannot differ, and the interval is a point.
+    Intervals are bias-corrected percentile intervals: quantiles of the samples' scores, corrected
+    for the distance of their median from the score of all images. They cover the choice of the
+    images, not that of the training run. Where all images agree (for example, no errors), the
+    interval is a single point.
 
     Args:
         images: n, >= 1.
-        seed: Keys the draw.
-        resamples: Samples, >= 100.
-        confidence: In (0, 1).
+        seed: Seed of the draw.
+        resamples: Number of samples, >= 100.
+        confidence: Confidence level, in (0, 1).
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of range.
 
-    Source: Efron, "Better bootstrap confidence intervals" (1987), sections 1 and 2: the method BC.
+    Source: Efron, "Better bootstrap confidence intervals" (1987), sections 1 and 2: the BC method.
     """
 
     def __init__(
@@ -91,14 +90,14 @@ class Bootstrap:
         self._tails = np.array([(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
 
     def estimate(self, statistic: Statistic) -> Any:
-        """The statistic of all images, each once: a value, or [s]."""
+        """Return the statistic of all images, each taken once: a value, or [s]."""
         return statistic(np.arange(self._images)[np.newaxis])[0]
 
     def interval(self, statistic: Statistic) -> Interval:
-        """The statistic of all images, with its interval.
+        """Return the statistic of all images with its interval.
 
         Args:
-            statistic: See `Statistic`; its indices are in [0, n).
+            statistic: See `Statistic`; receives indices in [0, n).
         """
         value = self.estimate(statistic)
         draws = np.concatenate([statistic(indices) for indices in self._samples()])
@@ -112,14 +111,11 @@ class Bootstrap:
         return Interval(value, low, high)
 
     def difference(self, first: Statistic, second: Statistic) -> Interval:
-        """The first statistic less the second, on the same samples, with its interval.
-
-        Of two models that answer alike it is exactly 0, and so are both ends.
-        """
+        """Return the first statistic minus the second, on the same samples, with its interval."""
         return self.interval(lambda indices: first(indices) - second(indices))
 
     def _samples(self) -> Iterator[NDArray[np.int64]]:
-        """Places [r, n], in total as many rows as there are samples."""
+        """Yield blocks of samples: image indices [r, n]."""
         draw = np.random.default_rng(self._seed)
         rows = max(1, _AT_ONCE // self._images)
         for start in range(0, self._resamples, rows):
@@ -127,11 +123,11 @@ class Bootstrap:
             yield draw.integers(self._images, size=(count, self._images))
 
     def _ends(self, draws: NDArray[np.float64], value: float) -> NDArray[np.float64]:
-        """[2] the ends; NaN where no sample has the score."""
+        """Return the bounds, [2]; NaN if no sample has the score."""
         draws = draws[np.isfinite(draws)]
         if not draws.size or not np.isfinite(value):
             return np.full(2, np.nan)
-        # Equal ones count half, so that a discrete score without bias is not moved.
+        # Ties count half, so that an unbiased discrete score is not shifted.
         below = (np.mean(draws < value) + np.mean(draws <= value)) / 2.0
         edge = 0.5 / len(draws)
         shift = ndtri(np.clip(below, edge, 1.0 - edge))

@@ -1,4 +1,4 @@
-"""Scores of samples of images, as `Bootstrap` asks for them: many samples in one call."""
+"""Statistics for `Bootstrap`: scores of many samples in one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy_keras.evaluating.bootstrap import Statistic
 
 
 def mean_statistic(values: ArrayLike) -> Statistic:
-    """The mean of one value per image.
+    """Return the statistic that takes the mean of one value per image.
 
     Args:
         values: [n] numbers or bools, or [n, s] for s means at once.
@@ -21,11 +21,11 @@ def mean_statistic(values: ArrayLike) -> Statistic:
 
 
 class ClassStatistics:
-    """Precision, recall and F1 of predicted classes, by scikit-learn's definitions.
+    """Macro-averaged precision, recall and F1, by scikit-learn's definitions.
 
     Args:
-        labels: [n] the true class ids, in [0, K).
-        predicted: [n] the predicted ones.
+        labels: [n] true class ids, in [0, K).
+        predicted: [n] predicted class ids.
         num_classes: K.
     """
 
@@ -36,34 +36,34 @@ class ClassStatistics:
         self._num_classes = num_classes
 
     def macro_precision(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r] the mean of the classes' precision; 0 for a class that is never predicted."""
+        """Return the mean precision of the classes, [r]; 0 for a class that is never predicted."""
         return self._macro(self._count(self._predicted, indices), indices)
 
     def macro_recall(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r] the mean of the classes' recall; 0 for a class without images."""
+        """Return the mean recall of the classes, [r]; 0 for a class without images."""
         return self._macro(self._count(self._labels, indices), indices)
 
     def macro_f1(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r] the mean of the classes' F1."""
+        """Return the mean F1 of the classes, [r]."""
         both = self._count(self._labels, indices) + self._count(self._predicted, indices)
         return 2 * self._macro(both, indices)
 
     def _macro(self, whole: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[r] the mean of hits over `whole`, of the classes that occur among the indices."""
+        """Return the mean of hits / `whole` over the classes that occur in each sample, [r]."""
         occurs = self._count(self._labels, indices) + self._count(self._predicted, indices) > 0
-        # Where the whole is 0, so are the hits.
+        # Hits are 0 where `whole` is 0.
         shares = self._count(self._right, indices) / np.maximum(whole, 1)
         return shares.sum(axis=1) / occurs.sum(axis=1)
 
     def _count(self, ids: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[r, K] how often each class stands at the indices."""
+        """Return how often each class occurs in each sample, [r, K]."""
         return counts_by_row(ids[indices], self._num_classes + 1)[:, :-1]
 
 
 def counts_by_row(
     ids: NDArray[np.int64], kinds: int, weights: NDArray[np.float64] | None = None
 ) -> NDArray[Any]:
-    """How often each id occurs in each row, or the sum of its weights: [r, kinds].
+    """Count each id in each row, or sum its weights: [r, kinds].
 
     Args:
         ids: [r, n] in [0, kinds).

@@ -1,4 +1,4 @@
-"""Whether a classifier is as sure of its answers as they are right."""
+"""Calibration of a classifier's probabilities."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """How probabilities fit the truth.
+    """Calibration errors and the bins behind them.
 
-    The b bins are of equal width over [0, 1], by the probability of the predicted class (its
-    confidence); each but the first is open below and closed above.
+    The b bins split the confidence (probability of the predicted class) into equal widths over
+    [0, 1]; all but the first exclude their lower edge and include their upper edge.
 
     Attributes:
-        ece: Expected calibration error, in [0, 1]: the mean gap between confidence and accuracy of
-            the bins, weighted by their images. It is above 0 by chance alone, the more so the fewer
-            the images.
-        mce: Maximum calibration error, in [0, 1]: the largest gap of a bin. A bin of few images can
-            have a large one by chance.
+        ece: Expected calibration error, in [0, 1]: mean gap between confidence and accuracy of the
+            bins, weighted by their images. Chance alone makes it positive, more so with few images.
+        mce: Maximum calibration error, in [0, 1]: the largest gap of a bin; can be large by chance
+            in a bin with few images.
         brier: Mean over images of the summed squared errors of all K probabilities, in [0, 2].
-        nll: Mean negative logarithm of the true class's probability, nats.
+        nll: Mean negative log-likelihood of the true class, nats.
         mean_confidence: Mean probability of the predicted class, in [0, 1].
-        edges: [b + 1] of the bins.
+        edges: [b + 1] edges of the bins.
         counts: [b] images in each bin.
-        confidence: [b] their mean confidence; NaN where there are none.
-        accuracy: [b] the share of them that is right; NaN where there are none.
+        confidence: [b] mean confidence in each bin; NaN if empty.
+        accuracy: [b] accuracy in each bin; NaN if empty.
 
     Source: Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2; Brier,
     Verification of forecasts expressed in terms of probability (1950).
@@ -51,15 +50,15 @@ class Calibration:
 
     @classmethod
     def of(cls, probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Calibration:
-        """The calibration of probabilities [N, K] of images with class ids [N].
+        """Compute the calibration of probabilities.
 
         Args:
-            probabilities: [N, K] in [0, 1], each row with the sum 1.
-            labels: [N] the true class ids, in [0, K).
+            probabilities: [N, K] in [0, 1]; each row sums to 1.
+            labels: [N] true class ids, in [0, K).
             bins: Number of bins, >= 1.
 
         Raises:
-            ValueError: An argument has the wrong shape or is out of its range.
+            ValueError: An argument has the wrong shape or is out of range.
         """
         given, ids = _checked(probabilities, labels)
         if bins < 1:
@@ -80,7 +79,7 @@ class Calibration:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The calibration as JSON values; an empty bin has None for its means."""
+        """Return the calibration as JSON values; the means of an empty bin are None."""
         rows = zip(
             self.edges[:-1].tolist(),
             self.edges[1:].tolist(),
@@ -111,7 +110,7 @@ class Calibration:
 def brier_scores(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """[N] the summed squared errors of each image's probabilities [N, K], in [0, 2]."""
+    """Return the summed squared errors of each image's probabilities [N, K]: [N] in [0, 2]."""
     errors = np.array(probabilities, np.float64)
     errors[np.arange(len(labels)), labels] -= 1.0
     return np.square(errors).sum(axis=1)
@@ -120,26 +119,26 @@ def brier_scores(
 def negative_log_likelihoods(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """[N] nats: the negative logarithm of each true class's probability, at most about 745.
+    """Return the negative log-likelihood of each image's true class, [N] nats, at most about 745.
 
-    A probability that was rounded to 0 counts as the smallest number above it.
+    A probability that was rounded to 0 counts as the smallest positive number.
     """
     of_truth = np.asarray(probabilities, np.float64)[np.arange(len(labels)), labels]
     return -np.log(np.maximum(of_truth, np.nextafter(0.0, 1.0)))
 
 
 def ece_statistic(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Statistic:
-    """The expected calibration error as a statistic for `Bootstrap`; takes what `of` does.
+    """Return the expected calibration error as a statistic for `Bootstrap`; see `Calibration.of`.
 
-    Samples, having fewer different images, are further from calibrated than all images; intervals
-    make up for much of that, not for all. The Brier score's have no such bias.
+    Samples have fewer different images, hence a larger error than all images. Intervals correct
+    most of this bias, but not all of it. The Brier score has no such bias.
     """
     given, ids = _checked(probabilities, labels)
     top, right = given.max(axis=1), given.argmax(axis=1) == ids
-    of, surplus = _bin_of(top, bins), top - right
+    bin_ids, surplus = _bin_of(top, bins), top - right
 
     def statistic(indices: NDArray[np.int64]) -> NDArray[np.float64]:
-        sums = counts_by_row(of[indices], bins, surplus[indices])
+        sums = counts_by_row(bin_ids[indices], bins, surplus[indices])
         return np.abs(sums).sum(axis=1) / indices.shape[1]
 
     return statistic
@@ -152,7 +151,7 @@ def _bin_of(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
 def _bins(
     top: NDArray[np.float64], right: NDArray[np.bool_], bins: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Images, mean confidence and accuracy of each bin, [b] each."""
+    """Return the images, the mean confidence and the accuracy of each bin, [b] each."""
     bin_ids = _bin_of(top, bins)
     counts = np.bincount(bin_ids, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -168,18 +167,18 @@ def _checked(
     given, ids = np.asarray(probabilities, np.float64), np.asarray(labels)
     if given.ndim != 2 or 0 in given.shape or ids.shape != given.shape[:1]:
         raise ValueError(
-            "`probabilities` must be [N, K] and `labels` [N], N and K not 0. Received: "
+            "`probabilities` must be [N, K] and `labels` [N], with N, K > 0. Received: "
             f"{list(given.shape)} and {list(ids.shape)}"
         )
     if not (np.isfinite(given).all() and given.min() >= 0.0 and given.max() <= 1.0 + 1e-6):
         raise ValueError(
-            "`probabilities` must be in [0, 1]. Received: values that are not. Logits go through a "
-            "softmax first."
+            "`probabilities` must be in [0, 1]. Received: values outside. Apply a softmax to "
+            "logits first."
         )
     if np.abs(given.sum(axis=1) - 1.0).max() > 1e-3:
         raise ValueError(
-            "Each row of `probabilities` must have the sum 1. Received: one that has not. Logits "
-            "go through a softmax first."
+            "Each row of `probabilities` must sum to 1. Received: a row that does not. Apply a "
+            "softmax to logits first."
         )
     if not np.issubdtype(ids.dtype, np.integer) or ids.min() < 0 or ids.max() >= given.shape[1]:
         raise ValueError(f"`labels` must be integers in [0, {given.shape[1]}).")

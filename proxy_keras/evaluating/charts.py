@@ -1,4 +1,4 @@
-"""The charts of a report: calibration, robustness, proxies over time, differences of two models."""
+"""Charts of a report: calibration, robustness, proxies over time, differences of two models."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from numpy.typing import NDArray
 from proxy_keras.io.figures import Figure, escape_dollars, truncate
 
 WIDTH = 6.4
-"""Inches: about what a phone shows at full width without making the letters too small."""
+"""Inches; keeps the text readable on a phone at full width."""
 NAME_LENGTH = 24
-"""Characters of a name beside a chart: as many as leave it half of the width, if they are wide."""
+"""Longest class name next to a chart, in characters; leaves half of the width to the chart."""
 GAIN, LOSS, NEUTRAL = "#1b7837", "#b2182b", "#53687e"
 
 
 def reliability(
     confidence: NDArray[np.float64], accuracy: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> Figure:
-    """How often answers of some confidence are right, with the number of answers below.
+    """Draw a reliability diagram above a histogram of the confidence.
 
     Args:
-        confidence: [b] mean confidence in each bin; of empty bins any value.
-        accuracy: [b] share of right answers in each bin.
-        counts: [b] answers in each bin.
+        confidence: [b] mean confidence in each bin; ignored for empty bins.
+        accuracy: [b] accuracy in each bin.
+        counts: [b] images in each bin.
     """
     figure = Figure(figsize=(WIDTH, 4.6), dpi=100, layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0.0, 1.0, len(counts) + 1)
     filled = counts > 0
-    top.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=0.8, label="as sure as right")
+    top.plot(
+        [0, 1], [0, 1], color="grey", linestyle="--", linewidth=0.8, label="perfect calibration"
+    )
     top.plot(confidence[filled], accuracy[filled], marker="o", color=NEUTRAL, label="this model")
-    top.set(ylabel="right", xlim=(0, 1), ylim=(0, 1.02))
+    top.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     top.yaxis.set_major_formatter(PercentFormatter(1.0))
     top.legend(loc="upper left")
     bottom.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=NEUTRAL, alpha=0.7)
-    bottom.set(xlabel="confidence of the answer", ylabel="images")
+    bottom.set(xlabel="confidence", ylabel="images")
     bottom.xaxis.set_major_formatter(PercentFormatter(1.0))
     bottom.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
     for axis in (top, bottom):
@@ -46,11 +48,11 @@ def reliability(
 
 
 def robustness(clean: float, accuracies: Mapping[str, Sequence[float]]) -> Figure:
-    """Accuracy under each corruption, a bar per severity, beside that on clean images.
+    """Draw the accuracy under each corruption, one bar per severity, with that on clean images.
 
     Args:
-        clean: Accuracy on the images as they are.
-        accuracies: For each corruption its accuracy by severity, mild ones first.
+        clean: Accuracy on clean images.
+        accuracies: For each corruption the accuracy by severity, mildest first.
     """
     names = list(accuracies)
     figure = Figure(figsize=(WIDTH, 0.9 + 0.62 * len(names)), dpi=100, layout="constrained")
@@ -77,7 +79,7 @@ def robustness(clean: float, accuracies: Mapping[str, Sequence[float]]) -> Figur
 
 
 def proxies_over_time(epochs: Sequence[int], series: Mapping[str, Sequence[int]]) -> Figure:
-    """Counts of each proxy step by the epoch at whose end it ran."""
+    """Draw the counts of each proxy step over the epochs after which they ran."""
     figure = Figure(figsize=(WIDTH, 3.4), dpi=100, layout="constrained")
     axis = figure.subplots()
     for name, counts in series.items():
@@ -93,12 +95,12 @@ def proxies_over_time(epochs: Sequence[int], series: Mapping[str, Sequence[int]]
 def differences(
     names: Sequence[str], values: NDArray[np.float64], intervals: NDArray[np.float64], title: str
 ) -> Figure:
-    """Differences with their intervals, a row each; coloured where the interval leaves out 0.
+    """Draw differences with their intervals, one per row, coloured if the interval excludes 0.
 
     Args:
-        names: n rows; of long names the beginning is shown.
+        names: n names; long ones are cut.
         values: [n].
-        intervals: [n, 2] lower and upper end.
+        intervals: [n, 2] lower and upper bounds.
         title: What is subtracted from what.
     """
     figure = Figure(figsize=(WIDTH, 0.9 + 0.32 * len(names)), dpi=100, layout="constrained")
@@ -110,6 +112,6 @@ def differences(
     axis.axvline(0, color="grey", linewidth=0.8)
     axis.set_yticks(range(len(names)), [truncate(name, NAME_LENGTH) for name in names])
     axis.invert_yaxis()
-    axis.set(title=escape_dollars(title), xlabel="difference, with its 95 % interval")
+    axis.set(title=escape_dollars(title), xlabel="difference with 95% interval")
     axis.grid(axis="x", alpha=0.3)
     return figure

@@ -1,4 +1,4 @@
-"""Corrupts images as bad cameras, light and files do, at three severities."""
+"""Image corruptions (noise, blur, light, compression) at three severities."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from scipy.ndimage import correlate1d
 from scipy.special import ive
 
 SEVERITIES = (1, 2, 3)
-"""Mild, middle, severe."""
+"""Mild, medium, severe."""
 
 _SIDE = 224
-"""The side in pixels that the strengths below are meant for, as those of ImageNet-C are."""
+"""Image side in pixels for which the strengths below are defined, as in ImageNet-C."""
 
-# Near the severities 1, 3 and 5 of ImageNet-C, but for light and contrast: 1, 2, 3 and 1, 3, 4.
+# Close to severities 1, 3, 5 of ImageNet-C; brightness 1, 2, 3; contrast 1, 3, 4.
 _NOISE = (0.08, 0.18, 0.38)
-"""Standard deviation, as a share of the range of values; goes with the square root of the side: a
-part of an object has fewer pixels in a small image, over which noise averages out less."""
+"""Standard deviation as a share of the value range; scales with the square root of the side,
+because noise averages out over fewer pixels in a small image."""
 
 _BLUR = (3.0, 4.5, 6.0)
-"""Standard deviation of a Gaussian in pixels; goes with the side."""
+"""Standard deviation of a Gaussian in pixels; scales with the side."""
 
 _BRIGHTNESS = (0.1, 0.2, 0.3)
-"""Light added or taken, as a share of the range; milder, as there it is only added."""
+"""Brightness added or subtracted, as a share of the value range (ImageNet-C only adds)."""
 
 _CONTRAST = (0.4, 0.2, 0.1)
-"""Share of the contrast that is left."""
+"""Share of the contrast that remains."""
 
 _JPEG = (200.0, 333.0, 714.0)
-"""Size of JPEG's steps in per cent of the standard's table (qualities 25, 15, 7); goes with the
-side, as a block of 8 x 8 pixels is a larger part of a small image."""
+"""Quantisation steps in percent of the standard table (qualities 25, 15, 7); scales with the side,
+because a block of 8 x 8 pixels covers more of a small image."""
 
 _PIXELATE = (0.67, 1.5, 3.0)
-"""By how many pixels a coarse pixel is longer than one; goes with the side."""
+"""Side of a coarse pixel minus 1, in pixels; scales with the side."""
 
 
 def corrupt(
@@ -48,28 +48,28 @@ def corrupt(
     *,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """The images corrupted in one way.
+    """Corrupt images.
 
     Args:
         images: [B, P, P, 3] in [0, 255]. Not modified.
-        name: A name out of `CORRUPTIONS`.
-        severity: 1, 2 or 3. The same noise and the same direction of light become stronger.
-        positions: [B] int64 >= 0, which image each is: what is drawn depends on it and `seed`
-            alone, not on the batch.
-        seed: Keys all draws, >= 0.
+        name: One of `CORRUPTIONS`.
+        severity: 1, 2 or 3; scales the same random draws.
+        positions: [B] int64 >= 0, position of each image in its split. The draws depend on it and
+            on `seed`, not on the batch.
+        seed: Seed of all draws, >= 0.
 
     Returns:
-        [B, P, P, 3] float32, whole numbers in [0, 255], as a file would hold them.
+        [B, P, P, 3] float32, integers in [0, 255], as in an image file.
 
     Raises:
         ValueError: The name or the severity is unknown.
 
     Source: Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions
-    and Perturbations (ICLR 2019): the kinds and, at 224 pixels, the strengths. Smaller images get
-    less, as in its version for 32 pixels.
+    and Perturbations (ICLR 2019): the kinds and, at 224 pixels, the strengths. Strengths are lower
+    for smaller images, as in its 32-pixel version.
     """
     if name not in CORRUPTIONS:
-        raise ValueError(f"A corruption is one of {', '.join(CORRUPTIONS)}. Received: {name!r}")
+        raise ValueError(f"`name` must be one of {', '.join(CORRUPTIONS)}. Received: {name!r}")
     if severity not in SEVERITIES:
         raise ValueError(f"`severity` must be one of {SEVERITIES}. Received: {severity}")
     draws = [np.random.default_rng([seed, int(position)]) for position in positions]
@@ -88,8 +88,7 @@ def _noise(images: NDArray[np.float32], level: int, draws: Draws) -> NDArray[np.
 
 def _blur(images: NDArray[np.float32], level: int, draws: Draws) -> NDArray[np.float32]:
     sd = _BLUR[level] * images.shape[1] / _SIDE
-    # The Gaussian of a grid of pixels (Lindeberg 1990): the sampled one blurs nothing where `sd` is
-    # well below a pixel.
+    # Discrete Gaussian (Lindeberg 1990): a sampled one does not blur if `sd` is far below 1 pixel.
     away = np.arange(-ceil(4 * sd) - 1, ceil(4 * sd) + 2)
     kernel = ive(away, sd**2)
     kernel /= kernel.sum()
@@ -98,7 +97,7 @@ def _blur(images: NDArray[np.float32], level: int, draws: Draws) -> NDArray[np.f
 
 
 def _brightness(images: NDArray[np.float32], level: int, draws: Draws) -> NDArray[np.float32]:
-    """More light in about half of the images, less in the others."""
+    """Brighten about half of the images and darken the others."""
     signs = np.array([1.0 if draw.random() < 0.5 else -1.0 for draw in draws], np.float32)
     return images + np.float32(255.0 * _BRIGHTNESS[level]) * signs[:, None, None, None]
 
@@ -147,4 +146,4 @@ CORRUPTIONS: dict[str, Callable[[NDArray[np.float32], int, Draws], NDArray[np.fl
     "jpeg": _jpeg,
     "pixelate": _pixelate,
 }
-"""By name, what corrupts images [B, P, P, 3] by the number of the severity from 0."""
+"""Corruption functions by name: (images [B, P, P, 3], severity - 1, draws) -> images."""

@@ -1,4 +1,4 @@
-"""What is evaluated: a model, the images to evaluate it on, and what is known of its training."""
+"""A model to evaluate and the run folder of its training."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What a run folder tells of the training.
+    """The contents of a run folder.
 
     Attributes:
         folder: The run folder.
         config: The settings.
         facts: The content of `run.json`.
         metrics: The content of `metrics.json`.
-        history: A row per epoch.
-        sheets: The pictures of its proxy steps, in order.
-        split_sha256: The hash of its split, in hex.
+        history: One row per epoch.
+        sheets: Images of its proxy steps, in order.
+        split_sha256: SHA-256 of its split, in hex.
     """
 
     folder: Path
@@ -49,15 +49,15 @@ class TrainedRun:
 
     @classmethod
     def read(cls, folder: Path) -> TrainedRun:
-        """The run in a folder.
+        """Read a run folder.
 
         Raises:
-            FileNotFoundError: The run is not trained to its end, or a file of it is missing.
-            ValueError: A file does not hold what a training wrote.
+            FileNotFoundError: The run has not finished, or one of its files is missing.
+            ValueError: A file is not as the training run wrote it.
         """
         if not (folder / "metrics.json").is_file():
             raise FileNotFoundError(
-                f"{folder} is not trained to its end. Go on with it first: python -m "
+                f"The run in {folder} has not finished training. Resume it first: python -m "
                 f"proxy_keras.train --resume --out {folder}"
             )
         return cls(
@@ -72,37 +72,33 @@ class TrainedRun:
 
 
 def _damaged(file: Path, rule: str, received: object) -> ValueError:
-    """The error for a file of a run that does not hold what a training wrote."""
-    return ValueError(
-        f"{file} {rule}. Received: {received}. Bring back the file as the training wrote it, or "
-        "train again."
-    )
+    """Return the error for a damaged file of a run."""
+    return ValueError(f"{file} {rule}. Received: {received}. Restore the file, or train again.")
 
 
 def _text(file: Path) -> str:
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file} does not exist, so {file.parent} is no whole run. Bring back the file, or "
+            f"{file} does not exist, so {file.parent} is not a complete run. Restore the file, or "
             "train again."
         )
     return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _object(file: Path) -> dict[str, Any]:
-    """A JSON object."""
     text = _text(file)
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise _damaged(file, "must hold a JSON object", f"no JSON ({error})") from error
+        raise _damaged(file, "must contain a JSON object", f"invalid JSON ({error})") from error
     if not isinstance(values, dict):
-        raise _damaged(file, "must hold a JSON object", reprlib.repr(values))
+        raise _damaged(file, "must contain a JSON object", reprlib.repr(values))
     return values
 
 
 def _settings(file: Path) -> TrainConfig:
     values = _object(file)
-    rule = "must hold the settings of a training"
+    rule = "must contain the settings of a training run"
     try:
         return TrainConfig.from_dict(values)
     except ValueError as error:
@@ -110,7 +106,6 @@ def _settings(file: Path) -> TrainConfig:
 
 
 def _metrics(file: Path) -> dict[str, Any]:
-    """The results, with what the report takes of each proxy step."""
     metrics = _object(file)
     steps = metrics.get("proxy_steps")
     is_known = isinstance(steps, list) and all(
@@ -118,47 +113,45 @@ def _metrics(file: Path) -> dict[str, Any]:
         for step in steps
     )
     if not is_known:
-        rule = f"must hold the training's results, with {', '.join(STEP)} of all `proxy_steps`"
+        rule = f"must contain the run's results, with {', '.join(STEP)} for each of `proxy_steps`"
         raise _damaged(file, rule, reprlib.repr(metrics))
     return metrics
 
 
 def _history(file: Path) -> pd.DataFrame:
-    """A row per epoch, with what the report draws."""
     text = _text(file)
     try:
         history = pd.read_csv(io.StringIO(text))
-    # pandas' own errors among them.
-    except ValueError as error:
-        raise _damaged(file, "must be a table of the epochs", error) from error
+    except ValueError as error:  # Base class of the errors of pandas.
+        raise _damaged(file, "must be a CSV table of epochs", error) from error
     drawn = [name for name in HISTORY if name in history and is_numeric_dtype(history[name])]
     if drawn != list(HISTORY) or not len(history):
-        received = f"{len(history)} rows of {', '.join(map(str, history))}"
-        raise _damaged(file, f"must have a row per epoch, with {', '.join(HISTORY)}", received)
+        received = f"{len(history)} rows with {', '.join(map(str, history))}"
+        raise _damaged(file, f"must have one row per epoch, with {', '.join(HISTORY)}", received)
     return history
 
 
 def _hash(file: Path) -> str:
-    """A hash, in hex; a file name behind it, as other tools write, is left out."""
+    """Return the hash in hex, without the file name that other tools write after it."""
     text = _text(file)
     found = re.match(r"\s*([0-9a-f]{64})\b", text)
     if found is None:
-        raise _damaged(file, "must hold the SHA-256 of the run's split", reprlib.repr(text))
+        raise _damaged(file, "must contain the SHA-256 of the run's split", reprlib.repr(text))
     return found[1]
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model that is evaluated.
+    """A model to evaluate.
 
     Attributes:
-        name: What it is called in the report.
+        name: Its name in the report.
         keras_model: The Keras model.
-        classes: Names of the K classes that it answers, by class id.
+        classes: Names of its K classes, by class id.
         file: Its file.
-        run: Its training; None where that is not known.
-        names_assumed: Whether the model has no names, and those of the data are taken in order.
-        labels_option: The option that names its classes, for messages.
+        run: Its training run; None if unknown.
+        names_assumed: Whether the class names are those of the data because the model has none.
+        labels_option: The option that sets its class names, for messages.
     """
 
     name: str
@@ -177,23 +170,23 @@ class EvaluatedModel:
         data_classes: list[str],
         labels_option: str = "--labels",
     ) -> EvaluatedModel:
-        """A saved model, to be evaluated on images of some classes.
+        """Create one from a saved model.
 
         Args:
             saved: The model.
-            run: Its training; None: not known.
-            data_classes: The classes of the images.
-            labels_option: The option that names its classes, for messages.
+            run: Its training run; None if unknown.
+            data_classes: Class names of the images, used if the model has none.
+            labels_option: The option that sets its class names, for messages.
 
         Raises:
-            ValueError: The model has no class names and answers another number of classes than the
-                images have.
+            ValueError: The model has no class names, and its number of classes differs from that
+                of the images.
         """
         count = saved.model.output_shape[-1]
         if saved.classes is None and count != len(data_classes):
             raise ValueError(
-                f"{saved.file} answers {count} classes, the images have {len(data_classes)}. Say "
-                f"what the model's classes are called: {labels_option} FILE.json, by class id."
+                f"{saved.file} has {count} classes, but the images have {len(data_classes)}. Give "
+                f"the model's class names in order of class id: {labels_option} FILE.json"
             )
         return cls(
             saved.name,
@@ -211,17 +204,17 @@ class EvaluatedModel:
         return hashlib.sha256(self.file.read_bytes()).hexdigest()
 
     def class_ids(self, subset: Subset) -> NDArray[np.int64]:
-        """[N] the true classes of a subset's images, by the model's own class ids.
+        """Return the true classes of a subset's images as class ids of the model, [N].
 
         Raises:
-            ValueError: The images have a class that the model does not know.
+            ValueError: The images have a class that the model does not have.
         """
         unknown = [name for name in subset.classes if name not in self.classes]
         if unknown:
             raise ValueError(
-                f"{self.name} does not know the classes {', '.join(unknown)} of the images. It "
-                f"knows {', '.join(self.classes)}. Name the folders so, or give "
-                f"{self.labels_option} FILE.json."
+                f"{self.name} does not have the classes {', '.join(unknown)} of the images. Its "
+                f"classes are {', '.join(self.classes)}. Rename the folders of the images, or give "
+                f"the class names of the model: {self.labels_option} FILE.json"
             )
         own = np.array([self.classes.index(name) for name in subset.classes])
         return own[subset.labels].astype(np.int64)

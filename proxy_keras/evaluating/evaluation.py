@@ -1,9 +1,8 @@
-"""One evaluation, from what was asked to the folder of its report."""
+"""One evaluation, from its options to the folder of its report."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,12 @@ class EvaluationImages:
     """The images of an evaluation.
 
     Attributes:
-        data: All of them, with their split.
-        subset: Those that are answered.
-        config: Where they come from.
-        seen: A sentence: whether the model may have been trained on them.
-        split_sha256: The hash of their split; where it is the run's, that of the run, which stays
-            when files are renamed.
+        data: The data set with its split.
+        subset: The images to classify.
+        config: The settings of the data.
+        seen: A sentence on whether the model may have been trained on them.
+        split_sha256: SHA-256 of their split; that of the run for its own split, as it stays the
+            same when files are renamed.
     """
 
     data: ImageData
@@ -55,33 +54,33 @@ class EvaluationImages:
 
     @property
     def root(self) -> Path | None:
-        """The folder that the images were read from; None: they are no files."""
+        """The folder that the images were read from; None if they are not files."""
         folder = Path(self.config.data.source)
         return folder if folder.is_dir() else None
 
     @property
     def is_test(self) -> bool:
-        """Whether they are a test split, not all images of the source."""
+        """Whether they are a test split rather than all images of the source."""
         return self.subset.name == TEST
 
     @property
-    def told(self) -> str:
-        """A line: which images are answered."""
+    def description(self) -> str:
+        """One line on which images are evaluated."""
         return (
-            f"answered: {len(self.subset)} images of {self.config.data.source}, split "
+            f"evaluated: {len(self.subset)} images of {self.config.data.source}, split "
             f"{self.subset.name!r}. {self.seen}"
         )
 
     @property
     def image_names(self) -> list[str]:
-        """What each image of the subset is called: its path where it is a file, else its id."""
+        """The path of each image of the subset, or its id if it is not a file."""
         if self.root is None:
             return self.subset.example_ids
         paths = dict(zip(self.data.table.example_ids, self.data.table.paths, strict=True))
         return [paths[example_id] for example_id in self.subset.example_ids]
 
-    def facts(self) -> dict[str, Any]:
-        """`data` of `metrics.json`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return `data` of `metrics.json`."""
         return {
             "source": self.config.data.source,
             "split": self.subset.name,
@@ -95,33 +94,29 @@ class EvaluationImages:
 def evaluate_model(
     path: Path, options: EvaluationOptions, settings: dict[str, Any], command: str
 ) -> str:
-    """Evaluates a model and writes the folder of its report.
+    """Evaluate a model and write the folder of its report.
 
     Args:
-        path: A run folder, or a `.keras` file.
-        options: How.
-        settings: The data options that were given, by their names in the configuration; of a run
-            none is needed.
-        command: The command line, which the report names.
+        path: A run folder or a `.keras` file.
+        options: The options of the evaluation.
+        settings: The given data options, by name in the configuration; a run needs none.
+        command: The command line, for the report.
 
     Returns:
-        What came out, in a line.
+        The findings and the path of the report, one per line.
 
     Raises:
-        ValueError, OSError: The model, the images or an option cannot be used; the message says
-            what to do.
-        FloatingPointError: The model computes values that are not finite.
+        ValueError, OSError: The model, the images or an option cannot be used.
+        FloatingPointError: The model outputs non-finite values.
         RuntimeError: The PDF could not be printed.
     """
     folder = options.out or _default_folder(path, options.against)
     check_folder(folder)
     browser = find_browser() if options.pdf else None
-    saved = open_saved(path, options.labels)
-    run = None if saved.run is None else TrainedRun.read(saved.run)
+    saved, run = _open(path, options.labels)
     other, other_run = None, None
     if options.against is not None:
-        other = open_saved(options.against, options.against_labels)
-        other_run = None if other.run is None else TrainedRun.read(other.run)
+        other, other_run = _open(options.against, options.against_labels)
     if options.out is None:
         check_models(folder, saved, other)
     create_folder(folder)
@@ -129,13 +124,13 @@ def evaluate_model(
     _check_size(saved, images)
     model = EvaluatedModel.of(saved, run, images.data.classes)
     model.class_ids(images.subset)
-    beside = None
+    other_model = None
     if other is not None:
         _check_size(other, images)
         _check_other(saved, run, other, other_run, images)
-        beside = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
-        beside.class_ids(images.subset)
-        _check_classes(model, beside)
+        other_model = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
+        other_model.class_ids(images.subset)
+        _check_classes(model, other_model)
     object_masks = find_object_masks(
         images.data,
         images.subset,
@@ -145,77 +140,83 @@ def evaluate_model(
         positions=heatmap_positions(images.subset, options),
         progress=not options.quiet,
     )
-    trained_with = _trained_with(model)
+    proxy = None if run is None else run.config.proxy
+    trained_with = None if proxy is None else proxy.method
     method = explanation_method(options.method, trained_with)
     results = measure_model(model, images.subset, object_masks, options, method)
-    second = None
-    if beside is not None:
-        second = measure_model(beside, images.subset, object_masks, options, method)
+    other_results = None
+    if other_model is not None:
+        other_results = measure_model(other_model, images.subset, object_masks, options, method)
     metrics = build_metrics(
         results,
-        data=images.facts(),
+        data=images.to_dict(),
         method_reason=_method_reason(options.method, trained_with),
         image_names=images.image_names,
         command=command,
     )
-    if second is not None:
-        metrics["against"] = compare(results, second)
+    if other_results is not None:
+        metrics["against"] = compare(results, other_results)
     findings = derive_findings(metrics)
-    metrics["findings"] = [dataclasses.asdict(finding) for finding in findings]
-    shown, sheets = failure_cards(results, second, options.batch_size)
-    report, charts = build_report(metrics, findings, shown, model.run)
+    metrics["findings"] = [asdict(finding) for finding in findings]
+    cards, sheets = failure_cards(results, other_results, options.batch_size)
+    report, charts = build_report(metrics, findings, cards, run)
     write_folder(folder, metrics, report, results, images.image_names, charts, sheets, browser)
-    lines = [] if images.is_test else [images.told]
+    lines = [] if images.is_test else [images.description]
     lines += [f"- {finding.text}" for finding in findings]
     return "\n".join([*lines, f"report: {folder / REPORT}"])
+
+
+def _open(path: Path, labels: Path | None) -> tuple[SavedModel, TrainedRun | None]:
+    saved = open_saved(path, labels)
+    return saved, None if saved.run is None else TrainedRun.read(saved.run)
 
 
 def load_images(
     saved: SavedModel, run: TrainedRun | None, settings: dict[str, Any], *, progress: bool
 ) -> EvaluationImages:
-    """The images to evaluate a model on.
+    """Load the images to evaluate a model on.
 
-    A run has its own test split, also where the options given draw the run's split again. Other
-    images are those of the source's test split, if it has one itself, and else all of them: a
-    split drawn here would mean nothing to a model that was trained elsewhere.
+    For a run, its test split, also if the given data options draw the same split. Otherwise, the
+    test split that the source comes with, or else all its images: a newly drawn split would mean
+    nothing to a model that was trained elsewhere.
 
     Args:
         saved: The model.
-        run: Its training; None: not known.
-        settings: The data options that were given.
-        progress: Shows progress bars.
+        run: Its training run; None if unknown.
+        settings: The given data options.
+        progress: Whether to show progress bars.
 
     Raises:
-        ValueError: No data are given for a model that is no run, or they cannot be used.
-        OSError: They cannot be read.
+        ValueError: The model is not a run and no data are given, or the data cannot be used.
+        OSError: The data cannot be read.
     """
     if run is not None:
         config = changed(run.config, settings)
     elif "source" in settings:
         height, width = image_size(saved.model, settings.get("image_size"))
         if height != width:
-            raise ValueError(f"Images are squares; the model takes {height} x {width} pixels.")
+            raise ValueError(f"Images must be square; the model takes {height} x {width} pixels.")
         config = build_config({**settings, "image_size": height})
     else:
-        raise ValueError(f"{saved.file} is no run, so say which images: --data SRC")
+        raise ValueError(f"{saved.file} is not a run. Give the images to evaluate: --data SRC")
     own = None if run is None or settings else run.folder
     data = load_data(config, own, progress=progress)
     if run is not None and (own is not None or _is_own_split(data, run)):
-        seen = "The model was not trained on them, nor chosen by them."
+        seen = "The model was not trained on them, nor selected by them."
         return EvaluationImages(data, data.test, config, seen, run.split_sha256)
     is_given = TEST in data.given_splits
     subset = data.test if is_given else data.all_images()
     seen = (
-        "They are the test split that the data came with; whether the model was trained on them is "
-        "not known here."
+        "They are the test split that the data came with; it is unknown whether the model was "
+        "trained on them."
         if is_given
-        else "They are all images of the source; some may have been in the model's training."
+        else "They are all images of the source; the model may have been trained on some of them."
     )
     return EvaluationImages(data, subset, config, seen, data.split_sha256)
 
 
 def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
-    """Whether the split that was drawn is the run's; its files may be called otherwise now."""
+    """Return whether the drawn split is that of the run, even if files have been renamed."""
     if data.split_sha256 == run.split_sha256:
         return True
     try:
@@ -226,7 +227,6 @@ def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
 
 
 def _default_folder(path: Path, against: Path | None) -> Path:
-    """Where the report goes if nothing else is said."""
     base = path if path.is_dir() else path.parent
     name = "evaluation" if path.is_dir() else f"{path.stem}_evaluation"
     if against is None:
@@ -240,8 +240,8 @@ def _check_size(saved: SavedModel, images: EvaluationImages) -> None:
     side = images.data.image_size
     if (height, width) not in ((None, None), (side, side)):
         raise ValueError(
-            f"{saved.file} takes images of {height} x {width} pixels, these have {side}. Give "
-            f"--image-size {height}."
+            f"{saved.file} takes images of {height} x {width} pixels, but these have {side} x "
+            f"{side}. Give --image-size {height}."
         )
 
 
@@ -252,7 +252,7 @@ def _check_other(
     other_run: TrainedRun | None,
     images: EvaluationImages,
 ) -> None:
-    """Refuses a pair of which one may have been trained on the images, and the other not."""
+    """Refuse two models if only one of them may have been trained on the images."""
     split = images.split_sha256
     if run is None and other_run is None:
         return
@@ -260,9 +260,9 @@ def _check_other(
         return
     if run is not None and run.split_sha256 != split:
         raise ValueError(
-            f"These images have another split than {saved.name} was trained with, and "
-            f"{other.name} is no run of that split, so either may have seen more of them than the "
-            "other. Leave out the data options: then the run's own test split is answered."
+            f"{saved.name} was trained with another split than that of these images, and "
+            f"{other.name} does not share its split, so one may have seen more of them than the "
+            "other. Leave out the data options to use the test split of the run."
         )
     if other_run is None:
         return
@@ -274,29 +274,23 @@ def _check_other(
         )
     if not images.is_test:
         raise ValueError(
-            f"{other.name} was trained on a part of these images. Turn the two round: "
+            f"{other.name} was trained on some of these images. Swap the models: "
             f"python -m proxy_keras.evaluate {other.name} --against {saved.name}"
         )
 
 
 def _check_classes(model: EvaluatedModel, other: EvaluatedModel) -> None:
-    """Refuses models that cannot be compared, before they answer anything."""
     if model.classes != other.classes:
         raise ValueError(
-            f"Both models must answer the same classes in the same order. {model.name}: "
-            f"{', '.join(model.classes)}; {other.name}: {', '.join(other.classes)}. Where they "
-            "are only called otherwise, give --labels or --against-labels FILE.json."
+            f"Both models must have the same classes in the same order. {model.name}: "
+            f"{', '.join(model.classes)}; {other.name}: {', '.join(other.classes)}. If only the "
+            "names differ, give --labels or --against-labels FILE.json."
         )
-
-
-def _trained_with(model: EvaluatedModel) -> str | None:
-    proxy = None if model.run is None else model.run.config.proxy
-    return None if proxy is None else proxy.method
 
 
 def _method_reason(asked: str | None, trained_with: str | None) -> str:
     if asked is not None:
-        return "It was asked for."
+        return "The method was requested."
     if trained_with is None:
-        return "It is the usual one."
-    return f"The training made its proxies by {trained_with}, so another method is used here."
+        return "It is the default method."
+    return f"Training made its proxies with {trained_with}, so another method is used here."

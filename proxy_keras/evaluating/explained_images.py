@@ -1,4 +1,4 @@
-"""Test images with their heatmaps, as cards of a report and as sheets."""
+"""Images with their heatmaps, as cards of a report and as image sheets."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ from proxy_keras.io import figures
 
 @dataclass(frozen=True)
 class ExplainedImages:
-    """Some images of a split, each with its heatmap by one or two models.
+    """Images of a split with heatmap overlays of one or two models.
 
     Attributes:
-        positions: [n] which of the split's images.
         images: [n, P, P, 3] uint8.
-        overlays: A list [n, P, P, 3] uint8 per model.
+        overlays: [n, P, P, 3] uint8 for each model.
     """
 
-    positions: NDArray[np.int64]
     images: NDArray[np.uint8]
     overlays: list[NDArray[np.uint8]]
 
     def cards(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> list[Card]:
-        """A card per image, with its lines below; `names` say what each overlay is."""
+        """Return one card per image with the given caption lines; `names` label the overlays."""
         cards = []
         for place, said in enumerate(lines):
             text = "; ".join(line.text for line in said)
@@ -44,7 +42,7 @@ class ExplainedImages:
         return cards
 
     def sheet(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> Figure:
-        """The same as one picture, a row per image."""
+        """Return the same as one figure with one row per image."""
         return figures.method_sheet(
             list(self.images),
             [[overlays[place] for overlays in self.overlays] for place in range(len(self.images))],
@@ -56,13 +54,13 @@ class ExplainedImages:
 def explain_images(
     subset: Subset, positions: NDArray[np.int64], explainers: Sequence[Explainer], batch_size: int
 ) -> ExplainedImages:
-    """Images at the given positions, in that order, with the heatmaps of their predicted classes.
+    """Overlay images with heatmaps of their predicted classes.
 
     Args:
         subset: The split.
-        positions: [n] which of its images, each once.
+        positions: [n] positions of its images, without duplicates.
         explainers: One per model.
-        batch_size: Images at a time.
+        batch_size: Images per batch.
     """
     side = subset.image_size
     images = np.empty([len(positions), side, side, 3], np.uint8)
@@ -75,4 +73,4 @@ def explain_images(
             heat = enlarge(explainer.heatmaps(batch), (side, side)).numpy()
             for place, one in zip(places, heat, strict=True):
                 pictures[place] = figures.overlay(images[place], one)
-    return ExplainedImages(positions, images, overlays)
+    return ExplainedImages(images, overlays)

@@ -1,4 +1,4 @@
-"""Pictures of what a report begins with: errors, heat off the object, disagreements."""
+"""Image cards of a report: errors, heat off the object, disagreements."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ DISAGREEMENTS_SHOWN = 12
 def failure_cards(
     results: ModelResults, other: ModelResults | None, batch_size: int
 ) -> tuple[dict[str, list[Card]], dict[str, Figure]]:
-    """Cards of images, and the same as sheets, by name.
+    """Return image cards, and the same images as sheets, by name.
 
-    "worst": the surest errors; "outside": heat off the object; "disagree": with another model,
-    what the two answer differently. A name is missing where there are no such images.
+    The names are "worst" (most confident errors), "outside" (heat off the object) and "disagree"
+    (the models' predictions differ); those without images are left out.
 
     Args:
-        results: The results_of_answers.
-        other: That of the other model on the same images; None: there is none.
-        batch_size: Images at a time.
+        results: Results of the model.
+        other: Results of another model on the same images, or None.
+        batch_size: Images per batch.
     """
     cards: dict[str, list[Card]] = {}
     sheets: dict[str, Figure] = {}
@@ -62,7 +62,7 @@ def failure_cards(
             differ,
             [results.explainer, other.explainer],
             _lines(results, differ, other=other),
-            ["heatmap of this", "heatmap of the other"],
+            ["heatmap, this model", "heatmap, other model"],
         )
     return cards, sheets
 
@@ -73,23 +73,23 @@ def _lines(
     inside: Mapping[int, float] | None = None,
     other: ModelResults | None = None,
 ) -> list[list[StyledText]]:
-    """What is written below each image: its class and what was answered."""
+    """Return the caption lines of each image: its class and the predictions."""
     lines = []
     for at in positions.tolist():
         of_class = results.model.classes[results.predictions.labels[at]]
-        said = [StyledText(f"is {of_class}")]
+        caption = [StyledText(f"true: {of_class}")]
         if other is None:
-            said.append(_answer(results, at, "said"))
+            caption.append(_prediction(results, at, "predicted"))
         else:
-            said += [_answer(results, at, "this"), _answer(other, at, "other")]
+            caption += [_prediction(results, at, "this"), _prediction(other, at, "other")]
         if inside is not None:
-            said.append(StyledText(f"{inside[at]:.0%} of the heat on it", "soft"))
-        lines.append(said)
+            caption.append(StyledText(f"{inside[at]:.0%} of the heat on the object", "soft"))
+        lines.append(caption)
     return lines
 
 
-def _answer(results: ModelResults, at: int, who: str) -> StyledText:
+def _prediction(results: ModelResults, at: int, label: str) -> StyledText:
     given = results.predictions
-    answer = results.model.classes[given.predicted[at]]
+    predicted = results.model.classes[given.predicted[at]]
     tone = "better" if given.is_right[at] else "worse"
-    return StyledText(f"{who}: {answer} {given.confidence[at]:.0%}", tone)
+    return StyledText(f"{label}: {predicted} {given.confidence[at]:.0%}", tone)

@@ -1,4 +1,4 @@
-"""What the numbers of an evaluation mean, in plain sentences, each tied to its number."""
+"""Findings of an evaluation: plain sentences, each linked to a number in `metrics.json`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 ECE_THRESHOLD = 0.05
-"""Expected calibration error from which on it is worth a sentence."""
+"""Smallest expected calibration error that is reported."""
 DROP_THRESHOLD = 0.10
-"""Accuracy lost to a corruption from which on it is worth a sentence."""
+"""Smallest loss of accuracy to a corruption that is reported."""
 RECALL_GAP_THRESHOLD = 0.10
-"""How far below the mean recall a class is worth a sentence."""
+"""Smallest gap between the recall of a class and the mean recall that is reported."""
 FEW_IMAGES = 100
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence and the number that it stands on.
+    """A sentence and the number behind it.
 
     Attributes:
         text: The sentence.
-        metric: Where the number is in `metrics.json`, such as "calibration.ece" or
+        metric: Path of the number in `metrics.json`, such as "calibration.ece" or
             "robustness.corruptions.noise[2]".
         value: The number.
     """
@@ -32,16 +32,16 @@ class Finding:
     value: float
 
     @property
-    def shown(self) -> str:
-        """The number as it is shown."""
+    def formatted_value(self) -> str:
+        """The number as text with four significant digits."""
         return f"{self.value:.4g}"
 
 
 def value_at(metrics: Mapping[str, Any], path: str) -> Any:
-    """What stands at a path of `metrics.json`.
+    """Return the value at a path of `metrics.json`.
 
     Raises:
-        KeyError, IndexError: There is no such number.
+        KeyError, IndexError: The path does not exist.
     """
     found: Any = metrics
     for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
@@ -50,7 +50,7 @@ def value_at(metrics: Mapping[str, Any], path: str) -> Any:
 
 
 def derive_findings(metrics: Mapping[str, Any]) -> list[Finding]:
-    """The findings, what matters most first.
+    """Return the findings, most important first.
 
     Args:
         metrics: The content of `metrics.json`, without its findings.
@@ -64,16 +64,16 @@ def derive_findings(metrics: Mapping[str, Any]) -> list[Finding]:
 
 
 Sentences = Iterator[tuple[str, str]]
-"""Sentences, each with the path of its number."""
+"""Pairs of a sentence and the path of its number."""
 
 
 def _accuracy(metrics: Mapping[str, Any]) -> Sentences:
     scores = metrics["classification"]
     low, high = scores["intervals"]["accuracy"]
     images = scores["examples"]
-    few = " These are few images: the interval is wide." if images < FEW_IMAGES else ""
+    few = " The interval is wide because there are few images." if images < FEW_IMAGES else ""
     yield (
-        f"{scores['accuracy']:.1%} of {images} images are answered right (95 % interval "
+        f"{scores['accuracy']:.1%} of {images} images are classified correctly (95% interval "
         f"{low:.1%} to {high:.1%}).{few}",
         "classification.accuracy",
     )
@@ -85,8 +85,8 @@ def _confusion(metrics: Mapping[str, Any]) -> Sentences:
         first = pairs[0]
         of_class = round(first["images"] / first["share"])
         yield (
-            f"The most frequent error: '{first['true']}' is taken for '{first['predicted']}', in "
-            f"{first['images']} of its {of_class} images.",
+            f"The most frequent error: '{first['true']}' is classified as '{first['predicted']}' "
+            f"in {first['images']} of its {of_class} images.",
             "mistakes.confused_pairs[0].images",
         )
 
@@ -101,7 +101,8 @@ def _weak_class(metrics: Mapping[str, Any]) -> Sentences:
         row = scores["per_class"][place]
         yield (
             f"The weakest class is '{row['class']}': {recall:.0%} of its {row['images']} images "
-            f"are found, of all classes {scores['macro_recall']:.0%} on average.",
+            f"are classified correctly, compared with {scores['macro_recall']:.0%} for the average "
+            "class.",
             f"classification.per_class[{place}].recall",
         )
 
@@ -113,24 +114,24 @@ def _heat(metrics: Mapping[str, Any]) -> Sentences:
     low, high = heat["mass_inside_over_area"]["interval"]
     gain = heat["mass_inside_over_area"]["value"]
     if low > 0:
-        verdict = "more than if it were spread evenly: the network looks at the object"
+        verdict = "more than uniform heat would have: the model looks at the object"
     elif high < 0:
-        verdict = "less than if it were spread evenly: the network looks past the object"
+        verdict = "less than uniform heat would have: the model looks at the background"
     else:
-        verdict = "no more, and no less, than if it were spread evenly, as far as these images tell"
+        verdict = "not significantly different from uniform heat"
     yield (
-        f"{heat['mass_inside']['mean']:.0%} of the heat lies on the object, which takes "
+        f"{heat['mass_inside']['mean']:.0%} of the heat lies on the object, which covers "
         f"{heat['area']:.0%} of the image: {verdict} ({gain * 100:+.0f} points).",
         "heatmaps.objects.mass_inside_over_area.value",
     )
     low, high = heat["pointing_over_centre"]["interval"]
-    blob, own = heat["pointing_game"]["centre"], heat["pointing_game"]["mean"]
-    if high <= 0 or low <= 0 <= high:
+    centre, own = heat["pointing_game"]["centre"], heat["pointing_game"]["mean"]
+    if low <= 0:
         than = "less often than" if high < 0 else "no more often than"
         yield (
-            f"The hottest point hits the object in {own:.0%} of the images, {than} a spot in the "
-            f"middle of every image would ({blob:.0%}): objects are in the middle, and pointing "
-            "there proves little.",
+            f"The hottest point hits the object in {own:.0%} of the images, {than} the image "
+            f"centre does ({centre:.0%}). The objects are near the centre, so hits there prove "
+            "little.",
             "heatmaps.objects.pointing_over_centre.value",
         )
 
@@ -142,17 +143,18 @@ def _heat_and_mistakes(metrics: Mapping[str, Any]) -> Sentences:
     low, high = split["interval"]
     if low > 0:
         yield (
-            f"Where the heat avoids the object ({split['outside']['images']} images) "
-            f"{split['outside']['accuracy']:.0%} are right, elsewhere "
-            f"{split['inside']['accuracy']:.0%}: errors come with looking past the object.",
+            f"Where the heat is off the object ({split['outside']['images']} images), accuracy is "
+            f"{split['outside']['accuracy']:.0%}; elsewhere it is "
+            f"{split['inside']['accuracy']:.0%}. Errors go together with looking at the "
+            "background.",
             "mistakes.by_heat.difference",
         )
     elif high < 0:
         yield (
-            f"Where the heat avoids the object ({split['outside']['images']} images) "
-            f"{split['outside']['accuracy']:.0%} are right, elsewhere only "
-            f"{split['inside']['accuracy']:.0%}: what lies around the object helps to answer. On "
-            "images without it, expect less.",
+            f"Where the heat is off the object ({split['outside']['images']} images), accuracy is "
+            f"{split['outside']['accuracy']:.0%}; elsewhere it is only "
+            f"{split['inside']['accuracy']:.0%}. The background helps the model; expect a lower "
+            "accuracy on other backgrounds.",
             "mistakes.by_heat.difference",
         )
 
@@ -161,8 +163,8 @@ def _blank(metrics: Mapping[str, Any]) -> Sentences:
     heat = metrics.get("heatmaps")
     if heat and heat["blank"]:
         yield (
-            f"{heat['blank']} of {heat['images']} heatmaps are blank: the method "
-            f"{heat['method']} finds nothing that speaks for the answer there.",
+            f"{heat['blank']} of {heat['images']} heatmaps are blank: {heat['method']} finds no "
+            "evidence for the predicted class.",
             "heatmaps.blank",
         )
 
@@ -174,10 +176,10 @@ def _faithfulness(metrics: Mapping[str, Any]) -> Sentences:
     low, high = faith["deletion_under_random"]["interval"]
     if low <= 0:
         yield (
-            "Blackening the hottest pixels first does not make the answer fade faster than "
-            "blackening pixels at random (area under the curve "
-            f"{faith['deletion']['mean']:.2f} against {faith['deletion']['random']:.2f}): do not "
-            "read much into these heatmaps.",
+            "Deleting the hottest pixels first does not lower the predicted probability faster "
+            "than deleting random pixels (area under the curve "
+            f"{faith['deletion']['mean']:.2f} against {faith['deletion']['random']:.2f}). Do not "
+            "rely on these heatmaps.",
             "heatmaps.faithfulness.deletion_under_random.value",
         )
 
@@ -189,16 +191,16 @@ def _calibration(metrics: Mapping[str, Any]) -> Sentences:
     gap = calibration["mean_confidence"] - metrics["classification"]["accuracy"]
     if abs(gap) < calibration["ece"] / 2:
         yield (
-            "The network is too sure of some answers and not sure enough of others: its confidence "
-            f"and the share that is right differ by {calibration['ece']:.0%} on average, and even "
-            "out over all images.",
+            "The model is overconfident on some images and underconfident on others: confidence "
+            f"and accuracy differ by {calibration['ece']:.0%} on average, but cancel out over all "
+            "images.",
             "calibration.ece",
         )
         return
-    how = "too sure" if gap > 0 else "not sure enough"
+    how = "overconfident" if gap > 0 else "underconfident"
     yield (
-        f"The network is {how}: it gives its answers {calibration['mean_confidence']:.0%} on "
-        f"average, and {metrics['classification']['accuracy']:.0%} are right.",
+        f"The model is {how}: its mean confidence is {calibration['mean_confidence']:.0%}, its "
+        f"accuracy {metrics['classification']['accuracy']:.0%}.",
         "calibration.mean_confidence",
     )
 
@@ -213,7 +215,7 @@ def _robustness(metrics: Mapping[str, Any]) -> Sentences:
     severity = len(robustness["corruptions"][worst])
     if clean - last[worst] >= DROP_THRESHOLD:
         yield (
-            f"It is most sensitive to {worst.replace('_', ' ')}: at severity {severity} "
-            f"{last[worst]:.0%} are right instead of {clean:.0%}.",
+            f"The model is most sensitive to {worst.replace('_', ' ')}: at severity {severity}, "
+            f"accuracy drops from {clean:.0%} to {last[worst]:.0%}.",
             f"robustness.corruptions.{worst}[{severity - 1}]",
         )

@@ -1,4 +1,4 @@
-"""Scores the heatmaps of one attribution method on images of a split."""
+"""Faithfulness and localisation scores of one method's heatmaps on images of a split."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
 
 STEPS = 20
-"""Steps of deletion and insertion: an image costs four times as many answers, and four more."""
+"""Steps of deletion and insertion; an image costs 4 * (STEPS + 1) predictions."""
 
 _CURVES = {"deletion": deletion, "insertion": insertion}
 
 
 @dataclass(frozen=True)
 class HeatmapScores:
-    """Scores of heatmaps of the classes answered, image by image.
+    """Scores of the predicted classes' heatmaps, per image.
 
     Attributes:
         method: The attribution method.
-        target_layer: The layer that it looked at; None: none.
-        positions: [n] int64, which of the split's images, ascending.
-        blank: [n] bool, whether a heatmap is the same everywhere.
-        deletion: [n] area under the curve of the class's probability as the hottest pixels become
-            black, in [0, 1]; lower is better.
-        insertion: [n] the same as the hottest pixels come into the blurred image; higher is better.
-        random_deletion: [n] the same as `deletion`, of random heat in cells of the same size.
-        random_insertion: [n] likewise.
-        objects: Scores of those images whose object is known; None: there are none.
+        target_layer: The explained layer, or None.
+        positions: [n] int64, positions of the images in the split, ascending.
+        blank: [n] bool, whether a heatmap is constant.
+        deletion: [n] area under the curve of the class's probability while the hottest pixels are
+            blackened, in [0, 1]; lower is better.
+        insertion: [n] the same while the hottest pixels are inserted into the blurred image; higher
+            is better.
+        random_deletion: [n] `deletion` of random heat in cells of the same size.
+        random_insertion: [n] `insertion` of the same random heat.
+        objects: Scores of the images whose object is known; None if there are none.
     """
 
     method: str
@@ -53,20 +54,17 @@ class HeatmapScores:
 
     @property
     def heat_inside(self) -> NDArray[np.float64]:
-        """[m] the share of the heat on each known object; NaN where there is no heat at all.
-
-        Empty where no object is known.
-        """
+        """[m] share of the heat on each known object; NaN for blank heatmaps."""
         if self.objects is None:
             return np.empty(0)
         is_blank = self.blank[np.searchsorted(self.positions, self.objects.positions)]
         return np.where(is_blank, np.nan, self.objects.mass)
 
     def to_dict(self, *, seed: int = 0) -> dict[str, Any]:
-        """Means beside chance, and differences with bootstrap intervals, as JSON values.
+        """Return means, random baselines and differences with bootstrap intervals as JSON values.
 
         Args:
-            seed: Keys the bootstrap.
+            seed: Seed of the bootstrap.
         """
         bootstrap = Bootstrap(len(self.positions), seed=seed)
 
@@ -100,29 +98,29 @@ def score_heatmaps(
     seed: int = 0,
     progress: bool = True,
 ) -> HeatmapScores:
-    """The scores of an explainer's heatmaps.
+    """Score an explainer's heatmaps.
 
     Args:
-        explainer: Makes the heatmaps, of the predicted classes.
+        explainer: Explains the predicted classes.
         classifier: The same model.
         subset: The split.
-        positions: [n] which of its images, each once, n >= 1.
-        object_masks: Where the objects are; None: not known.
+        positions: [n] positions of its images, without duplicates, n >= 1.
+        object_masks: Masks of the objects; None if unknown.
         steps: Steps of deletion and insertion, >= 1.
-        batch_size: Images at a time, >= 1.
-        seed: Keys the random heat, of each image its own, and the order of pixels of the same heat.
-        progress: Shows a bar.
+        batch_size: Images per batch, >= 1.
+        seed: Seed of the random heat and of the order of equally hot pixels.
+        progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: There is no position, or the explainer explains other classes.
-        FloatingPointError: The model computes values that are not finite.
+        ValueError: `positions` is empty, or the explainer explains other classes.
+        FloatingPointError: The model outputs non-finite values.
     """
     chosen = np.sort(np.asarray(positions, np.int64))
     if not chosen.size:
-        raise ValueError("Heatmaps are scored on at least one image. Received: none.")
+        raise ValueError("`positions` must contain at least one image. Received: none.")
     if explainer.explain != "predicted":
         raise ValueError(
-            "Heatmaps must be of the predicted classes, whose probability is followed. Received: "
+            "Heatmap scores need an explainer of the predicted classes. Received: "
             f"explain={explainer.explain!r}"
         )
     blank = np.empty(len(chosen), bool)
@@ -168,10 +166,10 @@ def score_heatmaps(
 def _random_maps(
     size: tuple[int, int], positions: NDArray[np.int64], seed: int
 ) -> NDArray[np.float32]:
-    """[B, h, w] float32: heat drawn for each cell, by (seed, position).
+    """Draw random heat for each cell by (seed, position), [B, h, w] float32.
 
-    Cells as coarse as those of the heatmaps: single pixels at random would take an image apart far
-    faster than any patches of the same area.
+    Cells are as coarse as those of the heatmaps: deleting single random pixels destroys an image
+    far faster than deleting patches of the same area.
     """
     draws = [np.random.default_rng([seed, int(position)]) for position in positions]
     return np.stack([draw.random(size, np.float32) for draw in draws])

@@ -1,4 +1,4 @@
-"""How well heatmaps point at known objects, beside what no network at all would reach."""
+"""Localisation scores of heatmaps on known objects, with baselines that need no model."""
 
 from __future__ import annotations
 
@@ -16,29 +16,27 @@ from proxy_keras.metrics import iou, mass_inside, pointing_game
 from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps
 
 HOT = 0.5
-"""Heat from which on a pixel is hot, for the overlap."""
+"""Pixels at or above this heat count for the IoU."""
 
 
 @dataclass(frozen=True)
 class LocalisationScores:
-    """Scores of heatmaps of m images whose object is known; a higher one is better.
+    """Scores of heatmaps of m images whose object is known; higher is better.
 
-    A map that is the same everywhere (blank) points at nothing, and has no heat anywhere: it scores
-    0. For `centre_*` a spot in the middle of every image was scored in place of the heatmap.
+    A constant (blank) heatmap scores 0. The `centre_*` scores are those of a Gaussian at the image
+    centre.
 
     Attributes:
-        positions: [m] int64, which of the split's images.
-        pointing: [m] bool, whether the hottest pixel lies on the object or near it, see
-            `pointing_tolerance`.
-        mass: [m] the share of the heat that lies on the object.
-        iou: [m] overlap of the hot pixels (heat >= 0.5) with the object.
+        positions: [m] int64, positions of the images in the split.
+        pointing: [m] bool, whether the hottest pixel is within `pointing_tolerance` of the object.
+        mass: [m] share of the heat on the object.
+        iou: [m] intersection over union of the hot pixels (heat >= 0.5) and the object.
         centre_pointing: [m] bool.
         centre_mass: [m].
         centre_iou: [m].
-        area: [m] the object's share of the image: the mass and the overlap of a map that is hot
-            everywhere.
-        near: [m] the share of pixels on the object or near it: the chance that a pixel drawn at
-            random wins the pointing game.
+        area: [m] share of the image that the object covers: mass and IoU of uniform heat.
+        near: [m] share of pixels within the tolerance of the object: the chance that a random pixel
+            wins the pointing game.
     """
 
     positions: NDArray[np.int64]
@@ -53,11 +51,7 @@ class LocalisationScores:
 
     @classmethod
     def joined(cls, parts: Sequence[LocalisationScores]) -> LocalisationScores:
-        """The images of all parts, by position.
-
-        Args:
-            parts: At least one.
-        """
+        """Concatenate the scores of at least one part, ordered by position."""
         order = np.argsort(np.concatenate([part.positions for part in parts]), kind="stable")
         names = [field.name for field in fields(cls)]
         return cls(
@@ -65,10 +59,10 @@ class LocalisationScores:
         )
 
     def to_dict(self, *, seed: int = 0) -> dict[str, Any]:
-        """Means, chance levels and differences, these with bootstrap intervals, as JSON values.
+        """Return means, baselines and differences with bootstrap intervals as JSON values.
 
         Args:
-            seed: Keys the bootstrap.
+            seed: Seed of the bootstrap.
         """
         bootstrap = Bootstrap(len(self.positions), seed=seed)
 
@@ -89,12 +83,12 @@ class LocalisationScores:
 def score_localisation(
     heatmaps: Any, masks: NDArray[np.bool_], positions: NDArray[np.int64]
 ) -> LocalisationScores:
-    """The scores of heatmaps of known objects.
+    """Score heatmaps against object masks.
 
     Args:
-        heatmaps: [m, h, w] in [0, 1], of any size, enlarged to the masks'.
-        masks: [m, P, P] the object's pixels, at least one each.
-        positions: [m] which of the split's images they are.
+        heatmaps: [m, h, w] in [0, 1], of any size; enlarged to that of the masks.
+        masks: [m, P, P] bool, each non-empty.
+        positions: [m] positions of the images in the split.
 
     Raises:
         ValueError: See `metrics.pointing_game`.
@@ -118,12 +112,12 @@ def score_localisation(
 
 
 def pointing_tolerance(side: int) -> float:
-    """How many pixels off the object the hottest one may be: 15 at 224, as in the paper."""
+    """Return the tolerance of the pointing game in pixels: 15 at 224 pixels, as in the paper."""
     return 15.0 * side / 224.0
 
 
 def centre_spot(side: int) -> NDArray[np.float32]:
-    """[P, P] float32 in (0, 1]: a Gaussian in the middle, of a quarter of the side."""
+    """Return a Gaussian at the centre, sigma a quarter of the side: [P, P] float32 in (0, 1]."""
     away = (np.arange(side) + 0.5) / side - 0.5
     along = np.exp(-np.square(away) / (2.0 * 0.25**2))
     spot = np.outer(along, along)

@@ -1,4 +1,4 @@
-"""MaskFolder: the objects of image files by pictures of where they are."""
+"""Object masks of image files from a folder of PNG files."""
 
 from __future__ import annotations
 
@@ -12,60 +12,59 @@ from PIL import Image
 from proxy_keras.data.images import UnreadableImageError, read_image
 
 OBJECT_GREY = 128
-"""Grey from which on a pixel belongs to the object."""
+"""Grey level at or above which a pixel belongs to the object."""
 
 _COVERED = 0.5
 """Share of a pixel of the stretched image that the object must cover."""
 
 
 class MaskFolder:
-    """Masks of images: `FOLDER/CLASS/NAME.png` for `CLASS/NAME.jpg`, as deep as the images lie.
+    """Object masks of images: `FOLDER/CLASS/NAME.png` for `CLASS/NAME.jpg`, in the same subfolders.
 
-    A mask is a grey PNG of its image's size, or of its proportions: background 0, object 255; or 0
-    and 1. In between, grey of 128 and above is object: so a trimap's border (128, not labelled)
-    counts as object. It is where the outline runs, and thin parts such as ears and tails are
-    nothing but border: left out, heat on them would count as heat on the background. The chance
-    levels rise with it, for they are of the same masks.
+    A mask is a grey PNG with the size or the proportions of its image: background 0, object 255 (or
+    0 and 1). Grey 128 and above is object, so the unlabelled border of a trimap (128) counts as
+    object: thin parts such as ears and tails consist of border only, and heat on them must not
+    count as background. The baselines use the same masks.
 
     Args:
         folder: The folder.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds no PNG.
+        FileNotFoundError: The folder does not exist.
+        ValueError: It has no PNG files.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
         if not self._folder.is_dir():
             raise FileNotFoundError(
-                f"There is no folder {str(folder)!r}. Give a folder that holds a PNG mask for each "
-                "image, in the same folders as the images."
+                f"{str(folder)!r} is not a folder. Give a folder with a PNG mask per image, in "
+                "the same subfolders as the images."
             )
         self._names = {
             file.relative_to(self._folder).as_posix() for file in self._folder.rglob("*.png")
         }
         if not self._names:
-            raise ValueError(f"{self} holds no PNG file. Masks are PNG files.")
+            raise ValueError(f"{self} has no PNG files. Masks must be PNG files.")
 
     def __str__(self) -> str:
-        """The folder."""
+        """Return the path of the folder."""
         return str(self._folder)
 
     def __len__(self) -> int:
-        """The number of masks."""
+        """Return the number of masks."""
         return len(self._names)
 
     def has(self, path: str) -> bool:
-        """Whether an image has a mask."""
+        """Return whether an image has a mask."""
         return self.expected_name(path) in self._names
 
     def expected_name(self, path: str) -> str:
-        """The name of an image's mask."""
+        """Return the path of an image's mask in the folder."""
         return PurePosixPath(path).with_suffix(".png").as_posix()
 
     def mask(self, path: str, file: Path, image_size: int) -> NDArray[np.bool_]:
-        """The pixels of an image's object.
+        """Read the object mask of an image.
 
         Args:
             path: The image, relative to the data's folder.
@@ -73,19 +72,19 @@ class MaskFolder:
             image_size: Side P to which the image is stretched.
 
         Returns:
-            [P, P] bool: pixels of which the object covers at least half, or those that it covers
-            most if there are none; all False where the mask has no object.
+            [P, P] bool: pixels that the object covers by at least half, or by the largest share if
+            there are none; all False if the mask is empty.
 
         Raises:
-            ValueError: The mask is damaged, in colours, of other values, or of other proportions
-                than its image.
+            ValueError: The mask is damaged, has colours, invalid values, or other proportions than
+                its image.
             OSError: A file cannot be opened.
         """
         name = self._folder / self.expected_name(path)
         is_object = _read(name)
         height, width = is_object.shape
         image_height, image_width = read_image(file).shape[:2]
-        # Sides that were scaled and rounded are off by up to half a pixel each.
+        # Rounding after scaling moves each side by up to half a pixel.
         if abs(height * image_width - width * image_height) > (image_height + image_width) / 2:
             raise ValueError(
                 f"The mask {str(name)!r} is {width} x {height} pixels (width x height), its image "
@@ -98,7 +97,7 @@ class MaskFolder:
 
 
 def _read(file: Path) -> NDArray[np.bool_]:
-    """[h, w] whether a pixel of a mask is object."""
+    """Return which pixels of a mask file are object, [h, w]."""
     try:
         pixels = read_image(file)
     except UnreadableImageError as error:
@@ -106,12 +105,13 @@ def _read(file: Path) -> NDArray[np.bool_]:
     grey = pixels[..., 0]
     if (pixels != grey[..., np.newaxis]).any():
         raise ValueError(
-            f"The mask {str(file)!r} is in colours. Masks are grey: object white, background black."
+            f"The mask {str(file)!r} has colours. Masks must be grey: object white, background "
+            "black."
         )
     highest = int(grey.max())
     if 1 < highest < OBJECT_GREY:
         raise ValueError(
-            f"The mask {str(file)!r} has no grey above {highest}: its object is not told from its "
-            "background. Object is 255 and background 0; or 1 and 0."
+            f"The mask {str(file)!r} has no grey level above {highest}, so its object is unknown. "
+            "Use 255 for the object and 0 for the background, or 1 and 0."
         )
     return grey == 1 if highest == 1 else grey >= OBJECT_GREY

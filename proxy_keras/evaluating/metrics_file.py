@@ -1,4 +1,4 @@
-"""The content of `metrics.json`, as `metrics.schema.json` describes it."""
+"""The content of `metrics.json`, as described by `metrics.schema.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIBRARIES = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 def schema_text() -> str:
-    """The JSON Schema of `metrics.json`."""
+    """Return the JSON Schema of `metrics.json`."""
     page = resources.files("proxy_keras.evaluating") / "page"
     return (page / "metrics.schema.json").read_text(encoding="utf-8")
 
@@ -26,14 +26,14 @@ def build_metrics(
     image_names: list[str],
     command: str,
 ) -> dict[str, Any]:
-    """All but `findings` and `against`.
+    """Return everything but `findings` and `against`.
 
     Args:
-        results: The results_of_answers.
-        data: `data` of the file.
-        method_reason: A sentence: why this attribution method.
-        image_names: Of the split's images.
-        command: The command that made it.
+        results: Results of the model.
+        data: The value of `data`.
+        method_reason: A sentence on the choice of the attribution method.
+        image_names: Names of the split's images.
+        command: The command line of the evaluation.
     """
     model, heat = results.model, results.heatmaps
     return {

@@ -1,4 +1,4 @@
-"""Where a model fails: pairs that it confuses, its surest errors, heat off the object."""
+"""Errors of a model: confused classes, most confident errors, heat off the object."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from proxy_keras.evaluating.predictions import Predictions
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How often one class is taken for another.
+    """Number of images of one class that are classified as another.
 
     Attributes:
-        true: Class id of the images.
-        predicted: Class id that was answered.
-        images: How often.
-        share: Of the images of the true class, in (0, 1].
+        true: True class id.
+        predicted: Predicted class id.
+        images: Number of images.
+        share: Share of the images of the true class, in (0, 1].
     """
 
     true: int
@@ -28,11 +28,11 @@ class ConfusedPair:
 
 
 def confused_pairs(confusion: NDArray[np.int64], most: int = 10) -> list[ConfusedPair]:
-    """The pairs with most errors; of equally many, those with the higher share of their class.
+    """Return the most confused pairs; ties are ordered by their share of the class.
 
     Args:
-        confusion: [K, K] counts: row the true class, column the predicted one.
-        most: Pairs at most.
+        confusion: [K, K] counts; rows are true classes, columns predicted classes.
+        most: Maximum number of pairs.
     """
     totals = confusion.sum(axis=1)
     pairs = [
@@ -46,7 +46,7 @@ def confused_pairs(confusion: NDArray[np.int64], most: int = 10) -> list[Confuse
 
 
 def worst_mistakes(predictions: Predictions, most: int = 12) -> NDArray[np.int64]:
-    """Positions of the wrong answers, the surest first."""
+    """Return the positions of wrong predictions, most confident first."""
     wrong = np.flatnonzero(~predictions.is_right)
     order = np.argsort(-predictions.confidence[wrong], kind="stable")
     return wrong[order][:most]
@@ -55,15 +55,15 @@ def worst_mistakes(predictions: Predictions, most: int = 12) -> NDArray[np.int64
 def heat_outside(
     inside: NDArray[np.float64], area: NDArray[np.float64], most: int = 12
 ) -> NDArray[np.int64]:
-    """Places of the images whose heat avoids the object, the most of it first.
+    """Return the images with less heat on the object than uniform heat, worst first.
 
     Args:
-        inside: [n] the share of each image's heat that lies on its object; NaN: not known.
-        area: [n] the share of each image's pixels that the object takes.
-        most: Places at most.
+        inside: [n] share of each image's heat on its object; NaN if unknown.
+        area: [n] share of each image that the object covers.
+        most: Maximum number of images.
 
     Returns:
-        Places in `inside`, of images with less heat on the object than even heat would put there.
+        Indices into `inside`.
     """
     known = np.flatnonzero(np.isfinite(inside))
     surplus = inside[known] - area[known]

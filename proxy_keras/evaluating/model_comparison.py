@@ -1,4 +1,4 @@
-"""Two models on the same images: what one gains on the other, and where they disagree."""
+"""Comparison of two models on the same images."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def compare(this: ModelResults, other: ModelResults) -> dict[str, Any]:
 
 
 def disagreements(this: ModelResults, other: ModelResults) -> NDArray[np.int64]:
-    """Positions of the images that the two answer differently; those first that one gets right.
+    """Return the positions of images with different predictions.
 
-    Of these the ones first of which the two are surest.
+    Images that one model classifies correctly come first, then those with higher confidence.
     """
     mine, theirs = this.predictions, other.predictions
     differ = np.flatnonzero(mine.predicted != theirs.predicted)
@@ -65,7 +65,7 @@ def _calibration(this: ModelResults, other: ModelResults) -> dict[str, Any]:
 
 
 def _robustness(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    """Accuracy on all corrupted copies, and on those of each corruption."""
+    """Compare accuracy on all corrupted images and under each corruption."""
     mine, theirs = this.robustness, other.robustness
     if mine is None or theirs is None:
         return {}
@@ -78,7 +78,7 @@ def _robustness(this: ModelResults, other: ModelResults) -> dict[str, Any]:
 
 
 def _heat(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    """The scores of the heatmaps, on the images that both were scored on."""
+    """Compare the heatmap scores."""
     mine, theirs = this.heatmaps, other.heatmaps
     if mine is None or theirs is None:
         return {}
@@ -98,7 +98,7 @@ def _heat(this: ModelResults, other: ModelResults) -> dict[str, Any]:
 
 
 def _classes(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    """The recall of each class that has images."""
+    """Compare the recall of each class that has images."""
     found = {}
     for number, name in enumerate(this.model.classes):
         mine, theirs = (

@@ -1,4 +1,4 @@
-"""Everything that is measured of one model on one split."""
+"""All measurements of one model on one split."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from proxy_keras.metrics import CompiledClassifier, classification
 
 @dataclass(frozen=True)
 class ModelResults:
-    """A model's answers to the images of a split, and what they are worth.
+    """Predictions of a model on a split and the scores computed from them.
 
     Attributes:
         model: The model.
         subset: The N images.
-        predictions: The answers.
-        robustness: The answers to corrupted images; None: not asked.
-        explainer: Makes its heatmaps; None: no heatmaps are made.
-        heatmaps: Their scores; None likewise.
-        seed: Keys the bootstrap.
+        predictions: Predictions on the images.
+        robustness: Results on corrupted images; None if not requested.
+        explainer: The explainer of the heatmaps; None without heatmaps.
+        heatmaps: Scores of the heatmaps; None without heatmaps.
+        seed: Seed of the bootstrap.
     """
 
     model: EvaluatedModel
@@ -48,18 +48,18 @@ class ModelResults:
 
     @cached_property
     def scores(self) -> classification.Scores:
-        """The classification's scores."""
+        """The classification scores."""
         given = self.predictions
         return classification.score(given.logits, given.labels.astype(np.int32), self.model.classes)
 
     @cached_property
     def calibration(self) -> Calibration:
-        """How sure the answers are beside how right."""
+        """The calibration of the probabilities."""
         return Calibration.of(self.predictions.probabilities, self.predictions.labels)
 
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
-        """The scores that get intervals, by their names in `Scores`."""
+        """The scores that get intervals, by name in `Scores`."""
         given = self.predictions
         by_class = ClassStatistics(given.labels, given.predicted, len(self.model.classes))
         top = np.argsort(-given.logits, axis=1, kind="stable")[:, :5]
@@ -74,15 +74,15 @@ class ModelResults:
 
     @property
     def bootstrap(self) -> Bootstrap:
-        """The samples of this split's images."""
+        """Bootstrap samples of the split's images."""
         return Bootstrap(len(self.predictions), seed=self.seed)
 
     def classification(self) -> dict[str, Any]:
-        """`classification` of `metrics.json`."""
+        """Return `classification` of `metrics.json`."""
         intervals = {
             name: self.bootstrap.interval(one).ends for name, one in self.statistics.items()
         }
-        # Shares of images have an interval of their own, which also holds for 8 right of 8.
+        # Wilson intervals of shares also hold where all images agree, e.g. 8 of 8 correct.
         images = self.scores.examples
         for name in ("accuracy", "top5"):
             hits = round(getattr(self.scores, name) * images)
@@ -90,7 +90,7 @@ class ModelResults:
         return {**self.scores.to_dict(), "intervals": intervals}
 
     def mistakes(self, image_names: list[str]) -> dict[str, Any]:
-        """`mistakes` of `metrics.json`, with the images' names."""
+        """Return `mistakes` of `metrics.json`."""
         given, classes = self.predictions, self.model.classes
         found: dict[str, Any] = {
             "confused_pairs": [
@@ -130,10 +130,10 @@ class ModelResults:
         return found
 
     def _by_heat(self, positions: Any, is_inside: Any) -> dict[str, Any]:
-        """Accuracy where the heat lies on the object, and where it avoids it."""
+        """Return the accuracy of images with heat on the object and of those with heat off it."""
         right = self.predictions.is_right[positions]
         parts = {"inside": is_inside, "outside": ~is_inside}
-        told: dict[str, Any] = {
+        groups: dict[str, Any] = {
             name: {
                 "images": int(chosen.sum()),
                 "accuracy": float(right[chosen].mean()) if chosen.any() else None,
@@ -141,10 +141,10 @@ class ModelResults:
             for name, chosen in parts.items()
         }
         if not (is_inside.any() and (~is_inside).any()):
-            return {**told, "difference": None, "interval": None}
+            return {**groups, "difference": None, "interval": None}
         return {
-            **told,
-            "difference": told["inside"]["accuracy"] - told["outside"]["accuracy"],
+            **groups,
+            "difference": groups["inside"]["accuracy"] - groups["outside"]["accuracy"],
             "interval": difference_interval(right[is_inside], right[~is_inside]),
         }
 
@@ -156,19 +156,19 @@ def measure_model(
     options: EvaluationOptions,
     method: str,
 ) -> ModelResults:
-    """Lets a model answer the images of a split, as they are and corrupted, and explain itself.
+    """Classify the images of a split, corrupt them, and score the heatmaps.
 
     Args:
         model: The model.
         subset: The images.
-        object_masks: Where the objects are; None: not known.
-        options: How.
+        object_masks: Masks of the objects; None if unknown.
+        options: The options of the evaluation.
         method: The attribution method.
 
     Raises:
-        ValueError: The images have classes that the model does not know, or the method cannot
-            explain it.
-        FloatingPointError: The model computes values that are not finite.
+        ValueError: The images have classes that the model does not have, or the method cannot
+            explain the model.
+        FloatingPointError: The model outputs non-finite values.
     """
     classifier = CompiledClassifier(model.keras_model)
     size, progress, seed = options.batch_size, not options.quiet, options.seed
@@ -203,7 +203,7 @@ def measure_model(
 
 
 def heatmap_positions(subset: Subset, options: EvaluationOptions) -> Any:
-    """[n] int64, ascending: the images whose heatmaps are scored; the same for every model."""
+    """Draw the images whose heatmaps are scored, the same for every model: [n] int64, ascending."""
     count = min(options.heat_images, len(subset))
     drawn = np.random.default_rng(options.seed).permutation(len(subset))[:count]
     return np.sort(drawn)

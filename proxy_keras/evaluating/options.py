@@ -1,4 +1,4 @@
-"""How a model is to be evaluated."""
+"""Options of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from proxy_keras.settings.json_settings import require
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What `python -m proxy_keras.evaluate` is told, but for the data.
+    """Options of `python -m proxy_keras.evaluate`, without those of the data.
 
     Attributes:
-        against: Another model, which answers the same images; None: none.
-        out: Folder of the report; None: beside the model.
+        against: Another model to compare on the same images, or None.
+        out: Folder of the report; None: next to the model.
         method: Attribution method; None: chosen by `explanation_method`.
         method_options: Options of the method.
-        target_layer: Layer to explain; None: found.
-        heat_images: Images whose heatmaps are scored; 0: no heatmaps are made.
-        masks: Folder of masks of the objects; None: found beside the images, if there is one.
-        boxes: File of boxes of the objects; None: found likewise.
-        corruptions: Whether the images are also answered corrupted.
-        labels: JSON file of the model's class names; None: those beside the model.
-        against_labels: The same of the other model.
-        batch_size: Images at a time.
-        seed: Keys all draws.
-        pdf: Whether the report is also printed as PDF.
-        quiet: No progress bars.
+        target_layer: Layer to explain; None: found automatically.
+        heat_images: Number of images whose heatmaps are scored; 0: no heatmaps.
+        masks: Folder of object masks; None: `masks` in the folder of the images, if it exists.
+        boxes: File of object boxes; None: `boxes.csv` there, if it exists.
+        corruptions: Whether to evaluate on corrupted images too.
+        labels: JSON file of the model's class names; None: the file next to the model.
+        against_labels: The same for the other model.
+        batch_size: Images per batch.
+        seed: Seed of all draws.
+        pdf: Whether to print the report as PDF too.
+        quiet: Whether to hide progress bars.
     """
 
     against: Path | None = None
@@ -50,7 +50,7 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         require(
             self.against_labels is None or self.against is not None,
-            "`against_labels` names the classes of another model: give `--against` too.",
+            "`against_labels` needs another model: give `--against` too.",
             str(self.against_labels),
         )
         require(self.heat_images >= 0, "`heat_images` must be >= 0.", self.heat_images)
@@ -59,14 +59,13 @@ class EvaluationOptions:
 
 
 def explanation_method(asked: str | None, trained_with: str | None) -> str:
-    """The method to look with: not the one that the training used, unless asked for.
+    """Return the attribution method: one that training did not use, unless requested.
 
-    A network that was trained to have other heatmaps of one method may have merely learned to
-    show them: another method tells more.
+    Training changes the heatmaps of its own method, so another method is stronger evidence.
 
     Args:
-        asked: The method that was asked for; None: none.
-        trained_with: The method that made the proxies of the training; None: there were none.
+        asked: The requested method, or None.
+        trained_with: The method that made the proxies during training, or None.
     """
     if asked is not None:
         return asked

@@ -1,4 +1,4 @@
-"""What a model answers for each image of a split."""
+"""Predictions of a model for the images of a split."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from proxy_keras.metrics import CompiledClassifier
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers beside the truth.
+    """Logits and true classes of N images.
 
     Attributes:
         logits: [N, K] float32.
-        labels: [N] the true class ids.
+        labels: [N] true class ids.
     """
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
         return len(self.labels)
 
     @cached_property
@@ -37,17 +37,17 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """[N] class ids of the highest logit."""
+        """[N] predicted class ids."""
         return self.logits.argmax(axis=1)
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
-        """[N] the probability of the predicted class."""
+        """[N] probability of the predicted class."""
         return self.probabilities.max(axis=1)
 
     @cached_property
     def is_right(self) -> NDArray[np.bool_]:
-        """[N] whether the predicted class is the true one."""
+        """[N] whether the prediction is correct."""
         return self.predicted == self.labels
 
 
@@ -59,20 +59,20 @@ def predict(
     batch_size: int = 64,
     progress: bool = True,
 ) -> Predictions:
-    """The answers for all images of a subset, in its order.
+    """Classify all images of a subset, in its order.
 
     Args:
         classifier: The model, in float32.
         subset: N images.
-        labels: [N] their true classes, by the model's class ids.
-        batch_size: Images at a time.
-        progress: Shows a bar.
+        labels: [N] true class ids of the model.
+        batch_size: Images per batch.
+        progress: Whether to show a progress bar.
 
     Raises:
-        FloatingPointError: The model computes values that are not finite.
+        FloatingPointError: The model outputs non-finite values.
     """
     logits = np.empty([len(subset), classifier.num_classes], np.float32)
-    bar = tqdm(total=len(subset), desc="answers", unit="image", disable=not progress)
+    bar = tqdm(total=len(subset), desc="predictions", unit="image", disable=not progress)
     with bar:
         for positions, images, _ in subset.originals(batch_size).as_numpy_iterator():
             logits[positions] = classifier.logits(images, batch_size)

@@ -1,4 +1,4 @@
-"""Writes an evaluation: report, numbers, predictions, sheets, and all of it for TensorBoard."""
+"""The folder of an evaluation: report, metrics, predictions, image sheets, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -26,63 +26,62 @@ METRICS, SCHEMA, REPORT, PDF = "metrics.json", "metrics.schema.json", "report.ht
 
 
 def check_folder(folder: Path) -> None:
-    """Returns if the folder is new, empty, or holds an earlier evaluation, whole or not.
+    """Check that the folder is new, empty, or has an earlier evaluation, even an unfinished one.
 
     Raises:
-        ValueError: It holds something else.
+        ValueError: It has other files.
         NotADirectoryError: It is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file. Give a folder as --out.")
+        raise NotADirectoryError(f"{folder} is a file. Give a folder: --out DIR")
     is_used = folder.exists() and any(folder.iterdir())
-    # Written first, so that it tells of an evaluation that was broken off, too.
+    # The schema is written first, so it also marks an interrupted evaluation.
     if is_used and not (folder / SCHEMA).is_file():
         raise ValueError(
-            f"{folder} holds something else than an evaluation. Give a new or empty folder as "
-            "--out."
+            f"{folder} is not empty and is not an evaluation. Give a new or empty folder: --out DIR"
         )
 
 
 def check_models(folder: Path, model: SavedModel, against: SavedModel | None) -> None:
-    """Returns unless the folder holds the report of other models.
+    """Check that the folder has no report of other models.
 
-    A model is the same if it is the same file by its content or its path: one that was trained
-    anew replaces its earlier report.
+    A model with the same content or the same path is the same model, so the report of a model that
+    was trained again replaces the earlier one.
 
     Raises:
-        ValueError: It holds one; the message says of which.
+        ValueError: It has a report of other models.
     """
     try:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        told = [metrics["model"], metrics.get("against")]
-        names = [None if one is None else str(one["name"]) for one in told]
-        hashes = [None if one is None else str(one["sha256"]) for one in told]
-    # None there, or none that could be lost.
+        models = [metrics["model"], metrics.get("against")]
+        names = [None if one is None else str(one["name"]) for one in models]
+        hashes = [None if one is None else str(one["sha256"]) for one in models]
+    # There is no report, or none worth keeping.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
-    # The report lies beside its model, so there the last part of the name says enough.
+    # The report is next to its model, so the last part of the name identifies it.
     is_same = Path(str(names[0])).name == Path(model.name).name or _is_same(
         names[0], hashes[0], model
     )
     if not (is_same and _is_same(names[1], hashes[1], against)):
-        told_of = " against ".join(name for name in names if name is not None)
+        found = " against ".join(name for name in names if name is not None)
         raise ValueError(
-            f"{folder} holds the report of other models ({told_of}). Give another folder: --out DIR"
+            f"{folder} has the report of other models ({found}). Give another folder: --out DIR"
         )
 
 
 def create_folder(folder: Path) -> None:
-    """Makes the folder, and finds out whether it can be written.
+    """Create the folder and check that it is writable.
 
     Raises:
-        OSError: It cannot.
+        OSError: It cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(
-            f"{folder} cannot be written: {error.strerror or error}. Give another folder: --out DIR"
+            f"Cannot write to {folder}: {error.strerror or error}. Give another folder: --out DIR"
         ) from error
 
 
@@ -96,20 +95,20 @@ def write_folder(
     sheets: Mapping[str, Figure],
     browser: str | None,
 ) -> None:
-    """Writes all files; `metrics.json` last, so that it belongs to what lies beside it.
+    """Write all files, `metrics.json` after the others so that it always matches them.
 
     Args:
-        folder: Where.
+        folder: The folder.
         metrics: The content of `metrics.json`.
         report: The report.
-        results: The results_of_answers, for `predictions.csv`.
-        image_names: Of the split's images.
-        charts: Of the report, by name.
-        sheets: Sheets of images, by name.
-        browser: What prints the PDF; None: none is wanted.
+        results: Results of the model, for `predictions.csv`.
+        image_names: Names of the split's images.
+        charts: Charts of the report, by name.
+        sheets: Image sheets, by name.
+        browser: The browser that prints the PDF; None: no PDF.
 
     Raises:
-        RuntimeError: The browser cannot print it.
+        RuntimeError: The browser failed to print the PDF.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SCHEMA, schema_text())
@@ -136,7 +135,7 @@ def _is_same(name: str | None, sha256: str | None, model: SavedModel | None) -> 
 
 
 def _predictions(results: ModelResults, image_names: list[str]) -> pd.DataFrame:
-    """A row per image."""
+    """Return the table of predictions, one row per image."""
     given, classes = results.predictions, np.array(results.model.classes)
     rows = pd.DataFrame(
         {
@@ -155,7 +154,7 @@ def _predictions(results: ModelResults, image_names: list[str]) -> pd.DataFrame:
 
 
 def _log(folder: Path, metrics: Mapping[str, Any], shown: Mapping[str, Figure]) -> None:
-    """The same numbers and figures for TensorBoard, in place of those of an earlier evaluation."""
+    """Write scores and figures for TensorBoard, replacing those of an earlier evaluation."""
     remove(folder)
     with tf.summary.create_file_writer(str(folder)).as_default(0):
         for part, names in (

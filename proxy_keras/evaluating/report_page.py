@@ -1,4 +1,4 @@
-"""Turns a report into one HTML page that holds all that it shows, and into a PDF."""
+"""A report as one self-contained HTML page and as PDF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def to_html(report: Report) -> str:
-    """The page: one file, without scripts, that asks for nothing from outside."""
+    """Render the report as one HTML file without scripts and external resources."""
     page = resources.files("proxy_keras.evaluating") / "page"
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -34,38 +34,38 @@ def to_html(report: Report) -> str:
 
 
 def find_browser() -> str:
-    """The path of an installed Chromium or Chrome.
+    """Return the path of an installed Chromium or Chrome.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: None is installed.
     """
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
     raise FileNotFoundError(
-        "A PDF is printed by Chromium or Chrome, and none is installed. Install one (Debian, "
-        "Ubuntu: apt install chromium), or open report.html and print it."
+        "--pdf needs Chromium or Chrome, and neither is installed. Install one (Debian, Ubuntu: "
+        "apt install chromium), or print report.html from another browser."
     )
 
 
 def write_pdf(html: Path, pdf: Path, browser: str, *, timeout_s: float = 120.0) -> None:
-    """Prints a page into a PDF file.
+    """Print an HTML file to a PDF file.
 
     Args:
-        html: The page.
-        pdf: The file.
+        html: The HTML file.
+        pdf: The PDF file.
         browser: See `find_browser`.
-        timeout_s: Seconds that it may take.
+        timeout_s: Time limit in seconds.
 
     Raises:
-        RuntimeError: The browser did not print it.
+        RuntimeError: The browser failed or timed out.
     """
-    # A browser that was stopped may still be writing there.
+    # A killed browser may still be writing to its profile.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
             browser,
             "--headless",
-            # The browser refuses to run as root with it.
+            # The browser's sandbox does not work for root.
             *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []),
             "--disable-gpu",
             "--no-pdf-header-footer",
@@ -77,9 +77,9 @@ def write_pdf(html: Path, pdf: Path, browser: str, *, timeout_s: float = 120.0) 
             done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(
-                f"{browser} could not print {html}: it took more than {timeout_s:g} s. Open the "
-                "file in a browser and print it."
+                f"{browser} could not print {html} within {timeout_s:g} s. Open the file in a "
+                "browser and print it."
             ) from error
     if done.returncode or not pdf.is_file():
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"{browser} could not print {html}: {' '.join(said)}")
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise RuntimeError(f"{browser} could not print {html}: {' '.join(reason)}")

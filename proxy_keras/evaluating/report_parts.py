@@ -1,4 +1,4 @@
-"""What a report is made of: text, tables, pictures; a template turns them into a page."""
+"""Building blocks of a report: text, tables, images. A template turns them into a page."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from PIL import Image
 from proxy_keras.io.figures import Figure
 
 SMALL = 96
-"""Images up to this side in pixels are shown with their pixels, and collection without loss."""
+"""Images up to this side in pixels are enlarged without smoothing and stored without loss."""
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """A picture that a page holds in itself.
+    """An image that is embedded in the page.
 
     Attributes:
-        uri: The picture as a data URI.
-        alt: What it shows, for those who do not see it.
-        is_small: Whether its pixels should stay sharp where it is enlarged.
+        uri: The image as a data URI.
+        alt: Alternative text.
+        is_small: Whether to enlarge it without smoothing.
     """
 
     uri: str
@@ -36,7 +36,7 @@ class EmbeddedImage:
 
     @classmethod
     def from_array(cls, image: NDArray[np.uint8], alt: str) -> EmbeddedImage:
-        """Pixels [H, W, 3] uint8."""
+        """Embed pixels [H, W, 3] uint8."""
         is_small = max(image.shape[:2]) <= SMALL
         kind: dict[str, Any] = {"format": "PNG"} if is_small else {"format": "JPEG", "quality": 88}
         made = io.BytesIO()
@@ -45,9 +45,9 @@ class EmbeddedImage:
 
     @classmethod
     def from_figure(cls, figure: Figure, alt: str) -> EmbeddedImage:
-        """A chart, as SVG; the same figure gives the same bytes.
+        """Embed a chart as SVG; equal figures give equal bytes.
 
-        Its letters stay text: a browser has fonts for more scripts than matplotlib finds here.
+        Text stays text, because browsers have fonts for more scripts than matplotlib finds.
         """
         made = io.BytesIO()
         with matplotlib.rc_context({"svg.hashsalt": "report", "svg.fonttype": "none"}):
@@ -56,7 +56,7 @@ class EmbeddedImage:
 
     @classmethod
     def from_file(cls, file: Path, alt: str) -> EmbeddedImage:
-        """A PNG file."""
+        """Embed a PNG file."""
         return cls(_uri("image/png", file.read_bytes()), alt)
 
 
@@ -66,7 +66,7 @@ def _uri(kind: str, content: bytes) -> str:
 
 @dataclass(frozen=True)
 class StyledText:
-    """Text that is good news ("better") or bad ("worse"); "soft": of less weight."""
+    """Text with a tone: "better", "worse", "soft" (less important) or none."""
 
     text: str
     tone: str = ""
@@ -85,9 +85,9 @@ class Table:
     """A table.
 
     Attributes:
-        header: The heads of the columns.
-        rows: A cell per column: text or `StyledText`.
-        numeric: Places of the columns with numbers.
+        header: Column headers.
+        rows: One cell per column, text or `StyledText`.
+        numeric: Indices of the numeric columns.
     """
 
     header: Sequence[str]
@@ -97,7 +97,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Card:
-    """Pictures side by side with lines below."""
+    """Images side by side with caption lines below."""
 
     images: Sequence[EmbeddedImage]
     lines: Sequence[StyledText]
@@ -105,7 +105,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards, as many in a row as there is room for."""
+    """A grid of cards."""
 
     cards: Sequence[Card]
     is_wide: bool = False
@@ -113,12 +113,12 @@ class Cards:
 
 @dataclass(frozen=True)
 class FigurePart:
-    """A chart or sheet with what it shows below.
+    """A chart or image sheet with a caption.
 
     Attributes:
-        image: The picture.
-        caption: What it shows.
-        is_sheet: Whether it may be wider than the page and is then scrolled.
+        image: The image.
+        caption: The caption.
+        is_sheet: Whether it scrolls if it is wider than the page.
     """
 
     image: EmbeddedImage
@@ -128,14 +128,14 @@ class FigurePart:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it is typed."""
+    """Preformatted text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Collapsible:
-    """A long table, or long text, that opens when asked for; in print it is open."""
+    """A table or text that is collapsed on screen and open in print."""
 
     summary: str
     table: Table | None = None
@@ -144,7 +144,7 @@ class Collapsible:
 
 @dataclass(frozen=True)
 class FindingsPart:
-    """Findings, each with the number that it stands on."""
+    """A list of findings with their numbers."""
 
     findings: Sequence[Any]
 
@@ -154,12 +154,12 @@ Part = Text | Table | Cards | FigurePart | Code | Collapsible | FindingsPart
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading of its own.
+    """A section of the page.
 
     Attributes:
-        id: Where links point.
+        id: Anchor of the section.
         title: The heading.
-        parts: What it holds.
+        parts: The content.
     """
 
     id: str
@@ -169,13 +169,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A page.
+    """A report.
 
     Attributes:
-        title: What was evaluated.
-        subtitle: On what.
+        title: The title.
+        subtitle: The line below it.
         facts: (name, value) of the most important numbers.
-        sections: The rest, in order.
+        sections: The sections, in order.
     """
 
     title: str
@@ -186,11 +186,11 @@ class Report:
 
 @dataclass
 class FigureCollection:
-    """The charts of a report by name, collection for TensorBoard."""
+    """The charts of a report by name, also for TensorBoard."""
 
-    made: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
 
     def add(self, name: str, figure: Figure, caption: str) -> FigurePart:
-        """The chart as a part of the report."""
-        self.made[name] = figure
+        """Add a chart and return it as a part of the report."""
+        self.figures[name] = figure
         return FigurePart(EmbeddedImage.from_figure(figure, caption), caption)

@@ -1,4 +1,4 @@
-"""Puts the report of an evaluation together from its numbers and pictures."""
+"""The sections of an evaluation report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from proxy_keras.evaluating import charts
-from proxy_keras.evaluating.comparison_section import comparison_section
+from proxy_keras.evaluating.comparison_section import TITLES, comparison_section
 from proxy_keras.evaluating.evaluated_model import TrainedRun
 from proxy_keras.evaluating.findings import Finding
 from proxy_keras.evaluating.report_parts import (
@@ -29,20 +29,9 @@ from proxy_keras.evaluating.report_parts import (
 )
 from proxy_keras.io import figures
 
-SCORES = {
-    "accuracy": "accuracy",
-    "top5": "top-5 accuracy",
-    "macro_precision": "precision, mean of the classes",
-    "macro_recall": "recall, mean of the classes",
-    "macro_f1": "F1, mean of the classes",
-    "loss": "cross-entropy, nats",
-}
-CALIBRATION = {
-    "ece": "expected calibration error",
-    "mce": "maximum calibration error",
-    "brier": "Brier score",
-    "nll": "negative log-likelihood, nats",
-}
+SCORES = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1", "loss")
+CALIBRATION = ("ece", "mce", "brier", "nll")
+LOCALISATION = ("pointing_game", "mass_inside", "iou")
 
 
 def build_report(
@@ -51,13 +40,13 @@ def build_report(
     shown: Mapping[str, Sequence[Card]],
     run: TrainedRun | None,
 ) -> tuple[Report, dict[str, figures.Figure]]:
-    """The report, and its charts by name.
+    """Build the report and its charts by name.
 
     Args:
         metrics: The content of `metrics.json`.
-        findings: What the numbers mean.
-        shown: Cards of images, by name: "worst", "outside", "disagree"; see `failure_cards`.
-        run: The training; None: not known.
+        findings: The findings.
+        shown: Image cards by name, see `failure_cards`.
+        run: The training run; None if unknown.
     """
     collection = FigureCollection()
     against = []
@@ -82,7 +71,7 @@ def build_report(
         facts=_facts(metrics, scores),
         sections=sections,
     )
-    return report, collection.made
+    return report, collection.figures
 
 
 def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -92,7 +81,7 @@ def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[
         ("calibration error", f"{metrics['calibration']['ece']:.3f}"),
     ]
     if metrics["robustness"] is not None:
-        facts.append(("accuracy, corrupted", f"{metrics['robustness']['mean_accuracy']:.1%}"))
+        facts.append(("corrupted accuracy", f"{metrics['robustness']['mean_accuracy']:.1%}"))
     if (metrics["heatmaps"] or {}).get("objects"):
         inside = metrics["heatmaps"]["objects"]["mass_inside"]["mean"]
         facts.append(("heat on the object", f"{inside:.0%}"))
@@ -103,12 +92,12 @@ def _failures(metrics: Mapping[str, Any], shown: Mapping[str, Sequence[Card]]) -
     pairs = metrics["mistakes"]["confused_pairs"]
     parts: list[Part] = []
     if not pairs:
-        parts.append(Text("There is no wrong answer among these images."))
+        parts.append(Text("All images are classified correctly."))
     else:
         parts += [
-            Text("The pairs of classes with most errors:"),
+            Text("Most confused classes:"),
             Table(
-                ["is", "taken for", "images", "of its class"],
+                ["true class", "predicted", "images", "share of class"],
                 [
                     [pair["true"], pair["predicted"], str(pair["images"]), f"{pair['share']:.0%}"]
                     for pair in pairs
@@ -118,27 +107,24 @@ def _failures(metrics: Mapping[str, Any], shown: Mapping[str, Sequence[Card]]) -
         ]
     if "worst" in shown:
         heat = metrics["heatmaps"] is not None
-        with_heat = ", each with the heatmap of the class that was answered" if heat else ""
-        parts += [Text(f"The surest errors{with_heat}:"), Cards(shown["worst"])]
+        with_heat = ", with the heatmap of the predicted class" if heat else ""
+        parts += [Text(f"Most confident errors{with_heat}:"), Cards(shown["worst"])]
     if "outside" in shown:
         parts += [
-            Text(
-                "Images whose heat avoids the object, the most first: less of it lies on the "
-                "object than if it were spread evenly."
-            ),
+            Text("Images with less heat on the object than uniform heat would have, worst first:"),
             Cards(shown["outside"]),
         ]
-    return Section("failures", "Where it fails", parts)
+    return Section("failures", "Errors", parts)
 
 
 def _classification(metrics: Mapping[str, Any], collection: FigureCollection) -> Section:
     scores = metrics["classification"]
     classes = metrics["model"]["classes"]
     rows = []
-    for name, title in SCORES.items():
+    for name in SCORES:
         interval = scores["intervals"].get(name)
         between = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-        rows.append([title, f"{scores[name]:.3f}", between])
+        rows.append([TITLES[name], f"{scores[name]:.3f}", between])
     per_class = Table(
         ["class", "precision", "recall", "F1", "images"],
         [
@@ -152,15 +138,15 @@ def _classification(metrics: Mapping[str, Any], collection: FigureCollection) ->
         numeric=(1, 2, 3, 4),
     )
     confusion = figures.confusion_matrix(
-        np.asarray(scores["confusion"]), classes, title="answers by class"
+        np.asarray(scores["confusion"]), classes, title="confusion matrix"
     )
     return Section(
         "classification",
         "Classification",
         [
-            Table(["score", "value", "95 % interval"], rows, numeric=(1, 2)),
-            collection.add("confusion", confusion, "How often each class was answered as which."),
-            Collapsible("Each class", table=per_class),
+            Table(["score", "value", "95% interval"], rows, numeric=(1, 2)),
+            collection.add("confusion", confusion, "Number of images by true and predicted class."),
+            Collapsible("Scores per class", table=per_class),
         ],
     )
 
@@ -173,17 +159,14 @@ def _calibration(metrics: Mapping[str, Any], collection: FigureCollection) -> Se
         np.array([one["accuracy"] for one in bins], np.float64),
         np.array([one["count"] for one in bins], np.int64),
     )
-    rows = [[title, f"{calibration[name]:.4f}"] for name, title in CALIBRATION.items()]
+    rows = [[TITLES[name], f"{calibration[name]:.4f}"] for name in CALIBRATION]
+    caption = "Below the dashed line, the model is overconfident; above it, underconfident."
     return Section(
         "calibration",
-        "Does it know how sure it may be?",
+        "Calibration",
         [
             Table(["score", "value"], rows, numeric=(1,)),
-            collection.add(
-                "reliability",
-                figure,
-                "Where the line runs below the dashed one, answers are surer than they are right.",
-            ),
+            collection.add("reliability", figure, caption),
         ],
     )
 
@@ -200,13 +183,13 @@ def _robustness(metrics: Mapping[str, Any], collection: FigureCollection) -> Sec
         [[name, *(f"{value:.1%}" for value in values)] for name, values in named.items()],
         numeric=tuple(range(1, severities + 1)),
     )
-    caption = f"Accuracy on corrupted images, beside {clean:.1%} on those as they are."
+    caption = f"Accuracy on corrupted images, compared with {clean:.1%} on clean images."
     figure = charts.robustness(clean, named)
     parts: list[Part] = [
         collection.add("robustness", figure, caption),
-        Collapsible("As a table", table=table),
+        Collapsible("Accuracy as a table", table=table),
     ]
-    return Section("robustness", "How it stands up to worse images", parts)
+    return Section("robustness", "Robustness to corruptions", parts)
 
 
 def _heatmaps(metrics: Mapping[str, Any]) -> Section:
@@ -214,11 +197,11 @@ def _heatmaps(metrics: Mapping[str, Any]) -> Section:
     faith, objects = heat["faithfulness"], heat["objects"]
     parts: list[Part] = [
         Text(
-            f"Heatmaps of {heat['images']} images by {heat['method']} of the class answered. "
+            f"Heatmaps of the predicted class for {heat['images']} images by {heat['method']}. "
             f"{heat['why']} {heat['blank']} of them are blank."
         ),
         Table(
-            ["score", "heatmaps", "random heat", "better is"],
+            ["score", "heatmaps", "random heat", "better"],
             [
                 ["deletion", *_pair(faith["deletion"]), "lower"],
                 ["insertion", *_pair(faith["insertion"]), "higher"],
@@ -229,29 +212,25 @@ def _heatmaps(metrics: Mapping[str, Any]) -> Section:
     if objects is None:
         parts.append(
             Text(
-                "Where the objects are is not known for these images. Give --masks or --boxes to "
-                "see whether the heat lies on them.",
+                "The positions of the objects are unknown. Give --masks or --boxes to measure how "
+                "much of the heat lies on them.",
                 is_soft=True,
             )
         )
     else:
         rows = [
-            [title, *(f"{objects[name][key]:.3f}" for key in ("mean", "centre", "area"))]
-            for name, title in (
-                ("pointing_game", "hottest point on the object"),
-                ("mass_inside", "share of the heat on the object"),
-                ("iou", "overlap of the hot half with the object (IoU)"),
-            )
+            [TITLES[name], *(f"{objects[name][key]:.3f}" for key in ("mean", "centre", "area"))]
+            for name in LOCALISATION
         ]
         parts += [
             Text(
-                f"{objects['images']} of the images have a known object, which takes "
-                f"{objects['area']:.0%} of the image on average. Beside the heatmaps, what a spot "
-                "in the middle of each image, and heat spread evenly, would score:"
+                f"The object is known in {objects['images']} of the images and covers "
+                f"{objects['area']:.0%} of the image on average. Two baselines need no model: a "
+                "Gaussian at the image centre, and uniform heat."
             ),
-            Table(["score", "heatmaps", "middle", "chance"], rows, numeric=(1, 2, 3)),
+            Table(["score", "heatmaps", "centre", "uniform"], rows, numeric=(1, 2, 3)),
         ]
-    return Section("heatmaps", "Where it looks", parts)
+    return Section("heatmaps", "Heatmaps", parts)
 
 
 def _pair(score: Mapping[str, float]) -> tuple[str, str]:
@@ -271,24 +250,25 @@ def _training(run: TrainedRun, collection: FigureCollection) -> Section:
             title="",
             marks=marks,
         )
-        dashed = " Dashed: proxy steps." if steps else ""
+        dashed = " Dashed lines: proxy steps." if steps else ""
         parts.append(
             collection.add(f"training_{name}", figure, f"{name.capitalize()} by epoch.{dashed}")
         )
     if not steps:
-        parts.append(Text("This is a plain training, without proxies."))
+        parts.append(Text("This run was trained without proxies."))
         return Section("training", "Training", parts)
     counts = {name: [step[name] for step in steps] for name in ("wrong", "chosen", "made")}
     parts.append(
         collection.add(
             "proxies",
             charts.proxies_over_time(marks, counts),
-            "Training images that were answered wrong, chosen for a proxy, and given one.",
+            "Training images per proxy step: misclassified (wrong), chosen for a proxy, and "
+            "replaced by one (made).",
         )
     )
     for sheet in run.sheets:
         epoch = int(sheet.stem.rpartition("_")[2])
-        caption = f"Proxies of the step after epoch {epoch}: original, heatmap, proxy."
+        caption = f"Proxy step after epoch {epoch}: original, heatmap, proxy."
         parts.append(FigurePart(EmbeddedImage.from_file(sheet, caption), caption, is_sheet=True))
     return Section("training", "Training", parts)
 
@@ -301,12 +281,12 @@ def _reproduction(metrics: Mapping[str, Any], run: TrainedRun | None) -> Section
         ["parameters", f"{metrics['model']['parameters']:,}"],
         *([name, version] for name, version in made["versions"].items()),
     ]
-    parts: list[Part] = [Code(made["command"]), Table(["what", "which"], rows)]
+    parts: list[Part] = [Code(made["command"]), Table(["item", "value"], rows)]
     if run is not None:
         parts += [
-            Text("The training can be repeated with its configuration, config.json:"),
+            Text("Repeat the training run with its configuration, config.json:"),
             Code("python -m proxy_keras.train --config config.json --out again"),
             Collapsible("config.json", text=json.dumps(run.config.to_dict(), indent=2)),
             Collapsible("run.json", text=json.dumps(run.facts, indent=2)),
         ]
-    return Section("made", "How this was made", parts)
+    return Section("made", "Reproducibility", parts)

@@ -16,19 +16,19 @@ from proxy_keras.data.data_split import Subset
 
 @dataclass(frozen=True)
 class Scores:
-    """How well logits fit labels.
+    """Classification scores.
 
     Attributes:
         examples: Number of images.
-        accuracy: Share classified right, in [0, 1].
-        top5: Share whose class is among the five highest logits (of fewer classes: all).
+        accuracy: Share classified correctly, in [0, 1].
+        top5: Share whose class is among the five highest logits, in [0, 1].
         loss: Mean cross-entropy, nats.
-        macro_precision: Unweighted mean of the precision of the classes that have images or are
-            answered, in [0, 1]; 0 for a class that is never answered.
-        macro_recall: That of their recall, in [0, 1]; 0 for a class without images.
-        macro_f1: That of their F1, in [0, 1].
-        per_class: For each class its name, precision, recall, F1 and number of images.
-        confusion: [K, K] counts: row the true class, column the predicted one.
+        macro_precision: Mean precision of the classes that have images or are predicted, in [0, 1];
+            0 for a class that is never predicted.
+        macro_recall: Mean recall of the same classes, in [0, 1]; 0 for a class without images.
+        macro_f1: Mean F1 of the same classes, in [0, 1].
+        per_class: Name, precision, recall, F1 and number of images of each class.
+        confusion: [K, K] counts; rows are true classes, columns predicted classes.
     """
 
     examples: int
@@ -42,22 +42,12 @@ class Scores:
     confusion: NDArray[np.int64]
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as JSON values."""
-        return {
-            "examples": self.examples,
-            "accuracy": self.accuracy,
-            "top5": self.top5,
-            "loss": self.loss,
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "macro_f1": self.macro_f1,
-            "per_class": self.per_class,
-            "confusion": self.confusion.tolist(),
-        }
+        """Return the scores as JSON values."""
+        return {**vars(self), "confusion": self.confusion.tolist()}
 
 
 def predict_logits(model: keras.Model, subset: Subset, batch_size: int) -> NDArray[np.float32]:
-    """Logits [N, K] float32 of a split's images, in the order of its ids."""
+    """Return the logits of a split's images in the order of its ids, [N, K] float32."""
     logits = np.empty([len(subset), len(subset.classes)], np.float32)
     for positions, images, _ in subset.originals(batch_size):
         logits[positions.numpy()] = model.predict_on_batch(images)
@@ -65,7 +55,7 @@ def predict_logits(model: keras.Model, subset: Subset, batch_size: int) -> NDArr
 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Sequence[str]) -> Scores:
-    """Scores of logits [N, K] against class ids [N]."""
+    """Score logits [N, K] against class ids [N]."""
     ids = range(len(classes))
     predicted = np.argmax(logits, axis=1)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(

@@ -1,4 +1,4 @@
-"""ClassCounts: how many validation images of each class are answered right, epoch by epoch."""
+"""A callback that counts correct predictions per class on the validation split."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 
 class ClassCounts(keras.callbacks.Callback):
-    """Counts the images of each class, and the right ones, in the validation that `fit` makes.
+    """Counts images and correct predictions per class during the validation of `fit`.
 
-    It adds an operation to each validation step and changes nothing else: no further pass over the
-    data, no log, nothing in the training step, and no metric of the model, which would be saved
-    with it. On several devices the counts are of all of them; each worker needs this callback.
+    Adds one operation to the validation step; no further pass over the data, no log, nothing in the
+    training step, and no metric of the model, which would be saved with it. On several devices the
+    counts are totals; each worker needs this callback.
 
     Args:
         classes: Class names by class id, at least two.
@@ -26,20 +26,20 @@ class ClassCounts(keras.callbacks.Callback):
         self.classes = list(classes)
         self._epochs: list[dict[str, Any]] = []
         self._validated: list[list[int]] | None = None
-        # Replicas are made in threads of their own.
+        # Each replica is traced in its own thread.
         self._step = threading.local()
 
     def get_state(self) -> list[dict[str, Any]]:
-        """For each validated epoch `epoch`, from 1, and [K] `images` and `right`; JSON values."""
+        """Return `epoch` (from 1), `images` [K] and `right` [K] of each validated epoch."""
         return list(self._epochs)
 
     def set_state(self, epochs: list[dict[str, Any]]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
         self._epochs = list(epochs)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """A row per epoch and class: `epoch`, from 1, `class`, its `images`, those `right`."""
+        """One row per epoch and class: `epoch` (from 1), `class`, `images`, `right`."""
         return [
             {"epoch": of["epoch"], "class": name, "images": images, "right": right}
             for of in self._epochs
@@ -47,7 +47,7 @@ class ClassCounts(keras.callbacks.Callback):
         ]
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that `fit` trains, and counts in its next validation steps."""
+        """Set the model and patch its validation step to count."""
         super().set_model(model)
         with model.distribute_strategy.scope():
             self._counts = _Counts(len(self.classes))
@@ -56,15 +56,15 @@ class ClassCounts(keras.callbacks.Callback):
         model.test_function = None
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts from zero."""
+        """Reset the counts."""
         self._counts.reset_state()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Takes the counts down, of all replicas together."""
+        """Read the counts, summed over all replicas."""
         self._validated = keras.ops.convert_to_numpy(self._counts.counts).astype(int).tolist()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keeps the counts of an epoch that was validated."""
+        """Store the counts of the epoch if it was validated."""
         if self._validated is None:
             return
         images, right = self._validated
@@ -72,7 +72,7 @@ class ClassCounts(keras.callbacks.Callback):
         self._validated = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the model its own validation step back."""
+        """Restore the model's own validation step."""
         for name in ("test_step", "compute_metrics"):
             if name in vars(self.model):
                 delattr(self.model, name)
@@ -85,7 +85,7 @@ class ClassCounts(keras.callbacks.Callback):
         finally:
             self._step.is_validation = False
 
-    # Keras calls it in training steps too, and has answers and labels nowhere else.
+    # Keras calls this in training steps too, but predictions and labels are only available here.
     def _compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if getattr(self._step, "is_validation", False):
             self._counts.update_state(y, y_pred)
@@ -93,7 +93,7 @@ class ClassCounts(keras.callbacks.Callback):
 
 
 class _Counts(keras.metrics.Metric):
-    """[2, K] float32, whatever the policy: images of each class, and those answered right.
+    """Images and correct predictions per class, [2, K] float32 under any dtype policy.
 
     Args:
         num_classes: K.
@@ -105,7 +105,7 @@ class _Counts(keras.metrics.Metric):
         self.counts = self.add_variable([2, num_classes], "zeros", name="counts")
 
     def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> None:
-        """Counts a batch: labels [B] or [B, 1] class ids or [B, K] shares, and answers [B, K]."""
+        """Count a batch: labels [B] or [B, 1] (class ids) or [B, K] (soft), predictions [B, K]."""
         if y_true.shape.rank == 2 and y_true.shape[-1] == self._num_classes:
             labels = tf.argmax(y_true, axis=-1)
         else:
@@ -117,5 +117,5 @@ class _Counts(keras.metrics.Metric):
         self.counts.assign(self.counts + batch)
 
     def result(self) -> tf.Tensor:
-        """The counts so far."""
+        """Return the counts so far."""
         return self.counts.value

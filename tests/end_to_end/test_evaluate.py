@@ -72,7 +72,7 @@ def test_the_folder_is_complete(report):
     for section in ("findings", "failures", "against", "classification", "training", "made"):
         assert f'<section id="{section}">' in html
     # The picture of the proxy step, and what repeats the training.
-    assert "Proxies of the step after epoch 1" in html
+    assert "Proxy step after epoch 1" in html
     assert "python -m proxy_keras.train --config config.json" in html
 
 
@@ -96,7 +96,7 @@ def test_the_numbers_are_scikit_learns_and_the_trainings_own(runs, report):
 def test_another_method_looks_than_the_one_that_trained(report):
     heat = load(report)["heatmaps"]
     assert heat["method"] == "layer_cam" and heat["images"] == 12
-    assert "made its proxies by grad_cam" in heat["why"]
+    assert "made its proxies with grad_cam" in heat["why"]
 
 
 def test_the_split_is_the_untouched_one_and_its_hash_is_named(runs, report):
@@ -166,7 +166,7 @@ def test_a_classifier_from_elsewhere_is_examined_with_its_own_classes(foreign, t
     metrics = load(tmp_path)
     assert (
         metrics["data"]["split"] == "all"
-        and "may have been in" in (metrics["data"]["seen_in_training"])
+        and "may have been trained on" in (metrics["data"]["seen_in_training"])
     )
     assert metrics["model"]["classes"] == ["red", "green", "blue", "grey"]
     assert metrics["classification"]["accuracy"] == pytest.approx(17 / 18)
@@ -185,7 +185,7 @@ def test_a_classifier_from_elsewhere_is_examined_with_its_own_classes(foreign, t
 def test_without_names_those_of_the_images_are_taken_only_if_they_are_as_many(foreign, capsys):
     model, photos = foreign
     said = failed([model, "--data", photos, *FAST], capsys)
-    assert "answers 4 classes, the images have 3" in said and "--labels FILE.json" in said
+    assert "has 4 classes, but the images have 3" in said and "--labels FILE.json" in said
 
 
 def test_unknown_classes_are_named(foreign, capsys, tmp_path):
@@ -193,23 +193,23 @@ def test_unknown_classes_are_named(foreign, capsys, tmp_path):
     names = tmp_path / "names.json"
     names.write_text(json.dumps(["red", "green", "violet", "grey"]))
     said = failed([model, "--data", photos, "--labels", names, *FAST], capsys)
-    assert "does not know the classes blue" in said
+    assert "does not have the classes blue" in said
 
 
 def test_what_cannot_be_evaluated_is_refused_in_one_line(runs, foreign, capsys, tmp_path):
     model, photos = foreign
     proxies = runs / "proxies"
-    assert "say which images: --data SRC" in failed([model], capsys)
+    assert "Give the images to evaluate: --data SRC" in failed([model], capsys)
     assert "does not exist" in failed([tmp_path / "nothing"], capsys)
     other = failed([proxies, "--against", runs / "elsewhere", *FAST], capsys)
     assert "trained with another split" in other and "may have seen these images" in other
     (tmp_path / "photo.txt").write_text("mine")
-    assert "something else" in failed([proxies, "--out", tmp_path, *FAST], capsys)
+    assert "is not an evaluation" in failed([proxies, "--out", tmp_path, *FAST], capsys)
     assert (tmp_path / "photo.txt").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
     assert "--image-size" in failed([model, "--data", photos, "--image-size", "32", *FAST], capsys)
     assert "`heat_images` must be >= 0" in failed([proxies, "--heat-images", "-1"], capsys)
     assert "no_such_layer" in failed([proxies, "--target-layer", "no_such_layer", *FAST], capsys)
-    assert "these images are no files" in failed([proxies, "--masks", tmp_path, *FAST], capsys)
+    assert "these images are not files" in failed([proxies, "--masks", tmp_path, *FAST], capsys)
     named = [model, "--data", photos, "--labels", model.parent / "labels.json", *FAST]
     assert "none.csv" in failed([*named, "--boxes", tmp_path / "none.csv"], capsys)
 
@@ -219,7 +219,7 @@ def test_an_unfinished_run_is_refused(runs, capsys, tmp_path):
     shutil.copytree(runs / "plain", run)
     (run / "metrics.json").unlink()
     said = failed([run, *FAST], capsys)
-    assert "is not trained to its end" in said and "--resume" in said
+    assert "has not finished training" in said and "--resume" in said
 
 
 def test_the_report_fits_a_phone_and_a_desk_and_asks_for_nothing(report, browser):
@@ -234,7 +234,7 @@ def test_the_report_fits_a_phone_and_a_desk_and_asks_for_nothing(report, browser
         broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
         assert broken == 0
     assert {url.split(":")[0] for url in asked} <= {"file", "data"} and not said
-    assert page.locator("h2").all_inner_texts()[:2] == ["Findings", "Where it fails"]
+    assert page.locator("h2").all_inner_texts()[:2] == ["Findings", "Errors"]
 
 
 def test_the_report_is_printed_on_request(runs, run_command, tmp_path):
@@ -243,6 +243,6 @@ def test_the_report_is_printed_on_request(runs, run_command, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "x" / "report.pdf").read_bytes().startswith(b"%PDF-")
     lines = done.stdout.strip().splitlines()
-    assert "of 60 images are answered right" in lines[0]
+    assert "of 60 images are classified correctly" in lines[0]
     assert lines[-1] == f"report: {tmp_path / 'x' / 'report.html'}"
     assert load(tmp_path / "x")["heatmaps"] is None

@@ -72,7 +72,7 @@ def test_boxes_of_the_image_s_own_pixels_end_just_outside():
     [
         (["file,x0,y0,x1", "a,0,0,1"], "lacks the columns y1. It has file, x0, y0, x1"),
         ([""], "lacks the columns file"),
-        (["file,x0,y0,x1,y1,width", "a,0,0,1,1,9"], "go together"),
+        (["file,x0,y0,x1,y1,width", "a,0,0,1,1,9"], "width and height, or neither"),
         (["file,x0,y0,x1,y1", "a,0,0,1,1", "b,0,zero,1,1"], "line 3: .* y0='zero'"),
         (["file,x0,y0,x1,y1", "a,0,0,1"], "line 2: .* y1=None"),
         (["file,x0,y0,x1,y1", "a,5,0,1,1"], "line 2: a box needs"),
@@ -95,14 +95,14 @@ def test_a_broken_table_names_the_line(table, lines, message):
 def test_a_box_outside_its_image_is_refused(table, image):
     known = table("file,x0,y0,x1,y1", "a,40,0,50,9", "b,0,-9,5,-1", "c,30,10,60,30")
     for path in "ab":
-        with pytest.raises(ValueError, match="lies outside the image, which is 40 wide and 20 hi"):
+        with pytest.raises(ValueError, match="lies outside the image of 40 x 20 pixels"):
             known.mask(path, image, 20)
     assert known.mask("c", image, 20)[10:, 15:].all()
 
 
 def test_what_is_no_table_of_text_is_refused(tmp_path):
     (tmp_path / "boxes.csv").write_bytes(b"file,x0\xff\xfe")
-    with pytest.raises(ValueError, match="no CSV file of UTF-8 text"):
+    with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
         BoxTable(tmp_path / "boxes.csv")
     with pytest.raises(FileNotFoundError, match="columns file, x0"):
         BoxTable(tmp_path / "none.csv")

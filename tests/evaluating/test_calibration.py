@@ -101,7 +101,7 @@ def test_a_bootstrap_tells_the_calibrated_from_the_too_sure():
         ([[0.5, 0.5]], [0, 1], "must be"),
         ([[1.5, -0.5]], [0], r"in \[0, 1\]"),
         ([[np.nan, 1.0]], [0], r"in \[0, 1\]"),
-        ([[0.2, 0.2]], [0], "sum 1"),
+        ([[0.2, 0.2]], [0], "sum to 1"),
         ([[0.5, 0.5]], [2], "integers in"),
         ([[0.5, 0.5]], [0.0], "integers in"),
     ],

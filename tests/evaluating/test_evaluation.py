@@ -89,7 +89,7 @@ def failed(words, capsys):
 def test_a_run_answers_its_test_split_however_its_data_are_said(made, tmp_path, capsys, more):
     more = [word.format(made) for word in more]
     lines = done([made / "a", *more, "--out", tmp_path / "x"], capsys)
-    assert not lines[0].startswith("answered: ")
+    assert not lines[0].startswith("evaluated: ")
     told = json.loads((tmp_path / "x" / "metrics.json").read_text())["data"]
     assert (told["split"], told["images"]) == ("test", 9)
     assert "was not trained on them" in told["seen_in_training"]
@@ -98,8 +98,8 @@ def test_a_run_answers_its_test_split_however_its_data_are_said(made, tmp_path, 
 def test_other_images_than_the_test_split_are_told_in_the_first_line(made, tmp_path, capsys):
     words = [made / "a", "--against", made / "b", "--data", f"npz:{made}/1.npz"]
     lines = done([*words, "--out", tmp_path / "x"], capsys)
-    assert lines[0].startswith(f"answered: 60 images of npz:{made}/1.npz, split 'all'. ")
-    assert "some may have been in the model's training" in lines[0]
+    assert lines[0].startswith(f"evaluated: 60 images of npz:{made}/1.npz, split 'all'. ")
+    assert "may have been trained on some of them" in lines[0]
 
 
 @pytest.mark.usefixtures("untouched")
@@ -109,9 +109,9 @@ def test_other_images_than_the_test_split_are_told_in_the_first_line(made, tmp_p
         (["a", "--against", "c"], "trained with another split"),
         (["a", "--against", "c", "--limit", "9"], "trained with another split"),
         (["a", "--against", "c", "--split-seed", "5"], "Leave out the data options"),
-        (["a", "--against", "d", "--data", "npz:{0}/1.npz"], "Leave out the data options"),
+        (["a", "--against", "d", "--data", "npz:{0}/1.npz"], "Leave out the data options to"),
         (["a", "--against", "e.keras", "--split-seed", "5"], "Leave out the data options"),
-        (["e.keras", "--against", "a", "--data", "npz:{0}/0.npz"], "Turn the two round"),
+        (["e.keras", "--against", "a", "--data", "npz:{0}/0.npz"], "Swap the models"),
         (["e.keras", "--against", "d", "--data", "npz:{0}/0.npz"], "trained with another split"),
     ],
 )
@@ -126,18 +126,22 @@ def test_models_that_may_have_seen_unequal_parts_are_not_compared(
 @pytest.mark.parametrize(
     ("file", "content", "rule"),
     [
-        ("config.json", "[]", "must hold a JSON object"),
-        ("config.json", "{}", "must hold the settings of a training"),
-        ("config.json", '{"data": []}', "must hold the settings of a training"),
-        ("metrics.json", "{}", "must hold the training's results"),
-        ("metrics.json", '{"proxy_steps": [{"epoch": 1}]}', "must hold the training's results"),
-        ("metrics.json", "", "must hold a JSON object"),
-        ("run.json", '{"a', "must hold a JSON object"),
+        ("config.json", "[]", "must contain a JSON object"),
+        ("config.json", "{}", "must contain the settings of a training run"),
+        ("config.json", '{"data": []}', "must contain the settings of a training run"),
+        ("metrics.json", "{}", "must contain the run's results"),
+        ("metrics.json", '{"proxy_steps": [{"epoch": 1}]}', "must contain the run's results"),
+        ("metrics.json", "", "must contain a JSON object"),
+        ("run.json", '{"a', "must contain a JSON object"),
         ("run.json", None, "does not exist"),
-        ("history.csv", "", "must be a table of the epochs"),
-        ("history.csv", "epoch\n0\n", "must have a row per epoch"),
-        ("history.csv", "epoch,accuracy,loss,val_accuracy,val_loss\n", "must have a row per epoch"),
-        ("split.sha256", "", "must hold the SHA-256"),
+        ("history.csv", "", "must be a CSV table of epochs"),
+        ("history.csv", "epoch\n0\n", "must have one row per epoch"),
+        (
+            "history.csv",
+            "epoch,accuracy,loss,val_accuracy,val_loss\n",
+            "must have one row per epoch",
+        ),
+        ("split.sha256", "", "must contain the SHA-256"),
         ("split.sha256", None, "does not exist"),
         ("labels.json", '["red", "green", "red"]', "must have unique class names"),
         ("labels.json", '{"a": "b"}', "must contain a JSON list"),
@@ -156,7 +160,7 @@ def test_damaged_runs_are_told_before_any_work(runs, capsys, file, content, rule
 
 @pytest.mark.usefixtures("untouched")
 def test_an_out_that_cannot_be_written_is_told_before_any_work(made, capsys, tmp_path):
-    assert "/proc/x cannot be written: " in failed([made / "a", "--out", "/proc/x"], capsys)
+    assert "Cannot write to /proc/x: " in failed([made / "a", "--out", "/proc/x"], capsys)
     (tmp_path / "file").write_text("mine")
     assert "file is a file. Give a folder" in failed(
         [made / "a", "--out", tmp_path / "file"], capsys
@@ -202,11 +206,11 @@ def test_the_other_file_has_class_names_of_its_own(runs, capsys, monkeypatch):
     words += ["--against", runs / "f.keras"]
     with monkeypatch.context() as context:
         context.setattr(evaluation, "measure_model", lambda *_: pytest.fail("images were answered"))
-        assert "called: --against-labels FILE.json" in failed(words, capsys)
+        assert "class id: --against-labels FILE.json" in failed(words, capsys)
         (runs / "g.json").write_text('["red", "green", "violet", "grey"]')
         said = failed([*words, "--against-labels", runs / "g.json"], capsys)
-        assert "f.keras does not know the classes blue" in said
-        assert "give --against-labels FILE.json" in said
+        assert "f.keras does not have the classes blue" in said
+        assert "class names of the model: --against-labels FILE.json" in said
         (runs / "g.json").write_text('["green", "red", "blue", "grey"]')
         said = failed([*words, "--against-labels", runs / "g.json"], capsys)
         assert "the same classes in the same order" in said
@@ -227,7 +231,7 @@ def test_an_interruption_is_told_in_one_line(made, tmp_path, capsys, monkeypatch
     words = [str(made / "a"), *FAST, "--out", str(tmp_path / "x")]
     assert evaluate.main(words) == 130
     said = capsys.readouterr()
-    assert said.out == "" and said.err.strip().startswith("stopped. Begin anew with: python -m ")
+    assert said.out == "" and said.err.strip().startswith("Stopped. Restart with: python -m ")
     assert "\n" not in said.err.strip()
 
 
@@ -244,7 +248,7 @@ def test_a_run_whose_files_were_renamed_still_answers_its_test_split(tmp_path, s
     saved = evaluation.open_saved(folder)
     images = evaluation.load_images(saved, run, settings, progress=False)
     assert images.is_test and len(images.subset) == 9
-    assert images.facts()["split_sha256"] == run.split_sha256 != images.data.split_sha256
+    assert images.to_dict()["split_sha256"] == run.split_sha256 != images.data.split_sha256
 
 
 def test_settings_of_the_data_that_are_the_runs_change_nothing_else(made):

@@ -67,28 +67,29 @@ def test_each_finding_stands_on_its_number():
         "metric": "classification.accuracy",
         "value": pytest.approx(100 / 120),
     }
-    assert found[0].shown == "0.8333"
+    assert found[0].formatted_value == "0.8333"
 
 
 def test_a_model_without_a_fault_gets_one_sentence():
     metrics = metrics_of(results_of_answers(LABELS, RIGHT, 0.99))
     assert texts(metrics) == [
-        "100.0% of 120 images are answered right (95 % interval 96.9% to 100.0%)."
+        "100.0% of 120 images are classified correctly (95% interval 96.9% to 100.0%)."
     ]
 
 
 def test_few_images_are_called_few():
     metrics = metrics_of(results_of_answers(LABELS[:99], RIGHT[:99], 0.99))
-    assert "These are few images" in texts(metrics)[0]
+    assert "because there are few images" in texts(metrics)[0]
 
 
 def test_the_most_frequent_error_and_the_weakest_class_are_named():
     metrics = metrics_of(results_of_answers(LABELS, WRONG_DOGS))
     assert said(metrics, "most frequent error") == (
-        "The most frequent error: 'dog' is taken for 'owl', in 20 of its 40 images."
+        "The most frequent error: 'dog' is classified as 'owl' in 20 of its 40 images."
     )
     assert said(metrics, "weakest class") == (
-        "The weakest class is 'dog': 50% of its 40 images are found, of all classes 83% on average."
+        "The weakest class is 'dog': 50% of its 40 images are classified correctly, compared with "
+        "83% for the average class."
     )
 
 
@@ -98,7 +99,7 @@ def test_a_class_without_images_is_not_the_weakest():
 
 
 @pytest.mark.parametrize(
-    ("mass", "verdict"), [(0.6, "looks at the object"), (0.1, "looks past the object")]
+    ("mass", "verdict"), [(0.6, "looks at the object"), (0.1, "looks at the background")]
 )
 def test_heat_is_held_against_heat_spread_evenly(mass, verdict):
     jitter = np.random.default_rng(0).normal(0, 0.01, 120)
@@ -112,7 +113,7 @@ def test_heat_that_could_be_chance_is_said_to_be():
     mass = 0.3 + np.random.default_rng(0).normal(0, 0.2, 120)
     objects = localisation(mass - mass.mean() + 0.3, np.full(120, 0.3))
     metrics = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, objects)))
-    assert "no more, and no less" in said(metrics, "of the heat lies on the object")
+    assert "not significantly different" in said(metrics, "of the heat lies on the object")
 
 
 @pytest.mark.parametrize(
@@ -131,30 +132,30 @@ def test_pointing_no_better_than_the_middle_is_said(pointing, words):
 
 def test_errors_that_come_with_heat_outside_are_told_and_the_opposite_too():
     is_right = WRONG_DOGS == LABELS
-    for at_errors, words in ((0.1, "errors come with"), (0.6, "what lies around the object helps")):
+    for at_errors, words in ((0.1, "Errors go together"), (0.6, "The background helps")):
         mass = np.where(is_right, 0.7 - at_errors, at_errors)
         objects = localisation(mass, np.full(120, 0.3))
         results = results_of_answers(LABELS, WRONG_DOGS, heatmaps=heatmap_scores(120, objects))
-        assert words in said(metrics_of(results), "Where the heat avoids the object")
+        assert words in said(metrics_of(results), "Where the heat is off the object")
 
 
 def test_heatmaps_no_better_than_chance_and_blank_ones_are_told():
     metrics = metrics_of(
         results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, better=-0.1))
     )
-    assert "0.60 against 0.50" in said(metrics, "do not read much into")
-    assert said(metrics, "are blank").startswith("1 of 120 heatmaps are blank: the method grad_cam")
+    assert "0.60 against 0.50" in said(metrics, "Do not rely on")
+    assert said(metrics, "are blank").startswith("1 of 120 heatmaps are blank: grad_cam finds")
     good = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120)))
-    assert not [text for text in texts(good) if "do not read much into" in text]
+    assert not [text for text in texts(good) if "Do not rely on" in text]
 
 
 @pytest.mark.parametrize(
     ("answers", "confidence", "words"),
-    [(WRONG_DOGS, 0.99, "too sure"), (RIGHT, 0.6, "not sure enough")],
+    [(WRONG_DOGS, 0.99, "overconfident"), (RIGHT, 0.6, "underconfident")],
 )
 def test_wrong_sureness_is_told(answers, confidence, words):
     metrics = metrics_of(results_of_answers(LABELS, answers, confidence))
-    assert f"{confidence:.0%} on average" in said(metrics, words)
+    assert f"mean confidence is {confidence:.0%}" in said(metrics, words)
 
 
 def test_sureness_that_evens_out_is_neither_too_much_nor_too_little():
@@ -163,15 +164,15 @@ def test_sureness_that_evens_out_is_neither_too_much_nor_too_little():
     wrong = is_sure & (np.arange(120) % 20 < 6)
     answers = np.where(wrong, (LABELS + 1) % 3, LABELS)
     metrics = metrics_of(results_of_answers(LABELS, answers, np.where(is_sure, 0.95, 0.75)))
-    sentence = said(metrics, "too sure of some answers and not sure enough of others")
-    assert "differ by 25% on average, and even out" in sentence
-    assert not [text for text in texts(metrics) if "The network is not sure enough" in text]
+    sentence = said(metrics, "overconfident on some images and underconfident on others")
+    assert "differ by 25% on average, but cancel out" in sentence
+    assert not [text for text in texts(metrics) if "The model is underconfident" in text]
 
 
 def test_the_worst_corruption_is_named():
     metrics = metrics_of(results_of_answers(LABELS, RIGHT, robust=robustness(np.ones(120))))
     assert said(metrics, "most sensitive") == (
-        "It is most sensitive to blur: at severity 3 0% are right instead of 100%."
+        "The model is most sensitive to blur: at severity 3, accuracy drops from 100% to 0%."
     )
     mild = copy.deepcopy(metrics)
     mild["robustness"]["corruptions"] = {"noise": [1.0, 1.0, 0.95]}

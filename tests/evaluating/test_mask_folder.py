@@ -80,17 +80,17 @@ def test_a_mask_without_an_object_is_empty(mask_of):
 
 
 def test_class_ids_and_colours_are_refused(mask_of):
-    with pytest.raises(ValueError, match="no grey above 3"):
+    with pytest.raises(ValueError, match="no grey level above 3"):
         mask_of(left_half(3, middle=2))
-    with pytest.raises(ValueError, match="in colours"):
+    with pytest.raises(ValueError, match="has colours"):
         mask_of(Image.new("RGB", (16, 8), "maroon"))
 
 
 def test_damaged_and_missing_ones_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="There is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         MaskFolder(tmp_path / "none")
     (tmp_path / "masks").mkdir()
-    with pytest.raises(ValueError, match="holds no PNG"):
+    with pytest.raises(ValueError, match="has no PNG files"):
         MaskFolder(tmp_path / "masks")
     (tmp_path / "masks" / "a.png").write_bytes(b"no picture")
     folder = MaskFolder(tmp_path / "masks")

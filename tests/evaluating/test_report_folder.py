@@ -79,7 +79,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     check_folder(tmp_path / "new")
     check_folder(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(b"x")
-    with pytest.raises(ValueError, match="holds something else than an evaluation"):
+    with pytest.raises(ValueError, match="is not empty and is not an evaluation"):
         check_folder(tmp_path)
 
 

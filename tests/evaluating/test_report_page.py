@@ -13,10 +13,10 @@ def _browser(path, script):
 
 @pytest.mark.parametrize(
     ("script", "reason"),
-    [("exec sleep 30", "it took more than 0.2 s"), ("echo no display >&2; exit 1", "no display")],
+    [("exec sleep 30", " within 0.2 s"), ("echo no display >&2; exit 1", ": no display")],
 )
 def test_what_the_browser_does_not_print_is_told(tmp_path, script, reason):
     browser = _browser(tmp_path / "browser", script)
     timeout_s = 0.2 if "sleep" in script else 20.0
-    with pytest.raises(RuntimeError, match=f"browser could not print .*report.html: {reason}"):
+    with pytest.raises(RuntimeError, match=f"browser could not print .*report.html{reason}"):
         write_pdf(tmp_path / "report.html", tmp_path / "x.pdf", browser, timeout_s=timeout_s)

@@ -88,14 +88,14 @@ def test_failures_come_before_scores(alone):
         ("accuracy", "80.0%"),
         ("macro F1", "0.800"),
         ("calibration error", "0.100"),
-        ("accuracy, corrupted", "66.7%"),
+        ("corrupted accuracy", "66.7%"),
         ("heat on the object", "50%"),
     ]
     parts = section(report, "failures").parts
     assert [type(part) for part in parts] == [Text, Table, Text, Cards, Text, Cards]
     assert parts[1].rows[0] == ["cat", "dog", "2", "20%"]
     assert [line.text for line in parts[5].cards[0].lines] == [
-        *("is cat", "said: dog 90%", "10% of the heat on it"),
+        *("true: cat", "predicted: dog 90%", "10% of the heat on the object"),
     ]
 
 
@@ -104,9 +104,7 @@ def test_what_was_not_measured_has_no_section():
     assert [one.id for one in report.sections] == [
         *("findings", "failures", "classification", "calibration", "made")
     ]
-    assert section(report, "failures").parts == [
-        Text("There is no wrong answer among these images.")
-    ]
+    assert section(report, "failures").parts == [Text("All images are classified correctly.")]
     assert len(report.facts) == 3 and sheets == {}
 
 
@@ -131,10 +129,10 @@ def test_another_model_is_put_beside_after_the_failures(beside):
     # More loss is worse, too.
     assert cells["cross-entropy, nats (lower is better)"][2].tone == "worse"
     assert cells["top-5 accuracy"][2] == StyledText("+0.000", "")
-    assert "- by blur" in cells
+    assert "- blur" in cells
     card = section(report, "against").parts[-1].cards[0]
     assert [(line.text, line.tone) for line in card.lines] == [
-        ("is cat", ""),
+        ("true: cat", ""),
         ("this: dog 90%", "worse"),
         ("other: cat 90%", "better"),
     ]
