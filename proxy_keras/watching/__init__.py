@@ -1,4 +1,4 @@
-"""A page that follows a training; it knows a run by its files alone, without TensorFlow."""
+"""A live page of a training run, based on the files of its run folder, without TensorFlow."""
 
 from proxy_keras.watching.run_monitor import RunMonitor
 from proxy_keras.watching.watch_server import WatchServer, page_url

@@ -1,4 +1,4 @@
-"""How far a training is, from what its files say."""
+"""The progress of a training run, computed from its files."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RECENT = 10
-"""Epochs whose time tells that of the next."""
+"""Number of epochs whose mean time predicts that of the next."""
 
 QUIET_EPOCHS = 3.0
-"""After as many epochs' time without a word, a training may have stopped ..."""
+"""A run that writes nothing for this many epoch times may have stopped ..."""
 
 QUIET_S = 60.0
 """... but not before this many seconds."""
 
 QUIET_AT_FIRST_S = 600.0
-"""The same where no epoch has told how long it takes."""
+"""The limit in seconds while the time of an epoch is unknown."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training run.
 
     Attributes:
-        phase: "waiting": not begun. "training". "evaluating": all epochs are done. "finished".
-            "gone": it had begun, and its settings are there no more.
-        epoch: Epochs done.
-        epochs: Epochs in all; None: not known.
-        left_s: Seconds until the last epoch ends, about; None: not known, or none is left.
-        quiet_s: Seconds since the run wrote anything; None: it never did.
-        is_quiet: Whether that is long enough to ask whether it has stopped.
+        phase: "waiting" (not started), "training", "evaluating" (all epochs are done), "finished",
+            or "gone" (it had started, but its settings have disappeared).
+        epoch: Finished epochs.
+        epochs: Total epochs; None if unknown.
+        left_s: Estimated seconds until the last epoch ends; None if unknown or done.
+        quiet_s: Seconds since the run last wrote a file; None if it never did.
+        is_quiet: Whether that is so long that the run may have stopped.
     """
 
     phase: str
@@ -51,17 +51,17 @@ def compute_progress(
     quiet_s: float | None,
     since_epoch_s: float,
 ) -> Progress:
-    """How far a training is.
+    """Compute the progress of a training run.
 
     Args:
-        has_begun: It has settings.
-        had_begun: It had settings before.
-        has_ended: It has results.
-        epoch: Epochs done.
-        epochs: Epochs in all; None: not known.
-        seconds: What each of the epochs done took.
-        quiet_s: Seconds since the run wrote anything.
-        since_epoch_s: Seconds since an epoch ended.
+        has_begun: Whether the run has settings.
+        had_begun: Whether it had settings before.
+        has_ended: Whether it has results.
+        epoch: Finished epochs.
+        epochs: Total epochs; None if unknown.
+        seconds: Time of each finished epoch.
+        quiet_s: Seconds since the run last wrote a file.
+        since_epoch_s: Seconds since the last epoch ended.
     """
     left_s, is_quiet, phase = None, False, "finished"
     if not has_begun:
@@ -77,7 +77,7 @@ def compute_progress(
 
 
 def _seconds_of_an_epoch(seconds: Sequence[float | None]) -> float | None:
-    """The mean of the latest; without the first of all, in which the model is compiled."""
+    """Return the mean of recent epochs, without the first, in which the model is compiled."""
     known = [one for one in seconds if one is not None]
     latest = (known[1:] or known)[-RECENT:]
     return sum(latest) / len(latest) if latest else None

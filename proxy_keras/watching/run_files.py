@@ -1,4 +1,4 @@
-"""RunFiles: what the files of a run folder say, as JSON values."""
+"""The files of a run folder as JSON values."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 
 SHEET = re.compile(r"proxies_([0-9]{4,9})\.png")
-"""Pictures of proxies; a file that is being written has another name."""
+"""Names of proxy sheets; files that are being written have other names."""
 
 MAX_BYTES = 64 * 2**20
-"""Larger files are not read: no training writes one, and the page would not take it."""
+"""Larger files are not read: no run writes them, and the page could not show them."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture of the proxies of one step.
+    """An image of the proxies of one step.
 
     Attributes:
-        name: Name of the file in `sheets/`.
-        epoch: The epoch at whose end the step ran, from 1.
-        changed_ns: When the file was written, nanoseconds since 1970.
+        name: File name in `sheets/`.
+        epoch: The epoch after which the step ran, from 1.
+        changed_ns: Modification time in nanoseconds since 1970.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Sheet:
 
 
 class RunFiles:
-    """The files of a run folder, read anew when they change. Not for two threads at a time.
+    """The files of a run folder, read again when they change. Not thread-safe.
 
-    The folder need not exist yet. While a file is there but cannot be read, what it said before
-    holds, and `problems` has it. The last line of a table counts once it is ended.
+    The folder need not exist yet. If a file exists but cannot be read, its last content is kept and
+    the reason is in `problems`. The last line of a table is ignored until it is complete.
 
     Args:
-        folder: The run folder. Nothing is written to it.
+        folder: The run folder; it is only read.
 
     Attributes:
-        problems: By the name of a file or folder, a sentence on why it cannot be read.
+        problems: Why files or folders cannot be read, by name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,48 +56,48 @@ class RunFiles:
         self._read: dict[str, tuple[tuple[int, ...], Any]] = {}
 
     def settings(self) -> dict[str, Any] | None:
-        """The content of `config.json`; None: the run has not begun."""
+        """Return the content of `config.json`; None if the run has not started."""
         return self._value("config.json", _json_object)
 
     def conditions(self) -> dict[str, Any] | None:
-        """The content of `run.json`: versions, split, parameters."""
+        """Return the content of `run.json`: versions, split, parameters."""
         return self._value("run.json", _json_object)
 
     def metrics(self) -> dict[str, Any] | None:
-        """The content of `metrics.json`; None: the run has not ended."""
+        """Return the content of `metrics.json`; None if the run has not finished."""
         return self._value("metrics.json", _json_object)
 
     def history(self) -> dict[str, list[float | None]]:
-        """The columns of `history.csv` by name, `epoch` ascending; None for what is not finite."""
+        """Return the columns of `history.csv` by name, `epoch` ascending; None if not finite."""
         return self._value("history.csv", _history) or {}
 
     def epoch_seconds(self) -> list[float | None]:
-        """What each epoch took."""
+        """Return the time of each epoch."""
         return (self._value("timing.csv", _columns) or {}).get("seconds", [])
 
     def per_class(self) -> dict[str, Any] | None:
-        """Right answers on the validation split.
+        """Return the correct predictions per class on the validation split.
 
         Returns:
-            `classes` [K], `images` [K] of each class, `epochs` [E], and `right` [E, K]; None: the
-            run has no `val_per_class.csv`.
+            `classes` [K], `images` [K], `epochs` [E] and `right` [E, K]; None if the run has no
+            `val_per_class.csv`.
         """
         return self._value("val_per_class.csv", _counts)
 
     def sheets(self) -> list[Sheet]:
-        """The pictures of proxies, the newest first."""
+        """Return the proxy sheets, newest first."""
         found = []
         for entry in self._entries("sheets"):
             name = SHEET.fullmatch(entry.name)
-            # A link may lead out of the folder.
+            # A symbolic link may point outside the folder.
             if name and entry.is_file(follow_symlinks=False):
-                # It may be gone since the folder was listed.
+                # The file may have been deleted since the listing.
                 with contextlib.suppress(FileNotFoundError):
                     found.append(Sheet(entry.name, int(name[1]), entry.stat().st_mtime_ns))
         return sorted(found, key=lambda sheet: -sheet.epoch)
 
     def written_at(self, *names: str) -> float | None:
-        """When the latest of some files and folders was written, seconds since 1970."""
+        """Return the latest modification time of files and folders, seconds since 1970."""
         times = []
         for name in names:
             with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ class RunFiles:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            self.problems[name] = f"{name} cannot be read: {error.strerror}."
+            self.problems[name] = f"Cannot read {name}: {error.strerror}."
         return found
 
     def _value(self, name: str, parse: Callable[[str], Any]) -> Any:
@@ -127,8 +127,8 @@ class RunFiles:
             known = None
         except (OSError, ValueError, csv.Error, RecursionError) as error:
             why = f"{error.strerror}." if isinstance(error, OSError) else str(error)
-            before = " What it said before is shown." if known else ""
-            self.problems[name] = f"{name} cannot be read: {why}{before}"
+            before = " Its last content is shown." if known else ""
+            self.problems[name] = f"Cannot read {name}: {why}{before}"
             return known[1] if known else None
         self.problems.pop(name, None)
         if known is None:
@@ -139,19 +139,19 @@ class RunFiles:
 
 
 def _text(path: Path, found: os.stat_result) -> str:
-    # To open a pipe would wait for a writer.
+    # Opening a named pipe would block.
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is not a file.")
+        raise ValueError("it is not a regular file.")
     if found.st_size > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES // 2**20} MiB.")
+        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MiB.")
     return path.read_text(encoding="utf-8")
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    # As text, for the page's JSON has no NaN and no infinity.
+    # JSON has no NaN and infinity, so they become text.
     value = json.loads(text, parse_constant=str, parse_float=_finite_or_text)
     if not isinstance(value, dict):
-        raise ValueError("it holds no JSON object.")
+        raise ValueError("it is not a JSON object.")
     return value
 
 
@@ -160,30 +160,30 @@ def _finite_or_text(text: str) -> float | str:
 
 
 def _complete_lines(text: str) -> io.StringIO:
-    """The lines of a table; without the last where it has no end yet, so may be cut in a number."""
+    """Return the lines of a table without a last line that is still being written."""
     return io.StringIO(text[: text.rfind("\n") + 1], newline="")
 
 
 def _columns(text: str) -> dict[str, list[float | None]]:
     names, *rows = list(csv.reader(_complete_lines(text))) or [[]]
     if any(len(row) != len(names) for row in rows):
-        raise ValueError("its rows differ in length.")
+        raise ValueError("its rows have different lengths.")
     return {name: [_number(row[place]) for row in rows] for place, name in enumerate(names)}
 
 
 def _history(text: str) -> dict[str, list[float | None]]:
     columns = _columns(text)
     if columns and "epoch" not in columns:
-        raise ValueError("it has no column epoch.")
+        raise ValueError("it has no column 'epoch'.")
     epochs = columns.get("epoch", [])
     whole = [epoch for epoch in epochs if epoch is not None and float(epoch).is_integer()]
     if len(whole) < len(epochs) or whole != sorted(set(whole)):
-        raise ValueError("its epochs are not whole numbers that rise.")
+        raise ValueError("its epochs are not increasing integers.")
     return columns
 
 
 def _number(text: str) -> float | None:
-    # An empty field is how pandas writes a number that is none.
+    # pandas writes NaN as an empty field.
     value = float(text or "nan")
     if not math.isfinite(value):
         return None
@@ -199,10 +199,10 @@ def _counts(text: str) -> dict[str, Any]:
             images.setdefault(epoch, []).append((row["class"], int(row["images"])))
             right.setdefault(epoch, []).append(int(row["right"]))
     except (KeyError, TypeError) as error:
-        raise ValueError("it lacks one of the columns epoch, class, images, right.") from error
+        raise ValueError("a column of epoch, class, images, right is missing.") from error
     first = next(iter(images.values()), [])
     if any(of != first for of in images.values()):
-        raise ValueError("its epochs differ in their classes or images.")
+        raise ValueError("its epochs have different classes or images.")
     return {
         "classes": [name for name, _ in first],
         "images": [count for _, count in first],

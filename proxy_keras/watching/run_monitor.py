@@ -1,4 +1,4 @@
-"""RunMonitor: what the page is told of a run."""
+"""The state of a training run for the live page."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from proxy_keras.watching.run_files import RunFiles, Sheet
 
 ACTIVITY_FILES = (
     *("config.json", "run.json", "history.csv", "metrics.json"),
-    # Files come and go in these while a training is resumed, and while it ends.
+    # Files in these folders change while a run resumes and while it ends.
     *("sheets", "checkpoints", "tensorboard/train", "tensorboard/validation", "."),
 )
 
 
 class RunMonitor:
-    """Tells what the files of a run say at the moment. For any number of threads.
+    """Reads the current state of a run from its files. Thread-safe.
 
     Args:
         folder: The run folder; it need not exist yet.
-        clock: Seconds since 1970.
+        clock: Returns seconds since 1970.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.folder = folder
         self._files = RunFiles(folder)
-        # Once, as a folder that is gone may no longer be found from where the command runs.
+        # Resolve now: a relative path cannot be resolved once the working directory is deleted.
         self._name = folder.resolve().name or str(folder)
         self._clock = clock
         self._lock = threading.Lock()
         self._had_begun = False
-        self._told: tuple[dict[str, Any], str] = ({}, "")
+        self._last: tuple[dict[str, Any], str] = ({}, "")
 
     def state(self, known: str | None = None) -> dict[str, Any]:
-        """What the page shows, as JSON values.
+        """Return the state as JSON values.
 
         Args:
-            known: The `version` that the page has; its `run` is not sent again.
+            known: The `version` that the page already has.
 
         Returns:
-            `progress`, see `Progress`; `version`, of what follows; and `run` unless it is known:
-            `name`, `resume` (the command that goes on with it), `settings`, `conditions`,
-            `history`, `per_class`, `sheets`, `results`, `problems`.
+            `progress`, see `Progress`; `version` of `run`; and `run`, unless its version is known:
+            `name`, `resume` (the command that resumes it), `settings`, `conditions`, `history`,
+            `per_class`, `sheets`, `results`, `problems`.
         """
         with self._lock:
-            run, version = self._run(), self._told[1]
-            if run != self._told[0]:
+            run, version = self._run(), self._last[1]
+            if run != self._last[0]:
                 version = _version(run)
-                self._told = (run, version)
+                self._last = (run, version)
             state = {"progress": asdict(self._progress()), "version": version}
             return state if version == known else {**state, "run": run}
 
     def sheet(self, name: str) -> bytes | None:
-        """The picture of proxies of that name, PNG; None: the run has none.
+        """Return the proxy sheet of that name as PNG; None if the run has none.
 
         Raises:
-            OSError: It is there and cannot be read.
+            OSError: It exists but cannot be read.
         """
         with self._lock:
             known = {sheet.name for sheet in self._files.sheets()}
@@ -74,7 +74,7 @@ class RunMonitor:
 
     def _run(self) -> dict[str, Any]:
         files = self._files
-        told = {
+        run = {
             "name": self._name,
             "resume": f"python -m proxy_keras.train --resume --out {shlex.quote(str(self.folder))}",
             "settings": files.settings(),
@@ -84,7 +84,8 @@ class RunMonitor:
             "sheets": [_for_page(sheet) for sheet in files.sheets()],
             "results": _results(files.metrics()),
         }
-        return {**told, "problems": list(files.problems.values())}
+        # Reading the files above fills `problems`.
+        return {**run, "problems": list(files.problems.values())}
 
     def _progress(self) -> Progress:
         files = self._files
@@ -113,13 +114,12 @@ def _version(run: dict[str, Any]) -> str:
 
 
 def _for_page(sheet: Sheet) -> dict[str, Any]:
-    # The address changes with the picture, so that a browser may keep it.
-    address = f"sheets/{sheet.name}?v={sheet.changed_ns}"
-    return {"epoch": sheet.epoch, "address": address}
+    # The address changes with the image, so browsers may cache it.
+    return {"epoch": sheet.epoch, "address": f"sheets/{sheet.name}?v={sheet.changed_ns}"}
 
 
 def _results(metrics: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The accuracies in `metrics.json`, by split; None where there is no such file."""
+    """Return the accuracies in `metrics.json` by split; None without the file."""
     if metrics is None:
         return None
     splits = {name: metrics.get(name) for name in ("val", "test")}

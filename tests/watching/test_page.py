@@ -70,7 +70,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     server = serve()
     seen = visit(server.port)
     page = seen.page
-    seen.expect("#status", "No training has begun in this folder yet. This page waits for one.")
+    seen.expect("#status", "No training run has started in this folder yet. Waiting for one.")
     expect(page).to_have_title("waiting – first")
     for name in ("#bar", "#curves", "#errors", "#proxies", "#settings", "#problems", "#trouble"):
         expect(page.locator(name)).to_be_hidden()
@@ -78,7 +78,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     run.begin(data={"source": "photos"}, proxy={"method": "cam"}, seed=7)
     run.train(1)
     seen.expect("#status", "Training: 1 of 4 epochs done.")
-    seen.expect("#what", "small_cnn · photos · proxies by cam · seed 7")
+    seen.expect("#what", "small_cnn · photos · proxies: cam · seed 7")
     expect(page.locator("#proxies")).to_be_hidden()
     assert len(seen.points("accuracy")) == 1
 
@@ -98,12 +98,12 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     facts = seen.facts("facts")
     assert re.fullmatch("about [2-4] s", facts.pop("Time left"))
     assert facts == {
-        **{"Epoch": "2 of 4", "Validation accuracy": "10.0 %", "Best": "10.0 % (epoch 2)"},
+        **{"Epoch": "2 of 4", "Validation accuracy": "10.0%", "Best": "10.0% (epoch 2)"},
     }
     assert seen.facts("others") == {"Images with a proxy": "5", "Chosen for a proxy": "5"}
     # The classes with most errors come first.
     rows = page.locator("#classes tr")
-    expect(rows).to_have_text(["cat2 of 4 (50\u00a0%)", "dog1 of 2 (50\u00a0%)"])
+    expect(rows).to_have_text(["cat2 of 4 (50%)", "dog1 of 2 (50%)"])
     picture = page.locator("#sheet-picture")
     expect(picture).to_be_visible()
     assert picture.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [16, 6]
@@ -111,7 +111,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
 
     # One epoch is looked at, and stays so while others end.
     page.locator("#epoch").fill("1")
-    expect(rows).to_have_text(["cat3 of 4 (75\u00a0%)", "dog1 of 2 (50\u00a0%)"])
+    expect(rows).to_have_text(["cat3 of 4 (75%)", "dog1 of 2 (50%)"])
     run.train(3)
     run.draw(3, "blue")
     seen.expect("#status", "Training: 3 of 4 epochs done.")
@@ -120,33 +120,33 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     assert "proxies_0003" in (picture.get_attribute("src") or "")
     page.locator("#latest").click()
     seen.expect("#epoch-name", "3 of 4")
-    expect(rows).to_have_text(["dog1 of 2 (50\u00a0%)", "cat1 of 4 (25\u00a0%)"])
+    expect(rows).to_have_text(["dog1 of 2 (50%)", "cat1 of 4 (25%)"])
     page.locator("#order").select_option("classes")
-    expect(rows).to_have_text(["cat1 of 4 (25\u00a0%)", "dog1 of 2 (50\u00a0%)"])
+    expect(rows).to_have_text(["cat1 of 4 (25%)", "dog1 of 2 (50%)"])
 
     # Half a file is said, and what was known stays.
     (run.path / "history.csv").write_text("epoch,loss\n1\n")
-    seen.expect("#problems", re.compile("history.csv cannot be read"))
+    seen.expect("#problems", re.compile("Cannot read history.csv"))
     assert len(seen.points("accuracy")) == 3
 
     run.train(4)
-    seen.expect("#status", "All 4 epochs are done; the network is being tested.")
+    seen.expect("#status", "All 4 epochs are done. Evaluating the model.")
     expect(page.locator("#problems")).to_be_hidden()
     run.end()
-    seen.expect("#status", "Finished: 4 epochs.")
-    assert seen.facts("facts")["Test accuracy"] == "75.0 %"
+    seen.expect("#status", "Finished after 4 epochs.")
+    assert seen.facts("facts")["Test accuracy"] == "75.0%"
     assert page.locator("#bar").evaluate("bar => bar.value") == 1
     assert len(seen.points("loss")) == 4
 
     shutil.rmtree(run.path)
-    seen.expect("#status", "The run that was in this folder is gone. This page waits for another.")
+    seen.expect("#status", "The run in this folder has been deleted. Waiting for a new one.")
     expect(page.locator("#curves")).to_be_hidden()
     assert seen.complaints == []
 
     server.shutdown()
     server.server_close()
     expect(page.locator("#trouble")).to_be_visible()
-    seen.expect("#trouble", re.compile("The server does not answer"))
+    seen.expect("#trouble", re.compile("The server does not respond"))
 
 
 def test_on_a_phone_nothing_sticks_out_and_no_name_is_taken_for_a_page(run, serve, visit) -> None:
@@ -184,5 +184,7 @@ def test_silence_is_said_with_the_way_to_go_on(run, serve, visit) -> None:
     server = serve()
     server.monitor._clock = lambda: 9e9
     seen = visit(server.port)
-    seen.expect("#quiet", re.compile(r"^Nothing has been written for \d+ h.*--resume --out "))
+    seen.expect(
+        "#quiet", re.compile(r"^The run has not written anything for \d+ h.*--resume --out ")
+    )
     assert seen.complaints == []

@@ -67,15 +67,15 @@ def test_what_a_file_said_holds_while_it_cannot_be_read(tmp_path: Path) -> None:
     files = RunFiles(tmp_path)
     path.write_text('{"epo')
     assert files.settings() is None
-    assert files.problems["config.json"].startswith("config.json cannot be read: Unterminated")
+    assert files.problems["config.json"].startswith("Cannot read config.json: Unterminated")
     path.write_text('{"epochs": 4}')
     assert files.settings() == {"epochs": 4}
     assert files.problems == {}
     path.write_text("[1, 2]")
     assert files.settings() == {"epochs": 4}
     assert files.problems == {
-        "config.json": "config.json cannot be read: it holds no JSON object. "
-        "What it said before is shown."
+        "config.json": "Cannot read config.json: it is not a JSON object. "
+        "Its last content is shown."
     }
     path.write_text('{"epochs": 10}')
     assert files.settings() == {"epochs": 10}
@@ -107,18 +107,22 @@ def test_a_file_is_read_again_only_when_it_changes(
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("history.csv", "epoch,loss\n1\n", "its rows differ in length."),
-        ("history.csv", "loss\n1\n", "it has no column epoch."),
-        ("history.csv", "epoch\n2\n1\n", "its epochs are not whole numbers that rise."),
-        ("history.csv", "epoch\n1\n1\n", "its epochs are not whole numbers that rise."),
-        ("history.csv", "epoch,loss\n,1\n", "its epochs are not whole numbers that rise."),
-        ("history.csv", "epoch\n1.5\n", "its epochs are not whole numbers that rise."),
+        ("history.csv", "epoch,loss\n1\n", "its rows have different lengths."),
+        ("history.csv", "loss\n1\n", "it has no column 'epoch'."),
+        ("history.csv", "epoch\n2\n1\n", "its epochs are not increasing integers."),
+        ("history.csv", "epoch\n1\n1\n", "its epochs are not increasing integers."),
+        ("history.csv", "epoch,loss\n,1\n", "its epochs are not increasing integers."),
+        ("history.csv", "epoch\n1.5\n", "its epochs are not increasing integers."),
         ("history.csv", "epoch\nx\n", "could not convert string to float: 'x'"),
         ("history.csv", "epoch\n" + "1" * 200_000 + "\n", "field larger than field limit (131072)"),
-        ("val_per_class.csv", "epoch,class,images\n1,a,2\n", "it lacks one of the columns"),
-        ("val_per_class.csv", COUNTS + "4,cat,4,1\n", "its epochs differ in their classes"),
-        ("val_per_class.csv", COUNTS.replace("3,dog", "3,cow"), "its epochs differ in their"),
-        ("val_per_class.csv", COUNTS.replace("3,dog,2", "3,dog,3"), "its epochs differ in their"),
+        (
+            "val_per_class.csv",
+            "epoch,class,images\n1,a,2\n",
+            "a column of epoch, class, images, right is missing",
+        ),
+        ("val_per_class.csv", COUNTS + "4,cat,4,1\n", "its epochs have different classes"),
+        ("val_per_class.csv", COUNTS.replace("3,dog", "3,cow"), "its epochs have different"),
+        ("val_per_class.csv", COUNTS.replace("3,dog,2", "3,dog,3"), "its epochs have different"),
         ("metrics.json", b"\xff", "'utf-8' codec can't decode"),
         ("metrics.json", b"[" * 200_000, "maximum recursion depth exceeded"),
         ("metrics.json", b"", "Expecting value"),
@@ -132,7 +136,7 @@ def test_why_a_file_cannot_be_read_is_said(
     files = RunFiles(tmp_path)
     assert not files.history() and files.per_class() is None and files.metrics() is None
     assert list(files.problems) == [name]
-    assert files.problems[name].startswith(f"{name} cannot be read: {why}")
+    assert files.problems[name].startswith(f"Cannot read {name}: {why}")
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
@@ -145,7 +149,8 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     assert not reader.is_alive()
     assert files.conditions() is None
     assert files.problems == {
-        name: f"{name} cannot be read: it is not a file." for name in ("config.json", "run.json")
+        name: f"Cannot read {name}: it is not a regular file."
+        for name in ("config.json", "run.json")
     }
 
 
@@ -156,7 +161,7 @@ def test_a_file_beyond_all_measure_is_not_read(
     (tmp_path / "config.json").write_text(f'{{"epochs": 4}}{" " * 2**20}')
     files = RunFiles(tmp_path)
     assert files.settings() is None
-    assert files.problems == {"config.json": "config.json cannot be read: it has more than 1 MiB."}
+    assert files.problems == {"config.json": "Cannot read config.json: it is larger than 1 MiB."}
 
 
 def test_the_system_s_refusal_is_a_problem_and_no_path_is_told(
@@ -172,7 +177,7 @@ def test_the_system_s_refusal_is_a_problem_and_no_path_is_told(
     monkeypatch.setattr(os, "scandir", refuse)
     assert files.settings() is None and files.sheets() == []
     assert files.problems == {
-        name: f"{name} cannot be read: Permission denied." for name in ("config.json", "sheets")
+        name: f"Cannot read {name}: Permission denied." for name in ("config.json", "sheets")
     }
     monkeypatch.undo()
     assert files.settings() == {} and files.sheets() == []

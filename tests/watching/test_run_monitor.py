@@ -142,7 +142,7 @@ def test_a_problem_is_told_beside_what_is_known(run) -> None:
     run.write("history.csv", "epoch,loss\n1\n")
     told = monitor.state()
     assert told["run"]["problems"] == [
-        "history.csv cannot be read: its rows differ in length. What it said before is shown."
+        "Cannot read history.csv: its rows have different lengths. Its last content is shown."
     ]
     assert told["progress"]["epoch"] == 1
     json.dumps(told, allow_nan=False)

@@ -1,4 +1,4 @@
-/* A chart of lines over the epochs, drawn as SVG. */
+/* A line chart over the epochs, drawn as SVG. */
 
 import { draw } from "./format.js";
 
@@ -9,15 +9,15 @@ const BOTTOM = 26;
 const LINES_APART = 44;
 
 /*
- * Fills `place` with a chart.
- *   epochs    what the values belong to, ascending
- *   last      the epoch at the right end, which may be still to come
- *   lines     { name: values }, null where there is none; the name is the line's class
+ * Draws a chart into `place`.
+ *   epochs    epochs of the values, ascending
+ *   last      epoch at the right end; may be in the future
+ *   lines     { name: values }, null if missing; the name is the CSS class
  *   marks     epochs with a mark
- *   shown     the epoch with the cursor
- *   from0to1  whether the scale is that of shares
- *   words     a value in words, for the scale
- *   label     what the chart says, for those who cannot see it
+ *   shown     epoch of the cursor
+ *   from0to1  whether the scale is fixed to [0, 1]
+ *   words     formats a value for the scale
+ *   label     accessible description
  */
 export function drawChart(place, { epochs, last, lines, marks, shown, from0to1, words, label }) {
   const width = Math.max(place.clientWidth, 200);
@@ -51,19 +51,19 @@ export function drawChart(place, { epochs, last, lines, marks, shown, from0to1, 
   place.replaceChildren(svg);
 }
 
-/* The epoch at a place of the pointer in a chart, from 1 to `last`. */
+/* The epoch under the pointer in a chart, from 1 to `last`. */
 export function epochAt(place, clientX, last) {
   const { left, width } = place.getBoundingClientRect();
   const share = (clientX - left - LEFT) / (width - LEFT - RIGHT);
   return Math.min(Math.max(Math.round(1 + share * (last - 1)), 1), last);
 }
 
-/* A path through points [x, y]; null leaves a gap. */
+/* An SVG path through points [x, y]; null is a gap. */
 export function pathThrough(points) {
   let isDown = false;
   const parts = points.map((point) => {
     const part = point && `${isDown ? "L" : "M"}${point[0].toFixed(2)} ${point[1].toFixed(2)}`;
-    /* A line to where it begins shows a lone point as a dot. */
+    /* A line of length 0 shows a single point as a dot. */
     const dot = point && !isDown ? `l0 0` : "";
     isDown = point !== null;
     return part ? part + dot : "";

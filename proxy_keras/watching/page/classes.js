@@ -1,4 +1,4 @@
-/* The table of errors per class: a row each, with its line over the epochs. */
+/* The table of errors per class, with a sparkline per row. */
 
 import { pathThrough } from "./chart.js";
 import { draw, make } from "./format.js";
@@ -11,9 +11,9 @@ let showsAll = false;
 
 /*
  * Fills the table.
- *   counts  { classes, images, epochs, right } as the server has it
- *   shown   the epoch that the figures are of
- *   last    the epoch at the right end of the lines
+ *   counts  { classes, images, epochs, right } from the server
+ *   shown   the epoch shown
+ *   last    the epoch at the right end of the sparklines
  */
 export function showClasses({ counts, shown, last }) {
   const at = counts.epochs.indexOf(shown);
@@ -26,8 +26,8 @@ export function showClasses({ counts, shown, last }) {
   const note = document.getElementById("errors-note");
   note.textContent =
     at < 0
-      ? `Nothing was counted in epoch ${shown}.`
-      : `Validation images that are answered wrong after epoch ${shown}. The lines go from 0 to 100\u00a0%.`;
+      ? `There are no counts for epoch ${shown}.`
+      : `Misclassified validation images after epoch ${shown}. The lines range from 0% to 100%.`;
   if (document.getElementById("order").value === "errors" && at >= 0) {
     rows.sort((one, other) => (other.shares[at] ?? -1) - (one.shares[at] ?? -1));
   }
@@ -58,14 +58,14 @@ function tableRow(row, { epochs, at, shown, last }) {
 function inWords({ images, wrong, shares }, at) {
   if (!images) return "no images";
   if (wrong === null) return "–";
-  return `${wrong} of ${images} (${Math.round(100 * shares[at])}\u00a0%)`;
+  return `${wrong} of ${images} (${Math.round(100 * shares[at])}%)`;
 }
 
 function sparkline({ name, shares }, { epochs, shown, last }) {
   const x = (epoch) => 1.5 + ((epoch - 1) / Math.max(last - 1, 1)) * (WIDTH - 3);
   const y = (value) => 2.5 + (1 - value) * (HEIGHT - 5);
   const known = shares.filter((one) => one !== null).map((one) => `${Math.round(100 * one)}`);
-  const label = `${name}: errors over the epochs, per cent: ${known.join(", ")}`;
+  const label = `${name}: errors by epoch in percent: ${known.join(", ")}`;
   const svg = draw("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
     preserveAspectRatio: "none",

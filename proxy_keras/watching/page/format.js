@@ -1,10 +1,10 @@
-/* Numbers and times in words, and elements that hold them. */
+/* Formatting of numbers and times, and creation of elements. */
 
 export function percent(share) {
-  return share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)}\u00a0%`;
+  return share === null || share === undefined ? "–" : `${(100 * share).toFixed(1)}%`;
 }
 
-/* Four digits that count, or a whole number as it is. */
+/* Four significant digits; integers in full. */
 export function number(value) {
   if (value === null || value === undefined) return "–";
   return Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(4)));
@@ -38,7 +38,7 @@ export function draw(tag, attributes = {}, text = "") {
   return made;
 }
 
-/* The groups of a list of terms and descriptions, from [term, text] pairs. */
+/* Description list entries from [term, text] pairs. */
 export function terms(pairs) {
   return pairs.map(([term, text]) => {
     const group = make("div");

@@ -1,4 +1,4 @@
-/* The page: asks the server for the run every other second, and shows what is new. */
+/* The page: polls the server every two seconds and shows what changed. */
 
 import { drawChart, epochAt } from "./chart.js";
 import { showClasses, toggleAll } from "./classes.js";
@@ -7,15 +7,14 @@ import { duration, make, number, percent, plain, terms } from "./format.js";
 
 const EVERY_MS = 2000;
 
-/* A server that says nothing for as long is taken to be gone. */
-const PATIENCE_MS = 10000;
+const TIMEOUT_MS = 10000;
 
 /* Columns of the history that have a curve. */
 const DRAWN = ["epoch", "loss", "val_loss", "accuracy", "val_accuracy"];
 
-/* Columns that a proxy step fills, and zero in other epochs. */
-const OF_A_STEP = {
-  proxy_wrong: ["Wrong training images", number],
+/* Columns of proxy steps; zero in other epochs. */
+const STEP_COLUMNS = {
+  proxy_wrong: ["Misclassified training images", number],
   proxy_chosen: ["Chosen for a proxy", number],
   proxy_blank: ["Blank heatmaps", number],
   proxy_replaced: ["Replaced pixels", percent],
@@ -24,23 +23,23 @@ const OF_A_STEP = {
 const element = (id) => document.getElementById(id);
 const state = { version: "", run: null, progress: null, chosen: null, sheet: null };
 
-/* ---- what the server says ---- */
+/* ---- server ---- */
 
 async function ask() {
-  const options = { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) };
+  const options = { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
   const answer = await fetch(`state.json?known=${state.version}`, options);
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.json();
 }
 
-/* What the server says; null where it does not, whatever the reason. */
-async function asked() {
+/* The state from the server; null if the request fails for any reason. */
+async function tryAsk() {
   try {
-    const told = await ask();
+    const answer = await ask();
     show("trouble", false);
-    return told;
+    return answer;
   } catch (error) {
-    say("trouble", `The server does not answer (${error.message}). This is what it said last; it is asked again.`);
+    setText("trouble", `The server does not respond (${error.message}). Showing its last state; retrying.`);
     show("trouble", true);
     return null;
   }
@@ -48,14 +47,14 @@ async function asked() {
 
 async function follow() {
   try {
-    const told = document.hidden ? null : await asked();
-    if (told) take(told);
+    const answer = document.hidden ? null : await tryAsk();
+    if (answer) update(answer);
   } finally {
     setTimeout(follow, EVERY_MS);
   }
 }
 
-function take({ progress, version, run }) {
+function update({ progress, version, run }) {
   state.progress = progress;
   if (run) {
     state.run = run;
@@ -71,7 +70,7 @@ function epochs() {
   return state.run.history.epoch ?? [];
 }
 
-/* The epoch that figures are of: the chosen one as long as there is one. */
+/* The epoch shown: the chosen one while it exists, else the latest. */
 function shown() {
   const known = epochs();
   return known.includes(state.chosen) ? state.chosen : known.at(-1);
@@ -83,7 +82,7 @@ function lastEpoch() {
 
 function showRun() {
   const { name, settings, conditions, problems, sheets } = state.run;
-  /* Another run in the same folder begins with nothing chosen. */
+  /* A new run in the same folder resets the choice. */
   if (!epochs().includes(state.chosen)) state.chosen = null;
   if (!sheets.some(({ epoch }) => epoch === state.sheet)) state.sheet = null;
   element("title").textContent = name;
@@ -100,7 +99,7 @@ function showRun() {
 }
 
 function inOneLine({ model, data, proxy, seed }) {
-  const method = proxy ? `proxies by ${proxy.method}` : "no proxies";
+  const method = proxy ? `proxies: ${proxy.method}` : "no proxies";
   return [model, data?.source, method, seed === undefined ? null : `seed ${seed}`].filter(Boolean).join(" · ");
 }
 
@@ -110,21 +109,21 @@ function showProgress() {
   const { phase, epoch, epochs: all, left_s, quiet_s, is_quiet } = state.progress;
   const total = all ?? "?";
   const hasRun = phase !== "waiting" && phase !== "gone";
-  say(
+  setText(
     "status",
     {
-      gone: "The run that was in this folder is gone. This page waits for another.",
-      waiting: "No training has begun in this folder yet. This page waits for one.",
-      training: epoch ? `Training: ${epoch} of ${total} epochs done.` : `Training: the first of ${total} epochs has not ended yet.`,
-      evaluating: `All ${total} epochs are done; the network is being tested.`,
-      finished: `Finished: ${epoch} epochs.`,
+      gone: "The run in this folder has been deleted. Waiting for a new one.",
+      waiting: "No training run has started in this folder yet. Waiting for one.",
+      training: `Training: ${epoch} of ${total} epochs done.`,
+      evaluating: `All ${total} epochs are done. Evaluating the model.`,
+      finished: `Finished after ${epoch} epochs.`,
     }[phase],
   );
   document.title = `${hasRun ? `${epoch} of ${total}` : phase} – ${state.run.name}`;
   show("bar", hasRun);
   element("bar").value = all ? epoch / all : 0;
   element("facts").replaceChildren(...terms(hasRun ? facts(epoch, total, left_s) : []));
-  const words = `Nothing has been written for ${duration(quiet_s ?? 0)}. If the training was stopped, go on with it by: ${state.run.resume}`;
+  const words = `The run has not written anything for ${duration(quiet_s ?? 0)}. If it was stopped, resume it with: ${state.run.resume}`;
   element("quiet").textContent = words;
   show("quiet", is_quiet);
 }
@@ -143,12 +142,12 @@ function facts(epoch, total, left_s) {
   return found;
 }
 
-/* Only what changes is said aloud again. */
-function say(id, text) {
+/* Unchanged text is not set again, so screen readers do not repeat it. */
+function setText(id, text) {
   if (element(id).textContent !== text) element(id).textContent = text;
 }
 
-/* ---- curves, and what belongs to the epoch shown ---- */
+/* ---- curves and values of the epoch shown ---- */
 
 function showEpoch() {
   const known = epochs();
@@ -168,17 +167,17 @@ function showEpoch() {
   const marks = known.filter((_, i) => history.proxy_chosen?.[i] > 0);
   show("mark-legend", marks.length > 0);
   showChart("loss", { marks, from0to1: false, words: number, exactly: number });
-  showChart("accuracy", { marks, from0to1: true, words: (share) => `${Math.round(100 * share)}\u00a0%`, exactly: percent });
+  showChart("accuracy", { marks, from0to1: true, words: (share) => `${Math.round(100 * share)}%`, exactly: percent });
   element("others").replaceChildren(...terms(others(known.indexOf(epoch), marks.includes(epoch))));
   if (counts?.epochs.length) showClasses({ counts, shown: epoch, last: lastEpoch() });
 }
 
-/* What the history has beside the curves, of one epoch. */
+/* The other columns of the history in one epoch. */
 function others(at, hasStep) {
   const { history } = state.run;
-  const names = Object.keys(history).filter((name) => !DRAWN.includes(name) && (hasStep || !(name in OF_A_STEP)));
+  const names = Object.keys(history).filter((name) => !DRAWN.includes(name) && (hasStep || !(name in STEP_COLUMNS)));
   return names.map((name) => {
-    const [words, form] = OF_A_STEP[name] ?? [name === "proxies" ? "Images with a proxy" : plain(name), number];
+    const [words, form] = STEP_COLUMNS[name] ?? [name === "proxies" ? "Images with a proxy" : plain(name), number];
     return [words, form(history[name][at])];
   });
 }
@@ -224,12 +223,12 @@ function showSheets() {
   const options = sheets.map(({ epoch }, i) => new Option(`after epoch ${epoch}${i ? "" : " (newest)"}`, epoch));
   const chooser = element("sheet");
   const isSame = chooser.length === options.length && options.every(({ text }, i) => text === chooser[i].text);
-  /* New options would close the list under a hand that has just opened it. */
+  /* Replacing the options would close an open list. */
   if (!isSame) chooser.replaceChildren(...options);
   chooser.value = chosen.epoch;
   const picture = element("sheet-picture");
   if (picture.getAttribute("src") !== chosen.address) picture.src = chosen.address;
-  picture.alt = `Proxies made after epoch ${chosen.epoch}: a column for each image, with its original, heatmap and proxy.`;
+  picture.alt = `Proxies made after epoch ${chosen.epoch}: one column per image with original, heatmap and proxy.`;
   element("sheet-alone").href = chosen.address;
 }
 
@@ -237,7 +236,7 @@ function show(id, isShown) {
   element(id).hidden = !isShown;
 }
 
-/* ---- hands ---- */
+/* ---- controls ---- */
 
 element("epoch").addEventListener("input", (event) => choose(Number(event.target.value)));
 element("latest").addEventListener("click", () => choose(Infinity));
@@ -247,7 +246,7 @@ element("all-classes").addEventListener("click", () => {
   showEpoch();
 });
 element("sheet").addEventListener("change", (event) => {
-  /* Who has chosen the newest wants to see the next one too. */
+  /* Choosing the newest sheet follows later ones. */
   state.sheet = event.target.selectedIndex ? Number(event.target.value) : null;
   showSheets();
 });

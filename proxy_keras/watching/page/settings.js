@@ -1,8 +1,8 @@
-/* Settings, versions and the like, as lists of names and values. */
+/* Settings and versions as lists of names and values. */
 
 import { make, terms } from "./format.js";
 
-/* Fills `place` with the values of an object; objects in it get a heading of their own. */
+/* Shows the values of an object in `place`; nested objects get a heading. */
 export function showValues(place, values) {
   const isGroup = (value) => value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length;
   const own = Object.entries(values).filter(([, value]) => !isGroup(value));
