@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.watch`: a page in the browser that follows a training."""
+"""The command `python -m proxy_keras.watch`."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from proxy_keras.training.run_folder import has_begun
 from proxy_keras.watching import RunMonitor, WatchServer, page_url
 
 EARLY_FILES = frozenset({"labels", "lr_range_test", "run", "skipped", "split"})
-"""Files, without their endings, that a training writes before it has begun by `has_begun`."""
+"""Files (without suffix) that a training run writes before `config.json`."""
 
 MAX_SUGGESTIONS = 5
-"""Run folders that a message names."""
+"""Maximum number of run folders in a message."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_keras.watch",
-        description="Serves a page that follows a training: curves, proxies, errors per class.",
+        description="Serve a live page of a training run: curves, proxies, errors per class.",
     )
     parser.add_argument(
-        "run", type=Path, metavar="RUN", help="the run folder (--out of the training)"
+        "run", type=Path, metavar="RUN", help="the run folder (--out of the training run)"
     )
     parser.add_argument(
         "--host",
         type=_host,
         default="127.0.0.1",
-        help="address to listen on (127.0.0.1: this machine only; 0.0.0.0: all that reach it)",
+        help="address to listen on (default: 127.0.0.1, this machine only; 0.0.0.0: all networks)",
     )
     parser.add_argument(
-        "--port", type=_port, default=8765, help="port to listen on (8765); 0: any free one"
+        "--port", type=_port, default=8765, help="port to listen on (default: 8765; 0: any free)"
     )
     parser.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer to this name in the Host header too, beside numbers, localhost and this "
-        "machine's name; any number of times",
+        help="also accept this name in the Host header, besides IP addresses, localhost and the "
+        "name of this machine; may be repeated",
     )
     return parser
 
 
 def _host(text: str) -> str:
-    # To the system the empty name is every address.
+    # The system reads an empty name as all addresses.
     if not text.strip():
-        raise argparse.ArgumentTypeError("must be an address or a name, such as 127.0.0.1.")
+        raise argparse.ArgumentTypeError("must be an address or a host name, e.g. 127.0.0.1.")
     return text
 
 
@@ -65,9 +65,9 @@ def _port(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command until it is ended, and returns its exit code: 0; 2 for bad arguments."""
+    """Run the command until it is stopped and return its exit code: 0; 2 for bad arguments."""
     given = build_parser().parse_args(arguments)
-    # An end by SIGTERM is the end by Ctrl-C.
+    # SIGTERM stops it like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _serve(given.run, given.host, given.port, given.allowed_host)
@@ -90,30 +90,29 @@ def _serve(folder: Path, host: str, port: int, allowed: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    with server:
-        print(f"{page_url(server, host)} follows {folder}; Ctrl-C ends it", flush=True)
-        if not server.is_loopback:
-            print("Whoever reaches this machine there can see the run.", flush=True)
-        if not has_begun(folder):
-            print("No training has begun there yet; the page waits for one.", flush=True)
-        server.serve_forever()
+    print(f"Watching {folder} at {page_url(server, host)} (Ctrl-C to stop)", flush=True)
+    if not server.is_loopback:
+        print("Everyone who can reach this machine can see the run.", flush=True)
+    if not has_begun(folder):
+        print("No training run has started there yet; the page waits for one.", flush=True)
+    server.serve_forever()
     return 0
 
 
 def _check(folder: Path) -> None:
-    """Refuses what no training can have as its folder, now or later."""
+    """Refuse a path that cannot be or become a run folder."""
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ValueError(f"{folder} is a file. Give the run folder of a training.")
+        raise ValueError(f"{folder} is a file. Give a run folder.")
     inside = sorted(folder.iterdir())
     names = {entry.name.partition(".")[0] for entry in inside if entry.is_file()}
     if not inside or has_begun(folder) or names & EARLY_FILES:
         return
     runs = [str(entry) for entry in inside if has_begun(entry)]
     raise ValueError(
-        f"{folder} is not a run folder: it is not empty, and has no config.json. Give the folder "
-        "that a training was given as --out"
+        f"{folder} is not a run folder: it is not empty and has no config.json. Give the --out "
+        "folder of a training run"
         + (f", such as {', '.join(runs[:MAX_SUGGESTIONS])}." if runs else ".")
     )
 

@@ -1,63 +1,64 @@
-"""The HTTP server of the page."""
+"""The web server of the live page."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
+import mimetypes
 import os
 import socket
-import socketserver
-import sys
 from collections.abc import Iterable
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy_keras.watching.run_monitor import RunMonitor
 
-TYPES = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-PARTS_AT = {"/": "index.html", "/favicon.ico": "icon.svg"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'"
-)
-# A browser puts a picture that is opened alone on a page of its own making, with styles in it.
-PICTURE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; frame-ancestors 'none'"
-)
+PAGE = Path(__file__).parent / "page"
 HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Browsers wrap an image that is opened alone in a page with inline styles.
+IMAGE_HEADERS = {
+    "Cache-Control": "private, max-age=86400, immutable",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; "
+    "frame-ancestors 'none'",
+}
+
+# The registry of Windows may map it to another type.
+mimetypes.add_type("text/javascript", ".js")
 
 
-class WatchServer(ThreadingHTTPServer):
-    """Serves the page of one run; it is bound at once, and answers in `serve_forever`.
+class WatchServer(uvicorn.Server):
+    """A server of the live page of one run; listens at once and answers in `serve_forever`.
 
     Args:
-        monitor: Tells of the run.
+        monitor: Reads the run.
         host: Address or name to listen on.
-        port: The port; 0: any free one.
-        allowed: Names that it answers to beside the machine's own: pages of other sites could
-            otherwise reach it through the browser, by a name of theirs that resolves to it.
+        port: Port to listen on; 0: any free one.
+        allowed: Further names to accept in the Host header, besides those of this machine. Others
+            are refused, because a web page could reach this server through a name that resolves to
+            this machine (DNS rebinding).
 
     Raises:
-        OSError: The address is not one of this machine, or the port is in use.
-        UnicodeError: The host is no name.
+        OSError: The address does not belong to this machine, or the port is in use.
+        UnicodeError: The host is not a valid name.
     """
-
-    daemon_threads = True
-    # Elsewhere it would let two servers have one port.
-    allow_reuse_address = os.name == "posix"
 
     def __init__(
         self,
@@ -67,153 +68,97 @@ class WatchServer(ThreadingHTTPServer):
         allowed: Iterable[str] = (),
     ) -> None:
         self.monitor = monitor
-        self.parts = _page_parts()
-        self.names = frozenset(
-            {
-                *("localhost", socket.gethostname().lower(), host.lower()),
-                # By that name phones find it.
-                f"{socket.gethostname().partition('.')[0].lower()}.local",
-                *map(host_name, allowed),
-            }
+        machine = socket.gethostname().lower()
+        # Phones find the machine by its .local name.
+        own = ("localhost", machine, f"{machine.partition('.')[0]}.local", host.lower())
+        self.names = frozenset({*own, *map(host_name, allowed)})
+        self.listening = _listen(host, port)
+        self.address, self.port = self.listening.getsockname()[:2]
+        app = Starlette(
+            routes=[
+                Route("/", lambda request: FileResponse(PAGE / "index.html")),
+                Route("/favicon.ico", lambda request: FileResponse(PAGE / "icon.svg")),
+                Route("/state.json", self._state),
+                Route("/sheets/{name}", self._sheet),
+                Mount("/page", StaticFiles(directory=PAGE)),
+            ],
+            middleware=[Middleware(HostMiddleware, names=self.names), Middleware(GZipMiddleware)],
         )
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        # Where a name has addresses of both kinds, other programs try IPv4 at least.
-        chosen = min(found, key=lambda one: one[0] != socket.AF_INET)
-        self.address_family = chosen[0]
-        # The types of the standard library know the pairs of IPv4 alone, not IPv6's four.
-        super().__init__(chosen[4], _Handler)  # type: ignore[arg-type]
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self.server_address[1])
+        quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "server_header": False}
+        limits: dict[str, Any] = {"http": "h11", "ws": "none", "timeout_graceful_shutdown": 5}
+        super().__init__(uvicorn.Config(app, lifespan="off", **quiet, **limits))
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        return ipaddress.ip_address(str(self.server_address[0])).is_loopback
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.address).is_loopback
 
-    def server_bind(self) -> None:
-        """Binds, and does not look up the machine's full name, which may take seconds."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), self.port
+    def serve_forever(self) -> None:
+        """Answer requests until a signal or `should_exit`, then close the port."""
+        with self.listening:
+            self.run(sockets=[self.listening])
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of browsers that went away."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
+    def _state(self, request: Request) -> Response:
+        state = self.monitor.state(request.query_params.get("known"))
+        return JSONResponse(state, headers={"Cache-Control": "no-store"})
 
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
-
-    server: WatchServer
-    timeout = 30.0
-    server_version = "proxy_keras"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answers with the page, a part of it, a picture, or what is known of the run."""
-        if not self._is_for_us():
-            self._refuse(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                f"This server does not answer to the host {self.headers['Host'][:128]!r}. Start it "
-                "with --allowed-host NAME if it shall.",
-            )
-            return
-        path, _, query = self.path.partition("?")
-        folder, _, name = path.removeprefix("/").rpartition("/")
-        if path == "/state.json":
-            known = parse_qs(query).get("known", [None])[0]
-            state = self.server.monitor.state(known)
-            self._send(json.dumps(state, allow_nan=False).encode(), "application/json", "no-store")
-        elif folder == "sheets":
-            self._send_sheet(name)
-        elif path in PARTS_AT:
-            self._send_part(PARTS_AT[path])
-        elif folder == "page" and name in self.server.parts:
-            self._send_part(name)
-        else:
-            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here. The page is at /.")
-
-    do_HEAD = do_GET
-
-    def do_POST(self) -> None:
-        """Refuses what is not GET or HEAD."""
-        self._refuse(
-            HTTPStatus.METHOD_NOT_ALLOWED, "This server only answers GET and HEAD.", "GET, HEAD"
-        )
-
-    do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_TRACE = do_CONNECT = do_POST
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuses what is no request that it knows, in plain text like all else."""
-        status = HTTPStatus(code)
-        self.close_connection = True
-        self._refuse(status, f"{message or status.phrase}.")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keeps requests off the terminal; the page asks every other second."""
-
-    def _send_part(self, name: str) -> None:
-        self._send(self.server.parts[name], TYPES[name.rpartition(".")[2]], "no-cache")
-
-    def _send_sheet(self, name: str) -> None:
+    def _sheet(self, request: Request) -> Response:
+        name = request.path_params["name"]
         try:
-            picture = self.server.monitor.sheet(name)
+            image = self.monitor.sheet(name)
         except OSError as error:
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{name}: {error.strerror}.")
-            return
-        if picture is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "The run has no such picture.")
-        else:
-            self._send(picture, "image/png", "private, max-age=86400, immutable")
+            return PlainTextResponse(f"{name}: {error.strerror}.", 500)
+        if image is None:
+            return PlainTextResponse("The run has no such image.", 404)
+        return Response(image, media_type="image/png", headers=IMAGE_HEADERS)
 
-    def _is_for_us(self) -> bool:
-        host = self.headers.get("Host")
-        # Browsers always send it; a page that made its own name point here is told by it. A number
-        # cannot be made to point elsewhere.
-        if host is None:
-            return True
-        name = host_name(host)
-        return name in self.server.names or _is_ip_address(name)
 
-    def _refuse(self, status: HTTPStatus, message: str, allow: str | None = None) -> None:
-        body = f"{message}\n".encode()
-        self._send(body, "text/plain; charset=utf-8", "no-store", status=status, allow=allow)
+class HostMiddleware:
+    """Middleware that refuses foreign Host headers and adds the security headers.
 
-    def _send(
-        self,
-        body: bytes,
-        kind: str,
-        caching: str,
-        *,
-        status: HTTPStatus = HTTPStatus.OK,
-        allow: str | None = None,
-    ) -> None:
-        self.send_response(status)
-        headers = {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": caching,
-            "Content-Security-Policy": PICTURE_POLICY if kind == "image/png" else POLICY,
-        }
-        for name, value in {**headers, **HEADERS, **({"Allow": allow} if allow else {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    Args:
+        app: The application.
+        names: Names that are accepted; IP addresses always are, as they cannot be rebound.
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        app = self._app
+        host = Headers(scope=scope).get("host")
+        # Only HTTP/1.0 clients, which are not browsers, leave it out.
+        if host is not None and not self._is_accepted(host_name(host)):
+            app = PlainTextResponse(
+                f"The host {host[:128]!r} is not accepted. To accept it, start the server with "
+                "--allowed-host NAME.",
+                421,
+            )
+        await app(scope, receive, send_with_headers)
+
+    def _is_accepted(self, name: str) -> bool:
+        return name in self._names or _is_ip_address(name)
 
 
 def page_url(server: WatchServer, host: str) -> str:
-    """The address of the page, as this machine's browser, or that of another one, takes it."""
+    """Return the URL of the page for a browser on this machine or, if possible, on others."""
     if _is_ip_address(host) and ipaddress.ip_address(host).is_unspecified:
         host = _outbound_address() or socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, in lower case: without port, brackets and a dot at its end."""
+    """Return the lower-case name in a Host header, without port, brackets and final dot."""
     name, colon, port = header.rpartition(":")
     name = name if colon and (not port or port.isdecimal()) and not name.endswith(":") else header
     return name.strip("[]").removesuffix(".").lower()
@@ -227,22 +172,29 @@ def _is_ip_address(name: str) -> bool:
     return True
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # Prefer IPv4 where a name has both, like most clients.
+    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    listening = socket.socket(family, kind, protocol)
+    try:
+        # On other systems it would let two servers share a port.
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 def _outbound_address() -> str | None:
-    """The address by which other machines reach this one; None: it has no network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    """Return the address of this machine for others; None without a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Sends nothing: the system only looks up from which address it would. That network is
-            # kept for documents (RFC 5737).
-            asking.connect(("192.0.2.1", 9))
+            # Sends nothing: only selects the local address. The network is reserved (RFC 5737).
+            probe.connect(("192.0.2.1", 9))
         except OSError:
             return None
-        return str(asking.getsockname()[0])
-
-
-def _page_parts() -> dict[str, bytes]:
-    """The files of the page by name."""
-    return {
-        file.name: file.read_bytes()
-        for file in resources.files("proxy_keras.watching").joinpath("page").iterdir()
-        if file.name.rpartition(".")[2] in TYPES
-    }
+        return str(probe.getsockname()[0])

@@ -85,15 +85,14 @@ def serve(run: RunFolder) -> Iterator[Callable[..., WatchServer]]:
 
     def start(**options: Any) -> WatchServer:
         server = WatchServer(RunMonitor(run.path), **options)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         running.append((server, thread))
         return server
 
     yield start
     for server, thread in running:
-        server.shutdown()
-        server.server_close()
+        server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
 

@@ -50,14 +50,14 @@ def test_the_command_follows_a_run_and_ends_cleanly(run, start: Start, how: sign
     process = start(run.path)
     assert process.stdout is not None
     said = process.stdout.readline()
-    found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/ follows (.+); Ctrl-C ends it\n", said)
-    assert found and found[2] == str(run.path)
+    found = re.fullmatch(r"Watching (.+) at http://127\.0\.0\.1:(\d+)/ \(Ctrl-C to stop\)\n", said)
+    assert found and found[1] == str(run.path)
     assert process.stdout.readline() == (
-        "No training has begun there yet; the page waits for one.\n"
+        "No training run has started there yet; the page waits for one.\n"
     )
 
     def told() -> tuple[str, int]:
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[2]), timeout=10)
         connection.request("GET", "/state.json")
         progress = json.loads(connection.getresponse().read())["progress"]
         connection.close()
@@ -79,6 +79,7 @@ def unserved(monkeypatch: pytest.MonkeyPatch) -> list[WatchServer]:
 
     def interrupt(server: WatchServer) -> None:
         servers.append(server)
+        server.listening.close()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(WatchServer, "serve_forever", interrupt)
@@ -122,14 +123,14 @@ def test_what_is_no_run_folder_is_said(
 
     run.begin()
     config = run.path / "config.json"
-    assert error(config) == f"error: {config} is a file. Give the run folder of a training.\n"
+    assert error(config) == f"error: {config} is a file. Give a run folder.\n"
     said = error(run.path.parent)
     assert said == (
-        f"error: {run.path.parent} is not a run folder: it is not empty, and has no config.json. "
-        f"Give the folder that a training was given as --out, such as {run.path}.\n"
+        f"error: {run.path.parent} is not a run folder: it is not empty and has no config.json. "
+        f"Give the --out folder of a training run, such as {run.path}.\n"
     )
     (tmp_path / "other" / "run").mkdir(parents=True)
-    assert error(tmp_path / "other").endswith("that a training was given as --out.\n")
+    assert error(tmp_path / "other").endswith("Give the --out folder of a training run.\n")
     assert unserved == []
 
 
@@ -141,7 +142,7 @@ def test_a_training_may_be_about_to_begin(
         (tmp_path / name).write_text("")
     assert watch.main([str(tmp_path), "--port", "0"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1:] == ["No training has begun there yet; the page waits for one."]
+    assert said[1:] == ["No training run has started there yet; the page waits for one."]
 
 
 def test_beyond_loopback_it_is_said_who_can_see_it(
@@ -151,7 +152,7 @@ def test_beyond_loopback_it_is_said_who_can_see_it(
     options = ["--host", "0.0.0.0", "--port", "0", "--allowed-host", "Board.example.org"]
     assert watch.main([str(run.path), *options, "--allowed-host", "b"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1:] == ["Whoever reaches this machine there can see the run."]
+    assert said[1:] == ["Everyone who can reach this machine can see the run."]
     assert unserved[0].names >= {"board.example.org", "b", "localhost"}
 
 
@@ -161,7 +162,7 @@ def test_beyond_loopback_it_is_said_who_can_see_it(
         (["--port", "x"], "must be a number from 0 to 65535. Received: 'x'"),
         (["--port", "65536"], "must be a number from 0 to 65535. Received: '65536'"),
         (["--port", "-1"], "must be a number from 0 to 65535. Received: '-1'"),
-        (["--host", " "], "must be an address or a name, such as 127.0.0.1."),
+        (["--host", " "], "must be an address or a host name, e.g. 127.0.0.1."),
     ],
     ids=["no number", "too high", "too low", "no host"],
 )

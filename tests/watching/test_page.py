@@ -143,8 +143,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     expect(page.locator("#curves")).to_be_hidden()
     assert seen.complaints == []
 
-    server.shutdown()
-    server.server_close()
+    server.should_exit = True
     expect(page.locator("#trouble")).to_be_visible()
     seen.expect("#trouble", re.compile("The server does not respond"))
 
