@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proxy_keras.evaluating.bootstrap import Statistic
+from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
 
 
 def mean_statistic(values: ArrayLike) -> Statistic:
@@ -18,6 +18,11 @@ def mean_statistic(values: ArrayLike) -> Statistic:
     """
     given = np.asarray(values, np.float64)
     return lambda indices: given[indices].mean(axis=1)
+
+
+def mean_difference(samples: Bootstrap, first: ArrayLike, second: ArrayLike) -> dict[str, Any]:
+    """Return the mean of `first` [n] minus that of `second` with its interval as JSON values."""
+    return samples.difference(mean_statistic(first), mean_statistic(second)).to_dict()
 
 
 class ClassStatistics:

@@ -31,14 +31,14 @@ class ExplainedImages:
     def cards(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> list[Card]:
         """Return one card per image with the given caption lines; `names` label the overlays."""
         cards = []
-        for place, said in enumerate(lines):
-            text = "; ".join(line.text for line in said)
+        for place, caption in enumerate(lines):
+            text = "; ".join(line.text for line in caption)
             shown = [EmbeddedImage.from_array(self.images[place], f"Image: {text}")]
             for name, overlays in zip(names, self.overlays, strict=True):
                 shown.append(
                     EmbeddedImage.from_array(overlays[place], f"{name.capitalize()}: {text}")
                 )
-            cards.append(Card(shown, said))
+            cards.append(Card(shown, caption))
         return cards
 
     def sheet(self, lines: Sequence[Sequence[StyledText]], names: Sequence[str]) -> Figure:
@@ -46,7 +46,7 @@ class ExplainedImages:
         return figures.method_sheet(
             list(self.images),
             [[overlays[place] for overlays in self.overlays] for place in range(len(self.images))],
-            ["\n".join(line.text for line in said) for said in lines],
+            ["\n".join(line.text for line in caption) for caption in lines],
             list(names),
         )
 
@@ -69,8 +69,8 @@ def explain_images(
     for found, batch, _ in subset.originals(batch_size, positions).as_numpy_iterator():
         places = [place_of[int(position)] for position in found]
         images[places] = batch.astype(np.uint8)
-        for explainer, pictures in zip(explainers, overlays, strict=True):
+        for explainer, drawn in zip(explainers, overlays, strict=True):
             heat = enlarge(explainer.heatmaps(batch), (side, side)).numpy()
             for place, one in zip(places, heat, strict=True):
-                pictures[place] = figures.overlay(images[place], one)
+                drawn[place] = figures.overlay(images[place], one)
     return ExplainedImages(images, overlays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tqdm.auto import tqdm
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.bootstrap_statistics import mean_statistic
+from proxy_keras.evaluating.bootstrap_statistics import mean_difference
 from proxy_keras.evaluating.localisation_scores import LocalisationScores, score_localisation
 from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
@@ -66,19 +67,15 @@ class HeatmapScores:
         Args:
             seed: Seed of the bootstrap.
         """
-        bootstrap = Bootstrap(len(self.positions), seed=seed)
-
-        def over(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
-            return bootstrap.difference(mean_statistic(first), mean_statistic(second)).to_dict()
-
+        over = partial(mean_difference, Bootstrap(len(self.positions), seed=seed))
         return {
             "method": self.method,
             "target_layer": self.target_layer,
             "images": len(self.positions),
             "blank": int(self.blank.sum()),
             "faithfulness": {
-                "deletion": _beside_random(self.deletion, self.random_deletion),
-                "insertion": _beside_random(self.insertion, self.random_insertion),
+                "deletion": _with_random(self.deletion, self.random_deletion),
+                "insertion": _with_random(self.insertion, self.random_insertion),
                 "deletion_under_random": over(self.random_deletion, self.deletion),
                 "insertion_over_random": over(self.insertion, self.random_insertion),
             },
@@ -175,5 +172,5 @@ def _random_maps(
     return np.stack([draw.random(size, np.float32) for draw in draws])
 
 
-def _beside_random(own: NDArray[np.float64], chance: NDArray[np.float64]) -> dict[str, float]:
+def _with_random(own: NDArray[np.float64], chance: NDArray[np.float64]) -> dict[str, float]:
     return {"mean": float(own.mean()), "random": float(chance.mean())}

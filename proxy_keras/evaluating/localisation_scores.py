@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from proxy_keras.evaluating.bootstrap import Bootstrap
-from proxy_keras.evaluating.bootstrap_statistics import mean_statistic
+from proxy_keras.evaluating.bootstrap_statistics import mean_difference
 from proxy_keras.metrics import iou, mass_inside, pointing_game
 from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps
 
@@ -64,17 +65,13 @@ class LocalisationScores:
         Args:
             seed: Seed of the bootstrap.
         """
-        bootstrap = Bootstrap(len(self.positions), seed=seed)
-
-        def over(first: NDArray[Any], second: NDArray[Any]) -> dict[str, Any]:
-            return bootstrap.difference(mean_statistic(first), mean_statistic(second)).to_dict()
-
+        over = partial(mean_difference, Bootstrap(len(self.positions), seed=seed))
         return {
             "images": len(self.positions),
             "area": float(self.area.mean()),
-            "pointing_game": _beside_chance(self.pointing, self.centre_pointing, self.near),
-            "mass_inside": _beside_chance(self.mass, self.centre_mass, self.area),
-            "iou": _beside_chance(self.iou, self.centre_iou, self.area),
+            "pointing_game": _with_baselines(self.pointing, self.centre_pointing, self.near),
+            "mass_inside": _with_baselines(self.mass, self.centre_mass, self.area),
+            "iou": _with_baselines(self.iou, self.centre_iou, self.area),
             "mass_inside_over_area": over(self.mass, self.area),
             "pointing_over_centre": over(self.pointing, self.centre_pointing),
         }
@@ -124,7 +121,7 @@ def centre_spot(side: int) -> NDArray[np.float32]:
     return (spot / spot.max()).astype(np.float32)
 
 
-def _beside_chance(
+def _with_baselines(
     own: NDArray[Any], centre: NDArray[Any], chance: NDArray[np.float64]
 ) -> dict[str, float]:
     return {

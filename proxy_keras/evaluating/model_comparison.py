@@ -50,16 +50,16 @@ def disagreements(this: ModelResults, other: ModelResults) -> NDArray[np.int64]:
     mine, theirs = this.predictions, other.predictions
     differ = np.flatnonzero(mine.predicted != theirs.predicted)
     is_right = mine.is_right[differ] | theirs.is_right[differ]
-    sure = mine.confidence[differ] + theirs.confidence[differ]
-    return differ[np.lexsort((-sure, ~is_right))]
+    confidence = mine.confidence[differ] + theirs.confidence[differ]
+    return differ[np.lexsort((-confidence, ~is_right))]
 
 
 def _calibration(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    answers = [(one.predictions.probabilities, one.predictions.labels) for one in (this, other)]
+    pairs = [(one.predictions.probabilities, one.predictions.labels) for one in (this, other)]
     return {
-        "ece": _compared(this.bootstrap, *(ece_statistic(*given) for given in answers)),
+        "ece": _compared(this.bootstrap, *(ece_statistic(*pair) for pair in pairs)),
         "brier": _compared(
-            this.bootstrap, *(mean_statistic(brier_scores(*given)) for given in answers)
+            this.bootstrap, *(mean_statistic(brier_scores(*pair)) for pair in pairs)
         ),
     }
 
