@@ -111,7 +111,7 @@ def differences(
         axis.plot(value, row, marker="o", color=colour)
     axis.axvline(0, color="grey", linewidth=0.8)
     axis.set_yticks(range(len(names)), [truncate(name, NAME_LENGTH) for name in names])
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set(title=escape_dollars(title), xlabel="difference with 95% interval")
     axis.grid(axis="x", alpha=0.3)
     return figure

@@ -202,7 +202,7 @@ def load_images(
     own = None if run is None or settings else run.folder
     data = load_data(config, own, progress=progress)
     if run is not None and (own is not None or _is_own_split(data, run)):
-        seen = "The model was not trained on them, nor selected by them."
+        seen = "The model was not trained on them, and they were not used to select it."
         return EvaluationImages(data, data.test, config, seen, run.split_sha256)
     is_given = TEST in data.given_splits
     subset = data.test if is_given else data.all_images()

@@ -92,4 +92,4 @@ def _prediction(results: ModelResults, at: int, label: str) -> StyledText:
     given = results.predictions
     predicted = results.model.classes[given.predicted[at]]
     tone = "better" if given.is_right[at] else "worse"
-    return StyledText(f"{label}: {predicted} {given.confidence[at]:.0%}", tone)
+    return StyledText(f"{label}: {predicted} ({given.confidence[at]:.0%})", tone)

@@ -114,14 +114,14 @@ def _heat(metrics: Mapping[str, Any]) -> Sentences:
     low, high = heat["mass_inside_over_area"]["interval"]
     gain = heat["mass_inside_over_area"]["value"]
     if low > 0:
-        verdict = "more than uniform heat would have: the model looks at the object"
+        verdict = "The model looks at the object."
     elif high < 0:
-        verdict = "less than uniform heat would have: the model looks at the background"
+        verdict = "The model looks at the background."
     else:
-        verdict = "not significantly different from uniform heat"
+        verdict = "This is not significantly different from uniform heat."
     yield (
         f"{heat['mass_inside']['mean']:.0%} of the heat lies on the object, which covers "
-        f"{heat['area']:.0%} of the image: {verdict} ({gain * 100:+.0f} points).",
+        f"{heat['area']:.0%} of the image ({gain * 100:+.0f} points). {verdict}",
         "heatmaps.objects.mass_inside_over_area.value",
     )
     low, high = heat["pointing_over_centre"]["interval"]
@@ -163,8 +163,8 @@ def _blank(metrics: Mapping[str, Any]) -> Sentences:
     heat = metrics.get("heatmaps")
     if heat and heat["blank"]:
         yield (
-            f"{heat['blank']} of {heat['images']} heatmaps are blank: {heat['method']} finds no "
-            "evidence for the predicted class.",
+            f"{heat['blank']} of {heat['images']} heatmaps {'is' if heat['blank'] == 1 else 'are'} "
+            f"blank: {heat['method']} finds no evidence for the predicted class.",
             "heatmaps.blank",
         )
 

@@ -198,7 +198,7 @@ def _heatmaps(metrics: Mapping[str, Any]) -> Section:
     parts: list[Part] = [
         Text(
             f"Heatmaps of the predicted class for {heat['images']} images by {heat['method']}. "
-            f"{heat['why']} {heat['blank']} of them are blank."
+            f"{heat['why']} Blank heatmaps: {heat['blank']}."
         ),
         Table(
             ["score", "heatmaps", "random heat", "better"],

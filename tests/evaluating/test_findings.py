@@ -1,4 +1,4 @@
-"""Sentences: said when their numbers say so, silent else, and each tied to its number."""
+"""Findings appear exactly when their numbers call for them, and refer to those numbers."""
 
 import copy
 import dataclasses
@@ -36,7 +36,7 @@ def texts(metrics):
 
 
 def said(metrics, part):
-    """The one finding that has these words."""
+    """Return the only finding that contains `part`."""
     (text,) = [text for text in texts(metrics) if part in text]
     return text
 
@@ -144,7 +144,7 @@ def test_heatmaps_no_better_than_chance_and_blank_ones_are_told():
         results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120, better=-0.1))
     )
     assert "0.60 against 0.50" in said(metrics, "Do not rely on")
-    assert said(metrics, "are blank").startswith("1 of 120 heatmaps are blank: grad_cam finds")
+    assert said(metrics, "blank").startswith("1 of 120 heatmaps is blank: grad_cam finds")
     good = metrics_of(results_of_answers(LABELS, RIGHT, heatmaps=heatmap_scores(120)))
     assert not [text for text in texts(good) if "Do not rely on" in text]
 
@@ -159,7 +159,7 @@ def test_wrong_sureness_is_told(answers, confidence, words):
 
 
 def test_sureness_that_evens_out_is_neither_too_much_nor_too_little():
-    # Half of the answers are given 95 % and wrong in three of ten, half 75 % and all right.
+    # Half have confidence 95% and 30% errors, half have confidence 75% and no errors.
     is_sure = np.arange(120) % 2 == 0
     wrong = is_sure & (np.arange(120) % 20 < 6)
     answers = np.where(wrong, (LABELS + 1) % 3, LABELS)

@@ -1,4 +1,4 @@
-"""The page: what is on it, in what order, escaped, and asking nothing of anyone."""
+"""The report page: content, order, escaping, no external requests."""
 
 import base64
 import re
@@ -95,7 +95,7 @@ def test_failures_come_before_scores(alone):
     assert [type(part) for part in parts] == [Text, Table, Text, Cards, Text, Cards]
     assert parts[1].rows[0] == ["cat", "dog", "2", "20%"]
     assert [line.text for line in parts[5].cards[0].lines] == [
-        *("true: cat", "predicted: dog 90%", "10% of the heat on the object"),
+        *("true: cat", "predicted: dog (90%)", "10% of the heat on the object"),
     ]
 
 
@@ -126,15 +126,15 @@ def test_another_model_is_put_beside_after_the_failures(beside):
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["accuracy"][:2] == ["0.800", "1.000"]
     assert cells["accuracy"][2] == StyledText("-0.200", "worse")
-    # More loss is worse, too.
+    # A higher loss is worse.
     assert cells["cross-entropy, nats (lower is better)"][2].tone == "worse"
     assert cells["top-5 accuracy"][2] == StyledText("+0.000", "")
     assert "- blur" in cells
     card = section(report, "against").parts[-1].cards[0]
     assert [(line.text, line.tone) for line in card.lines] == [
         ("true: cat", ""),
-        ("this: dog 90%", "worse"),
-        ("other: cat 90%", "better"),
+        ("this: dog (90%)", "worse"),
+        ("other: cat (90%)", "better"),
     ]
 
 
@@ -167,14 +167,14 @@ def test_names_without_end_leave_the_page_its_width(browser, tmp_path):
         page.goto((tmp_path / "report.html").as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        # Nor is any column pushed out of sight.
+        # No table is wider than its container.
         tables = "[...document.querySelectorAll('.table')]"
         assert page.evaluate(f"{tables}.every(one => one.scrollWidth <= one.clientWidth)")
     page.close()
 
 
 def test_charts_leave_names_of_any_script_to_the_fonts_of_the_browser():
-    # Warnings are errors: drawing them tells of no glyph.
+    # Warnings are errors: there is no warning about missing glyphs.
     picture = EmbeddedImage.from_figure(
         charts.differences(NAMES, np.zeros(3), np.ones([3, 2]), ""), "x"
     )

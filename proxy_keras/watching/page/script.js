@@ -25,17 +25,13 @@ const state = { version: "", run: null, progress: null, chosen: null, sheet: nul
 
 /* ---- server ---- */
 
-async function ask() {
-  const options = { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
-  const answer = await fetch(`state.json?known=${state.version}`, options);
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  return answer.json();
-}
-
 /* The state from the server; null if the request fails for any reason. */
-async function tryAsk() {
+async function ask() {
   try {
-    const answer = await ask();
+    const options = { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const response = await fetch(`state.json?known=${state.version}`, options);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    const answer = await response.json();
     show("trouble", false);
     return answer;
   } catch (error) {
@@ -47,7 +43,7 @@ async function tryAsk() {
 
 async function follow() {
   try {
-    const answer = document.hidden ? null : await tryAsk();
+    const answer = document.hidden ? null : await ask();
     if (answer) update(answer);
   } finally {
     setTimeout(follow, EVERY_MS);
