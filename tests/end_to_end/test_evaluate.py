@@ -1,4 +1,4 @@
-"""Whole evaluations by the real command, of runs, and of a classifier from elsewhere."""
+"""Evaluations of runs and of a foreign classifier with the real command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAST = ["--quiet", "--heat-images", "12"]
 
 @pytest.fixture(scope="module")
 def runs(squares, run_command, tmp_path_factory) -> Path:
-    """Two trainings on the same split, "proxies" and "plain", and one on another, "elsewhere".
+    """Two runs on the same split, "proxies" and "plain", and one on another, "elsewhere".
 
     In processes of their own: a training makes all operations of its process deterministic.
     """
@@ -42,14 +42,14 @@ def runs(squares, run_command, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(runs) -> Path:
-    """The evaluation of one run beside the other."""
+    """The evaluation of one run against the other."""
     words = [str(runs / "proxies"), "--against", str(runs / "plain"), *FAST]
     assert evaluate.main(words) == 0
     return runs / "proxies" / "evaluation_against_plain"
 
 
 def load(folder: Path) -> dict:
-    """`metrics.json`, which keeps to its schema."""
+    """Return `metrics.json` after validation against its schema."""
     schema = json.loads((folder / "metrics.schema.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
     jsonschema_rs.Draft202012Validator(schema).validate(metrics)
@@ -57,7 +57,7 @@ def load(folder: Path) -> dict:
 
 
 def failed(words: list[object], capsys) -> str:
-    """The one line that a refused command prints."""
+    """Return the one line that a refused command prints."""
     assert evaluate.main([str(word) for word in words]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ") and "\n" not in said
@@ -71,7 +71,7 @@ def test_the_folder_is_complete(report):
     html = (report / "report.html").read_text()
     for section in ("findings", "failures", "against", "classification", "training", "made"):
         assert f'<section id="{section}">' in html
-    # The picture of the proxy step, and what repeats the training.
+    # The proxy sheet and the command that repeats the run.
     assert "Proxy step after epoch 1" in html
     assert "python -m proxy_keras.train --config config.json" in html
 
@@ -124,7 +124,7 @@ def test_the_same_command_gives_the_same_numbers(runs, report):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory) -> tuple[Path, Path]:
-    """A classifier that was never ours, and a folder of images with boxes.
+    """A foreign classifier and a folder of images with boxes.
 
     Class by the brightest channel; the object is a bright square. The model knows the classes in
     another order than the folder's, and one more.
@@ -141,7 +141,7 @@ def foreign(tmp_path_factory) -> tuple[Path, Path]:
             pixels[y : y + 6, x : x + 6, channel] = 250
             Image.fromarray(pixels).save(folder / f"{number}.png")
             boxes.append(f"{name}/{number}.png,{x},{y},{x + 5},{y + 5}")
-    # One image of the wrong class, all green: the only mistake, and without any heat.
+    # One green image of class red: the only error, with a blank heatmap.
     pixels[...] = (0, 250, 0)
     Image.fromarray(pixels).save(root / "photos" / "red" / "0.png")
     (root / "photos" / "boxes.csv").write_text("\n".join(boxes) + "\n")
@@ -174,7 +174,7 @@ def test_a_classifier_from_elsewhere_is_examined_with_its_own_classes(foreign, t
     assert [(one["image"], one["true"], one["predicted"]) for one in worst] == [
         ("red/0.png", "red", "green")
     ]
-    # Objects are bright squares and so is the heat; the blank image avoids nothing.
+    # Heat and objects are bright squares; a blank heatmap is not off the object.
     objects = metrics["heatmaps"]["objects"]
     assert objects["images"] == 18 and objects["mass_inside"]["mean"] == pytest.approx(17 / 18)
     assert metrics["heatmaps"]["blank"] == 1

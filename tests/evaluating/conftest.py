@@ -1,17 +1,16 @@
-"""Small splits in memory, and methods whose heatmaps are known."""
+"""Small splits in memory and attribution methods with known heatmaps."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from proxy_keras.attribution.catalogue import METHODS, Entry
 from proxy_keras.attribution.method import Method
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
 
 
 class Bright(Method):
-    """Shows the bright pixels of the image, whatever the network has learned."""
+    """Highlights bright pixels, whatever the model has learned."""
 
     needs_layer = False
     has_image_size = True
@@ -21,7 +20,7 @@ class Bright(Method):
 
 
 class Dark(Bright):
-    """Shows the dark ones."""
+    """Highlights dark pixels."""
 
     def __call__(self, network, images, target):
         logits, heat = super().__call__(network, images, target)
@@ -29,7 +28,7 @@ class Dark(Bright):
 
 
 class Coarse(Bright):
-    """Shows the bright ones in cells of 4 x 4 pixels."""
+    """Highlights bright pixels in cells of 4 x 4 pixels."""
 
     def __call__(self, network, images, target):
         logits, heat = super().__call__(network, images, target)
@@ -38,15 +37,15 @@ class Coarse(Bright):
 
 @pytest.fixture
 def known_methods(monkeypatch):
-    """Methods for these tests only: "bright", "dark", "coarse"."""
-    monkeypatch.setitem(METHODS, "bright", Entry(f"{__name__}:Bright"))
-    monkeypatch.setitem(METHODS, "dark", Entry(f"{__name__}:Dark"))
-    monkeypatch.setitem(METHODS, "coarse", Entry(f"{__name__}:Coarse"))
+    """Register the methods "bright", "dark" and "coarse" for a test."""
+    monkeypatch.setitem(registry.METHODS, "bright", Bright)
+    monkeypatch.setitem(registry.METHODS, "dark", Dark)
+    monkeypatch.setitem(registry.METHODS, "coarse", Coarse)
 
 
 @pytest.fixture
 def build_subset():
-    """A function that makes a split of images [n, P, P, 3] uint8 and their labels [n]."""
+    """Return a function that builds a split of images [n, P, P, 3] uint8 and labels [n]."""
 
     def build(images, labels, boxes=None):
         ids = [f"id{number}" for number in range(len(images))]

@@ -1,4 +1,4 @@
-"""Examinations whose every answer is known, of a network that was never trained or saved."""
+"""Results with known predictions, of an untrained model that is not saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASSES = ["cat", "dog", "owl"]
 
 
 def logits_of(answers, confidence):
-    """[N, 3] logits that give the answers these probabilities, the rest shared evenly."""
+    """Return logits [N, 3] with these confidences of the predictions; the rest is shared evenly."""
     answers, confidence = np.asarray(answers), np.broadcast_to(confidence, len(answers))
     shares = np.repeat((1.0 - confidence[:, None]) / 2.0, 3, axis=1)
     shares[np.arange(len(answers)), answers] = confidence
@@ -28,7 +28,7 @@ def logits_of(answers, confidence):
 
 
 def localisation(mass, area, pointing=None):
-    """[n] scores of objects; the centre scores half of everything."""
+    """Return scores of n objects; all baselines at the centre score 0.5."""
     mass, area = np.asarray(mass, float), np.asarray(area, float)
     half = np.full(len(mass), 0.5)
     hit = np.ones(len(mass), bool) if pointing is None else np.asarray(pointing, bool)
@@ -37,7 +37,7 @@ def localisation(mass, area, pointing=None):
 
 
 def heatmap_scores(count, objects=None, better=0.2):
-    """Heatmaps that are better than random ones by as much, in deletion and insertion."""
+    """Return heatmap scores that beat random heat by `better` in deletion and insertion."""
     half = np.full(count, 0.5)
     return HeatmapScores(
         method="grad_cam",
@@ -53,7 +53,7 @@ def heatmap_scores(count, objects=None, better=0.2):
 
 
 def robustness(right):
-    """Noise that takes nothing, and blur that makes every answer wrong at severity 3."""
+    """Return robustness: noise has no effect, blur at severity 3 makes all predictions wrong."""
     right = np.asarray(right, bool)
     noise = np.stack([right] * 3)
     blur = np.stack([right, right, np.zeros_like(right)])
@@ -63,7 +63,7 @@ def robustness(right):
 def results_of_answers(
     labels, answers, confidence=0.9, *, heatmaps=None, robust=None, classes=None, name="made up"
 ):
-    """The results of a model that gave these answers."""
+    """Return the results of a model with these predictions."""
     labels = np.asarray(labels)
     classes = CLASSES if classes is None else classes
     images = np.zeros([len(labels), 8, 8, 3], np.uint8)

@@ -1,4 +1,4 @@
-"""Intervals cover the truth as often as they say, and tell what differs from what does not."""
+"""Bootstrap intervals have their nominal coverage and detect real differences."""
 
 import time
 
@@ -10,7 +10,7 @@ from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_st
 
 
 def coverage(draw_sample, truth, *, difference=False, runs=800):
-    """The share of simulated data sets whose interval holds the truth."""
+    """Return the share of simulated data sets whose interval covers the truth."""
     held = 0
     for run in range(runs):
         images, *statistics = draw_sample(np.random.default_rng(run))
@@ -39,7 +39,7 @@ def test_intervals_of_paired_differences_cover_them():
 
 
 def answers(draw, images, shift):
-    """Labels, and the answers of two models: the classes have the same chances in all three."""
+    """Return labels and predictions of two models, with the same class probabilities."""
     labels = draw.integers(5, size=images)
     hardness = draw.random(images)
     others = (labels + draw.integers(1, 5, size=(2, images))) % 5
@@ -122,7 +122,7 @@ def test_a_statistic_that_samples_overstate_is_put_right():
 
 
 def test_samples_equal_to_the_score_are_on_either_side():
-    # One of a hundred: samples have about Poisson(1) of them, and 37 % have exactly one.
+    # One of a hundred: its count in a sample is about Poisson(1), so 1 in 37% of samples.
     found = Bootstrap(100).interval(mean_statistic(np.arange(100) == 5))
     assert found.ends == [0.0, 0.04]
 

@@ -1,4 +1,4 @@
-"""Statistics of samples equal those of each sample alone, and scikit-learn's."""
+"""Statistics of many samples equal those of each sample and scikit-learn's."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Boxes become the pixels that they cover in the stretched image; broken tables say where."""
+"""Boxes become pixels of the stretched image; errors in a table name the line."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
 
 @pytest.fixture
 def table(tmp_path):
-    """A function that opens a table of the given lines."""
+    """Return a function that opens a table with the given lines."""
 
     def write(*lines):
         file = tmp_path / "boxes.csv"
@@ -21,7 +21,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def image(tmp_path):
-    """A file of 40 x 20 pixels (width, height)."""
+    """Return an image file of 40 x 20 pixels (width, height)."""
     file = tmp_path / "image.png"
     Image.new("RGB", (40, 20)).save(file)
     return file

@@ -1,4 +1,4 @@
-"""Calibration counted by hand, bounded, and about 0 where probabilities are what they say."""
+"""Calibration equals counts by hand, is bounded, and is near 0 for calibrated probabilities."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from proxy_keras.evaluating.calibration import (
 def test_counted_by_hand():
     top = np.array([0.9, 0.9, 0.6, 0.6])
     found = Calibration.of(np.stack([top, 1 - top], axis=1), [0, 1, 0, 0], bins=5)
-    # (0.4, 0.6]: sure by 0.6, all right. (0.8, 1]: sure by 0.9, half right.
+    # (0.4, 0.6]: confidence 0.6, all correct. (0.8, 1]: confidence 0.9, half correct.
     assert found.counts.tolist() == [0, 0, 2, 0, 2]
     assert found.ece == pytest.approx((0.4 + 0.4) / 2) and found.mce == pytest.approx(0.4)
     assert found.brier == pytest.approx((0.02 + 1.62 + 0.32 + 0.32) / 4)
@@ -52,7 +52,7 @@ def test_bounds_and_what_other_definitions_say(given_ones, seed):
     right = given_ones.argmax(axis=1) == labels
     assert 0 <= found.ece <= found.mce + 1e-12 and found.mce <= 1 and 0 <= found.brier <= 2
     assert found.counts.sum() == n and len(found.counts) == BINS
-    # The gap of the means is the weighted mean of signed gaps: it cannot be above their sizes'.
+    # The gap of the means is a mean of signed gaps, so at most the mean of absolute gaps.
     assert abs(found.mean_confidence - right.mean()) <= found.ece + 1e-12
     filled = found.counts > 0
     low, high = found.edges[:-1][filled], found.edges[1:][filled]
@@ -69,7 +69,7 @@ def test_bounds_and_what_other_definitions_say(given_ones, seed):
 
 
 def planted(images, surplus):
-    """Probabilities of ten classes, whose answers are right less often by `surplus`."""
+    """Return probabilities of ten classes that are overconfident by `surplus`."""
     draw = np.random.default_rng(2)
     confidence = draw.uniform(0.5, 1.0, images)
     given_ones = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)

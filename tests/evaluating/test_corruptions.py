@@ -1,4 +1,4 @@
-"""Corrupted images are what a file would hold, worse by severity, and the same in every batch."""
+"""Corrupted images are valid 8-bit images, worse by severity, and independent of the batch."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 
 def photographs(count, side):
-    """[count, side, side, 3]: smooth shapes with some grain, of the same look at any side."""
+    """Return [count, side, side, 3]: smooth shapes with grain that look alike at any size."""
     draw = np.random.default_rng(0)
     shapes = gaussian_filter(draw.normal(size=(count, 224, 224, 3)), (0, 12, 12, 0))
     images = 128 + 45 * shapes / shapes.std() + draw.normal(0, 3, shapes.shape)
@@ -22,7 +22,7 @@ PLACES = np.arange(5)
 
 
 def change(name, severity, images=IMAGES):
-    """The mean change of a pixel, in grey levels."""
+    """Return the mean change of a pixel in grey levels."""
     worse = corrupt(images, name, severity, np.arange(len(images)))
     return float(np.abs(worse - images).mean())
 
@@ -74,7 +74,7 @@ def test_what_is_drawn_depends_on_the_seed_and_the_image(name):
 @pytest.mark.parametrize("name", ["blur", "jpeg", "pixelate"])
 def test_small_images_are_not_erased(name):
     small, large = (change(name, 3, photographs(3, side)) for side in (32, 224))
-    # At the strength of 224 pixels they would lose several times as much.
+    # At the strengths for 224 pixels they would change several times as much.
     assert small < 2.0 * large + 3.0
 
 
@@ -100,7 +100,7 @@ def test_blur_has_its_width_in_proportion_to_the_side(side):
 def test_noise_has_its_strength():
     grey = np.full([2, 56, 56, 3], 128.0, np.float32)
     worse = corrupt(grey, "noise", 1, np.arange(2))
-    # Half of 0.08, as the side is a quarter of 224.
+    # Half of 0.08, because the side is a quarter of 224.
     assert worse.std() == pytest.approx(255 * 0.04, rel=0.05)
     assert worse.mean() == pytest.approx(128, abs=0.3)
 

@@ -1,4 +1,4 @@
-"""Which images an evaluation answers, beside which models, and what it refuses before any work."""
+"""The images and models of an evaluation, and what it refuses before any work."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def _write_images(path, seed):
 
 
 def _write_run(folder, source, *, seed=0, split_seed=0):
-    """A run folder as a plain training would leave it, of a network that was never trained."""
+    """Write the run folder of a run without proxies, with an untrained model."""
     folder.mkdir(parents=True)
     config = TrainConfig(DataConfig(source, image_size=8, seed=split_seed), proxy=None)
     load_data(config, None, progress=False).save(folder)
@@ -60,25 +60,25 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def runs(made, tmp_path):
-    """The same, to be damaged."""
+    """A copy that tests may damage."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
 @pytest.fixture
 def untouched(monkeypatch):
-    """Fails the test where images are answered."""
+    """Fail the test if images are classified."""
     monkeypatch.setattr(evaluation, "measure_model", lambda *_: pytest.fail("images were answered"))
 
 
 def done(words, capsys):
-    """The lines that the command prints."""
+    """Return the lines that the command prints."""
     assert evaluate.main([*map(str, words), *FAST]) == 0
     return capsys.readouterr().out.splitlines()
 
 
 def failed(words, capsys):
-    """The one line that a refused command prints."""
+    """Return the one line that a refused command prints."""
     assert evaluate.main([*map(str, words), *FAST]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ") and "\n" not in said
@@ -171,13 +171,13 @@ def test_reports_of_other_models_are_kept(runs, capsys):
     done([runs / "a", "--against", runs / "b"], capsys)
     report = runs / "a" / "evaluation_against_b" / "metrics.json"
     before = report.read_text()
-    # Another of the same name, and the same one under another path.
+    # Another model of the same name, and the same model at another path.
     shutil.copytree(runs / "b", runs / "study" / "b")
     _save_model(runs / "study" / "b" / "model.keras", seed=7)
     said = failed([runs / "a", "--against", runs / "study" / "b"], capsys)
     assert f"({runs / 'a'} against {runs / 'b'})" in said and "--out DIR" in said
     assert report.read_text() == before
-    # Trained anew.
+    # Trained again.
     _save_model(runs / "b" / "model.keras", seed=8)
     done([runs / "a", "--against", runs / "b"], capsys)
     assert report.read_text() != before

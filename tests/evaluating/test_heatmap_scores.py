@@ -1,4 +1,4 @@
-"""Heatmaps that show what the network uses score well beside random heat, on known objects too."""
+"""Heatmaps of what the model uses score better than random heat, also on known objects."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ SIDE, COUNT = 16, 7
 
 @pytest.fixture
 def model():
-    """Answers 1 with a probability that grows with the light in the image."""
+    """Return a model whose probability of class 1 grows with the brightness."""
     image = keras.Input((SIDE, SIDE, 3))
     light = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(image))
     network = keras.Model(image, layers.Dense(2)(light))
@@ -25,7 +25,7 @@ def model():
 
 @pytest.fixture
 def masks():
-    """[7, 16, 16]: a bright square in a different place of each image."""
+    """Return masks [7, 16, 16] of a bright square at a different position in each image."""
     found = np.zeros([COUNT, SIDE, SIDE], bool)
     for number, mask in enumerate(found):
         mask[number : number + 5, 2 * number : 2 * number + 4] = True
@@ -40,7 +40,7 @@ def subset(build_subset, masks):
 
 @pytest.fixture
 def scores_of(known_methods, model, subset, masks):
-    """A function that scores a method on some images, of which all but the first have a mask."""
+    """Return a function that scores a method on images; all but the first have a mask."""
     object_masks = ObjectMasks(dict(list(enumerate(masks))[1:]), SIDE)
 
     def scored(method, positions=range(COUNT), object_masks=object_masks, **options):
@@ -65,7 +65,7 @@ def test_planted_heatmaps_score_one(scores_of):
     assert found.objects.pointing.all() and not found.blank.any()
     np.testing.assert_array_equal(found.objects.mass, 1.0)
     np.testing.assert_array_equal(found.objects.iou, 1.0)
-    # What is bright is all that the answer stands on.
+    # The model only uses brightness.
     assert (found.deletion < found.random_deletion).all()
     assert (found.insertion > found.random_insertion).all()
     told = found.to_dict()

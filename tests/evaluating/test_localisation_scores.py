@@ -1,4 +1,4 @@
-"""Planted heatmaps score 1, inverted ones at chance or below, and chance is what it should be."""
+"""Perfect heatmaps score 1, inverted ones at chance or below, and chance is exact."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SIDE = 28
 
 
 def boxes(seed, count=6):
-    """Masks of a box each, anywhere, up to half of the image."""
+    """Return masks of one random box each, up to half of the image."""
     draw = np.random.default_rng(seed)
     masks = np.zeros([count, SIDE, SIDE], bool)
     for mask in masks:
@@ -37,7 +37,7 @@ def test_planted_heat_scores_one_and_inverted_heat_at_chance_or_below(seed):
     inverted = score_localisation(1.0 - masks, masks, np.arange(6))
     np.testing.assert_array_equal(inverted.mass, 0.0)
     np.testing.assert_array_equal(inverted.iou, 0.0)
-    # Its hottest pixel is the first in reading order off the object: the corner, if that is free.
+    # Its hottest pixel is the first background pixel in reading order, often the corner.
     is_near = np.array([mask[:3, :3].any() for mask in masks])
     assert not inverted.pointing[~is_near].any()
 
@@ -67,7 +67,7 @@ def test_a_random_pixel_wins_the_pointing_game_by_its_chance():
     masks[:, 4:12, 10:20] = True
     heat = np.random.default_rng(0).random(masks.shape, np.float32)
     found = score_localisation(heat, masks, np.arange(3000))
-    # A tolerance of 1.875 pixels: one more on each side of the box, and at each corner.
+    # A tolerance of 1.875 pixels adds one pixel at each side and corner of the box.
     assert found.near[0] == 10 * 12 / SIDE**2
     assert found.pointing.mean() == pytest.approx(found.near[0], abs=0.03)
     assert found.mass.mean() == pytest.approx(found.area[0], abs=0.001)

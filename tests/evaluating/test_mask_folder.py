@@ -1,4 +1,4 @@
-"""Masks of several kinds become the object's pixels in the stretched image, or are refused."""
+"""Masks of several kinds are read as pixels of the stretched image, or refused."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from proxy_keras.evaluating.mask_folder import MaskFolder
 
 @pytest.fixture
 def mask_of(tmp_path):
-    """A function that saves a picture as the mask of an image and reads it, 8 px."""
+    """Return a function that saves an image as a mask and reads it at 8 pixels."""
 
     def read(picture, image_size=(16, 8)):
         (tmp_path / "masks" / "test" / "cat").mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def mask_of(tmp_path):
 
 
 def left_half(value, middle=None):
-    """16 x 8 (width, height) grey pixels, `value` in the left half, `middle` right beside it."""
+    """Return 16 x 8 (width, height) grey pixels: `value` on the left, `middle` next to it."""
     grey = np.zeros((8, 16), np.uint8)
     grey[:, :8] = value
     if middle is not None:
@@ -65,7 +65,7 @@ def test_pixels_count_when_half_covered_and_a_thin_object_does_not_vanish(mask_o
     grey[:, 3] = 255
     np.testing.assert_array_equal(mask_of(Image.fromarray(grey))[0], np.arange(8) == 1)
     fine = np.kron(grey, np.ones((2, 2), np.uint8))
-    # A quarter of the pixels in the column beside it: 1 of 2 rows, 2 of 4 columns.
+    # A quarter of the pixels in the next column: 1 of 2 rows, 2 of 4 columns.
     fine[::2, 8:10] = 255
     np.testing.assert_array_equal(mask_of(Image.fromarray(fine))[0], np.arange(8) == 1)
     grey[:] = 0

@@ -1,4 +1,4 @@
-"""What counts as a failure, on arrays small enough to read."""
+"""Errors of a model on small arrays."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from proxy_keras.evaluating.predictions import Predictions
 
 
 def test_pairs_come_by_errors_then_by_their_share_of_the_class():
-    # Of class 0 two of ten, of class 1 two of four, of class 2 three of six are wrong.
+    # Errors: 2 of 10 in class 0, 2 of 4 in class 1, 3 of 6 in class 2.
     confusion = np.array([[8, 2, 0], [0, 2, 2], [3, 0, 3]])
     pairs = confused_pairs(confusion)
     assert [(p.true, p.predicted, p.images, p.share) for p in pairs] == [

@@ -1,4 +1,4 @@
-"""Two models on the same images: differences, classes, and where they disagree."""
+"""Comparison of two models: differences, classes, disagreements."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.evaluating.example_results import (
 )
 
 LABELS = np.repeat([0, 1, 2], 40)
-# The one errs on half of the dogs, the other on a quarter of the owls.
+# A is wrong on half of the dogs, B on a quarter of the owls.
 A = np.where((LABELS == 1) & (np.arange(120) % 2 == 0), 2, LABELS)
 B = np.where((LABELS == 2) & (np.arange(120) % 4 == 0), 0, LABELS)
 
@@ -43,7 +43,7 @@ def test_every_score_is_compared_this_less_other():
         assert low <= one["difference"] + 1e-12 and one["difference"] <= high + 1e-12
     assert scores["accuracy"]["this"] == pytest.approx(100 / 120)
     assert scores["accuracy"]["difference"] == pytest.approx(-10 / 120)
-    # Answers of probability p are right in a share a: the gap is |p - a|.
+    # Predictions with confidence p and accuracy a have the gap |p - a|.
     assert scores["ece"]["this"] == pytest.approx(0.9 - 100 / 120, abs=1e-6)
     assert scores["ece"]["other"] == pytest.approx(110 / 120 - 0.8, abs=1e-6)
     assert scores["robustness_blur"]["this"] == pytest.approx(2 / 3 * 100 / 120)
@@ -94,7 +94,7 @@ def test_what_only_one_measured_is_not_compared():
 def test_disagreements_are_counted_and_ordered():
     against = compare(whole(A), whole(B))
     assert against["disagree"] == {"images": 30, "only_this_right": 10, "only_other_right": 20}
-    # 0: only this is right. 1: only the other, and both are surer. 2: agree. 3: both are wrong.
+    # 0: only this is correct. 1: only the other, more confident. 2: agree. 3: both are wrong.
     this = results_of_answers([0, 1, 2, 2], [0, 0, 1, 0], [0.6, 0.9, 0.9, 0.99])
     other = results_of_answers([0, 1, 2, 2], [1, 1, 1, 1], [0.6, 0.9, 0.9, 0.99])
     assert disagreements(this, other).tolist() == [1, 0, 3]

@@ -1,4 +1,4 @@
-"""The numbers of a model: scikit-learn's, and mistakes by where the heat lies."""
+"""Results of a model equal scikit-learn's; mistakes are split by heat on the object."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def test_scores_and_intervals_are_scikit_learns():
     for name, value in expected.items():
         assert told[name] == pytest.approx(value, rel=1e-5), name
         low, high = told["intervals"][name]
-        # The intervals' statistic is another code path than the score: both are the same number.
+        # The statistic of the interval is computed separately from the score.
         estimate = results.bootstrap.estimate(results.statistics[name])
         assert estimate == pytest.approx(value, rel=1e-5), name
         assert low <= value + 1e-9 and value <= high + 1e-9, name
@@ -67,7 +67,7 @@ def test_mistakes_name_images_and_classes():
 
 
 def test_accuracy_is_told_by_where_the_heat_lies():
-    # The heat avoids the object in both errors and in one right answer; image 0 has none.
+    # The heat is off the object in both errors and in one correct image; image 0 is blank.
     mass = np.array([0.5, 0.5, 0.5, 0.1, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5])
     objects = localisation(mass, np.full(10, 0.3))
     results = results_of_answers(LABELS, ANSWERS, heatmaps=heatmap_scores(10, objects))

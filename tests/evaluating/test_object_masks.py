@@ -1,4 +1,4 @@
-"""Objects of a split are found by masks, else boxes, else the data's own, and by nothing else."""
+"""Objects of a split come from masks, else from boxes, else from the data set."""
 
 import shutil
 
@@ -14,7 +14,7 @@ P = 16
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of images of 20 x 10 pixels with a given test split of four, no two alike."""
+    """Return a folder of distinct images of 20 x 10 pixels with a test split of four."""
     draw = np.random.default_rng(0)
     for split, count in (("train", 6), ("test", 2)):
         for name in ("cat", "dog"):
@@ -36,7 +36,7 @@ def paths_of(data, subset):
 
 
 def add_mask(photos, path, *, left):
-    """A mask, in `masks`, of the left half of an image, or of its right half."""
+    """Write a mask of the left or right half of an image to `masks`."""
     file = (photos / "masks" / path).with_suffix(".png")
     file.parent.mkdir(parents=True, exist_ok=True)
     grey = np.zeros((10, 20), np.uint8)
@@ -147,6 +147,6 @@ def test_real_masks_lie_in_their_boxes(shared_data):
     by_box = find_object_masks(data, data.test, root, boxes=root / "boxes.csv", progress=False)
     assert len(by_mask) == len(by_box) == len(data.test)
     masks, boxes = by_mask.masks(by_mask.positions), by_box.masks(by_box.positions)
-    # The boxes leave the border out.
+    # The boxes exclude the border.
     assert 0.90 < (masks & boxes).sum() / masks.sum() < 1.0
     assert 0.38 < masks.mean() < 0.43

@@ -1,4 +1,4 @@
-"""Intervals of shares: statsmodels' where it has them, published examples, and their coverage."""
+"""Intervals of proportions equal statsmodels' and published examples, and have coverage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy_keras.evaluating.proportions import (
 
 
 def pairs(both: int, only_first: int, only_second: int, neither: int):
-    """Which of the images two models get right, by how many both, one or none does."""
+    """Return which images two models classify correctly, from the counts of each combination."""
     counts = [both, only_first, only_second, neither]
     return (np.repeat(which, counts) for which in ([1, 1, 0, 0], [1, 0, 1, 0]))
 
@@ -34,7 +34,7 @@ def test_they_are_those_of_statsmodels(n, m, data):
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        # Newcombe (1998), the examples compared there.
+        # Examples of Newcombe (1998).
         ((36, 12, 2, 0), (0.0569, 0.3404)),
         ((20, 12, 2, 16), (0.0562, 0.3292)),
         ((36, 14, 0, 0), (0.1528, 0.4167)),

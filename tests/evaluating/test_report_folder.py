@@ -1,4 +1,4 @@
-"""The folder of an evaluation: what is written, what is replaced, what is never touched."""
+"""The folder of an evaluation: which files are written, replaced or never touched."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A report that cannot be printed is told with what to do."""
+"""Failures to print a report say what to do."""
 
 import pytest
 

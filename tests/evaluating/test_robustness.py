@@ -1,4 +1,4 @@
-"""Accuracies on corrupted images are those of every copy that the model was shown."""
+"""Accuracies on corrupted images equal those computed copy by copy."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ COPIES = len(CORRUPTIONS) * len(SEVERITIES)
 
 @pytest.fixture
 def subset(build_subset):
-    """Eleven grainy images, bright ones of class 1."""
+    """Return a split of eleven grainy images; bright ones have class 1."""
     draw = np.random.default_rng(0)
     images = draw.normal(110 + 30 * LABELS[:, None, None, None], 30, (11, 16, 16, 3))
     return build_subset(np.clip(images, 0, 255).astype(np.uint8), LABELS)
@@ -39,7 +39,7 @@ def test_counted_image_by_image(subset):
             expected = by_brightness(worse).argmax(axis=1) == LABELS
             np.testing.assert_array_equal(found.corrupted[name][row], expected)
             assert found.accuracies[name][row] == expected.mean()
-    # Light is all that this model knows.
+    # This model only uses brightness.
     assert found.accuracies["brightness"][2] < 0.8 < min(found.accuracies["blur"])
 
 

@@ -1,4 +1,4 @@
-"""Scores equal scikit-learn's, and are exact on a case small enough to count."""
+"""Scores equal scikit-learn's and are exact on a small case."""
 
 import numpy as np
 import pytest

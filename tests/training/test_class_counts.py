@@ -1,4 +1,4 @@
-"""ClassCounts: scikit-learn's counts, whatever labels look like, and nothing else is changed."""
+"""ClassCounts equals scikit-learn's counts for all kinds of labels and changes nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fit(model, labels=LABELS, callbacks=(), epochs=1, **options):
 
 
 def counted(model):
-    """[K] images of each class, and [K] right answers, by scikit-learn."""
+    """Return the images and correct predictions per class, [K] each, by scikit-learn."""
     answers = model.predict(IMAGES, verbose=0).argmax(axis=1)
     confusion = confusion_matrix(LABELS, answers, labels=range(3))
     return confusion.sum(axis=1).tolist(), confusion.diagonal().tolist()

@@ -1,4 +1,4 @@
-"""A run folder that grows as a training's does, and servers that follow it."""
+"""A run folder that grows like that of a training run, and servers that watch it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ask = Callable[..., tuple[int, http.client.HTTPMessage, bytes]]
 
 
 class RunFolder:
-    """Writes what a training of the classes "cat" (4 validation images) and "dog" (2) writes.
+    """Writes the files of a run with classes "cat" (4 validation images) and "dog" (2).
 
     Attributes:
         path: The run folder, which `begin` makes.
@@ -29,7 +29,7 @@ class RunFolder:
         self.path = path
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Writes a file as the training does: aside, then renamed."""
+        """Write a file atomically, like a training run."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f"{path.stem}.unfinished{path.suffix}")
@@ -37,12 +37,12 @@ class RunFolder:
         aside.replace(path)
 
     def begin(self, epochs: object = 4, **settings: object) -> None:
-        """The settings and the conditions."""
+        """Write the settings and versions."""
         self.write("run.json", '{"classes": 2}')
         self.write("config.json", json.dumps({"model": "small_cnn", "epochs": epochs, **settings}))
 
     def train(self, epochs: int, wrong: int = 3) -> None:
-        """So many epochs are done: accuracy 0.1 in the first, 0.2 in the second, ...
+        """Write the files of finished epochs: accuracy 0.1 in the first, 0.2 in the second, ...
 
         A proxy step ran in the second; `wrong` cats are answered wrong in the first epoch, one
         fewer in each of the next.
@@ -60,7 +60,7 @@ class RunFolder:
         self.write("val_per_class.csv", counts)
 
     def draw(self, epoch: int, colour: str = "red") -> bytes:
-        """The picture of the proxies made after an epoch; returns the file's content."""
+        """Write the proxy sheet of an epoch and return its content."""
         with io.BytesIO() as file:
             Image.new("RGB", (16, 6), colour).save(file, "PNG")
             content = file.getvalue()
@@ -68,19 +68,19 @@ class RunFolder:
         return content
 
     def end(self) -> None:
-        """The results."""
+        """Write the results."""
         self.write("metrics.json", '{"val": {"accuracy": 0.25}, "test": {"accuracy": 0.75}}')
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A run folder that is not there yet."""
+    """Return a run folder that does not exist yet."""
     return RunFolder(tmp_path / "runs" / "first")
 
 
 @pytest.fixture
 def serve(run: RunFolder) -> Iterator[Callable[..., WatchServer]]:
-    """Servers that follow `run`, in threads; arguments as of `WatchServer`."""
+    """Return a function that starts a server of `run` in a thread (arguments: `WatchServer`)."""
     running: list[tuple[WatchServer, threading.Thread]] = []
 
     def start(**options: Any) -> WatchServer:
@@ -99,7 +99,7 @@ def serve(run: RunFolder) -> Iterator[Callable[..., WatchServer]]:
 
 @pytest.fixture
 def ask() -> Ask:
-    """Asks a server for a path: status, headers, body."""
+    """Return a function that requests a path: status, headers, body."""
 
     def get(
         server: WatchServer, path: str, method: str = "GET", **headers: str

@@ -22,7 +22,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts the command with arguments, on a free port; killed after the test."""
+    """Return a function that starts the command on a free port; it is killed after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: object) -> subprocess.Popen[str]:
@@ -33,7 +33,7 @@ def start() -> Iterator[Start]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                # Where the tests run in the background, it would be started deaf to it.
+                # Background processes may inherit an ignored SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         )
@@ -74,7 +74,7 @@ def test_the_command_follows_a_run_and_ends_cleanly(run, start: Start, how: sign
 
 @pytest.fixture
 def unserved(monkeypatch: pytest.MonkeyPatch) -> list[WatchServer]:
-    """The servers that the command would have served with; each is ended at once, as by Ctrl-C."""
+    """Collect the servers of the command; each is interrupted at once, as by Ctrl-C."""
     servers: list[WatchServer] = []
 
     def interrupt(server: WatchServer) -> None:

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: it follows a run from before its begin to after its end."""
+"""The live page in headless Chromium, from before the start of a run to after its end."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-# Starting the browser and waiting for it takes its seconds.
+# Starting the browser takes seconds.
 pytestmark = pytest.mark.slow
 
 
 class Visit:
-    """A page in a browser of its own, and what it asked for and complained of.
+    """A page in its own browser context, with its requests and console messages.
 
     Attributes:
         page: The page.
@@ -34,24 +34,24 @@ class Visit:
             self.complaints.append(asked)
 
     def expect(self, name: str, text: str | re.Pattern[str]) -> None:
-        """Waits until an element says this."""
+        """Wait until an element has this text."""
         expect(self.page.locator(name)).to_have_text(text)
 
     def points(self, curve: str) -> list[tuple[float, float]]:
-        """The points of the validation's line in a chart, in its pixels."""
+        """Return the points of the validation line of a chart in pixels."""
         path = self.page.locator(f"#{curve} path.line.validation").get_attribute("d") or ""
         found = re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path)
         return [(float(x), float(y)) for x, y in found]
 
     def facts(self, place: str) -> dict[str, str]:
-        """What a list of terms says."""
+        """Return the content of a description list."""
         words = self.page.locator(f"#{place}").inner_text().replace("\u00a0", " ").split("\n")
         return dict(zip(words[::2], words[1::2], strict=True))
 
 
 @pytest.fixture
 def visit(browser: Browser, serve: Callable[..., object]) -> Iterator[Callable[..., Visit]]:
-    """Opens the page of a server; further arguments are those of a browser's context."""
+    """Return a function that opens the page of a server, with options of the browser context."""
     contexts = []
 
     def go(port: int, **options: object) -> Visit:
@@ -87,7 +87,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     seen.expect("#status", "Training: 2 of 4 epochs done.")
     expect(page).to_have_title("2 of 4 – first")
     (x1, y1), (x2, y2) = seen.points("accuracy")
-    # From 5 % to 10 % on a scale whose lines are named, over two of four epochs.
+    # From 5% to 10% on a labelled scale, over two of four epochs.
     lines = page.locator("#accuracy line.grid").evaluate_all(
         "all => all.map((l) => +l.getAttribute('y1'))"
     )
@@ -101,7 +101,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
         **{"Epoch": "2 of 4", "Validation accuracy": "10.0%", "Best": "10.0% (epoch 2)"},
     }
     assert seen.facts("others") == {"Images with a proxy": "5", "Chosen for a proxy": "5"}
-    # The classes with most errors come first.
+    # The classes with the highest error rates come first.
     rows = page.locator("#classes tr")
     expect(rows).to_have_text(["cat2 of 4 (50%)", "dog1 of 2 (50%)"])
     picture = page.locator("#sheet-picture")
@@ -109,7 +109,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     assert picture.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [16, 6]
     assert page.request.get(picture.evaluate("i => i.src")).body() == red
 
-    # One epoch is looked at, and stays so while others end.
+    # A chosen epoch stays while others finish.
     page.locator("#epoch").fill("1")
     expect(rows).to_have_text(["cat3 of 4 (75%)", "dog1 of 2 (50%)"])
     run.train(3)
@@ -124,7 +124,7 @@ def test_a_run_is_followed_from_before_its_begin_to_after_its_end(run, serve, vi
     page.locator("#order").select_option("classes")
     expect(rows).to_have_text(["cat1 of 4 (25%)", "dog1 of 2 (50%)"])
 
-    # Half a file is said, and what was known stays.
+    # A damaged file is reported, and the last content stays.
     (run.path / "history.csv").write_text("epoch,loss\n1\n")
     seen.expect("#problems", re.compile("Cannot read history.csv"))
     assert len(seen.points("accuracy")) == 3
@@ -171,7 +171,7 @@ def test_on_a_phone_nothing_sticks_out_and_no_name_is_taken_for_a_page(run, serv
     expect(page.locator("#conditions-values dt")).to_have_text([bad])
     assert page.locator("img").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    # A value that is none is a gap, not a zero.
+    # A missing value is a gap, not zero.
     assert seen.points("loss") == []
     assert seen.complaints == []
     expect(page).to_have_title("200 of 300 – first")

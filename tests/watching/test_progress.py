@@ -12,7 +12,7 @@ from proxy_keras.watching.progress import Progress, compute_progress
 
 
 def told(**changes: Any) -> Progress:
-    """Of a training of ten epochs; the first took 20 s, each of the next two 2 s."""
+    """Return the progress of a run of ten epochs: the first took 20 s, the next two 2 s each."""
     facts = {
         **{"has_begun": True, "had_begun": True, "has_ended": False},
         **{"epoch": 3, "epochs": 10, "seconds": [20.0, 2.0, 2.0]},
@@ -44,10 +44,10 @@ def test_the_phase(changes: dict[str, Any], phase: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "left_s"),
     [
-        # Seven epochs of 2 s, of which 1 s is over; the first, with its compilation, tells nothing.
+        # Seven epochs of 2 s minus 1 s; the first epoch, with compilation, is ignored.
         ({}, 13.0),
         ({"since_epoch_s": 0.0}, 14.0),
-        # An epoch that takes longer than the others is taken to end at any moment.
+        # An epoch that takes longer than the others may end at any moment.
         ({"since_epoch_s": 500.0}, 12.0),
         ({"epoch": 1, "seconds": [20.0]}, 179.0),
         ({"seconds": [20.0, None, 4.0]}, 27.0),

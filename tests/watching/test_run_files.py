@@ -93,7 +93,7 @@ def test_a_file_is_read_again_only_when_it_changes(
     files = RunFiles(tmp_path)
     before = files.history()
     assert files.history() is before
-    # A new file of the same size and time, as a fast training may write it.
+    # A new file of the same size and time, as a fast run may write it.
     aside = tmp_path / "aside"
     aside.write_text(HISTORY.replace("2.5", "1.5"))
     found = path.stat()

@@ -90,7 +90,7 @@ def test_what_is_known_is_not_told_again(run, monkeypatch: pytest.MonkeyPatch) -
     assert second["run"]["history"]["epoch"] == [1, 2]
     run.train(1)
     assert monitor.state()["version"] == first["version"]
-    # As long as nothing changes, nothing is counted anew either.
+    # The version is not computed again while nothing changes.
     monkeypatch.setattr(module, "_version", None)
     assert monitor.state(first["version"])["version"] == first["version"]
 
@@ -113,7 +113,7 @@ def test_the_clock_tells_what_is_left_and_when_all_is_quiet(run) -> None:
     assert told() == (13.0, 1.0, False)
     now[0] = 1060.0
     assert told() == (12.0, 61.0, True)
-    # A training that is taken up again stirs its folders first.
+    # A resumed run changes its folders first.
     (run.path / "tensorboard" / "train").mkdir(parents=True)
     written(999.0)
     os.utime(run.path / "tensorboard" / "train", (1050.0, 1050.0))

@@ -55,7 +55,7 @@ def test_a_picture_is_answered_with_its_bytes_and_may_be_kept(run, serve, ask) -
     status, headers, body = ask(server, f"/{sheet['address']}")
     assert (status, headers["Content-Type"], body) == (200, "image/png", content)
     assert "immutable" in headers["Cache-Control"]
-    # What a browser makes around a lone picture has styles of its own.
+    # Browsers wrap an image in a page with inline styles.
     assert "style-src 'unsafe-inline'" in headers["Content-Security-Policy"]
     assert "script-src" not in headers["Content-Security-Policy"]
     run.draw(2, "blue")
