@@ -1,8 +1,15 @@
-"""Image classifiers that take [0, 255] images and answer logits, by name."""
+"""Image classifiers by name: [0, 255] images in, logits out."""
 
-from proxy_keras.models.build import build_model, names
-from proxy_keras.models.freezing import freeze_backbone, unfreeze
-from proxy_keras.models.weights_file import LoadedLayers, load_matching_weights
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy_keras.models.build import build_model
+    from proxy_keras.models.catalogue import names
+    from proxy_keras.models.freezing import freeze_backbone, unfreeze
+    from proxy_keras.models.weights_file import LoadedLayers, load_matching_weights
 
 __all__ = [
     "LoadedLayers",
@@ -12,3 +19,19 @@ __all__ = [
     "names",
     "unfreeze",
 ]
+
+_MODULES = {
+    "LoadedLayers": "weights_file",
+    "build_model": "build",
+    "freeze_backbone": "freezing",
+    "load_matching_weights": "weights_file",
+    "names": "catalogue",
+    "unfreeze": "freezing",
+}
+
+
+# Keras takes seconds to import; `names` does not need it.
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

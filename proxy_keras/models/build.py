@@ -1,46 +1,19 @@
-"""Builds a classifier by name: preprocessing inside, average-pooled features, logits out."""
+"""Building a classifier by name: preprocessing, features, pooling, logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
 
 import keras
 
-from proxy_keras.models import (
-    efficientnet_b0,
-    resnet18,
-    resnet20,
-    resnet50,
-    small_cnn,
-    vgg16,
-    vit_base_patch16_224,
-)
+from proxy_keras.models.catalogue import HAS_IMAGENET_WEIGHTS, names
 from proxy_keras.models.flat import SMALL_IMAGE
 from proxy_keras.models.freezing import HEAD
 from proxy_keras.models.weights_file import load_matching_weights
 
-# Networks that have ImageNet weights: `features(image_size, pretrained=...)`.
-_LIBRARY: dict[str, Callable[..., keras.Model]] = {
-    "resnet18": resnet18.features,
-    "resnet50": resnet50.features,
-    "vgg16": vgg16.features,
-    "efficientnet_b0": efficientnet_b0.features,
-    "vit_base_patch16_224": vit_base_patch16_224.features,
-}
-# Networks that have not: `features(image_size)`.
-_OURS: dict[str, Callable[[int], keras.Model]] = {
-    "resnet20": resnet20.features,
-    "small_cnn": small_cnn.features,
-}
-
-# Five halvings with one left out would leave nothing of smaller images.
+# Smaller images would have no pixels left after four of the networks' five halvings.
 _SMALLEST_IMAGE = 16
-
-
-def names() -> tuple[str, ...]:
-    """Returns the names that `build_model` knows."""
-    return tuple(sorted((*_LIBRARY, *_OURS)))
 
 
 def build_model(
@@ -52,35 +25,34 @@ def build_model(
     dropout: float = 0.0,
     verbose: int = 1,
 ) -> keras.Model:
-    """Returns a classifier that takes raw images and answers logits.
+    """Build a classifier that takes raw images and returns logits.
 
-    The graph is one flat functional model (the ViT's backbone is nested): preprocessing, the
-    network's features, global average pooling (the ViT: its class token), dropout, and a Dense
-    layer named "logits", which is float32 under any dtype policy and has no activation. Newly drawn
-    weights follow `keras.utils.set_random_seed`.
+    The model is one flat functional graph of Keras' own layers, so a saved `.keras` file opens
+    without this package: preprocessing, the network's features, global average pooling (the ViT:
+    its class token), dropout, and a Dense layer named "logits", which is float32 under any dtype
+    policy and has no activation. `keras.utils.set_random_seed` determines the initial weights.
 
     Args:
         name: One of `names()`.
         num_classes: K, at least 2.
         image_size: Side P of the square images, at least 16. Below 64 the network gets a stem that
-            keeps the resolution, so that 32 px leave at least 4x4 cells to explain.
-        weights: "none" (drawn anew), "imagenet", or a `.weights.h5` or `.keras` file: its layers of
-            the same name and shapes are taken, and what was taken is printed.
+            keeps the resolution, so that 32 px images leave feature maps of at least 4x4 cells.
+        weights: "none" (random), "imagenet", or a `.weights.h5` or `.keras` file. From a file,
+            each layer with the same name and shapes is loaded, and a summary is printed.
         dropout: Share of the pooled features dropped in training, in [0, 1).
-        verbose: 0: what was taken from a file is not printed.
+        verbose: 0: do not print that summary.
     Returns:
         A model from [B, P, P, 3] float32 in [0, 255] to [B, K] float32 logits.
     Raises:
         ValueError: An argument is outside its range; the network has no ImageNet weights, or none
-            for images this small; the file has nothing for this network.
-        ConnectionError: The ImageNet weights are neither on disk nor within reach.
+            for images this small; the file has no weights for this network.
+        ConnectionError: The ImageNet weights are not on disk and cannot be downloaded.
         FileNotFoundError: `weights` names a file that does not exist.
     """
     _check(name, num_classes, image_size, weights, dropout)
-    if name in _LIBRARY:
-        features = _LIBRARY[name](image_size, pretrained=weights == "imagenet")
-    else:
-        features = _OURS[name](image_size)
+    options = {"pretrained": True} if weights == "imagenet" else {}
+    network = importlib.import_module(f"proxy_keras.models.{name}")
+    features = network.features(image_size, **options)
     x = features.outputs[0]
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
@@ -98,29 +70,28 @@ def build_model(
 def _check(
     name: str, num_classes: int, image_size: int, weights: str | Path, dropout: float
 ) -> None:
-    """Raises ValueError for arguments that no model can be built from."""
+    """Raise ValueError if an argument is invalid."""
     if name not in names():
         raise ValueError(f"Unknown model '{name}'. Known: {', '.join(names())}.")
     if num_classes < 2:
         raise ValueError(
-            "A classifier needs one logit for each of at least two classes. Received:"
-            f" num_classes={num_classes}."
+            f"A classifier needs at least two classes. Received: num_classes={num_classes}."
         )
     if image_size < _SMALLEST_IMAGE:
         raise ValueError(
-            f"Images must have at least {_SMALLEST_IMAGE} px a side. Received:"
-            f" image_size={image_size}. Enlarge them: pass a larger image_size to the data too."
+            f"Images must be at least {_SMALLEST_IMAGE} px on each side. Received:"
+            f" image_size={image_size}. Pass a larger image_size to the model and to the data."
         )
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
     if weights == "imagenet":
-        if name in _OURS:
+        if not HAS_IMAGENET_WEIGHTS[name]:
             raise ValueError(
                 f"There are no ImageNet weights for {name}. Use weights='none' or another model."
             )
         if image_size < SMALL_IMAGE:
             raise ValueError(
                 f"ImageNet weights do not fit images below {SMALL_IMAGE} px: the stem for small"
-                f" images has other kernels and strides. Received: image_size={image_size}. Use"
+                f" images has different kernels and strides. Received: image_size={image_size}. Use"
                 f" image_size={SMALL_IMAGE} or more, or weights='none'."
             )

@@ -11,7 +11,7 @@ import numpy as np
 from proxy_keras.models import imagenet
 from proxy_keras.models.flat import SMALL_IMAGE, Edits, flat_features, preprocessing
 
-# The first two of its five strides are left out. Their paddings are made for a stride of two.
+# Without the first two of the five strides, whose paddings are made for a stride of two.
 _SMALL_STEM: Edits = {
     "stem_conv_pad": None,
     "stem_conv": {"strides": 1, "padding": "same"},
@@ -19,34 +19,31 @@ _SMALL_STEM: Edits = {
     "block2a_dwconv": {"strides": 1, "padding": "same"},
 }
 
-# keras.applications builds nothing for smaller images unless the size is left open.
+# keras.applications refuses a smaller fixed size.
 _SMALLEST_DECLARED = 32
 
 
 def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
-    """Returns EfficientNet-B0 up to its last activation.
+    """Build EfficientNet-B0 up to its last activation.
 
     Args:
-        image_size: Side P of the images. Below 64 the first two strides are left out.
-        pretrained: With the ImageNet weights of keras.applications.
+        image_size: Side P of the images. Below 64 the first two strides are removed.
+        pretrained: Load the ImageNet weights of keras.applications.
     Returns:
         [B, P, P, 3] in [0, 255] to [B, P/32, P/32, 1280] (P/8 below 64 px).
     Raises:
-        ConnectionError: The pretrained weights are neither on disk nor within reach.
+        ConnectionError: The pretrained weights are not on disk and cannot be downloaded.
     Source: Tan & Le, EfficientNet: Rethinking Model Scaling for CNNs (2019).
     """
     rescaling = preprocessing()
-    # The paddings of its strides depend on the size.
+    # The paddings of the strided layers depend on the size.
     side = image_size if image_size >= _SMALLEST_DECLARED else None
     if pretrained:
         whole = imagenet.applications_backbone(
             keras.applications.EfficientNetB0, "efficientnetb0_notop.h5", (side, side, 3)
         )
-        own_preprocessing, backbone = _split_preprocessing(whole)
-        model = flat_features(backbone, image_size, rescaling)
-        model.set_weights(backbone.get_weights())
-        imagenet.fold_preprocessing(model.get_layer("stem_conv"), rescaling, own_preprocessing)
-        return model
+        expects, backbone = _split_preprocessing(whole)
+        return imagenet.pretrained_features(backbone, image_size, rescaling, "stem_conv", expects)
     whole = keras.applications.EfficientNetB0(
         weights=None, include_top=False, input_shape=(side, side, 3)
     )
@@ -58,7 +55,7 @@ def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
 def _split_preprocessing(
     whole: keras.Model,
 ) -> tuple[Callable[[np.ndarray], Any], keras.Model]:
-    """Returns what the library's model does to raw images, and the model from there on."""
+    """Split the library's model into its preprocessing and the rest."""
     padding = whole.get_layer("stem_conv_pad")
     _, *front = whole.layers[: whole.layers.index(padding)]
 

@@ -1,4 +1,4 @@
-"""Rebuilds a library's backbone as one flat graph on raw images, with some layers changed."""
+"""Rebuilding a library's backbone as one flat graph on raw images, with some layers changed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from typing import Any
 
 import keras
 
-# Images with fewer pixels a side than this get a stem that does not shrink them at once.
+# Images with shorter sides get a stem that keeps the resolution.
 SMALL_IMAGE = 64
 
-# What changes in a layer, by the layer's name: new configuration values, or None to leave the layer
-# out.
+# Changes by layer name: new config values, or None to remove the layer.
 Edits = Mapping[str, Mapping[str, Any] | None]
+
+# As He et al. do for CIFAR: a 3x3 kernel with stride 1, and no pooling.
+RESNET_SMALL_STEM: Edits = {
+    "conv1_pad": None,
+    "conv1_conv": {"kernel_size": 3, "strides": 1, "padding": "same"},
+    "pool1_pad": None,
+    "pool1_pool": None,
+}
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
-# Keras's own default of 0.99 needs hundreds of steps until its averages mean something. A small
-# data set has a few dozen an epoch, and proxies are chosen by the answers at inference.
+# With Keras' default of 0.99 the averages need hundreds of steps to settle. A small data set has a
+# few dozen per epoch, and proxies are selected by predictions at inference.
 _BATCH_NORM_MOMENTUM = 0.9
 
 
@@ -26,11 +33,10 @@ def preprocessing(
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
 ) -> keras.layers.Rescaling:
-    """Returns the layer that turns [0, 255] RGB into `(image - mean) / std`, computed in float32.
+    """Return the layer that maps [0, 255] RGB to `(image - mean) / std`, computed in float32.
 
-    A network always has the same one, whatever its weights: weights that were made for another are
-    adapted when they are loaded, so that a file of weights means the same in every model of that
-    name.
+    Every model of a name has the same preprocessing. Pretrained weights that expect another are
+    adapted when they are loaded, so a weights file fits every model of that name.
     """
     return keras.layers.Rescaling(
         scale=[1.0 / s for s in std],
@@ -46,16 +52,16 @@ def flat_features(
     rescaling: keras.layers.Rescaling,
     edits: Edits | None = None,
 ) -> keras.Model:
-    """Returns a fresh flat model from raw images to the backbone's features.
+    """Build a new flat model from raw images to the backbone's features.
 
     Args:
         backbone: A functional model from normalised images to features. Not modified; its weights
-            are not taken over.
+            are not copied.
         image_size: Side P of the images.
-        rescaling: The layer put in front.
+        rescaling: The preprocessing layer.
         edits: Changes by layer name.
     Returns:
-        A functional model, [B, P, P, 3] in [0, 255] to [B, h, w, C], with newly drawn weights.
+        A functional model, [B, P, P, 3] in [0, 255] to [B, h, w, C], with new initial weights.
     """
     changes = edits or {}
     images = keras.Input((image_size, image_size, 3), name="images")

@@ -1,4 +1,4 @@
-"""Fetches ImageNet weights, and adapts them to the preprocessing that our models have."""
+"""Loading ImageNet weights and adapting them to the preprocessing of our models."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import keras_hub
 import numpy as np
 
 from proxy_keras.io.reachability import require_reachable
+from proxy_keras.models.flat import flat_features
 
-# How far, in standard deviations, the means of two preprocessings may lie apart and still be called
-# the same.
+# Largest difference between the means of two preprocessings, in standard deviations.
 _MEAN_TOLERANCE = 1e-3
 
-# What is needed of a KerasHub preset.
+# The files of a KerasHub preset that we need.
 _PRESET_FILES = ("config.json", "image_converter.json", "model.weights.h5")
 
 
@@ -26,15 +25,15 @@ def applications_backbone(
     file_name: str,
     input_shape: tuple[int | None, int | None, int] = (None, None, 3),
 ) -> keras.Model:
-    """Returns a keras.applications model without its top, with its ImageNet weights.
+    """Return a keras.applications model without its top, with its ImageNet weights.
 
     Args:
-        builder: Such as `keras.applications.VGG16`.
-        file_name: The file of weights, as keras.applications calls it. Where Keras has it on disk,
-            no network is asked.
-        input_shape: As the builder takes it.
+        builder: For example `keras.applications.VGG16`.
+        file_name: Name of the weights file in keras.applications. If it is in Keras' cache, the
+            network is not used.
+        input_shape: Passed to the builder.
     Raises:
-        ConnectionError: The file is not on disk and its host is out of reach.
+        ConnectionError: The file is not on disk and its host cannot be reached.
     """
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     file = home / "models" / file_name
@@ -53,18 +52,21 @@ def applications_backbone(
 
 
 def hub_backbone(preset: str) -> tuple[keras.Model, Callable[[np.ndarray], Any]]:
-    """Returns a KerasHub backbone with the weights of a preset, and the preprocessing these expect.
+    """Return a KerasHub backbone with the weights of a preset, and the preprocessing they expect.
 
     Args:
-        preset: A name in KerasHub's list. Where KerasHub has it on disk, no network is asked.
+        preset: Name of a KerasHub preset. If it is in the cache, the network is not used.
     Raises:
-        ConnectionError: The preset is not on disk and its host is out of reach.
+        ConnectionError: The preset is not on disk and its host cannot be reached.
     """
+    # Takes seconds to import, and few networks need it.
+    import keras_hub
+
     handle = keras_hub.models.Backbone.presets[preset]["kaggle_handle"].removeprefix("kaggle://")
     cache = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
     folder = cache / "models" / handle
-    # Given the folder instead of the preset's name, KerasHub never asks the network.
-    place = str(folder)
+    # Given the folder instead of the preset's name, KerasHub does not use the network.
+    location = str(folder)
     if not all((folder / file).is_file() for file in _PRESET_FILES):
         require_reachable(
             "www.kaggle.com",
@@ -77,9 +79,29 @@ def hub_backbone(preset: str) -> tuple[keras.Model, Callable[[np.ndarray], Any]]
                 " Or train with weights='none'."
             ),
         )
-        place = preset
-    backbone = keras_hub.models.Backbone.from_preset(place)
-    return backbone, keras_hub.layers.ImageConverter.from_preset(place)
+        location = preset
+    backbone = keras_hub.models.Backbone.from_preset(location)
+    return backbone, keras_hub.layers.ImageConverter.from_preset(location)
+
+
+def pretrained_features(
+    backbone: keras.Model,
+    image_size: int,
+    rescaling: keras.layers.Rescaling,
+    first_conv: str,
+    expects: Callable[[np.ndarray], Any],
+) -> keras.Model:
+    """Build `flat_features` with the backbone's weights, adapted to our preprocessing.
+
+    Args:
+        backbone, image_size, rescaling: See `flat_features`.
+        first_conv: Name of the first convolution.
+        expects: See `fold_preprocessing`.
+    """
+    model = flat_features(backbone, image_size, rescaling)
+    model.set_weights(backbone.get_weights())
+    fold_preprocessing(model.get_layer(first_conv), rescaling, expects)
+    return model
 
 
 def fold_preprocessing(
@@ -87,35 +109,34 @@ def fold_preprocessing(
     rescaling: keras.layers.Rescaling,
     expects: Callable[[np.ndarray], Any],
 ) -> None:
-    """Changes the first convolution so that it answers our images as it did its training images.
+    """Fold the preprocessing that pretrained weights expect into the first convolution.
 
-    The expected preprocessing is measured on black, red, green and blue images. It may scale
-    channels and exchange them (the "caffe" weights want BGR); our graph stays RGB and the kernel
-    takes it on.
+    The expected preprocessing is measured on black, red, green and blue images. It may scale and
+    permute channels (the "caffe" weights expect BGR); our graph stays RGB and the kernel is
+    changed instead.
 
     Args:
         conv: The first convolution, with the weights as loaded. Its kernel is changed in place.
-        rescaling: What our model has in front of it.
-        expects: [B, H, W, 3] float32 RGB in [0, 255] to what the weights were trained on.
+        rescaling: The preprocessing layer of our model.
+        expects: Maps [B, H, W, 3] float32 RGB in [0, 255] to the images the weights were trained
+            on.
     Raises:
-        ValueError: The means differ: a kernel cannot take that on where images are padded with
-            zeros.
+        ValueError: The means differ, which a kernel cannot compensate for in zero padding.
     """
     colours = np.concatenate([np.zeros((1, 3)), 255.0 * np.eye(3)]).astype(np.float32)
     images = np.broadcast_to(colours[:, None, None, :], (4, 32, 32, 3))
-    # `preprocess_input` writes into its argument.
+    # `preprocess_input` modifies its argument.
     theirs = np.asarray(expects(images.copy()), np.float64)[:, 16, 16]
     ours = np.asarray(rescaling(images), np.float64)[:, 16, 16]
     # Both are affine: value(colour) = value(black) + colour @ slope.
     their_slope, our_slope = (theirs[1:] - theirs[0]) / 255.0, (ours[1:] - ours[0]) / 255.0
     change = np.linalg.solve(our_slope, their_slope)
-    apart = theirs[0] - ours[0] @ change
-    if np.abs(apart).max() > _MEAN_TOLERANCE * np.abs(change).max():
+    difference = theirs[0] - ours[0] @ change
+    if np.abs(difference).max() > _MEAN_TOLERANCE * np.abs(change).max():
         raise ValueError(
-            "The pretrained weights expect images with another mean than this model's preprocessing"
-            f" subtracts: black is {theirs[0].round(4)} for them, and"
-            f" {(ours[0] @ change).round(4)} here. Use the versions in constraints.txt, or"
-            " weights='none'."
+            "The pretrained weights expect another mean than this model's preprocessing subtracts:"
+            f" black is {theirs[0].round(4)} for them, and {(ours[0] @ change).round(4)} here. Use"
+            " the versions in constraints.txt, or weights='none'."
         )
     kernel = np.einsum("hwjo,cj->hwco", keras.ops.convert_to_numpy(conv.kernel), change)
     conv.kernel.assign(kernel.astype(np.float32))

@@ -1,4 +1,4 @@
-"""ResNet-20 for CIFAR (He et al. 2015, section 4.2), which no library has."""
+"""ResNet-20 for CIFAR (He et al. 2015, section 4.2), which is in no library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FILTERS = (16, 32, 64)
 
 
 def features(image_size: int) -> keras.Model:
-    """Returns ResNet-20 up to its last activation: 0.27 million parameters.
+    """Build ResNet-20 up to its last activation, with 0.27 million parameters.
 
-    Meant for small images (28 to 64 px). Larger ones work, but the last units see only part of them
-    and the maps are large: P/4 cells a side.
+    Meant for small images (28 to 64 px). Larger images work, but the receptive field covers only
+    part of them and the feature maps are large: P/4 cells on each side.
 
     Args:
         image_size: Side P of the images.
@@ -35,7 +35,7 @@ def features(image_size: int) -> keras.Model:
 
 
 def _conv(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> keras.KerasTensor:
-    """Returns a normalised 3x3 convolution of `x`."""
+    """Apply a 3x3 convolution and batch normalisation."""
     x = layers.Conv2D(
         filters,
         3,
@@ -49,7 +49,7 @@ def _conv(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> ker
 
 
 def _block(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> keras.KerasTensor:
-    """Returns a basic residual block, its shortcut subsampled and padded with zero channels."""
+    """Apply a basic residual block; its shortcut is subsampled and padded with zero channels."""
     shortcut = x
     if strides > 1:
         shortcut = layers.MaxPooling2D(1, strides=strides, name=f"{name}_subsample")(shortcut)

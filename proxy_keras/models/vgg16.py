@@ -7,24 +7,24 @@ import keras
 from proxy_keras.models import imagenet
 from proxy_keras.models.flat import IMAGENET_STD, SMALL_IMAGE, flat_features, preprocessing
 
-# The means that its ImageNet weights were trained with, in RGB.
+# The RGB means that the ImageNet weights were trained with.
 _MEAN = (123.68, 116.779, 103.939)
 
 
 def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
-    """Returns VGG-16 up to its last pooling, without the three wide Dense layers.
+    """Build VGG-16 up to its last pooling, without the three wide Dense layers.
 
-    Newly drawn kernels are scaled for ReLU (He et al. 2015, Delving Deep into Rectifiers): with the
-    library's Glorot scale, thirteen layers without normalisation let nothing through.
+    Random kernels are scaled for ReLU (He et al. 2015, Delving Deep into Rectifiers): with the
+    library's Glorot scale the signal vanishes in thirteen layers without normalisation.
 
     Args:
-        image_size: Side P of the images. Below 64 the first pooling is left out.
-        pretrained: With the ImageNet weights of keras.applications.
+        image_size: Side P of the images. Below 64 the first pooling is removed.
+        pretrained: Load the ImageNet weights of keras.applications.
     Returns:
         [B, P, P, 3] in [0, 255] to [B, P/32, P/32, 512] (P/16 below 64 px); the last convolution
-        has twice as many cells a side.
+        has twice as many cells on each side.
     Raises:
-        ConnectionError: The pretrained weights are neither on disk nor within reach.
+        ConnectionError: The pretrained weights are not on disk and cannot be downloaded.
     Source: Simonyan & Zisserman, Very Deep Convolutional Networks for Large-Scale Image
         Recognition (2014).
     """
@@ -33,12 +33,10 @@ def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
         backbone = imagenet.applications_backbone(
             keras.applications.VGG16, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
         )
-        model = flat_features(backbone, image_size, rescaling)
-        model.set_weights(backbone.get_weights())
-        imagenet.fold_preprocessing(
-            model.get_layer("block1_conv1"), rescaling, keras.applications.vgg16.preprocess_input
+        expects = keras.applications.vgg16.preprocess_input
+        return imagenet.pretrained_features(
+            backbone, image_size, rescaling, "block1_conv1", expects
         )
-        return model
     backbone = keras.applications.VGG16(
         weights=None, include_top=False, input_shape=(None, None, 3)
     )
