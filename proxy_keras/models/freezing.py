@@ -1,4 +1,4 @@
-"""Freezes a classifier's backbone, for transfer learning and the warm-up of a new head."""
+"""Freezing a classifier's backbone, for transfer learning and to warm up a new head."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ HEAD = "logits"
 
 
 def freeze_backbone(model: keras.Model, *, head: str = HEAD) -> None:
-    """Leaves only the head trainable.
+    """Make only the head trainable.
 
-    Frozen BatchNormalization runs on its stored statistics, also in training. Compile the model
-    again afterwards: Keras reads what is trainable then.
+    Frozen BatchNormalization uses its moving statistics, also in training. Compile the model again
+    afterwards for the change to take effect.
 
     Args:
         model: A functional classifier. Changed in place.
@@ -22,15 +22,15 @@ def freeze_backbone(model: keras.Model, *, head: str = HEAD) -> None:
     known = [layer.name for layer in model.layers]
     if head not in known:
         raise ValueError(
-            f"The model has no layer '{head}' to leave trainable; its last layers are"
-            f" {known[-3:]}. Pass head='{known[-1]}', say."
+            f"The model has no layer '{head}' to keep trainable; its last layers are"
+            f" {known[-3:]}. Pass for example head='{known[-1]}'."
         )
     for layer in model.layers:
         layer.trainable = layer.name == head
 
 
 def unfreeze(model: keras.Model) -> None:
-    """Makes every layer trainable again. Compile the model again afterwards."""
+    """Make every layer trainable again. Compile the model again afterwards."""
     model.trainable = True
     for layer in model.layers:
         layer.trainable = True

@@ -1,4 +1,4 @@
-"""A small plain network for small images, for studies that train it many times."""
+"""A small plain network for small images, for studies with many training runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FILTERS = (32, 64, 128)
 
 
 def features(image_size: int) -> keras.Model:
-    """Returns three convolutions with normalisation, pooled in between: 0.09 million parameters.
+    """Build three normalised convolutions with pooling in between: 0.09 million parameters.
 
-    At 32 px it takes 10 million multiplications an image, a quarter of ResNet-20's.
+    At 32 px it takes 10 million multiplications per image, a quarter of ResNet-20's.
 
     Args:
         image_size: Side P of the images.

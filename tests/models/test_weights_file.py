@@ -43,7 +43,7 @@ def test_every_weight_comes_back(
     assert loaded.keys() == weights_by_path(trained).keys()
     for name, value in weights_by_path(trained).items():
         np.testing.assert_array_equal(loaded[name], value)
-    assert "39 of 39 layers took their weights from the file." in capsys.readouterr().out
+    assert "39 of 39 layers were loaded from the file." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["weights.h5", "keras"])
@@ -113,7 +113,7 @@ def test_a_damaged_file_is_refused(
 
 
 def test_a_missing_file_and_another_kind_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no file of weights at"):
+    with pytest.raises(FileNotFoundError, match="no.keras does not exist"):
         build_model("resnet20", num_classes=3, image_size=16, weights=tmp_path / "no.keras")
     with pytest.raises(ValueError, match=r"read from \.weights\.h5 and \.keras"):
         build_model("resnet20", num_classes=3, image_size=16, weights="imagnet")
