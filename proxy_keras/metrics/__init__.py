@@ -1,4 +1,4 @@
-"""Checks of explanations: whether heatmaps show what the classifier looks at."""
+"""Metrics of explanations: whether heatmaps show what the classifier looks at."""
 
 from proxy_keras.metrics.accuracy_influence import (
     AccuracyInfluence,

@@ -1,4 +1,4 @@
-"""Whether better classifiers are explained by better heatmaps."""
+"""The relation between a classifier's accuracy and the quality of its heatmaps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from proxy_keras.metrics.map_similarity import pearson
 
 @dataclass(frozen=True)
 class AccuracyInfluence:
-    """How the quality of heatmaps goes with accuracy.
+    """The correlation of accuracy and heatmap quality over checkpoints.
 
     Attributes:
-        spearman: Rank correlation in [-1, 1]; 0 where either is the same throughout.
-        p_value: In (0, 1], two-sided, of no relation; by permutation, exact up to seven
-            checkpoints.
-        accuracies: [n] of the checkpoints.
-        qualities: [n] of their heatmaps.
+        spearman: Rank correlation in [-1, 1]; 0 if either is constant.
+        p_value: Two-sided, in (0, 1], by a permutation test; exact for up to seven checkpoints.
+        accuracies: [n], accuracy per checkpoint.
+        qualities: [n], heatmap quality per checkpoint.
     """
 
     spearman: float
@@ -40,25 +39,25 @@ def accuracy_influence(
     *,
     seed: int = 0,
 ) -> AccuracyInfluence:
-    """Rank correlation between checkpoints' accuracies and the quality of their heatmaps.
+    """Compute the rank correlation of checkpoints' accuracies and heatmap qualities.
 
     Args:
         accuracies: [n], n >= 3.
-        qualities: [n], any measure of which more is better, such as the mean of `mass_inside`.
-        seed: Decides the permutations that are tried where not all can be.
+        qualities: [n], any measure for which higher is better, such as the mean of `mass_inside`.
+        seed: Seed of the permutations, if there are too many to try all.
 
     Raises:
-        ValueError: The two differ in length, are fewer than three, or are not finite.
+        ValueError: The lengths differ, there are fewer than three values, or some are not finite.
     """
     pair = np.asarray(accuracies, np.float64), np.asarray(qualities, np.float64)
     if pair[0].ndim != 1 or pair[0].shape != pair[1].shape or len(pair[0]) < 3:
         raise ValueError(
-            "Accuracies and qualities must be of the same checkpoints, three at least. Received: "
-            f"shapes {pair[0].shape} and {pair[1].shape}"
+            "There must be one accuracy and one quality for each of at least 3 checkpoints. "
+            f"Received: shapes {pair[0].shape} and {pair[1].shape}"
         )
     if not np.isfinite(pair).all():
-        raise ValueError("Accuracies and qualities must be finite. Received: values that are not.")
-    # Twice the rank less its mean: whole numbers, so that equal sums compare as equal.
+        raise ValueError("Accuracies and qualities must be finite. Received: NaN or infinity.")
+    # Twice the centred ranks are integers, so equal sums compare as equal.
     ranks = [2.0 * rankdata(values) - (len(values) + 1) for values in pair]
     is_constant = any(not values.any() for values in ranks)
     p_value = 1.0
@@ -85,19 +84,19 @@ def evaluate_checkpoints(
     batch_size: int = 32,
     seed: int = 0,
 ) -> AccuracyInfluence:
-    """Measures every checkpoint's accuracy and the quality of its heatmaps, and relates the two.
+    """Evaluate every checkpoint, then correlate accuracy with heatmap quality.
 
     Args:
-        checkpoints: Models, or files that `load` reads; one at a time is in memory.
+        checkpoints: Models, or files for `load`; one at a time is in memory.
         images: [B, H, W, C], in the range that the models take.
         labels: [B] integers, the true classes.
-        quality: The quality of a model's heatmaps; more is better.
-        load: Gives the model of a file.
+        quality: Computes the heatmap quality of a model; higher is better.
+        load: Loads a model file.
         batch_size: Images per forward pass, >= 1.
         seed: See `accuracy_influence`.
 
     Raises:
-        ValueError: As `accuracy_influence`, or images and labels do not fit the model.
+        ValueError: As for `accuracy_influence`, or images or labels do not match the model.
     """
     accuracies, qualities = [], []
     for checkpoint in checkpoints:

@@ -1,4 +1,4 @@
-"""What becomes of the class when only what a heatmap shows is left of the image."""
+"""Average drop and average increase: the class probability when only hot pixels are kept."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ def average_drop(
     batch_size: int = 32,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """The share of the class probability that each image loses; their mean is the average drop.
+    """Compute the share of the class probability that each image loses when it is masked.
 
-    The lower, the better. Each image is faded to the baseline where its heatmap is cold:
-    `baseline + heat * (image - baseline)`, which is their product on black.
+    The mean over images is the average drop; lower is better. Each image is blended with the
+    baseline where its heatmap is cold: `baseline + heat * (image - baseline)`, which is the product
+    of heatmap and image for a black baseline.
 
     Args:
-        model: A built Keras classifier, or one compiled already.
+        model: A built Keras classifier, or a `CompiledClassifier`.
         images: [B, H, W, C], in the range that the model takes.
-        heatmaps: [B, h, w] in [0, 1] of any size, enlarged to the images'.
-        class_ids: [B] integers, or one for all. None: the predicted classes.
-        baseline: What cold pixels become; see `deletion`.
-        value_range: Lowest and highest value of images that the model takes.
+        heatmaps: [B, h, w] in [0, 1] of any size; resized to the images.
+        class_ids: [B] integers, or one for all images. None: the predicted classes.
+        baseline: Replaces cold pixels; see `deletion`.
+        value_range: Lowest and highest pixel value that the model takes.
         batch_size: Images per forward pass, >= 1.
-        seed: Decides the noise of a baseline.
+        seed: Seed of a noise baseline.
 
     Returns:
         [B] float64 in [0, 1]: max(0, before - after) / before. A gain counts as no drop.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning, or heat is outside [0, 1].
+        ValueError: An argument has an invalid shape or value, or heat is outside [0, 1].
 
     Source: Chattopadhay et al., Grad-CAM++ (WACV 2018), section 4.1.
     """
@@ -65,9 +66,10 @@ def average_increase(
     batch_size: int = 32,
     seed: int = 0,
 ) -> NDArray[np.bool_]:
-    """Whether the class probability of each image rises; their mean is the average increase.
+    """Return whether the class probability of each image rises when it is masked.
 
-    The higher, the better. Takes and raises what `average_drop` does.
+    The mean over images is the average increase; higher is better. Arguments and errors as for
+    `average_drop`.
 
     Returns:
         [B] bool.
@@ -88,23 +90,23 @@ def _probabilities(
     batch_size: int,
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The class probabilities [B] of the images and of what their heatmaps leave of them."""
+    """Return the class probabilities [B] of the images and of the masked images."""
     classifier = CompiledClassifier.of(model)
     images = classifier.checked_images(images)
     maps = checked_heatmaps(heatmaps, len(images))
     if maps.min() < 0 or maps.max() > 1:
         raise ValueError(
-            f"Heat must be in [0, 1] to fade an image. Received: {maps.min()} to {maps.max()}. "
+            f"Heat must be in [0, 1] to mask an image. Received: {maps.min()} to {maps.max()}. "
             "Pass it through proxy_keras.heatmaps.normalise."
         )
     heat = at_size(maps, images.shape[1:3])[..., np.newaxis]
     blank = Baseline(baseline, value_range, seed)(images).numpy()
     ids = classifier.checked_class_ids(class_ids, images, batch_size)
-    versions = (images, blank + heat * (images - blank))
+    masked = blank + heat * (images - blank)
 
     def copies(owners: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.float32]:
-        is_faded = (which == 1)[:, np.newaxis, np.newaxis, np.newaxis]
-        return np.where(is_faded, versions[1][owners], versions[0][owners])
+        is_masked = (which == 1)[:, np.newaxis, np.newaxis, np.newaxis]
+        return np.where(is_masked, masked[owners], images[owners])
 
     scores = classifier.scores_of_copies(ids, 2, copies, batch_size)
     return scores[:, 0], scores[:, 1]

@@ -1,4 +1,4 @@
-"""Explains given classes of images in batches, for the checks that change model or images."""
+"""Batched heatmaps of given classes, for the metrics that change the model or the images."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from proxy_keras.metrics.classifier import check_batch_size, checked_class_ids
 
 
 class ClassExplainer:
-    """An explainer that is asked for the heatmaps of given classes.
+    """An explainer of given classes.
 
-    Checks take one in the place of a method's name, so that several checks of one model share its
+    Metrics accept one in place of a method's name, so that several metrics of one model share its
     copy and its compiled graph.
 
     Args:
-        model: Any built Keras 3 classifier. Not touched.
+        model: Any built Keras 3 classifier. Not modified.
         method: A name from `attribution.names()`.
-        options: Options of `Explainer` and of the method, such as `target_layer`. What is explained
-            is the class that a check names.
-        batch_size: Images at a time, >= 1.
+        options: Options of `Explainer` and of the method, such as `target_layer`, except `explain`.
+        batch_size: Images per batch, >= 1.
 
     Attributes:
-        explainer: The explainer itself.
+        explainer: The wrapped `Explainer`.
 
     Raises:
-        ValueError: As `Explainer`, or `batch_size` is below 1.
+        ValueError: As for `Explainer`, or `batch_size` is below 1.
     """
 
     def __init__(
@@ -55,23 +54,23 @@ class ClassExplainer:
         options: Mapping[str, Any] | None,
         batch_size: int,
     ) -> ClassExplainer:
-        """An explainer of the model by this method, or `method` itself where it is one.
+        """Return an explainer of the model by this method, or `method` itself if it is one.
 
         Raises:
-            ValueError: `method` explains another model, or comes with options.
+            ValueError: `method` explains another model, or options are given too.
         """
         if isinstance(method, str):
             return cls(model, method, options, batch_size=batch_size)
         if method._model is not model or options:
             raise ValueError(
-                "A ClassExplainer must be one of the checked model, and has its options already. "
+                "A ClassExplainer must explain the given model, and takes no further options. "
                 f"Received: one of '{method._model.name}' with options {dict(options or {})}. "
                 "Pass the method's name instead."
             )
         return method
 
     def of_other(self, model: keras.Model, **options: Any) -> ClassExplainer:
-        """The same for another model; `options` go before this one's."""
+        """Return the same explainer for another model; `options` override this one's."""
         return ClassExplainer(
             model,
             self.explainer.method,
@@ -80,26 +79,26 @@ class ClassExplainer:
         )
 
     def class_ids(self, images: Any, class_ids: Any) -> NDArray[np.int64]:
-        """[B]: the given classes, or one for all, or where None those that the model predicts.
+        """Return class ids [B]: the given ones, or the predicted ones if None.
 
         Raises:
-            ValueError: There are no images, or these are no classes of the model.
+            ValueError: There are no images, or the ids are invalid.
         """
         if len(images) == 0:
-            raise ValueError("At least one image is needed. Received: none.")
+            raise ValueError("At least one image is required. Received: none.")
         if class_ids is None:
             parts = [self.explainer.logits(images[batch]) for batch in self._batches(images)]
             return np.concatenate(parts).argmax(axis=1)
         return checked_class_ids(class_ids, len(images), self.explainer.num_classes)
 
     def heatmaps(self, images: Any, class_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Heatmaps [B, h, w] in [0, 1] of these classes."""
+        """Return heatmaps [B, h, w] in [0, 1] of these classes."""
         return self.logits_and_heatmaps(images, class_ids)[1]
 
     def logits_and_heatmaps(
         self, images: Any, class_ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits [B, K] and heatmaps [B, h, w] in [0, 1] of these classes."""
+        """Return logits [B, K] and heatmaps [B, h, w] in [0, 1] of these classes."""
         parts = [
             self.explainer.logits_and_heatmaps(images[batch], class_ids[batch])
             for batch in self._batches(images)

@@ -1,4 +1,4 @@
-"""Runs a classifier on many perturbed copies of images, compiled once and a batch at a time."""
+"""A compiled classifier that scores many perturbed copies of images in batches."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from proxy_keras.graph import FlatClone
 OUTPUTS = ("probability", "logit")
 
 MakeCopies = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""(image of each row [n], which of its copies [n]) -> copies [n, H, W, C]."""
+"""(image index of each row [n], number of its copy [n]) -> copies [n, H, W, C]."""
 
 
 class CompiledClassifier:
-    """A float32 copy of a classifier that answers logits and softmax probabilities.
+    """A float32 copy of a classifier that returns logits and softmax probabilities.
 
-    Every check that measures a model takes one of these in the model's place, so that several
-    checks share one copy.
+    Every metric of a model accepts one in place of the model, so that several metrics share one
+    copy.
 
     Args:
-        model: Any built Keras 3 classifier; a softmax at its end is left out. Not touched.
+        model: Any built Keras 3 classifier; a softmax at its end is removed. Not modified.
 
     Attributes:
         num_classes: K.
@@ -44,14 +44,14 @@ class CompiledClassifier:
 
     @classmethod
     def of(cls, model: keras.Model | CompiledClassifier) -> CompiledClassifier:
-        """The model compiled, or the argument itself where it is compiled already."""
+        """Return the compiled model, or the argument itself if it is compiled already."""
         return model if isinstance(model, cls) else cls(model)
 
     def checked_images(self, images: Any) -> NDArray[np.float32]:
-        """Images [B, H, W, C] as float32.
+        """Return the images [B, H, W, C] as float32.
 
         Raises:
-            ValueError: There are none, or they are not of the shape that the model takes.
+            ValueError: There are none, or their shape is not the model's input shape.
         """
         images = np.asarray(images, np.float32)
         is_batch = images.ndim == len(self._image_shape) + 1 and len(images) > 0
@@ -67,21 +67,21 @@ class CompiledClassifier:
     def checked_class_ids(
         self, class_ids: Any, images: NDArray[np.float32], batch_size: int
     ) -> NDArray[np.int64]:
-        """Class ids [B]: the given ones, or one for all, or where None the predicted ones.
+        """Return class ids [B]: the given ones, or the predicted ones if None.
 
         Raises:
-            ValueError: They are no integers in [0, K), or not one per image.
+            ValueError: They are not integers in [0, K), or not one per image.
         """
         if class_ids is None:
             return self.logits(images, batch_size).argmax(axis=1)
         return checked_class_ids(class_ids, len(images), self.num_classes)
 
     def logits(self, images: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
-        """Logits [B, K] float32.
+        """Return logits [B, K] float32.
 
         Raises:
             ValueError: `batch_size` is below 1.
-            FloatingPointError: The model computes values that are not finite.
+            FloatingPointError: A logit is not finite.
         """
         check_batch_size(batch_size)
         parts = [
@@ -92,7 +92,7 @@ class CompiledClassifier:
         broken = int((~np.isfinite(logits)).any(axis=1).sum())
         if broken:
             raise FloatingPointError(
-                f"{broken} of {len(logits)} logits are not finite. Look for NaN in the weights, "
+                f"{broken} of {len(logits)} logits are not finite. Look for NaN in the weights "
                 "and in the images."
             )
         return logits
@@ -105,12 +105,12 @@ class CompiledClassifier:
         batch_size: int,
         output: str = "probability",
     ) -> NDArray[np.float64]:
-        """The scores of `count` copies of each image, at most `batch_size` of them in memory.
+        """Score `count` copies of each image, with at most `batch_size` copies in memory.
 
         Args:
             class_ids: [B], the class whose score is read.
             count: Copies per image, >= 1.
-            make_copies: Makes any of them.
+            make_copies: Makes the requested copies.
             batch_size: Copies per forward pass, >= 1.
             output: "probability" or "logit".
 
@@ -118,7 +118,7 @@ class CompiledClassifier:
             [B, count] float64.
 
         Raises:
-            ValueError: `output` or `batch_size` has no meaning.
+            ValueError: `output` or `batch_size` is invalid.
         """
         check_batch_size(batch_size)
         if output not in OUTPUTS:
@@ -127,18 +127,18 @@ class CompiledClassifier:
         for start in range(0, len(scores), batch_size):
             rows = np.arange(start, min(start + batch_size, len(scores)))
             owners, which = np.divmod(rows, count)
-            answers = self.logits(make_copies(owners, which), batch_size).astype(np.float64)
+            values = self.logits(make_copies(owners, which), batch_size).astype(np.float64)
             if output == "probability":
-                answers = softmax(answers, axis=1)
-            scores[rows] = answers[np.arange(len(rows)), class_ids[owners]]
+                values = softmax(values, axis=1)
+            scores[rows] = values[np.arange(len(rows)), class_ids[owners]]
         return scores.reshape(len(class_ids), count)
 
 
 def checked_class_ids(class_ids: Any, count: int, num_classes: int) -> NDArray[np.int64]:
-    """Class ids [count] int64 of one per image, or one for all.
+    """Return class ids [count] int64, given one per image or one for all.
 
     Raises:
-        ValueError: They are no integers in [0, K), or neither one nor `count`.
+        ValueError: They are not integers in [0, K), or neither one nor `count`.
     """
     ids = np.asarray(class_ids)
     if ids.shape not in ((), (count,)) or not np.issubdtype(ids.dtype, np.integer):
@@ -154,10 +154,6 @@ def checked_class_ids(class_ids: Any, count: int, num_classes: int) -> NDArray[n
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Returns if this is a number of images.
-
-    Raises:
-        ValueError: It is below 1.
-    """
+    """Raise ValueError if the batch size is below 1."""
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")

@@ -1,4 +1,4 @@
-"""Deletion and insertion: how fast a class fades or appears with the hottest pixels."""
+"""Deletion and insertion: the class probability as the hottest pixels are removed or added."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.baselines import Baseline
 from proxy_keras.metrics.classifier import CompiledClassifier
-from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps, order_by_heat
+from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps, rank_by_heat
 
 
 @dataclass(frozen=True)
 class ProbabilityCurves:
-    """The class probability of each image along the way.
+    """The class probability of each image, by the share of pixels removed or inserted.
 
     Attributes:
         shares: [steps + 1] in [0, 1], the share of pixels removed or inserted.
-        curves: [B, steps + 1] in [0, 1], the probability there.
+        curves: [B, steps + 1] in [0, 1], the probability at each share.
         scores: [B] in [0, 1], the area under each curve (trapezoids).
     """
 
@@ -46,30 +46,30 @@ def deletion(
     batch_size: int = 32,
     seed: int = 0,
 ) -> ProbabilityCurves:
-    """Areas under the curve of the class probability as the hottest pixels are removed.
+    """Compute the area under the class probability as the hottest pixels are removed.
 
-    The lower, the better: what the heatmap shows is what the class stands on.
+    Lower is better: the class depends on what the heatmap shows.
 
     Args:
-        model: A built Keras classifier, or one compiled already.
+        model: A built Keras classifier, or a `CompiledClassifier`.
         images: [B, H, W, C], in the range that the model takes.
-        heatmaps: [B, h, w] of any size, enlarged to the images'.
-        class_ids: [B] integers, or one for all. None: the predicted classes.
-        steps: Into how many equal parts the pixels are divided, >= 1.
-        baseline: What takes the place of removed pixels: "black", "white", "mean" (the image's own
+        heatmaps: [B, h, w] of any size; resized to the images.
+        class_ids: [B] integers, or one for all images. None: the predicted classes.
+        steps: Number of equal steps in which the pixels are removed, >= 1.
+        baseline: Replaces removed pixels: "black", "white", "mean" (the image's own
             colour), "blur" or "uniform" (noise); see `attribution.baselines.Baseline`.
-        value_range: Lowest and highest value of images that the model takes.
-        batch_size: Images per forward pass, >= 1; it bounds the memory.
-        seed: Decides the order of pixels of the same heat, and the noise.
+        value_range: Lowest and highest pixel value that the model takes.
+        batch_size: Images per forward pass, >= 1; bounds the memory.
+        seed: Seed of the order of equally hot pixels, and of the noise.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Petsiuk et al., RISE: Randomized Input Sampling for Explanation of Black-box Models
     (BMVC 2018), section 4.2.
     """
-    emptied = _Emptied(images, heatmaps, model, baseline, value_range, steps, seed)
-    return emptied.curves(class_ids, batch_size, removes=True)
+    partial = _PartialImages(images, heatmaps, model, baseline, value_range, steps, seed)
+    return partial.curves(class_ids, batch_size, removes=True)
 
 
 def insertion(
@@ -84,17 +84,17 @@ def insertion(
     batch_size: int = 32,
     seed: int = 0,
 ) -> ProbabilityCurves:
-    """Areas under the curve of the class probability as the hottest pixels come into a blank image.
+    """Compute the area under the class probability as the hottest pixels are inserted.
 
-    The higher, the better. Takes and raises what `deletion` does; the blank image is blurred
-    unless told otherwise, because the edges of pixels on black are seen as shapes.
+    Higher is better. Arguments and errors as for `deletion`. The default baseline is a blurred
+    image, because networks see the edges of pixels on black as shapes.
     """
-    emptied = _Emptied(images, heatmaps, model, baseline, value_range, steps, seed)
-    return emptied.curves(class_ids, batch_size, removes=False)
+    partial = _PartialImages(images, heatmaps, model, baseline, value_range, steps, seed)
+    return partial.curves(class_ids, batch_size, removes=False)
 
 
-class _Emptied:
-    """Images and what is left of them at each step; see `deletion` for the arguments."""
+class _PartialImages:
+    """Images with part of their pixels replaced; see `deletion` for the arguments."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class _Emptied:
         self._classifier = CompiledClassifier.of(model)
         self._images = self._classifier.checked_images(images)
         maps = at_size(checked_heatmaps(heatmaps, len(self._images)), self._images.shape[1:3])
-        self._places = order_by_heat(maps, seed)
+        self._ranks = rank_by_heat(maps, seed)
         self._blank = Baseline(baseline, value_range, seed)(self._images).numpy()
         pixels = maps[0].size
         self._counts = np.rint(np.linspace(0, pixels, steps + 1)).astype(np.int64)
@@ -121,7 +121,7 @@ class _Emptied:
         ids = self._classifier.checked_class_ids(class_ids, self._images, batch_size)
 
         def copies(owners: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.float32]:
-            is_hot = self._places[owners] < self._counts[which][:, np.newaxis, np.newaxis]
+            is_hot = self._ranks[owners] < self._counts[which][:, np.newaxis, np.newaxis]
             is_blank = is_hot if removes else ~is_hot
             return np.where(is_blank[..., np.newaxis], self._blank[owners], self._images[owners])
 

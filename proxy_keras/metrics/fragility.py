@@ -1,4 +1,4 @@
-"""Fragility: how far a perturbation that hardly shows can move a heatmap, the class being kept."""
+"""Fragility: how much a small perturbation can change a heatmap but not the class."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from proxy_keras.metrics.class_explainer import ClassExplainer
 from proxy_keras.metrics.map_similarity import spearman, top_k_intersection
 from proxy_keras.metrics.value_range import check_value_range
 
-# Sides in pixels of the squares that are changed by the same sign: fine noise and coarse.
+# Sides in pixels of the squares that get the same sign: from fine to coarse noise.
 _SQUARES = (1, 2, 4)
 
 
 @dataclass(frozen=True)
 class Fragility:
-    """The worst perturbation that was found for each image.
+    """The worst perturbation found for each image.
 
     Attributes:
         spearman: [B] in [-1, 1], rank correlation of the heatmaps before and after.
         top_k_intersection: [B] in [0, 1], the share of the hottest pixels that stay hottest.
-        perturbations: [B, H, W, C] float32, at most epsilon in magnitude; all zeros where none
-            moved the heatmap and kept the class.
+        perturbations: [B, H, W, C] float32, at most epsilon in magnitude; all zeros if none changed
+            the heatmap and kept the class.
         before: [B, h, w] float32 in [0, 1], the heatmaps of the images.
         after: [B, h, w] float32 in [0, 1], those of images + perturbations.
     """
@@ -51,27 +51,27 @@ def fragility(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Fragility:
-    """Seeks small perturbations that keep the predicted class but move the heatmap most.
+    """Search for small perturbations that keep the predicted class but change the heatmap most.
 
-    Works for any method, for it takes no gradient of the heatmap: the first third of the steps try
-    random signs on the whole image, the others change the best so far in a random rectangle. What
-    is found is therefore a bound: a stronger search may move the heatmap further.
+    Works for any method, because it needs no gradient of the heatmap: the first third of the steps
+    try random signs on the whole image, the others change the best so far in a random rectangle.
+    The result is a bound: a stronger search may change the heatmap more.
 
     Args:
         model: A built Keras classifier.
         images: [B, H, W, C], within `value_range`.
         method: A name from `attribution.names()`, or a `ClassExplainer` of the model.
-        epsilon: Largest change of a value, > 0, in the images' units.
-        steps: Number of perturbations that are tried, >= 1; each costs one heatmap per image.
+        epsilon: Largest change of a pixel value, > 0.
+        steps: Number of perturbations to try, >= 1; each costs one heatmap per image.
         top_share: The share of pixels that count as hottest, in (0, 1].
         options: Options of the method.
-        value_range: Lowest and highest value of images that the model takes; perturbed images stay
-            within.
-        batch_size: Images at a time, >= 1.
-        seed: Decides what is tried, which is the same for all images.
+        value_range: Lowest and highest pixel value that the model takes; perturbed images are
+            clipped to it.
+        batch_size: Images per batch, >= 1.
+        seed: Seed of the perturbations, which are the same for all images.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Ghorbani et al., Interpretation of Neural Networks Is Fragile (AAAI 2019); its random
     sign attack, improved greedily.
@@ -85,7 +85,7 @@ def fragility(
     images = np.asarray(images, np.float32)
     if images.size and (images.min() < low or images.max() > high):
         raise ValueError(
-            f"Images must lie within `value_range`, {value_range}. Received: {images.min()} to "
+            f"Images must be within `value_range`, {value_range}. Received: {images.min()} to "
             f"{images.max()}. Pass the range that the model takes."
         )
     explainer = ClassExplainer.of(model, method, options, batch_size)
@@ -97,7 +97,7 @@ def fragility(
         rng = np.random.default_rng([seed, step])
         signs = _signs(rng, images.shape[1:], _SQUARES[step % len(_SQUARES)])
         tried = np.where(
-            _changed(rng, images.shape[1:3], is_whole=step <= steps // 3), epsilon * signs, best
+            _random_mask(rng, images.shape[1:3], is_whole=step <= steps // 3), epsilon * signs, best
         )
         tried = np.clip(tried, low - images, high - images).astype(np.float32)
         logits, heat = explainer.logits_and_heatmaps(images + tried, ids)
@@ -109,17 +109,17 @@ def fragility(
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...], square: int) -> NDArray[np.float32]:
-    """[H, W, C] of -1 and 1, the same within squares of so many pixels a side."""
+    """Return [H, W, C] random values -1 and 1, constant within squares of this side."""
     height, width, channels = shape
     cells = -(-height // square), -(-width // square), channels
     signs = rng.choice(np.array([-1.0, 1.0], np.float32), cells)
     return signs.repeat(square, axis=0).repeat(square, axis=1)[:height, :width]
 
 
-def _changed(
+def _random_mask(
     rng: np.random.Generator, size: tuple[int, int], *, is_whole: bool
 ) -> NDArray[np.bool_]:
-    """[H, W, 1] whether a pixel is changed: all, or a rectangle of a quarter to half the sides."""
+    """Return a mask [H, W, 1]: all, or a rectangle of a quarter to half of each side."""
     if is_whole:
         return np.ones((*size, 1), bool)
     is_changed = np.zeros((*size, 1), bool)

@@ -1,4 +1,4 @@
-"""Input invariance: a shift of the images that the model takes back must not change heatmaps."""
+"""Input invariance: a constant shift that the model undoes must not change heatmaps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from proxy_keras.metrics.map_similarity import spearman
 
 @dataclass(frozen=True)
 class InputInvariance:
-    """How alike heatmaps are with and without the shift.
+    """The similarity of heatmaps with and without the shift.
 
     Attributes:
-        spearman: [B] in [-1, 1], rank correlation; 1 for a method that passes.
-        difference: [B] in [0, 1], mean absolute difference of the heatmaps; 0 for one that passes.
-        logit_difference: [B] >= 0, the largest difference of the logits: rounding, which shows that
-            both networks compute the same.
+        spearman: [B] in [-1, 1], rank correlation; 1 for an invariant method.
+        difference: [B] in [0, 1], mean absolute difference; 0 for an invariant method.
+        logit_difference: [B] >= 0, the largest difference of the logits; should be rounding error
+            only.
     """
 
     spearman: NDArray[np.float64]
@@ -40,23 +40,23 @@ def input_invariance(
     options: Mapping[str, Any] | None = None,
     batch_size: int = 32,
 ) -> InputInvariance:
-    """How alike the heatmaps of shifted images are, by a network that first takes the shift back.
+    """Compare heatmaps with those of shifted images, by a network that first undoes the shift.
 
-    Both networks give the same logits for the same picture, so that a sound method explains them
-    alike. One that multiplies with the image, or compares with a fixed baseline, need not.
+    Both networks give the same logits for the same picture, so a sound method gives the same
+    heatmaps. A method that multiplies by the image or uses a fixed baseline may not.
 
     Args:
         model: A built Keras classifier.
         images: [B, H, W, C], in the range that the model takes.
         method: A name from `attribution.names()`, or a `ClassExplainer` of the model.
-        shift: Added to the images: a number, or one per channel [C]. Whole numbers lose nothing to
-            rounding on images of whole numbers.
-        class_ids: [B] integers, or one for all. None: the predicted classes.
-        options: Options of the method. A `value_range` stays that of the images without shift.
-        batch_size: Images at a time, >= 1.
+        shift: Added to the images: a number, or one per channel [C]. Integers cause no rounding
+            error on integer images.
+        class_ids: [B] integers, or one for all images. None: the predicted classes.
+        options: Options of the method. `value_range` is that of the unshifted images.
+        batch_size: Images per batch, >= 1.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Kindermans et al., The (Un)reliability of Saliency Methods (2019).
     """
@@ -64,13 +64,13 @@ def input_invariance(
     shift = np.asarray(shift, np.float32)
     if shift.shape not in ((), images.shape[-1:]) or not np.isfinite(shift).all():
         raise ValueError(
-            f"`shift` must be a number or {images.shape[-1]} of them, one per channel, finite. "
+            f"`shift` must be a finite number, or {images.shape[-1]}, one per channel. "
             f"Received: {shift.tolist()}"
         )
     plain = ClassExplainer.of(model, method, options, batch_size)
     ids = plain.class_ids(images, class_ids)
     shifted_model = _ShiftedModel(model, shift)
-    # Built by a call on images: a symbolic one would leave a node on the user's model.
+    # Built on real images: a symbolic call would add a node to the user's model.
     shifted_model(images[:1])
     layer = plain.explainer.target_layer
     is_path = layer is not None and "/" in layer
@@ -87,7 +87,7 @@ def input_invariance(
 
 
 class _ShiftedModel(keras.Model):
-    """A classifier of shifted images: takes the shift back and asks another one."""
+    """A classifier of shifted images: undoes the shift and calls the given classifier."""
 
     def __init__(self, model: keras.Model, shift: NDArray[np.float32]) -> None:
         super().__init__(name="shifted")
@@ -95,5 +95,5 @@ class _ShiftedModel(keras.Model):
         self._model = model
 
     def call(self, images: Any) -> Any:
-        """What the classifier answers to the images without the shift."""
+        """Return the classifier's output for the images without the shift."""
         return self._model(self._unshift(images), training=False)

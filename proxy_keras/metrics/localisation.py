@@ -1,4 +1,4 @@
-"""Whether a heatmap points at a known region: pointing game, mass inside, overlap."""
+"""Localisation of a known region by a heatmap: pointing game, mass inside, IoU."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def pointing_game(
     tolerance: float = 15.0,
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.bool_]:
-    """Whether the hottest pixel of each heatmap lies in its region, or near it.
+    """Return whether the hottest pixel of each heatmap is in or near its region.
 
     Args:
-        heatmaps: [B, h, w] of any size, enlarged to the regions'.
+        heatmaps: [B, h, w] of any size; resized to the regions.
         regions: Masks [B, H, W] of bools (or 0 and 1), or boxes [B, 4] in pixels: x0, y0, x1, y1,
-            where x1 and y1 are just outside.
-        tolerance: How many pixels off the hottest one may be, >= 0. The paper's 15 are meant for
-            photographs; small images need less.
-        size: (H, W) of the images that boxes refer to. None: the heatmaps'.
+            where x1 and y1 are exclusive.
+        tolerance: Largest distance of the hottest pixel from the region in pixels, >= 0. The
+            paper's 15 suits photographs; small images need less.
+        size: (H, W) of the images that boxes refer to. None: that of the heatmaps.
 
     Returns:
-        [B] bool. A constant (blank) map points at nothing and misses. Of several equally hot pixels
-        the first in reading order counts.
+        [B] bool. A constant (blank) map is a miss. Of several equally hot pixels the first in
+        reading order counts.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning, or a region is empty.
+        ValueError: An argument has an invalid shape or value, or a region is empty.
 
     Source: Zhang et al., Top-down Neural Attention by Excitation Backprop (ECCV 2016).
     """
@@ -41,19 +41,19 @@ def pointing_game(
         raise ValueError(f"`tolerance` must be >= 0 (in pixels). Received: {tolerance}")
     maps, masks = _maps_and_masks(heatmaps, regions, size)
     hottest = maps.reshape(len(maps), -1).argmax(axis=1)
-    # Off a mask, its distance to the nearest pixel of the mask; on it, 0.
-    away = np.array(
+    # The distance to the nearest pixel of the mask, 0 inside.
+    distances = np.array(
         [distance_transform_edt(~mask).flat[at] for mask, at in zip(masks, hottest, strict=True)]
     )
-    return (away <= tolerance) & ~is_constant(maps)
+    return (distances <= tolerance) & ~is_constant(maps)
 
 
 def mass_inside(
     heatmaps: Any, regions: Any, *, size: tuple[int, int] | None = None
 ) -> NDArray[np.float64]:
-    """The share of each heatmap's heat that lies in its region: the energy-based pointing game.
+    """Compute the share of each heatmap's heat inside its region (energy-based pointing game).
 
-    Takes and raises what `pointing_game` does; heat must not be negative.
+    Arguments and errors as for `pointing_game`; heat must not be negative.
 
     Returns:
         [B] in [0, 1]; 0 for a map without heat.
@@ -62,9 +62,7 @@ def mass_inside(
     """
     maps, masks = _maps_and_masks(heatmaps, regions, size)
     if maps.min() < 0:
-        raise ValueError(
-            f"Heat must be >= 0 to be a mass. Received: {maps.min()}. Pass the positive part."
-        )
+        raise ValueError(f"Heat must be >= 0. Received: {maps.min()}. Pass the positive part.")
     total = maps.sum(axis=(1, 2), dtype=np.float64)
     inside = (maps * masks).sum(axis=(1, 2), dtype=np.float64)
     return np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
@@ -77,10 +75,10 @@ def iou(
     threshold: float = 0.5,
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.float64]:
-    """Intersection over union of each heatmap's hot pixels with its region.
+    """Compute the intersection over union of each heatmap's hot pixels and its region.
 
     Args:
-        heatmaps: [B, h, w] of any size, enlarged to the regions'.
+        heatmaps: [B, h, w] of any size; resized to the regions.
         regions: As for `pointing_game`.
         threshold: Heat at or above this is hot, > 0.
         size: As for `pointing_game`.
@@ -89,11 +87,11 @@ def iou(
         [B] in [0, 1]; 0 for a map with nothing hot.
 
     Raises:
-        ValueError: As `pointing_game`, or `threshold` is not positive.
+        ValueError: As for `pointing_game`, or `threshold` is not positive.
     """
     if threshold <= 0:
         raise ValueError(
-            f"`threshold` must be > 0, or a blank map would be hot. Received: {threshold}"
+            f"`threshold` must be > 0: a blank map has no hot pixels. Received: {threshold}"
         )
     maps, masks = _maps_and_masks(heatmaps, regions, size)
     is_hot = maps >= threshold
@@ -104,7 +102,7 @@ def iou(
 def _maps_and_masks(
     heatmaps: Any, regions: Any, size: tuple[int, int] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Heatmaps and masks [B, H, W] of one size."""
+    """Return heatmaps and masks [B, H, W] of the same size."""
     maps = checked_heatmaps(heatmaps)
     regions = np.asarray(regions)
     if len(regions) != len(maps) or (regions.ndim != 3 and regions.shape[1:] != (4,)):
@@ -115,13 +113,11 @@ def _maps_and_masks(
     if regions.ndim == 3:
         if size is not None and tuple(size) != regions.shape[1:]:
             raise ValueError(
-                f"Masks {regions.shape[1:]} have a size of their own. Leave `size` out. Received: "
-                f"{size}"
+                f"`size` must match the masks, {regions.shape[1:]}, or be None. Received: {size}"
             )
         if regions.dtype != np.bool_ and not np.isin(regions, (0, 1)).all():
             raise ValueError(
-                "Masks must be bools, or 0 and 1. Received: other values. Compare them with a "
-                "threshold first."
+                "Masks must be bools, or 0 and 1. Received: other values. Apply a threshold first."
             )
         masks = regions.astype(bool)
     else:
@@ -129,17 +125,17 @@ def _maps_and_masks(
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size:
         raise ValueError(
-            f"A region must hold at least one pixel. Received: empty ones at {empty.tolist()}. "
+            f"A region must contain at least one pixel. Received: empty ones at {empty.tolist()}. "
             "Leave those images out."
         )
     return at_size(maps, masks.shape[1:]), masks
 
 
 def masks_of_boxes(boxes: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The pixels whose centre lies in the box: [B, H, W].
+    """Return masks [B, H, W] of the pixels whose centre is in the box.
 
     Args:
-        boxes: [B, 4] x0, y0, x1, y1 in pixels, where x1 and y1 are just outside.
+        boxes: [B, 4] x0, y0, x1, y1 in pixels, where x1 and y1 are exclusive.
         size: (H, W).
     """
     x0, y0, x1, y1 = (boxes[:, i, np.newaxis, np.newaxis] for i in range(4))

@@ -1,4 +1,4 @@
-"""How alike two heatmaps of the same image are: rank correlation, structure, hottest pixels."""
+"""Similarity of two heatmaps of the same image: rank correlation, SSIM, top-k intersection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy_keras.metrics.heatmap_arrays import checked_heatmaps, is_constant
 
 @dataclass(frozen=True)
 class MapSimilarity:
-    """How alike the heatmaps of a batch are before and after a change.
+    """The similarity of a batch of heatmaps before and after a change.
 
     Attributes:
         spearman: [B] in [-1, 1], rank correlation of the pixels.
@@ -28,15 +28,15 @@ class MapSimilarity:
 
 
 def compare(first: Any, second: Any) -> MapSimilarity:
-    """Rank correlation and structural similarity of heatmaps [B, h, w] in [0, 1]."""
+    """Compute rank correlation and structural similarity of heatmaps [B, h, w] in [0, 1]."""
     return MapSimilarity(spearman(first, second), ssim(first, second))
 
 
 def spearman(first: Any, second: Any) -> NDArray[np.float64]:
-    """Rank correlation of each heatmap's pixels with those of its counterpart.
+    """Compute the rank correlation of each heatmap's pixels with those of its counterpart.
 
-    Equal values share the mean of their ranks. A constant map has no ranks: beside one that is not
-    constant it correlates 0, beside another constant one 1, for nothing has changed.
+    Equal values share the mean of their ranks. The result is 0 if one map is constant, and 1 if
+    both are, since nothing changed.
 
     Args:
         first: [B, h, w].
@@ -55,11 +55,11 @@ def spearman(first: Any, second: Any) -> NDArray[np.float64]:
 
 
 def pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlation of each row of [B, n] with its counterpart, [B]; 0 where a row is constant."""
+    """Correlate each row of [B, n] with its counterpart, [B]; 0 where a row is constant."""
     varies = _varies(first) & _varies(second)
     first = first - first.mean(axis=1, keepdims=True)
     second = second - second.mean(axis=1, keepdims=True)
-    # One root of the product, not the product of two roots: a row with itself gives exactly 1.
+    # The root of the product, not the product of the roots, so a row with itself gives exactly 1.
     norms = np.sqrt(np.square(first).sum(axis=1) * np.square(second).sum(axis=1))
     products = (first * second).sum(axis=1)
     result = np.divide(products, norms, out=np.zeros_like(norms), where=varies & (norms > 0))
@@ -67,18 +67,18 @@ def pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[
 
 
 def _varies(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[B] whether a row's values differ by more than the rounding of sums."""
+    """Return whether a row's values differ by more than rounding error, [B]."""
     spread = rows.max(axis=1) - rows.min(axis=1)
     return spread > 1e-12 * np.abs(rows).max(axis=1)
 
 
 def ssim(first: Any, second: Any) -> NDArray[np.float64]:
-    """Structural similarity of each heatmap in [0, 1] with its counterpart.
+    """Compute the structural similarity of each heatmap in [0, 1] and its counterpart.
 
-    Computed at the heatmaps' own resolution in windows of 7 x 7 cells, or of the largest odd side
-    that fits; maps of fewer than 3 cells a side are extended by their border.
+    Computed at the heatmaps' resolution in windows of 7 x 7 cells, or of the largest odd side that
+    fits; maps with fewer than 3 cells on a side are padded with their border.
 
-    Takes, returns and raises what `spearman` does.
+    Arguments, result and errors as for `spearman`.
 
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity
     (IEEE TIP 2004), as scikit-image computes it.
@@ -100,7 +100,7 @@ def ssim(first: Any, second: Any) -> NDArray[np.float64]:
 
 
 def top_k_intersection(first: Any, second: Any, share: float = 0.1) -> NDArray[np.float64]:
-    """The share of the hottest pixels of each heatmap that are hottest in its counterpart too.
+    """Compute the share of each heatmap's hottest pixels that are also hottest in its counterpart.
 
     Args:
         first: [B, h, w].
@@ -112,12 +112,12 @@ def top_k_intersection(first: Any, second: Any, share: float = 0.1) -> NDArray[n
         constant.
 
     Raises:
-        ValueError: As `spearman`, or `share` is outside (0, 1].
+        ValueError: As for `spearman`, or `share` is outside (0, 1].
     """
     if not 0.0 < share <= 1.0:
         raise ValueError(f"`share` must be in (0, 1]. Received: {share}")
     first, second = _checked_pair(first, second)
-    # Rounded first, lest 0.1 * 30 = 3.0000000000000004 take a fourth.
+    # Rounded first: 0.1 * 30 = 3.0000000000000004 must not give 4.
     count = math.ceil(round(share * first[0].size, 9))
     hottest = [_hottest(maps, count) for maps in (first, second)]
     shared = (hottest[0] & hottest[1]).sum(axis=1) / count
@@ -128,7 +128,7 @@ def top_k_intersection(first: Any, second: Any, share: float = 0.1) -> NDArray[n
 
 
 def _hottest(maps: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
-    """[B, n] whether a pixel is among the `count` hottest; of equal ones the first are taken."""
+    """Return a mask [B, n] of the `count` hottest pixels; of equal pixels the first count."""
     rows = maps.reshape(len(maps), -1)
     order = np.argsort(-rows, axis=1, kind="stable")[:, :count]
     is_hottest = np.zeros(rows.shape, bool)
@@ -140,7 +140,7 @@ def _checked_pair(first: Any, second: Any) -> tuple[NDArray[np.float32], NDArray
     first, second = checked_heatmaps(first), checked_heatmaps(second)
     if first.shape != second.shape:
         raise ValueError(
-            "Heatmaps to compare must have one shape. Received: "
-            f"{first.shape} and {second.shape}. Enlarge them to one size first."
+            "Heatmaps to compare must have the same shape. Received: "
+            f"{first.shape} and {second.shape}. Resize them first."
         )
     return first, second

@@ -1,4 +1,4 @@
-"""Fidelity: whether the heat of random parts of an image tells how much the score needs them."""
+"""MuFidelity: the correlation of random regions' heat with their effect on the score."""
 
 from __future__ import annotations
 
@@ -29,31 +29,30 @@ def mu_fidelity(
     batch_size: int = 32,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Correlation of the heat of random sets of cells with the drop of the score without them.
+    """Correlate the heat of random sets of cells with the drop of the score without them.
 
-    The higher, the better. All sets have as many cells, so that scaling the heat does not change
-    the result; nor does raising it, where the grid divides the image into equal cells.
+    Higher is better. Scaling the heat does not change the result. All sets have the same number of
+    cells, so adding a constant does not either, if the grid divides the image into equal cells.
 
     Args:
-        model: A built Keras classifier, or one compiled already.
+        model: A built Keras classifier, or a `CompiledClassifier`.
         images: [B, H, W, C], in the range that the model takes.
-        heatmaps: [B, h, w] of any size, enlarged to the images'.
-        class_ids: [B] integers, or one for all. None: the predicted classes.
+        heatmaps: [B, h, w] of any size; resized to the images.
+        class_ids: [B] integers, or one for all images. None: the predicted classes.
         samples: Number of sets, >= 2; each costs a forward pass per image.
-        grid: Into how many cells a side the image is divided, from 2 to its shorter side. None: the
-            cells are the pixels.
+        grid: Cells per side of the image, from 2 to its shorter side. None: each pixel is a cell.
         share: Share of the cells in a set, in (0, 1).
         output: The score: "probability" or "logit".
-        baseline: What takes the place of removed pixels; see `deletion`.
-        value_range: Lowest and highest value of images that the model takes.
-        batch_size: Images per forward pass, >= 1; it bounds the memory.
-        seed: Decides the sets, which are the same for all images, and the noise of a baseline.
+        baseline: Replaces removed pixels; see `deletion`.
+        value_range: Lowest and highest pixel value that the model takes.
+        batch_size: Images per forward pass, >= 1; bounds the memory.
+        seed: Seed of the sets, which are the same for all images, and of a noise baseline.
 
     Returns:
         [B] float64 in [-1, 1]; 0 where the heat or the score is the same for all sets.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Bhatt et al., Evaluating and Aggregating Feature-based Model Explanations (IJCAI 2020).
     """
@@ -81,12 +80,12 @@ def mu_fidelity(
 
     scores = classifier.scores_of_copies(ids, samples, copies, batch_size, output)
     heat = np.array([np.bincount(cells.ravel(), weights=one.ravel()) for one in maps])
-    # The score of the whole image is a constant, which no correlation sees.
+    # The score of the whole image is a constant and does not change the correlation.
     return pearson(heat @ sets.T.astype(np.float64), -scores)
 
 
 def _cells(height: int, width: int, grid: int | None) -> NDArray[np.int64]:
-    """[H, W] the number of each pixel's cell."""
+    """Return the number of each pixel's cell, [H, W]."""
     if grid is None:
         return np.arange(height * width).reshape(height, width)
     rows, columns = (np.arange(side) * grid // side for side in (height, width))
@@ -94,7 +93,7 @@ def _cells(height: int, width: int, grid: int | None) -> NDArray[np.int64]:
 
 
 def _random_sets(cells: int, samples: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """[samples, cells] whether a cell is in the set; at least one is, and one is not."""
+    """Return masks [samples, cells] of random sets; at least one cell is in, and one is not."""
     count = min(max(1, round(share * cells)), cells - 1)
     order = np.random.default_rng(seed).random((samples, cells)).argsort(axis=1)
     return order < count

@@ -1,4 +1,4 @@
-"""Sanity check: a model that could only learn by heart must be explained by other heatmaps."""
+"""Sanity check: a model that memorised random labels must have different heatmaps."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def label_randomisation(
     options: Mapping[str, Any] | None = None,
     batch_size: int = 32,
 ) -> MapSimilarity:
-    """How alike the heatmaps of a model are to those of its twin trained on permuted labels.
+    """Compare the heatmaps of a model with those of its twin trained on permuted labels.
 
-    A method whose heatmaps are alike shows the images or the architecture, not what was learned.
+    A method with similar heatmaps shows the images or the architecture, not what was learned.
 
     Args:
         model: A built Keras classifier, trained on the true labels.
         twin: The same network, trained on permuted labels; see `train_on_permuted_labels`.
         images: [B, H, W, C], in the range that the models take.
         method: A name from `attribution.names()`, or a `ClassExplainer` of `model`.
-        class_ids: [B] integers, or one for all, explained in both. None: what `model` predicts.
+        class_ids: [B] integers, or one for all, explained in both. None: predicted by `model`.
         options: Options of the method.
-        batch_size: Images at a time, >= 1.
+        batch_size: Images per batch, >= 1.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018), section 4.
     """
@@ -54,18 +54,18 @@ def train_on_permuted_labels(
     seed: int = 0,
     **fit_options: Any,
 ) -> keras.Model:
-    """A model trained on the images with each other's labels.
+    """Train a new model on the images with permuted labels.
 
     Args:
-        build: Gives a new, compiled model.
+        build: Returns a new, compiled model.
         images: [N, H, W, C].
-        labels: [N] integers or [N, K] one-hot: what the compiled loss takes. Not modified; the
-            classes stay as frequent as they were.
-        seed: Decides the permutation.
+        labels: [N] integers or [N, K] one-hot, as the compiled loss expects. Not modified; class
+            frequencies stay the same.
+        seed: Seed of the permutation.
         **fit_options: Arguments of `fit`, such as `epochs`, `batch_size`, `verbose`.
 
     Raises:
-        ValueError: There are not as many labels as images, or the model is not compiled.
+        ValueError: The numbers of labels and images differ, or the model is not compiled.
     """
     images, labels = np.asarray(images), np.asarray(labels)
     if len(images) != len(labels):

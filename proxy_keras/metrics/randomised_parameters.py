@@ -1,4 +1,4 @@
-"""Sanity check: heatmaps must change when what the model learned is wiped out."""
+"""Sanity check: heatmaps must change when the model's weights are randomised."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from proxy_keras.metrics.map_similarity import compare
 
 MODES = ("cascading", "independent")
 
-# What normalisation multiplies or divides by; all other vectors start at 0.
+# Vectors of normalisation layers that start at 1; all others start at 0.
 _ONES = ("gamma", "scale", "variance")
 
 
 @dataclass(frozen=True)
 class ParameterRandomisation:
-    """How alike heatmaps stay while layer after layer is set back to random weights.
+    """The similarity of heatmaps before and after layers are randomised.
 
     Attributes:
         mode: "cascading" or "independent".
-        layers: Names of the L layers, from the logits down.
+        layers: Names of the L layers, from the logits to the input.
         spearman: [L, B] in [-1, 1], rank correlation with the heatmaps of the trained model.
         ssim: [L, B] in [-1, 1], structural similarity with them.
     """
@@ -39,7 +39,7 @@ class ParameterRandomisation:
     ssim: NDArray[np.float64]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per layer: its name and the means over the images."""
+        """Return one row per layer: its name and the means over the images."""
         means = self.spearman.mean(axis=1), self.ssim.mean(axis=1)
         return [
             {"mode": self.mode, "layer": layer, "spearman": float(rank), "ssim": float(structure)}
@@ -59,30 +59,30 @@ def parameter_randomisation(
     batch_size: int = 32,
     seed: int = 0,
 ) -> ParameterRandomisation:
-    """How alike heatmaps stay when layers are initialised anew: a sound method's do not.
+    """Compare heatmaps before and after layers are re-initialised: a sound method's change.
 
-    Weights are drawn anew in the explainer's copy; the model keeps its own. Kernels are drawn from
-    a He normal distribution, biases become 0, and normalisation becomes that of a new layer: scale
-    1, shift 0, and in batch normalisation also moving mean 0 and moving variance 1. A layer without
-    a kernel, such as batch normalisation, is initialised with the layer before it. The statistics
-    of a `keras.layers.Normalization`, which are of the data, stay.
+    Only the weights of the explainer's copy are changed. Kernels are drawn from a He normal
+    distribution, biases become 0, and normalisation layers are reset: scale 1, shift 0, and in
+    batch normalisation moving mean 0 and moving variance 1. A layer without a kernel, such as batch
+    normalisation, is initialised together with the layer before it. The statistics of a
+    `keras.layers.Normalization` describe the data and are kept.
 
     Args:
         model: A built Keras classifier.
         images: [B, H, W, C], in the range that the model takes.
         method: A name from `attribution.names()`, or a `ClassExplainer` of the model.
-        mode: "cascading": a layer and all above it, from the logits down, are random;
-            "independent": that layer alone is.
-        layers: The layers to compare at, from `weight_layers(model)`; a cascade passes the others
-            without comparing. None: all.
+        mode: "cascading": randomise a layer and all layers between it and the logits;
+            "independent": randomise that layer only.
+        layers: The layers to compare at, from `weight_layers(model)`; a cascade still randomises
+            the others. None: all.
         class_ids: [B] integers, or one for all. None: the classes that the trained model predicts.
-            The class that is explained stays the same.
+            The explained class stays the same.
         options: Options of the method.
-        batch_size: Images at a time, >= 1.
-        seed: Decides the weights; a layer gets the same ones in both modes.
+        batch_size: Images per batch, >= 1.
+        seed: Seed of the weights; a layer gets the same ones in both modes.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning, or a layer is not known.
+        ValueError: An argument has an invalid shape or value, or a layer is unknown.
 
     Source: Adebayo et al., Sanity Checks for Saliency Maps (NeurIPS 2018), section 3.
     """
@@ -114,33 +114,33 @@ def parameter_randomisation(
 
 
 def weight_layers(model: keras.Model) -> tuple[str, ...]:
-    """Names of the layers that hold kernels, from the logits down; nested ones may be paths."""
+    """Return the names of layers with kernels, from the logits down; nested ones may be paths."""
     return tuple(_weight_groups(FlatClone(model)))
 
 
 def _weight_groups(clone: FlatClone) -> dict[str, list[keras.layers.Layer]]:
-    """The layers with kernels by name, from the logits down, each with those that follow it."""
+    """Group layers: each one with a kernel, by name, plus the kernel-less layers after it."""
     groups: list[list[keras.layers.Layer]] = []
-    waiting: list[keras.layers.Layer] = []
+    pending: list[keras.layers.Layer] = []
     seen: set[int] = set()
     for node in nodes_to(clone.output):
         layer = node.operation
-        if id(layer) in seen or not any(True for _ in _learned(layer)):
+        if id(layer) in seen or not any(True for _ in _trained_variables(layer)):
             continue
         seen.add(id(layer))
-        if any(len(variable.shape) > 1 for _, variable in _learned(layer)):
-            groups.append([layer, *waiting])
-            waiting = []
+        if any(len(variable.shape) > 1 for _, variable in _trained_variables(layer)):
+            groups.append([layer, *pending])
+            pending = []
         elif groups:
             groups[-1].append(layer)
         else:
-            # Normalisation of the image itself goes with the first layer that has a kernel.
-            waiting.append(layer)
+            # Normalisation of the images belongs to the first layer with a kernel.
+            pending.append(layer)
     return {group[0].name: group for group in reversed(groups)}
 
 
-def _learned(operation: keras.Operation) -> Iterator[tuple[str, keras.Variable]]:
-    """(the name in the user's layer, variable of the copy) of what training gives a layer."""
+def _trained_variables(operation: keras.Operation) -> Iterator[tuple[str, keras.Variable]]:
+    """Yield (path in the user's layer, variable of the copy) for what training changes."""
     if isinstance(operation, keras.layers.Normalization) or not isinstance(
         operation, keras.layers.Layer
     ):
@@ -158,7 +158,7 @@ def _initialise(group: list[keras.layers.Layer], seed: list[int]) -> None:
         is_depthwise = isinstance(
             layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D
         )
-        for path, variable in _learned(layer):
+        for path, variable in _trained_variables(layer):
             name = path.rsplit("/", 1)[-1]
             variable.assign(
                 _initial(name, tuple(variable.shape), is_depthwise or "depthwise" in name, rng)
@@ -168,7 +168,7 @@ def _initialise(group: list[keras.layers.Layer], seed: list[int]) -> None:
 def _initial(
     name: str, shape: tuple[int, ...], is_depthwise: bool, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The values of a new variable."""
+    """Return initial values for a variable."""
     if len(shape) < 2:
         is_one = any(part in name for part in _ONES)
         return np.full(shape, 1.0 if is_one else 0.0, np.float32)
@@ -178,13 +178,13 @@ def _initial(
 
 def _checked_layers(layers: Sequence[str] | None, known: list[str]) -> set[str]:
     if not known:
-        raise ValueError("The model has no weights to draw anew.")
+        raise ValueError("The model has no weights to randomise.")
     if layers is None:
         return set(known)
     unknown = [name for name in layers if name not in known]
     if unknown or not layers:
         raise ValueError(
-            f"`layers` must name at least one layer with a kernel. Received: {list(layers)}, of "
-            f"which unknown: {unknown}. Known: {', '.join(known)}"
+            f"`layers` must name at least one layer with a kernel. Received: {list(layers)}; "
+            f"unknown: {unknown}. Known: {', '.join(known)}"
         )
     return set(layers)

@@ -1,4 +1,4 @@
-"""Stability: how much heatmaps change when the images get a little noise."""
+"""Stability: how much heatmaps change when a little noise is added to the images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from proxy_keras.metrics.value_range import check_value_range
 
 @dataclass(frozen=True)
 class Stability:
-    """How far heatmaps stay what they are.
+    """The similarity of heatmaps with and without noise.
 
     Attributes:
-        spearman: [B] in [-1, 1], rank correlation with the heatmaps of noisy images, their mean.
-        max_sensitivity: [B] >= 0, the largest change of the heatmap (Euclidean) relative to itself.
-            A blank map that stays blank changes by 0, one that does not by 1.
+        spearman: [B] in [-1, 1], mean rank correlation with the heatmaps of noisy images.
+        max_sensitivity: [B] >= 0, the largest relative change of the heatmap (Euclidean norm). For
+            a blank map: 0 if it stays blank, else 1.
     """
 
     spearman: NDArray[np.float64]
@@ -42,23 +42,23 @@ def stability(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Stability:
-    """How alike the heatmaps of noisy images are to those of the images.
+    """Compare the heatmaps of noisy images with those of the images.
 
     Args:
         model: A built Keras classifier.
         images: [B, H, W, C], in the range that the model takes.
         method: A name from `attribution.names()`, or a `ClassExplainer` of the model.
         class_ids: [B] integers, or one for all. None: the classes predicted without noise. The
-            class that is explained stays the same under noise.
+            explained class stays the same under noise.
         options: Options of the method.
-        radius: The noise is uniform in plus or minus this share of the range, > 0.
+        radius: Amplitude of the uniform noise, as a share of `value_range`, > 0.
         samples: Number of noisy copies of each image, >= 1; all images get the same noise.
-        value_range: Lowest and highest value of images that the model takes.
-        batch_size: Images at a time, >= 1.
-        seed: Decides the noise.
+        value_range: Lowest and highest pixel value that the model takes.
+        batch_size: Images per batch, >= 1.
+        seed: Seed of the noise.
 
     Raises:
-        ValueError: An argument has the wrong shape or no meaning.
+        ValueError: An argument has an invalid shape or value.
 
     Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations (NeurIPS 2019),
     definition 3, by sampling.
@@ -72,11 +72,11 @@ def stability(
     explainer = ClassExplainer.of(model, method, options, batch_size)
     ids = explainer.class_ids(images, class_ids)
     plain = explainer.heatmaps(images, ids)
-    reach = radius * (value_range[1] - value_range[0])
+    amplitude = radius * (value_range[1] - value_range[0])
     correlations, changes = np.empty((2, samples, len(images)))
     for sample in range(samples):
         rng = np.random.default_rng([seed, sample])
-        noise = rng.uniform(-reach, reach, images.shape[1:]).astype(np.float32)
+        noise = rng.uniform(-amplitude, amplitude, images.shape[1:]).astype(np.float32)
         noisy = explainer.heatmaps(images + noise, ids)
         correlations[sample] = spearman(plain, noisy)
         changes[sample] = _relative_change(plain, noisy)
@@ -84,7 +84,7 @@ def stability(
 
 
 def _relative_change(plain: NDArray[np.float32], noisy: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[B] norm of the difference by the norm of the map, or of the noisy one where it is blank."""
+    """Return norms [B] of the difference relative to the map, or to the noisy one if blank."""
     change, before, after = (
         np.linalg.norm(maps.reshape(len(maps), -1).astype(np.float64), axis=1)
         for maps in (noisy - plain, plain, noisy)

@@ -53,8 +53,8 @@ def test_checkpoints_are_loaded_and_measured(build_cnn, images, tmp_path):
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        (([0.1, 0.2], [1, 2]), "three at least"),
-        (([0.1, 0.2, 0.3], [1, 2]), "the same checkpoints"),
+        (([0.1, 0.2], [1, 2]), "at least 3 checkpoints"),
+        (([0.1, 0.2, 0.3], [1, 2]), "one accuracy and one quality"),
         (([0.1, 0.2, np.nan], [1, 2, 3]), "must be finite"),
     ],
 )

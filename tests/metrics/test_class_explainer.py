@@ -34,9 +34,9 @@ def test_of_shares_an_explainer_and_makes_one_of_a_name(build_cnn):
 def test_an_explainer_of_another_model_or_with_options_is_refused(build_cnn, images):
     model = build_cnn()
     explainer = ClassExplainer(model, "grad_cam")
-    with pytest.raises(ValueError, match="must be one of the checked model"):
+    with pytest.raises(ValueError, match="must explain the given model"):
         ClassExplainer.of(build_cnn(), explainer, None, 32)
-    with pytest.raises(ValueError, match="has its options already"):
+    with pytest.raises(ValueError, match="takes no further options"):
         ClassExplainer.of(model, explainer, {"smooth": 1.0}, 32)
     with pytest.raises(ValueError, match="At least one image"):
         explainer.class_ids(images[:0], None)

@@ -97,7 +97,7 @@ def test_the_search_is_seeded_and_does_not_depend_on_batches(build_cnn, images):
     [
         ({"epsilon": 0.0}, "`epsilon` must be > 0"),
         ({"steps": 0}, "`steps` must be >= 1"),
-        ({"value_range": (0.0, 1.0)}, "Images must lie within `value_range`"),
+        ({"value_range": (0.0, 1.0)}, "Images must be within `value_range`"),
         ({"top_share": 2.0}, "`share` must be in"),
     ],
 )

@@ -62,5 +62,5 @@ def test_both_networks_are_explained_at_the_same_layer(build_cnn, images, target
 
 def test_wrong_arguments_are_refused(build_cnn, images):
     for shift in ([1.0, 2.0], np.nan):
-        with pytest.raises(ValueError, match="`shift` must be a number or 3 of them"):
+        with pytest.raises(ValueError, match="`shift` must be a finite number, or 3"):
             input_invariance(build_cnn(), images, "grad_cam", shift=shift)

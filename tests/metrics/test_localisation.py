@@ -90,11 +90,11 @@ def test_wrong_arguments_are_refused():
         iou(heat, [[5, 5, 9, 9]])
     with pytest.raises(ValueError, match="bools, or 0 and 1"):
         iou(heat, mask * 255)
-    with pytest.raises(ValueError, match="Leave `size` out"):
+    with pytest.raises(ValueError, match="`size` must match the masks"):
         iou(heat, mask, size=(8, 8))
     with pytest.raises(ValueError, match="`tolerance` must be >= 0"):
         pointing_game(heat, mask, tolerance=-1)
     with pytest.raises(ValueError, match="`threshold` must be > 0"):
         iou(heat, mask, threshold=0)
-    with pytest.raises(ValueError, match="must be >= 0 to be a mass"):
+    with pytest.raises(ValueError, match="Heat must be >= 0"):
         mass_inside(-heat, mask)

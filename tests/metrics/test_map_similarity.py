@@ -98,7 +98,7 @@ def test_compare_gives_both():
 
 @pytest.mark.parametrize("function", [spearman, ssim, top_k_intersection])
 def test_maps_of_different_shape_are_refused(function):
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         function(RAMP, RAMP[:, :2])
 
 
