@@ -1,4 +1,4 @@
-"""The flat float32 copy of a Keras model, and questions about its graph."""
+"""The flat float32 copy of a Keras model, and queries about its graph."""
 
 from proxy_keras.graph.containers import is_attention
 from proxy_keras.graph.flat_clone import FlatClone

@@ -1,4 +1,4 @@
-"""Tells which layers hold a graph of layers, and yields that graph."""
+"""Layers that contain a graph of layers, and access to that graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras import tree
 # Keras exports no name for this class; `keras.Model(inputs, outputs)` returns one.
 from keras.src.models.functional import Functional
 
-# What the code of a user's `call` can raise when it meets a symbolic tensor.
+# What a user's `call` can raise when it gets a symbolic tensor.
 _CALL_ERRORS = (
     TypeError,
     ValueError,
@@ -26,7 +26,7 @@ _CALL_ERRORS = (
 
 
 def has_graph(layer: Any) -> bool:
-    """Whether the layer is a functional model, or a sequential one that is built."""
+    """Return whether the layer is a functional model, or a built sequential one."""
     if isinstance(layer, keras.Sequential):
         return type(layer).call is keras.Sequential.call and hasattr(layer, "inputs")
     # A class that overrides `call` may not do what its recorded graph says.
@@ -38,39 +38,39 @@ def is_container(operation: keras.Operation) -> bool:
 
 
 def _is_block_stack(operation: keras.Operation) -> bool:
-    """Whether this is a layer that holds transformer blocks (and not itself a block)."""
+    """Return whether this is a layer that contains transformer blocks (and is not a block)."""
     if not isinstance(operation, keras.layers.Layer):
         return False
     return any(
-        not is_attention(child) and _holds_attention(child)
+        not is_attention(child) and _contains_attention(child)
         for child in operation._flatten_layers(recursive=False, include_self=False)
     )
 
 
 def is_attention(operation: keras.Operation) -> bool:
-    """Whether the class of the layer or operation is named after attention."""
+    """Return whether the class name of the layer or operation contains "attention"."""
     return "attention" in type(operation).__name__.lower()
 
 
 def parts_of_block(operation: keras.Operation) -> list[keras.layers.Layer]:
-    """The layers to inline so that a transformer block falls into layers of Keras.
+    """Return the layers to inline so that a transformer block is split into Keras layers.
 
-    That is the block and, inside it, what is made of layers, such as its MLP; not what computes
-    the attention. Empty where the operation is no block.
+    These are the block and the composite layers in it, such as its MLP, except those that compute
+    the attention. Empty if the operation is not a block.
     """
     is_layer = isinstance(operation, keras.layers.Layer) and not is_container(operation)
-    if not is_layer or not _holds_attention(operation):
+    if not is_layer or not _contains_attention(operation):
         return []
     return [
         part
         for part in operation._flatten_layers()
         if not type(part).__module__.startswith("keras.")
         and _descendants(part)
-        and (_holds_attention(part) or not is_attention(part))
+        and (_contains_attention(part) or not is_attention(part))
     ]
 
 
-def _holds_attention(layer: keras.layers.Layer) -> bool:
+def _contains_attention(layer: keras.layers.Layer) -> bool:
     return any(is_attention(inner) for inner in _descendants(layer))
 
 
@@ -79,7 +79,7 @@ def _descendants(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def image_spec(model: keras.Model) -> tuple[int | None, ...]:
-    """The shape [B, ...] that the model was built for."""
+    """Return the shape [B, ...] that the model was built for."""
     if has_graph(model):
         return tuple(model.inputs[0].shape)
     shape = (model.get_build_config() or {}).get("input_shape")
@@ -87,19 +87,19 @@ def image_spec(model: keras.Model) -> tuple[int | None, ...]:
         size is None or isinstance(size, int) for size in shape
     ):
         raise ValueError(
-            f"Model '{model.name}' ({type(model).__name__}) does not say which one input shape it "
-            "was built for. Call it on one batch of images before explaining it."
+            f"Model '{model.name}' ({type(model).__name__}) does not have one known input shape. "
+            "Call it on one batch of images before explaining it."
         )
     return tuple(shape)
 
 
 def match_inputs(container: Any, args: Any, kwargs: Any) -> dict[int, Any]:
-    """id of each input tensor of a functional model -> the clone's tensor passed for it."""
+    """Map the id of each input tensor of a functional model to the clone's tensor for it."""
     rest = {k: v for k, v in kwargs.items() if k not in ("inputs", "training") and v is not None}
     if len(args) > 1 or rest:
         raise ValueError(
-            f"Model '{container.name}' is called with {list(rest) or 'several arguments'} besides "
-            "its inputs, which cannot be inlined. Call it with its inputs only."
+            f"Model '{container.name}' is called with {list(rest) or 'several arguments'} in "
+            "addition to its inputs, which cannot be inlined. Call it with its inputs only."
         )
     given = args[0] if args else kwargs["inputs"]
     if isinstance(given, dict):
@@ -113,21 +113,21 @@ def match_inputs(container: Any, args: Any, kwargs: Any) -> dict[int, Any]:
 
 @contextmanager
 def traced(container: Any, args: Any, kwargs: Any) -> Iterator[tuple[dict[int, Any], Any]]:
-    """The graph of `container.call`, recorded on its own layers and wiped off them at the end."""
+    """Record the graph of `container.call` on its layers; the new nodes are removed at the end."""
     layers = list(container._flatten_layers())
     marks = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
     known: dict[int, Any] = {}
-    stand_ins = []
+    placeholders = []
 
-    def stand_in(value: Any) -> Any:
+    def placeholder(value: Any) -> Any:
         if not isinstance(value, keras.KerasTensor):
             return value
         tensor = keras.KerasTensor(value.shape, value.dtype)
-        stand_ins.append(tensor)
+        placeholders.append(tensor)
         known[id(tensor)] = value
         return tensor
 
-    args, kwargs = tree.map_structure(stand_in, (args, kwargs))
+    args, kwargs = tree.map_structure(placeholder, (args, kwargs))
     if "training" in inspect.signature(container.call).parameters:
         kwargs = {**kwargs, "training": False}
     try:
@@ -135,7 +135,7 @@ def traced(container: Any, args: Any, kwargs: Any) -> Iterator[tuple[dict[int, A
             outputs = container.call(*args, **kwargs)
         except _CALL_ERRORS as error:
             raise ValueError(
-                f"`{type(container).__name__}.call` cannot be followed with symbolic tensors: "
+                f"`{type(container).__name__}.call` cannot be traced with symbolic tensors: "
                 f"{error} Use keras.layers and keras.ops in it, with -1 for the batch size, or "
                 "build the model with the functional API."
             ) from error
@@ -147,7 +147,7 @@ def traced(container: Any, args: Any, kwargs: Any) -> Iterator[tuple[dict[int, A
 
 
 def check_all_weights_traced(container: Any, nodes: list[Any]) -> None:
-    """Refuses a trace in which a weight was read at once and frozen into a constant."""
+    """Raise ValueError if the trace contains a weight as a constant."""
     reached: set[int] = set()
     has_constants = False
     for node in nodes:
@@ -160,7 +160,7 @@ def check_all_weights_traced(container: Any, nodes: list[Any]) -> None:
     missed = [weight.path for weight in container.weights if id(weight) not in reached]
     if missed and has_constants:
         raise ValueError(
-            f"`{type(container).__name__}.call` computes with weights {missed} apart from its "
-            "input, so a copy could not follow their training. Move that computation into a "
-            "keras.layers.Layer that takes the input."
+            f"`{type(container).__name__}.call` uses weights {missed} in a computation that does"
+            " not depend on its input, so a copy would not see them change in training. Move that"
+            " computation into a keras.layers.Layer that takes the input."
         )

@@ -1,4 +1,4 @@
-"""Makes a flat float32 copy of any Keras classifier, and cuts it at any tensor."""
+"""A flat float32 copy of any Keras classifier, which can be cut at any tensor."""
 
 from __future__ import annotations
 
@@ -19,51 +19,31 @@ from proxy_keras.graph.containers import (
     traced,
 )
 from proxy_keras.graph.float32_copy import copy_operation, quiet_construction, weight_pairs
-from proxy_keras.graph.nodes import (
-    downstream,
-    frontier,
-    inputs_of,
-    nodes_to,
-    operation_of,
-    replay,
-)
-
-_OUTPUT_ACTIVATIONS = (
-    keras.activations.softmax,
-    keras.activations.sigmoid,
-    keras.activations.log_softmax,
-    keras.activations.log_sigmoid,
-)
-# The layer and the operations of these names.
-_OUTPUT_OPERATIONS = {
-    "Softmax": "softmax",
-    "Sigmoid": "sigmoid",
-    "LogSoftmax": "log_softmax",
-    "LogSigmoid": "log_sigmoid",
-}
+from proxy_keras.graph.nodes import downstream, frontier, nodes_to, replay
+from proxy_keras.graph.output_activation import without_activation
 
 
 class FlatClone:
-    """A flat functional float32 copy of a classifier that answers logits.
+    """A flat functional float32 copy of a classifier that returns logits.
 
     Nested models, subclassed models and stacks of transformer blocks are inlined, so that every
     tensor between image and logits can be named, read and cut at. A softmax or sigmoid at the end
-    is left out. The model itself gets no new node, weight or attribute.
+    is removed. The model itself is not changed.
 
     Args:
         model: Any built Keras 3 model with one input [B, ...] and one output [B, K], K >= 2.
-        inline_blocks: Also inline the transformer blocks themselves. A block's name stands for its
+        inline_blocks: Also inline the transformer blocks themselves. A block's name refers to its
             output either way.
 
     Attributes:
         model: The flat `keras.Model`, float32 in, logits [B, K] float32 out.
         names: Names of its tensors in computing order, nested ones as paths, "backbone/conv5".
-        activation: What the classifier itself does to the logits: "softmax", "sigmoid",
-            "log_softmax", "log_sigmoid", or None where it answers logits.
+        activation: The classifier's own output activation: "softmax", "sigmoid", "log_softmax",
+            "log_sigmoid", or None if it returns logits.
 
     Raises:
         ValueError: The model has several inputs or outputs, fewer than two classes, is not built,
-            or holds code that cannot be copied or traced; the message says which and what to do.
+            or contains code that cannot be copied or traced.
     """
 
     def __init__(self, model: keras.Model, *, inline_blocks: bool = False) -> None:
@@ -84,16 +64,16 @@ class FlatClone:
             outputs = tree.flatten(output)
             if len(outputs) != 1:
                 raise ValueError(
-                    f"One output [B, K] is explained. Received: model '{model.name}' with "
+                    f"The model must have one output [B, K]. Received: model '{model.name}' with "
                     f"{len(outputs)} outputs. Pass keras.Model(model.inputs, model.outputs[0])."
                 )
-            logits, self.activation = _without_activation(outputs[0])
+            logits, self.activation = without_activation(outputs[0])
             self._set_output(inputs, logits)
             self.refresh()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the tensors, in the order in which they are computed."""
+        """Names of the tensors, in computing order."""
         return tuple(self._tensors)
 
     @property
@@ -102,7 +82,7 @@ class FlatClone:
         return self.model.outputs[0]
 
     def probabilities(self, logits: tf.Tensor) -> tf.Tensor:
-        """The probabilities [B, K] that the classifier means by logits [B, K].
+        """Return the classifier's probabilities [B, K] for logits [B, K].
 
         They sum to 1, unless the classifier ends with a sigmoid.
         """
@@ -110,7 +90,7 @@ class FlatClone:
         return tf.sigmoid(logits) if is_multi_label else tf.nn.softmax(logits)
 
     def refresh(self) -> None:
-        """Copies the weights again from the model, e.g. after it was trained further."""
+        """Copy the weights again from the model, for example after further training."""
         for source, copy in self._pairs:
             copy.assign(source)
         for _, layer in self._copies.values():
@@ -118,10 +98,10 @@ class FlatClone:
                 layer.finalize_state()
 
     def tensor(self, name: str) -> keras.KerasTensor:
-        """The output of the layer with this name or path; of a shared layer, its last output.
+        """Return the output of the layer with this name or path; for a shared layer, the last.
 
         Args:
-            name: "backbone/conv5", or "conv5" where no other layer is called so.
+            name: "backbone/conv5", or "conv5" if no other layer has that name.
 
         Raises:
             ValueError: No layer, or more than one, has that name.
@@ -136,25 +116,25 @@ class FlatClone:
         raise ValueError(f"No layer is named '{name}'. The model's layers: {list(self._tensors)}")
 
     def name_of(self, tensor: keras.KerasTensor) -> str:
-        """The shortest name that `tensor()` understands for this tensor."""
+        """Return the shortest name that `tensor()` accepts for this tensor."""
         path = next(name for name, known in self._tensors.items() if known is tensor)
         plain = path.rsplit("/", 1)[-1]
         is_unique = [name.rsplit("/", 1)[-1] for name in self._tensors].count(plain) == 1
         return plain if is_unique else path
 
     def source_of(self, operation: keras.Operation) -> keras.Operation:
-        """The layer or operation of the user's model of which `operation` is this clone's copy.
+        """Return the layer or operation of the user's model that `operation` was copied from.
 
         Raises:
-            ValueError: It is none of the clone's.
+            ValueError: `operation` is not part of this clone.
         """
         for original, copy in self._copies.values():
             if copy is operation:
                 return original
-        raise ValueError(f"'{operation.name}' is no copy of a layer of the model.")
+        raise ValueError(f"'{operation.name}' is not a copy of a layer of the model.")
 
     def split(self, target: keras.KerasTensor) -> tuple[keras.Model, keras.Model]:
-        """The model in two halves: image -> [target, *frontier] and [target, *frontier] -> logits.
+        """Split the model in two: image -> [target, *frontier] and [target, *frontier] -> logits.
 
         Args:
             target: A tensor of this clone.
@@ -179,12 +159,12 @@ class FlatClone:
         new: keras.KerasTensor,
         named: dict[str, keras.KerasTensor],
     ) -> None:
-        """Lets everything that used `old` use `new`, a tensor computed from it.
+        """Replace `old` with `new`, a tensor computed from it, in everything that used `old`.
 
         Args:
             old: A tensor of this clone.
-            new: What takes its place, same shape.
-            named: Tensors on the way from `old` to `new` that `tensor()` is to know.
+            new: The replacement, of the same shape.
+            named: Tensors between `old` and `new`, by the name under which `tensor()` finds them.
         """
         values = {id(old): new}
         with quiet_construction():
@@ -200,7 +180,7 @@ class FlatClone:
         if len(output.shape) != 2 or output.shape[1] is None or output.shape[1] < 2:
             raise ValueError(
                 "Attribution needs one logit per class, output [B, K] with K >= 2. Received: "
-                f"output {list(output.shape)}. Give a binary model two logits."
+                f"output {list(output.shape)}. Build binary classifiers with two logits."
             )
         self.model = keras.Model(inputs, output, name="flat_clone")
 
@@ -210,17 +190,17 @@ class FlatClone:
             raise ValueError(f"`model` must be a keras.Model. Received: {type(model).__name__}")
         if not model.built or (isinstance(model, keras.Sequential) and not has_graph(model)):
             raise ValueError(
-                f"Model '{model.name}' is not built yet. Call it on one batch first, or start it "
+                f"Model '{model.name}' is not built yet. Call it on one batch first, or begin it "
                 "with keras.Input(shape)."
             )
         if has_graph(model) and len(model.inputs) != 1:
             raise ValueError(
-                f"One input, the images, is explained. Received: model '{model.name}' with inputs "
-                f"{[tensor.name for tensor in model.inputs]}."
+                f"The model must have one input, the images. Received: model '{model.name}' with"
+                f" inputs {[tensor.name for tensor in model.inputs]}."
             )
 
     def _call(self, operation: keras.Operation, args: Any, kwargs: Any, path: str) -> Any:
-        """What a copy of `operation` returns for tensors of the clone; containers are inlined."""
+        """Call a copy of `operation` on tensors of the clone; containers are inlined."""
         own = path + operation.name
         if self._inline_blocks:
             self._block_parts.update(id(part) for part in parts_of_block(operation))
@@ -235,13 +215,13 @@ class FlatClone:
         if len(tensors) == 1:
             if is_block_part:
                 self._forget_inner_names(own, tensors[0])
-            # Re-inserted, so that the order stays that of the last call.
+            # Re-inserted to keep the order of the last calls.
             self._tensors.pop(own, None)
             self._tensors[own] = tensors[0]
         return results
 
     def _forget_inner_names(self, own: str, output: keras.KerasTensor) -> None:
-        """Leaves a block's output to the block's own name."""
+        """Keep only the block's own name for its output."""
         self._tensors = {
             name: tensor
             for name, tensor in self._tensors.items()
@@ -269,7 +249,7 @@ class FlatClone:
                 known[id(old)] = new
 
     def _own(self, value: Any) -> Any:
-        """The clone's copy, where an argument of a call is a weight of a subclassed model."""
+        """Return the clone's copy of an argument that is a weight of a subclassed model."""
         if not isinstance(value, keras.Variable):
             return value
         if id(value) not in self._variables:
@@ -283,7 +263,7 @@ class FlatClone:
 
     def _copy(self, operation: keras.Operation, path: str) -> keras.Operation:
         if id(operation) not in self._copies:
-            # Keras allows no "/" in a layer's name; the path is kept in `_tensors`.
+            # Keras allows no "/" in a layer's name; `_tensors` has the path.
             base = operation.name if operation.name not in self._operation_names else path
             base = name = base.replace("/", ".")
             count = 1
@@ -291,36 +271,12 @@ class FlatClone:
                 count += 1
                 name = f"{base}_{count}"
             self._operation_names.add(name)
-            # The original is held too, lest another object should get its id.
+            # Keep a reference to the original so that no other object can get its id.
             self._copies[id(operation)] = operation, copy_operation(operation, name)
         return self._copies[id(operation)][1]
 
     def _pair(self, operation: keras.Operation, copy: keras.Operation) -> None:
-        # Only once the copy is called, and so built; a shared layer comes by more than once.
+        # The copy has weights once it was called; a shared layer is called more than once.
         if id(operation) not in self._paired:
             self._paired.add(id(operation))
             self._pairs.extend(weight_pairs(operation, copy))
-
-
-def _without_activation(output: keras.KerasTensor) -> tuple[keras.KerasTensor, str | None]:
-    """The tensor before the softmax or sigmoid at the end, and which of them there is, if any."""
-    tensor = output
-    while True:
-        operation = operation_of(tensor)
-        activation = getattr(operation, "activation", None)
-        name = _OUTPUT_OPERATIONS.get(type(operation).__name__)
-        if name is not None:
-            return inputs_of(tensor)[0], name
-        if activation in _OUTPUT_ACTIVATIONS:
-            name = activation.__name__
-            if isinstance(operation, keras.layers.Activation):
-                return inputs_of(tensor)[0], name
-            operation.activation = keras.activations.linear
-            return output, name
-        is_linear = isinstance(operation, keras.layers.Activation) and (
-            activation is keras.activations.linear
-        )
-        is_passed = isinstance(operation, keras.layers.Identity) or is_linear
-        if not is_passed and type(operation).__name__ != "Cast":
-            return output, None
-        tensor = inputs_of(tensor)[0]

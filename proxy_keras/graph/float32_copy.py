@@ -1,4 +1,4 @@
-"""Copies one Keras layer or operation into float32, leaving the original as it is."""
+"""Float32 copies of single Keras layers and operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-# Keras exports no name for this class.
+# Not part of Keras' public API.
 from keras.src.backend import AutocastScope
 
 _FLOATS = frozenset(
@@ -24,11 +24,11 @@ _POLICY = {
 
 
 class ReplayedOperation(keras.Operation):
-    """Calls a `keras.ops` operation without recording anything on it.
+    """An operation that calls a `keras.ops` operation without recording anything on it.
 
     Args:
-        operation: The operation of the user's graph, kept as `.original`.
-        name: Name of this one.
+        operation: The operation of the user's graph, available as `.original`.
+        name: Name of the new operation.
     """
 
     def __init__(self, operation: keras.Operation, name: str) -> None:
@@ -36,23 +36,23 @@ class ReplayedOperation(keras.Operation):
         self.original = operation
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """What the operation returns for these arguments."""
+        """Return what the original operation returns."""
         return self.original.call(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Shapes and dtypes of what `call` returns."""
+        """Return the shapes and dtypes of the output of `call`."""
         return self.original.compute_output_spec(*args, **kwargs)
 
 
 class BorrowedLayer(keras.layers.Layer):
-    """Runs the code of a layer, in float32, on weights of its own.
+    """A layer that runs another layer's code in float32, with its own weights.
 
-    A custom layer is not made again from its config, because configs that leave an argument out
-    are common (in keras_hub too) and would give another layer without a word.
+    A custom layer is not recreated from its config: configs that miss an argument are common (in
+    keras_hub too) and would silently give a different layer.
 
     Args:
-        layer: A built layer, kept as `.original`. Neither its state nor its weights are touched.
-        name: Name of this one.
+        layer: A built layer, available as `.original`. Its state and weights are not modified.
+        name: Name of the new layer.
     """
 
     def __init__(self, layer: keras.layers.Layer, name: str) -> None:
@@ -77,11 +77,11 @@ class BorrowedLayer(keras.layers.Layer):
         return self._holder.layer
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """What the layer returns for these arguments in inference, with the copied weights."""
+        """Return what the layer returns in inference, with the copied weights."""
         layer = self.original
         if layer._call_has_training_arg:
             kwargs["training"] = False
-        # Inside a stateless call a weight takes its original's dtype, say bfloat16, again.
+        # A stateless call would cast each weight back to its original's dtype, such as bfloat16.
         with _computing_in_float32(layer), AutocastScope("float32"):
             outputs, _ = layer.stateless_call(
                 [self._own(variable) for variable in layer.trainable_variables],
@@ -92,7 +92,7 @@ class BorrowedLayer(keras.layers.Layer):
         return outputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Shapes and dtypes of what `call` returns, as the layer itself states them."""
+        """Return the shapes and dtypes of the output, as computed by the original layer."""
         with _computing_in_float32(self.original):
             return self.original.compute_output_spec(*args, **kwargs)
 
@@ -101,22 +101,22 @@ class BorrowedLayer(keras.layers.Layer):
 
 
 class _Untracked:
-    """Holds a layer out of the sight of Keras' attribute tracking."""
+    """A reference to a layer that Keras' attribute tracking does not see."""
 
     def __init__(self, layer: keras.layers.Layer) -> None:
         self.layer = layer
 
 
 def copy_operation(operation: keras.Operation, name: str) -> keras.Operation:
-    """A float32 copy of a layer (weights still to come) or of an operation.
+    """Copy a layer (without its weights) or an operation in float32.
 
     Args:
         operation: A `keras.layers.Layer` or any other `keras.Operation`. Not modified.
         name: Name of the copy.
 
     Returns:
-        An object that shares no variable with `operation`: a layer of the same class if it is one
-        of Keras' own, else a `BorrowedLayer` or a `ReplayedOperation`.
+        An object that shares no variable with `operation`: a layer of the same class if that is a
+        Keras class, else a `BorrowedLayer` or a `ReplayedOperation`.
     """
     if not isinstance(operation, keras.layers.Layer):
         if getattr(operation, "dtype", None) in ("float16", "bfloat16"):
@@ -132,10 +132,10 @@ def copy_operation(operation: keras.Operation, name: str) -> keras.Operation:
 def weight_pairs(
     original: keras.Operation, copy: keras.Operation
 ) -> list[tuple[keras.Variable, keras.Variable]]:
-    """(variable of the original, variable of the built copy) for all that the copy must be given.
+    """Return pairs (variable of the original, variable of the built copy) to copy.
 
     Raises:
-        ValueError: The layer is quantised, so that a float32 copy has other weights.
+        ValueError: The layer is quantised, so its float32 copy has other weights.
     """
     if not isinstance(original, keras.layers.Layer):
         return []
@@ -152,10 +152,10 @@ def weight_pairs(
 
 @contextmanager
 def quiet_construction() -> Iterator[None]:
-    """A context in which layers are made under float32 without a trace in global state.
+    """Create layers under the float32 policy without changing global state.
 
     Python's random state (which seeds unseeded dropouts and initialisers) and the global dtype
-    policy are put back at the end.
+    policy are restored at the end.
     """
     policy = keras.config.dtype_policy()
     state = random.getstate()
@@ -168,7 +168,7 @@ def quiet_construction() -> Iterator[None]:
 
 
 def _is_described_by_config(layer: keras.layers.Layer) -> bool:
-    """Whether the layer and all inside are Keras' own, with no function of the user's in them."""
+    """Return whether the layer and its sublayers are Keras classes with Keras activations."""
     for part in layer._flatten_layers():
         functions = [getattr(part, key, None) for key in ("activation", "recurrent_activation")]
         modules = [getattr(f, "__module__", "") for f in functions if callable(f)]
@@ -180,7 +180,7 @@ def _is_described_by_config(layer: keras.layers.Layer) -> bool:
 
 
 def _for_inference(value: Any, key: str = "") -> Any:
-    """`value`, a config or a part of one, in float32 and without what only training needs."""
+    """Convert a config, or part of one, to float32 and drop what only training needs."""
     if isinstance(value, dict):
         class_name = value.get("class_name")
         if isinstance(class_name, str) and "DTypePolicy" in class_name:
@@ -190,7 +190,7 @@ def _for_inference(value: Any, key: str = "") -> Any:
         if key.endswith(("_regularizer", "_constraint")):
             return None
         if key.endswith("_initializer"):
-            # The weights are overwritten; zeros draw no random numbers and take no time.
+            # The weights are overwritten, and zeros need no random numbers.
             return "zeros"
         return {k: _for_inference(v, k if isinstance(k, str) else "") for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -202,7 +202,7 @@ def _for_inference(value: Any, key: str = "") -> Any:
 
 @contextmanager
 def _computing_in_float32(layer: keras.layers.Layer) -> Iterator[None]:
-    """A context in which the layer and those inside it compute in float32."""
+    """Make the layer and its sublayers compute in float32."""
     policies = [
         (part, part._dtype_policy)
         for part in layer._flatten_layers()

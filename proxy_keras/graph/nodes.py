@@ -1,4 +1,4 @@
-"""Walks the nodes of a Keras graph: what computes a tensor, and what a cut at it needs."""
+"""The nodes of a Keras graph: what computes a tensor, and what a cut at it needs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from proxy_keras.graph.float32_copy import BorrowedLayer, ReplayedOperation
 
 
 def nodes_to(outputs: Any, stop: Iterable[int] = ()) -> list[Any]:
-    """The Keras nodes that compute `outputs`, each after those that it needs.
+    """Return the Keras nodes that compute `outputs`, in topological order.
 
     Args:
         outputs: A tensor or structure of tensors.
-        stop: `id`s of tensors that are taken as given.
+        stop: `id`s of tensors that are treated as inputs.
 
     Returns:
-        Nodes (`.operation`, `.arguments`, `.outputs`); input layers are left out.
+        Nodes (`.operation`, `.arguments`, `.outputs`), without input layers.
     """
     given = set(stop)
     order: list[Any] = []
@@ -42,9 +42,9 @@ def nodes_to(outputs: Any, stop: Iterable[int] = ()) -> list[Any]:
 
 
 def frontier(target: keras.KerasTensor, output: keras.KerasTensor) -> list[keras.KerasTensor]:
-    """The tensors that the way from `target` to `output` needs besides `target`.
+    """Return the tensors that computing `output` from `target` needs in addition.
 
-    Empty where every path passes through `target`; a residual branch, or a class token that is
+    Empty if every path passes through `target`; a residual branch, or a class token that is
     concatenated later, adds one.
 
     Args:
@@ -64,7 +64,11 @@ def frontier(target: keras.KerasTensor, output: keras.KerasTensor) -> list[keras
 
 
 def downstream(target: keras.KerasTensor, output: keras.KerasTensor) -> list[Any]:
-    """The nodes between `target` and `output`, in computing order; ValueError if there are none."""
+    """Return the nodes between `target` and `output`, in computing order.
+
+    Raises:
+        ValueError: `output` does not depend on `target`.
+    """
     reached = {id(target)}
     nodes = []
     for node in nodes_to(output, stop=reached):
@@ -74,35 +78,35 @@ def downstream(target: keras.KerasTensor, output: keras.KerasTensor) -> list[Any
     if target is output or id(output) not in reached:
         raise ValueError(
             f"The logits do not depend on the output {list(target.shape)} of layer "
-            f"'{target._keras_history.operation.name}'. Pass a layer that lies before them."
+            f"'{target._keras_history.operation.name}'. Pass a layer that comes before them."
         )
     return nodes
 
 
 def replay(nodes: Iterable[Any], values: dict[int, Any]) -> None:
-    """Calls the operations of `nodes` again; tensors not in `values` stand for themselves."""
+    """Call the operations of `nodes` again; tensors not in `values` are used as they are."""
     for node in nodes:
         for tensor in node.input_tensors:
             values.setdefault(id(tensor), tensor)
         args, kwargs = node.arguments.fill_in(values)
         results = tree.flatten(node.operation(*args, **kwargs))
         for old, new in zip(node.outputs, results, strict=True):
-            # A given tensor keeps its value where its sibling outputs are computed again.
+            # A given tensor keeps its value if its sibling outputs are computed again.
             values.setdefault(id(old), new)
 
 
 def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
-    """The layer or `keras.ops` operation that computes `tensor`."""
+    """Return the layer or `keras.ops` operation that computes `tensor`."""
     return original_of(tensor._keras_history.operation)
 
 
 def original_of(operation: keras.Operation) -> keras.Operation:
-    """The layer or operation that this one calls, if it only stands in for another; else itself."""
-    is_stand_in = isinstance(operation, (BorrowedLayer, ReplayedOperation))
-    return operation.original if is_stand_in else operation
+    """Return the operation that a `BorrowedLayer` or `ReplayedOperation` calls, else itself."""
+    is_wrapper = isinstance(operation, (BorrowedLayer, ReplayedOperation))
+    return operation.original if is_wrapper else operation
 
 
 def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
-    """The tensors from which `tensor` is computed directly; none for an input."""
+    """Return the tensors from which `tensor` is computed directly; none for an input."""
     history = tensor._keras_history
     return list(history.operation._inbound_nodes[history.node_index].input_tensors)

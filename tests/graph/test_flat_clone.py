@@ -367,7 +367,7 @@ class TestRefused:
 
         model = Positions()
         model(images())
-        with pytest.raises(ValueError, match="positions/embeddings.*apart from its input"):
+        with pytest.raises(ValueError, match="positions/embeddings.*depend on its input"):
             FlatClone(model)
 
 
