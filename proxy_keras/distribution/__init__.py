@@ -1,4 +1,4 @@
-"""Training on several devices, in one process or in several that talk to each other."""
+"""Training on several devices, in one process or in several that communicate."""
 
 from proxy_keras.distribution.parts import Parts
 from proxy_keras.distribution.strategies import make_team

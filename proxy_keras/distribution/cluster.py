@@ -1,4 +1,4 @@
-"""Cluster: the processes of a training over several machines, as `TF_CONFIG` names them."""
+"""The processes of a training run on several machines, as given by `TF_CONFIG`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cluster:
 
     Attributes:
         addresses: HOST:PORT of each; the first is the chief's.
-        worker: Which of them this process is.
+        worker: Index of this process.
     """
 
     addresses: tuple[str, ...]
@@ -27,16 +27,16 @@ class Cluster:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Cluster:
-        """The cluster in the variable `TF_CONFIG`.
+        """Parse the cluster from the variable `TF_CONFIG`.
 
         Raises:
-            ValueError: It is not set, or not as TensorFlow documents it.
+            ValueError: It is not set, or does not have the format that TensorFlow documents.
         """
         text = environment.get("TF_CONFIG", "")
         if not text:
             raise ValueError(
-                "`strategy='multi_worker'` needs the environment variable TF_CONFIG, which names "
-                f"all workers and this one, such as {EXAMPLE}"
+                "`strategy='multi_worker'` needs the environment variable TF_CONFIG, which lists "
+                f"all workers and the index of this one, for example {EXAMPLE}"
             )
         try:
             config = json.loads(text)
@@ -46,7 +46,7 @@ class Cluster:
             others = set(cluster) - set(_JOBS)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
-                f"TF_CONFIG must be JSON such as {EXAMPLE}. Received: {text} "
+                f"TF_CONFIG must be JSON, for example {EXAMPLE}. Received: {text} "
                 f"({type(error).__name__}: {error})"
             ) from error
         _check(text, names, job, index, others)
@@ -60,12 +60,12 @@ _JOBS = ("chief", "worker")
 def _check(text: str, names: dict[str, list[str]], job: Any, index: int, others: set[str]) -> None:
     rule = None
     if others or job not in _JOBS:
-        rule = "may have jobs of type 'worker', and one of type 'chief', only"
+        rule = "may only have jobs of type 'worker' and one of type 'chief'"
     elif len(names["chief"]) > 1:
-        rule = "may have one chief only"
+        rule = "may have only one chief"
     elif not 0 <= index < len(names[job]):
-        rule = f"must give an index from 0 to {len(names[job]) - 1} to a {job}"
+        rule = f"must have a {job} index from 0 to {len(names[job]) - 1}"
     elif any(not port.isdigit() for name in names[job] for port in [name.rpartition(":")[2]]):
-        rule = "must give each process as HOST:PORT"
+        rule = "must give each address as HOST:PORT"
     if rule is not None:
         raise ValueError(f"TF_CONFIG {rule}. Received: {text}")

@@ -1,4 +1,4 @@
-"""Parts: how each batch is cut among replicas, and which of its parts one process reads."""
+"""The split of each batch among replicas, and the parts that one process reads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import tensorflow as tf
 class Parts:
     """The parts of every batch that one process reads.
 
-    A batch is cut into as many parts as there are replicas, in the order of its examples; their
-    sizes differ by at most one. It is cut before anything is read, so each process reads and
-    changes its own images only. Where a batch has fewer examples than there are replicas, some
-    examples are in two parts: of no images BatchNorm's statistics are not numbers.
+    A batch is split into one part per replica, in the order of its examples; their sizes differ by
+    at most one. It is split before images are read, so each process reads and augments only its
+    own. If a batch has fewer examples than replicas, some examples are in two parts: BatchNorm's
+    statistics of an empty part would be NaN.
 
     Attributes:
-        replicas: Replicas of all processes.
-        first: The first replica of this process, from 0.
-        count: Replicas of this process.
+        replicas: Number of replicas in all processes.
+        first: Index of this process's first replica.
+        count: Number of replicas in this process.
     """
 
     replicas: int
@@ -28,10 +28,10 @@ class Parts:
     count: int
 
     def of(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Each batch as the parts of this process, one after the other.
+        """Split each batch and return this process's parts, one after the other.
 
         Args:
-            batches: A tensor, or a tuple of tensors, of [B, ...].
+            batches: Elements are a tensor [B, ...] or a tuple of them.
 
         Returns:
             (number, part): the part's number among those of all batches, int64, and its tensors.

@@ -1,4 +1,4 @@
-"""The rendezvous of workers, before TensorFlow waits for them without end."""
+"""The rendezvous of workers, with a timeout that TensorFlow's own does not have."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from proxy_keras.distribution.cluster import Cluster
 _INTERVAL_S = 0.2
 
 
-def meet(cluster: Cluster, wait_s: float) -> None:
-    """Returns when every other worker can be reached at its address.
+def wait_for_workers(cluster: Cluster, timeout_s: float) -> None:
+    """Wait until every other worker can be reached at its address.
 
-    TensorFlow itself waits in code that no exception, signal or thread gets into. So each worker
-    listens at its own address until it has reached all others; from then on TensorFlow does.
+    TensorFlow's own wait cannot be interrupted by an exception, signal or thread. So each worker
+    first listens at its own address until it has reached all others; then TensorFlow takes over.
 
     Args:
         cluster: The workers.
-        wait_s: How long to wait for them, seconds.
+        timeout_s: Longest time to wait, in seconds.
 
     Raises:
-        OSError: This worker's port is taken.
-        TimeoutError: A worker has not come in time.
+        OSError: This worker's port is in use.
+        TimeoutError: A worker was not reached in time.
     """
     mine = cluster.addresses[cluster.worker]
     missing = [address for address in cluster.addresses if address != mine]
-    ends_at = time.monotonic() + wait_s
+    deadline = time.monotonic() + timeout_s
     with _listener(mine):
-        while missing := [address for address in missing if not _answers(address)]:
-            if time.monotonic() >= ends_at:
+        while missing := [address for address in missing if not _is_reachable(address)]:
+            if time.monotonic() >= deadline:
                 raise TimeoutError(
-                    f"waited {wait_s:g} s for {len(missing)} of {len(cluster.addresses)} workers: "
-                    f"{', '.join(missing)} cannot be reached. Start every worker that TF_CONFIG "
-                    "names, and see that they can connect to each other at these addresses."
+                    f"waited {timeout_s:g} s for {len(missing)} of {len(cluster.addresses)} "
+                    f"workers: {', '.join(missing)} cannot be reached. Start every worker in "
+                    "TF_CONFIG, and check that they can connect to each other at these addresses."
                 )
             time.sleep(_INTERVAL_S)
 
@@ -44,12 +44,12 @@ def _listener(address: str) -> socket.socket:
         return socket.create_server(("", port), backlog=1024)
     except OSError as error:
         raise OSError(
-            f"worker {address} cannot listen at its port: {error.strerror}. End what uses it, or "
-            "give another port in the TF_CONFIG of every worker."
+            f"worker {address} cannot listen on its port: {error.strerror}. Stop the program that "
+            "uses it, or set another port in the TF_CONFIG of every worker."
         ) from error
 
 
-def _answers(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=3.0).close()

@@ -123,7 +123,7 @@ class ProxyStep:
             heatmaps = self._heatmaps(chosen)
         else:
             share = self._share(len(data))
-            heatmaps = self._team.completed(answers.heatmaps, share, chosen)
+            heatmaps = self._team.merge_rows(answers.heatmaps, share, chosen)
         heatmaps, is_left = self._rules(chosen, heatmaps)
         is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
         is_used = ~is_left & ~is_blank
@@ -158,7 +158,7 @@ class ProxyStep:
             else:
                 logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
                 heatmaps[positions] = quantise(maps)
-        logits = self._team.completed(logits, share, np.arange(len(data)))
+        logits = self._team.merge_rows(logits, share, np.arange(len(data)))
         return Answers(logits, heatmaps)
 
     def _share(self, count: int) -> NDArray[np.int64]:
@@ -174,7 +174,7 @@ class ProxyStep:
             heatmaps[np.searchsorted(positions, places)] = quantise(
                 self._explainer.heatmaps(images, labels)
             )
-        return self._team.completed(heatmaps, share, np.arange(len(positions)))
+        return self._team.merge_rows(heatmaps, share, np.arange(len(positions)))
 
     def _batches(self, what: str, positions: NDArray[np.int64]) -> tqdm:
         return tqdm(

@@ -66,7 +66,7 @@ def _batches(
     team: Team,
 ) -> Any:
     make = partial(make, batch_size, one_hot=bool(config.augment))
-    return team.distributed(make, -(-examples // batch_size))
+    return team.distribute(make, -(-examples // batch_size))
 
 
 def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmentation:

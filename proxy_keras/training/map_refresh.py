@@ -50,7 +50,7 @@ def heatmaps_of(
         disable=not verbose,
     ):
         heatmaps[positions] = quantise(explainer.heatmaps(images, labels))
-    return team.completed(heatmaps, share, np.arange(len(data)))
+    return team.merge_rows(heatmaps, share, np.arange(len(data)))
 
 
 class RefreshMaps(keras.callbacks.Callback):

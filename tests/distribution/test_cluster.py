@@ -28,10 +28,13 @@ def test_the_chief_comes_first():
     ("text", "message"),
     [
         (None, "needs the environment variable TF_CONFIG"),
-        ("{", "must be JSON such as"),
-        ("[]", "must be JSON such as"),
+        ("{", "must be JSON, for example"),
+        ("[]", "must be JSON, for example"),
         ('{"cluster": {"worker": ["a:1"]}}', "'task'"),
-        ('{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}', "must be JSON such as"),
+        (
+            '{"cluster": ["a:1"], "task": {"type": "worker", "index": 0}}',
+            "must be JSON, for example",
+        ),
     ],
 )
 def test_no_tf_config(text, message):
@@ -46,7 +49,7 @@ def test_no_tf_config(text, message):
         ((TWO, "chief", 0), "index from 0 to -1"),
         ((TWO, "evaluator", 0), "jobs of type 'worker'"),
         (({**TWO, "ps": ["c:3"]},), "jobs of type 'worker'"),
-        (({**TWO, "chief": ["c:3", "d:4"]},), "one chief only"),
+        (({**TWO, "chief": ["c:3", "d:4"]},), "only one chief"),
         (({"worker": ["a:1", "b"]},), "HOST:PORT"),
     ],
 )

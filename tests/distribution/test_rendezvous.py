@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from proxy_keras.distribution.cluster import Cluster
-from proxy_keras.distribution.rendezvous import meet
+from proxy_keras.distribution.rendezvous import wait_for_workers
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def addresses():
     return tuple(f"127.0.0.1:{port}" for port in ports)
 
 
-def test_two_workers_meet(addresses):
-    first = threading.Thread(target=meet, args=(Cluster(addresses, 0), 20.0))
+def test_two_workers_find_each_other(addresses):
+    first = threading.Thread(target=wait_for_workers, args=(Cluster(addresses, 0), 20.0))
     first.start()
     # As TensorFlow's own server will, the second one listens from now on.
     with socket.create_server(("", int(addresses[1].rpartition(":")[2]))):
@@ -29,12 +29,12 @@ def test_two_workers_meet(addresses):
 
 def test_a_missing_worker_is_named(addresses):
     with pytest.raises(TimeoutError, match=f"1 of 2 workers: {addresses[1]} cannot be reached"):
-        meet(Cluster(addresses, 0), 0.0)
+        wait_for_workers(Cluster(addresses, 0), 0.0)
 
 
 def test_a_port_that_is_taken(addresses):
     with (
         socket.create_server(("", int(addresses[0].rpartition(":")[2]))),
-        pytest.raises(OSError, match="cannot listen at its port"),
+        pytest.raises(OSError, match="cannot listen on its port"),
     ):
-        meet(Cluster(addresses, 0), 0.0)
+        wait_for_workers(Cluster(addresses, 0), 0.0)

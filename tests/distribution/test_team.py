@@ -22,7 +22,7 @@ class OneOfTwo(Team):
         self._received = list(received)
         self.sent = []
 
-    def gathered(self, rows):
+    def gather(self, rows):
         self.sent.append(rows)
         received = self._received.pop(0)
         return np.concatenate([rows, received] if self.is_chief else [received, rows])
@@ -51,7 +51,7 @@ def model(mirrored):
 
 
 def _distributed(team, subset, batch_size):
-    return team.distributed(partial(subset.batches, batch_size), -(-len(subset) // batch_size))
+    return team.distribute(partial(subset.batches, batch_size), -(-len(subset) // batch_size))
 
 
 def _fit(team, model, data, epochs, *callbacks, batch_size=14, **options):
@@ -76,7 +76,7 @@ def test_a_team_of_one_changes_nothing():
     assert team.is_chief and team.replicas == 1 and team.parts is None
     assert team.share(3, 2).tolist() == [0, 1, 2]
     np.testing.assert_array_equal(
-        team.completed(values, np.arange(3), np.array([0, 2])), values[[0, 2]]
+        team.merge_rows(values, np.arange(3), np.array([0, 2])), values[[0, 2]]
     )
     assert team.from_chief({"a": 1}) == {"a": 1}
 
@@ -87,7 +87,7 @@ def test_shares_are_whole_batches_and_cover_all():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_rows_are_completed_by_those_of_the_other_worker(dtype):
+def test_rows_of_the_other_worker_are_merged(dtype):
     whole = np.arange(10).reshape(5, 2).astype(dtype)
     wanted = np.array([0, 2, 3, 4])
     shares = [np.array([0, 1, 4]), np.array([2, 3])]
@@ -96,9 +96,9 @@ def test_rows_are_completed_by_those_of_the_other_worker(dtype):
         values[mine] = whole[mine]
         others = np.intersect1d(theirs, wanted)
         team = OneOfTwo(worker, [others, whole[others]])
-        completed = team.completed(values, mine, wanted)
-        assert completed.dtype == dtype
-        np.testing.assert_array_equal(completed, whole[wanted])
+        merged = team.merge_rows(values, mine, wanted)
+        assert merged.dtype == dtype
+        np.testing.assert_array_equal(merged, whole[wanted])
 
 
 def test_workers_that_differ_are_told_in_what():
@@ -118,7 +118,9 @@ def test_all_get_the_chiefs_value():
 def test_batches_must_divide(mirrored):
     team = Team(mirrored)
     team.check_batch_size(6)
-    with pytest.raises(ValueError, match="multiple of their number. Received: 7. Give 8"):
+    with pytest.raises(
+        ValueError, match="multiple of their number. Received: 7. Use for example 8"
+    ):
         team.check_batch_size(7)
 
 
@@ -131,14 +133,14 @@ def test_no_replica_validates_nothing(mirrored, examples, batch_size, size):
 
 
 def test_a_validation_split_that_is_too_small(mirrored):
-    with pytest.raises(ValueError, match="2 replicas cannot share 1 examples"):
+    with pytest.raises(ValueError, match="2 replicas cannot share 1 validation examples"):
         Team(mirrored).evaluation_batch_size(1, 8)
 
 
 @pytest.mark.parametrize(
     ("error", "workers", "raised", "message"),
     [
-        (tf.errors.UnavailableError, 2, WorkerLost, "another worker is gone.*says: broken"),
+        (tf.errors.UnavailableError, 2, WorkerLost, "another worker has stopped.*says: broken"),
         (tf.errors.UnavailableError, 1, tf.errors.UnavailableError, "broken"),
         (tf.errors.InvalidArgumentError, 2, tf.errors.InvalidArgumentError, "broken"),
     ],

@@ -92,7 +92,7 @@ def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
     _, errors = chief.communicate(timeout=300)
     lost.communicate()
     assert (chief.returncode, lost.returncode) == (1, -signal.SIGKILL), errors
-    assert "another worker is gone" in errors and "--resume" in errors
+    assert "another worker has stopped" in errors and "--resume" in errors
     before = os.listdir(apart / "checkpoints")
     assert before == ["epoch_0001"]
 

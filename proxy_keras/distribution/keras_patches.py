@@ -1,15 +1,15 @@
-"""REPAIRS OF KERAS, for training on several devices; each is made only where it is needed.
+"""Patches of Keras for training on several devices, applied only where needed.
 
 Keras 3.15 cannot `fit` under `tf.distribute.MultiWorkerMirroredStrategy` (Keras issue 20585):
 
-1. To see the shape of a batch, `_maybe_symbolic_build` averages the parts of the replicas. That
-   fails across workers, and wherever parts differ in size. Repair: the first part will do.
-2. `reduce_per_replica` averages the figures of a step along their first axis, which scalars do not
-   have. Repair: scalars are averaged as they are.
+1. To get the shape of a batch, `_maybe_symbolic_build` averages the parts of the replicas. That
+   fails across workers, and if the parts differ in size. Patch: use the first part.
+2. `reduce_per_replica` averages the results of a step along their first axis, which scalars do not
+   have. Patch: average scalars without an axis.
 
-Whether a repair is needed is asked of Keras itself, by what it does, not by its version. A Keras
-that does it right, or whose functions are other ones, is left alone. When both questions are
-answered with no by the oldest Keras that the project allows, this file can go.
+Whether a patch is needed is decided by testing what Keras does, not by its version. A Keras without
+the bug, or with other functions, is not patched. Delete this file when the oldest supported Keras
+needs neither patch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ except ImportError:
 
 
 @contextmanager
-def mended(model: keras.Model) -> Iterator[None]:
-    """A context in which Keras can train a model that was built under a strategy."""
+def patched(model: keras.Model) -> Iterator[None]:
+    """Let Keras train a model that was built under a strategy; a context manager."""
     with ExitStack() as undo:
         if averages_batches():
             model._maybe_symbolic_build = _build_from_first_part(model)
@@ -42,8 +42,8 @@ def mended(model: keras.Model) -> Iterator[None]:
 
 
 def averages_batches() -> bool:
-    """Whether repair 1 is needed: Keras averages a batch over the replicas to see its shape."""
-    strategy = _StrategyThatRecords()
+    """Return whether patch 1 is needed: Keras averages a batch over replicas for its shape."""
+    strategy = _RecordingStrategy()
     model = SimpleNamespace(
         _distribute_strategy=strategy,
         distribute_strategy=strategy,
@@ -58,8 +58,8 @@ def averages_batches() -> bool:
 
 
 def averages_scalars_along_an_axis() -> bool:
-    """Whether repair 2 is needed: scalars of several workers are averaged along axis 0."""
-    strategy = _StrategyThatRecords()
+    """Return whether patch 2 is needed: scalars of several workers are averaged along axis 0."""
+    strategy = _RecordingStrategy()
     try:
         trainer.reduce_per_replica(tf.constant(1.0), strategy, "auto")
     except (AttributeError, TypeError):
@@ -68,16 +68,16 @@ def averages_scalars_along_an_axis() -> bool:
 
 
 class _TwoParts(tf.distribute.DistributedValues):
-    """A batch of three examples, as two replicas get it."""
+    """A batch of three examples split between two replicas."""
 
     values = (tf.TensorSpec([2, 1]), tf.TensorSpec([1, 1]))
 
 
-class _StrategyThatRecords(tf.distribute.MultiWorkerMirroredStrategy):
-    """Looks like a strategy of several workers, and notes along which axes it is to reduce."""
+class _RecordingStrategy(tf.distribute.MultiWorkerMirroredStrategy):
+    """A fake multi-worker strategy that records the axes it is asked to reduce."""
 
     def __init__(self) -> None:
-        # Not that of the strategy, which would connect to other workers.
+        # Without `super().__init__`, which would connect to other workers.
         self.axes: list[int | None] = []
         self._extended = SimpleNamespace(_in_multi_worker_mode=lambda: True)
 

@@ -1,4 +1,4 @@
-"""The repairs of Keras are made where they are needed, nowhere else, and are taken back."""
+"""The patches of Keras are applied only where needed, and are undone."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras.src.backend.tensorflow import trainer
 
-from proxy_keras.distribution import keras_repairs
+from proxy_keras.distribution import keras_patches
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def test_the_question_is_answered_as_keras_behaves(model, mirrored):
         fails = True
     else:
         fails = False
-    assert keras_repairs.averages_batches() == fails
+    assert keras_patches.averages_batches() == fails
 
 
-def test_mended_keras_trains_on_uneven_parts(model, mirrored):
+def test_patched_keras_trains_on_uneven_parts(model, mirrored):
     before = trainer.reduce_per_replica, model._maybe_symbolic_build
-    with keras_repairs.mended(model):
+    with keras_patches.patched(model):
         history = model.fit(_uneven(mirrored), verbose=0, shuffle=False)
     assert np.isfinite(history.history["loss"]).all()
     assert (trainer.reduce_per_replica, model._maybe_symbolic_build) == before
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_keras_that_has_mended_itself_is_left_alone(model, monkeypatch, is_there):
+def test_a_keras_without_the_bugs_is_left_alone(model, monkeypatch, is_there):
     if is_there:
         monkeypatch.setattr(
             keras.Model,
@@ -58,12 +58,12 @@ def test_a_keras_that_has_mended_itself_is_left_alone(model, monkeypatch, is_the
             lambda values, strategy, reduction: strategy.reduce("MEAN", values, axis=None),
         )
     else:
-        monkeypatch.setattr(keras_repairs, "trainer", None)
+        monkeypatch.setattr(keras_patches, "trainer", None)
         monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", None)
-    assert not keras_repairs.averages_batches()
-    assert not keras_repairs.averages_scalars_along_an_axis()
+    assert not keras_patches.averages_batches()
+    assert not keras_patches.averages_scalars_along_an_axis()
     reduce = trainer.reduce_per_replica
-    with keras_repairs.mended(model):
+    with keras_patches.patched(model):
         assert "_maybe_symbolic_build" not in vars(model)
         assert trainer.reduce_per_replica is reduce
 
@@ -78,9 +78,9 @@ def test_a_keras_that_needs_them_gets_them(model, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", average)
     monkeypatch.setattr(trainer, "reduce_per_replica", along_an_axis)
-    with keras_repairs.mended(model):
+    with keras_patches.patched(model):
         assert "_maybe_symbolic_build" in vars(model)
-        strategy = keras_repairs._StrategyThatRecords()
+        strategy = keras_patches._RecordingStrategy()
         trainer.reduce_per_replica({"loss": tf.constant(1.0)}, strategy, "auto")
         assert strategy.axes == [None]
         trainer.reduce_per_replica(tf.ones([2]), strategy, "auto")
