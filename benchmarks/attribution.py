@@ -18,7 +18,7 @@ from _timing import Timing, environment, interleaved, table
 from proxy_keras import build_model
 from proxy_keras.attribution import Explainer, get, names
 from proxy_keras.augment.attenuation import attenuate
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -10,7 +10,7 @@ from proxy_keras.attribution.method import Method, MethodOutput, unit_scale
 from proxy_keras.attribution.saliency import largest_magnitude
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 class GuidedGradCAM(Method):

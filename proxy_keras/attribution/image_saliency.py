@@ -11,7 +11,7 @@ from proxy_keras.attribution.method import Method, MethodOutput
 from proxy_keras.attribution.method_options import ImageSaliencyOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 class ImageSaliency(ImageSaliencyOptions, Method):

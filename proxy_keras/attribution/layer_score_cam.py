@@ -7,7 +7,7 @@ import tensorflow as tf
 from proxy_keras.attribution.channel_weights import ChannelWeightMethod
 from proxy_keras.attribution.linear_head import LinearHead
 from proxy_keras.attribution.target import Score
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 class LayerScoreCAM(ChannelWeightMethod):

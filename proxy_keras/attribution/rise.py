@@ -12,7 +12,7 @@ from proxy_keras.attribution.method import MethodOutput
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.stateless_random import uniform
 from proxy_keras.attribution.target import Target
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 class RISE(RISEOptions, MaskingMethod):

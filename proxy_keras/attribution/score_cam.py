@@ -7,7 +7,7 @@ import tensorflow as tf
 from proxy_keras.attribution.method import ChunkedMethod, MethodOutput, unit_scale
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Score, Target
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 class ScoreCAM(ChunkedMethod):

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.split_network import CompiledNetwork
-from proxy_keras.heatmaps.scaling import scaling
+from proxy_keras.heatmaps import scaling
 
 
 def scaled(maps, axis=(1, 2)):

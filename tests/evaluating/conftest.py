@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from proxy_keras.attribution.catalogue import METHODS, Entry
 from proxy_keras.attribution.method import Method
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.readers import ArrayReader
@@ -38,9 +39,9 @@ class Coarse(Bright):
 @pytest.fixture
 def known_methods(monkeypatch):
     """Register the methods "bright", "dark" and "coarse" for a test."""
-    monkeypatch.setitem(registry.METHODS, "bright", Bright)
-    monkeypatch.setitem(registry.METHODS, "dark", Dark)
-    monkeypatch.setitem(registry.METHODS, "coarse", Coarse)
+    monkeypatch.setitem(METHODS, "bright", Entry(f"{__name__}:Bright"))
+    monkeypatch.setitem(METHODS, "dark", Entry(f"{__name__}:Dark"))
+    monkeypatch.setitem(METHODS, "coarse", Entry(f"{__name__}:Coarse"))
 
 
 @pytest.fixture

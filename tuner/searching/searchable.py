@@ -49,7 +49,7 @@ def check_values(name: str, parameter: Parameter) -> None:
         setting.check(value)
 
 
-def current(config: TrainConfig, name: str) -> Any:
+def current_value(config: TrainConfig, name: str) -> Any:
     """Return the value of a setting; None without the proxies that it belongs to."""
     return getattr(config.proxy if name in PROXY else config, name, None)
 
