@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from proxy_keras.attribution.split_network import CompiledNetwork
 from proxy_keras.graph import FlatClone
@@ -129,7 +128,8 @@ class CompiledClassifier:
             owners, which = np.divmod(rows, count)
             values = self.logits(make_copies(owners, which), batch_size).astype(np.float64)
             if output == "probability":
-                values = softmax(values, axis=1)
+                values = np.exp(values - values.max(axis=1, keepdims=True))
+                values /= values.sum(axis=1, keepdims=True)
             scores[rows] = values[np.arange(len(rows)), class_ids[owners]]
         return scores.reshape(len(class_ids), count)
 

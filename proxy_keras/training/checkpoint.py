@@ -13,10 +13,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, write_text_atomically
+from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
@@ -261,4 +261,4 @@ def _load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     # 17 digits give back every float64 exactly, so that histories can be compared bit for bit.
-    write_text_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.17g"))
+    write_text_atomically(path, csv_text(rows, ".17g"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -14,12 +15,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from proxy_keras.data import ImageData
-from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.csv_text import csv_text
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.step_log import StepSummary
 from proxy_keras.settings import TrainConfig
@@ -86,6 +86,8 @@ def write_results(
     Returns:
         The content of `metrics.json`.
     """
+    from proxy_keras.io import figures
+
     metrics: dict[str, Any] = {
         "proxies_made": sum(step.made for step in steps),
         "proxy_steps": [dataclasses.asdict(step) for step in steps],
@@ -98,10 +100,14 @@ def write_results(
         metrics[subset.name] = scores.to_dict()
         if subset is data.test:
             _write_test_report(folder, scores, data.classes, config.epochs)
-    history = pd.read_csv(folder / "history.csv")
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        history = list(csv.DictReader(file))
     figure = figures.curves(
-        history["epoch"].tolist(),
-        {"training": history["accuracy"].tolist(), "validation": history["val_accuracy"].tolist()},
+        [int(row["epoch"]) for row in history],
+        {
+            "training": [float(row["accuracy"]) for row in history],
+            "validation": [float(row["val_accuracy"]) for row in history],
+        },
         xlabel="epoch",
         ylabel="accuracy",
         title=f"{config.model} on {Path(config.data.source).name}"
@@ -116,8 +122,9 @@ def write_results(
 def _write_test_report(
     folder: Path, scores: classification.Scores, classes: Sequence[str], epochs: int
 ) -> None:
-    report = pd.DataFrame(scores.per_class).to_csv(index=False, float_format="%.4f")
-    write_text_atomically(folder / "per_class.csv", report)
+    from proxy_keras.io import figures
+
+    write_text_atomically(folder / "per_class.csv", csv_text(scores.per_class, ".4f"))
     figure = figures.confusion_matrix(
         scores.confusion,
         classes,
