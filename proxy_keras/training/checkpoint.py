@@ -20,6 +20,7 @@ from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
+from proxy_keras.training.portable_model import save_portable
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             _write_csv(self._run / "val_per_class.csv", counts.rows)
         if logs[self._monitor] > self._best:
             self._best = float(logs[self._monitor])
-            write_atomically(self._run / "best.keras", self.model.save)
+            save_portable(self.model, self._run / "best.keras")
         proxies, proxy = ({}, {}) if self._proxy is None else self._proxy.get_state()
         self._checkpoints.add(
             Checkpoint(

@@ -53,6 +53,18 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         )
         return ops.where(step < turn, up, down)
 
+    def closest_relative(self) -> keras.optimizers.schedules.CosineDecay:
+        """Return Keras' own schedule with the same start, peak and end; its warm-up is linear."""
+        start = self.peak / _START_DIVISOR
+        warm_up = max(1, round(self.warm_up * (self.total_steps - 1)))
+        return keras.optimizers.schedules.CosineDecay(
+            start,
+            decay_steps=max(1, self.total_steps - 1 - warm_up),
+            alpha=start / _FINAL_DIVISOR / self.peak,
+            warmup_target=self.peak,
+            warmup_steps=warm_up,
+        )
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"peak": self.peak, "total_steps": self.total_steps, "warm_up": self.warm_up}

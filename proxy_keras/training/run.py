@@ -33,6 +33,7 @@ from proxy_keras.training.fitting import (
 )
 from proxy_keras.training.lr_range_test import find_learning_rate
 from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
+from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.precision import resolve_precision
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
@@ -212,7 +213,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             )
     metrics = None
     if team.is_chief:
-        write_atomically(run.folder / "model.keras", model.save)
+        save_portable(model, run.folder / "model.keras")
         metrics = write_results(
             run.folder,
             config,

@@ -1,0 +1,96 @@
+"""A trained model opens in a process that has imported Keras alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from proxy_keras.augment import cross_entropy_of_shares
+from proxy_keras.training.one_cycle import OneCycle
+from proxy_keras.training.optimizer import make_optimizer
+from proxy_keras.training.portable_model import save_portable
+
+SCRIPT = """
+import json, sys, warnings
+warnings.simplefilter("error", UserWarning)
+import keras, numpy as np
+model = keras.models.load_model(sys.argv[1], compile=sys.argv[2] == "compiled")
+images = np.load(sys.argv[3])
+answers = {"logits": np.asarray(model(images), float).tolist()}
+assert not [name for name in sys.modules if name.startswith("proxy_keras")]
+if sys.argv[2] == "compiled":
+    answers["iterations"] = int(model.optimizer.iterations)
+    answers["loss"] = model.loss.name
+    model.fit(images, np.eye(3)[[0, 1, 2, 0]] if "categorical_c" in model.loss.name[:13] else
+              np.array([0, 1, 2, 0]), verbose=0)
+print(json.dumps(answers))
+"""
+
+
+def _trained(policy: str, *, shares: bool) -> tuple[keras.Model, np.ndarray]:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3, dtype=policy),
+            keras.layers.GlobalAveragePooling2D(dtype=policy),
+            keras.layers.Dense(3, dtype="float32"),
+        ]
+    )
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = make_optimizer(total_steps=4)
+    if policy == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, cross_entropy_of_shares if shares else sparse, metrics=["accuracy"])
+    images = np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32)
+    labels = np.array([0, 1, 2, 0])
+    model.fit(images, np.eye(3)[labels] if shares else labels, verbose=0)
+    return model, images
+
+
+@pytest.mark.parametrize("compiled", ["compiled", "uncompiled"])
+@pytest.mark.parametrize(
+    ("policy", "shares"), [("float32", False), ("float32", True), ("mixed_float16", False)]
+)
+def test_it_opens_with_keras_alone(
+    tmp_path: Path, policy: str, shares: bool, compiled: str
+) -> None:
+    model, images = _trained(policy, shares=shares)
+    save_portable(model, tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    words = [str(tmp_path / "model.keras"), compiled, str(tmp_path / "images.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(answers["logits"], np.asarray(model(images)), atol=1e-5)
+    if compiled == "compiled":
+        assert answers["iterations"] == 1
+        assert answers["loss"].startswith("categorical" if shares else "sparse")
+
+
+def test_saving_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+    model, _ = _trained("float32", shares=True)
+    save_portable(model, tmp_path / "model.keras")
+    assert isinstance(model.optimizer._learning_rate, OneCycle)
+    assert "get_compile_config" not in vars(model)
+    assert "cross_entropy_of_shares" in json.dumps(model.get_compile_config())
+
+
+def test_the_closest_relative_has_the_same_start_peak_and_end() -> None:
+    ours = OneCycle(0.1, total_steps=101)
+    keras_own = ours.closest_relative()
+    for step in (0, 30, 100):
+        assert float(keras_own(step)) == pytest.approx(float(ours(step)), rel=1e-3)
