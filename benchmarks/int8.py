@@ -20,7 +20,7 @@ import onnxruntime
 from _timing import environment, interleaved, table
 
 from export.exporter import export_model
-from export.precision import accuracy
+from export.reduced_precision import accuracy
 from export.source import open_source
 from proxy_keras.data.data_split import Subset
 

@@ -1,4 +1,4 @@
-"""Turns a trained classifier into an ONNX file that answers with a class and its heatmap."""
+"""Export of a trained classifier to an ONNX file that returns classes and a heatmap."""
 
 from export.exporter import Exported, export_model
 from export.source import Source, open_source

@@ -1,4 +1,4 @@
-"""`python -m export`: a run folder or a `.keras` file becomes one ONNX file."""
+"""The command `python -m export`: exports a run folder or a `.keras` file to ONNX."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from export.triton import write_model_repository
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
+    """Return the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="python -m export",
-        description="Writes a trained classifier as one ONNX file that takes images in [0, 255] "
-        "and answers with classes and the heatmap of the predicted one.",
+        description="Export a trained classifier to an ONNX file that takes images in [0, 255] and "
+        "returns class scores and the heatmap of the predicted class.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a run folder, or FILE.keras")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
@@ -30,22 +30,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--explain",
         choices=(*METHODS, NONE),
         default="grad_cam",
-        help="how the heatmap is made (default: %(default)s)",
+        help="attribution method of the heatmap (default: %(default)s)",
     )
-    parser.add_argument("--target-layer", metavar="NAME", help="layer to explain (default: found)")
+    parser.add_argument("--target-layer", metavar="NAME", help="layer to explain (default: auto)")
     parser.add_argument(
         "--precision",
         choices=tuple(LIMITS),
         default="fp32",
-        help="fp16: half precision, for GPUs; int8: eight-bit integers, for CPUs, calibrated on "
-        "training images (default: %(default)s)",
+        help="fp16: half precision, for GPUs; int8: quantised, for CPUs, calibrated on training "
+        "images (default: %(default)s)",
     )
     parser.add_argument(
         "--max-drop",
         type=float,
         default=0.5,
         metavar="POINTS",
-        help="refuse int8 that loses more of the validation accuracy (default: 0.5)",
+        help="largest drop of validation accuracy allowed for int8 (default: 0.5)",
     )
     parser.add_argument(
         "--calibration-images", type=int, default=256, metavar="N", help="for int8 (default: 256)"
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--input-type",
         choices=("uint8", "float32"),
         default="uint8",
-        help="of the images that the file takes (default: uint8)",
+        help="data type of the input images (default: uint8)",
     )
     parser.add_argument(
         "--images",
@@ -62,8 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="image files to check the file on (default: validation images of the run, or "
-        "photographs that scikit-learn brings along)",
+        help="image files for the comparison with Keras (default: validation images of the run, or "
+        "scikit-learn's sample photographs)",
     )
     parser.add_argument(
         "--tolerance",
@@ -74,16 +74,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", metavar="NAME", help="name of the model in the file")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON list of class names")
     parser.add_argument(
-        "--data", metavar="SRC", help="data of a FILE.keras: digits, ROOT, npz:FILE, ..."
+        "--data", metavar="SRC", help="data for a FILE.keras: digits, ROOT, npz:FILE, ..."
     )
     parser.add_argument(
-        "--image-size", type=int, metavar="P", help="side in pixels, for models that take any"
+        "--image-size", type=int, metavar="P", help="side in pixels, for models that take any size"
     )
     parser.add_argument(
         "--held-out",
         type=Path,
         metavar="DIR",
-        help="write the test images as DIR/CLASS/*.png, for serve.predict",
+        help="write the test images to DIR/CLASS/*.png, for serve.predict",
     )
     parser.add_argument(
         "--triton", type=Path, metavar="DIR", help="add the file to a Triton model repository"
@@ -94,14 +94,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--storage-uri",
         metavar="URI",
-        help=f"with --kserve: where it finds the model repository (default: {STORAGE_URI})",
+        help=f"with --kserve: URI of the model repository (default: {STORAGE_URI})",
     )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments, model or data."""
+    """Run the command and return its exit code: 0 success, 2 bad arguments, model or data."""
     given = build_parser().parse_args(arguments)
     try:
         run(given)
@@ -112,11 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Does what the parsed arguments ask for; see `build_parser`.
+    """Run an export with the parsed arguments; see `build_parser`.
 
     Raises:
         ValueError, OSError: The model, its data or an option cannot be used.
-        FloatingPointError: The model computes values that are not finite.
+        FloatingPointError: The model computes NaN or infinity.
     """
     if given.out.suffix != ".onnx":
         raise ValueError(f"--out must end in .onnx. Received: {given.out}")
@@ -130,7 +130,7 @@ def run(given: argparse.Namespace) -> None:
         "max_drop": given.max_drop,
         "calibration_images": given.calibration_images,
     }
-    # Before the model and its data are opened, which can take minutes.
+    # Before opening the model and its data, which can take minutes.
     check_options(**options)
     source = open_source(
         given.model,
@@ -144,7 +144,7 @@ def run(given: argparse.Namespace) -> None:
     held_out = None
     if given.held_out is not None:
         held_out = source.data_for("--held-out writes test images.").test
-        # A folder that cannot be used is refused before the work.
+        # Check the folder before the work.
         image_paths(held_out, given.held_out)
     exported = export_model(
         source, given.out, input_dtype=given.input_type, images=given.images, **options
@@ -167,7 +167,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _check_paths(given: argparse.Namespace) -> None:
-    """Refuses to write where something is that is read, or where something else is written."""
+    """Raise an error if an output would overwrite an input or another output."""
     inputs = [("MODEL", given.model), ("MODEL", given.model / "model.keras")]
     inputs += [("--labels", given.labels)] if given.labels is not None else []
     inputs += [("--images", path) for path in given.images]
@@ -176,24 +176,24 @@ def _check_paths(given: argparse.Namespace) -> None:
     taken = {os.path.realpath(path): option for option, path in inputs}
     for option, path in outputs:
         if path.is_dir():
-            raise IsADirectoryError(f"{option} is a file. Received a folder: {path}")
+            raise IsADirectoryError(f"{option} must be a file. Received a folder: {path}")
         other = taken.setdefault(os.path.realpath(path), option)
         if other != option:
             raise ValueError(
-                f"Each output is a file of its own. Received: {path} as {option} and as {other}. "
-                "Give another name."
+                f"Each input and output must be a different file. Received: {path} as {option} and "
+                f"as {other}. Choose another name."
             )
     if given.triton is not None:
         if given.triton.exists() and not given.triton.is_dir():
-            raise NotADirectoryError(f"--triton is a folder. Received a file: {given.triton}")
+            raise NotADirectoryError(f"--triton must be a folder. Received a file: {given.triton}")
         outputs.append(("--triton", given.triton))
     if given.held_out is not None:
         folder = os.path.realpath(given.held_out)
         for option, path in outputs:
             if Path(os.path.realpath(path)).is_relative_to(folder):
                 raise ValueError(
-                    f"--held-out is a folder for images alone. Received: {option} in it, {path}. "
-                    "Give another place."
+                    f"--held-out must be a folder for images only. Received: {option} inside it, "
+                    f"{path}. Choose another location."
                 )
 
 
@@ -202,8 +202,8 @@ def _storage_uri(given: argparse.Namespace) -> str:
         return STORAGE_URI
     if given.kserve is None:
         raise ValueError(
-            f"--storage-uri goes into the manifest of --kserve FILE.yaml. Give that too, or leave "
-            f"it out. Received: {given.storage_uri!r}"
+            f"--storage-uri needs --kserve FILE.yaml. Pass both or neither. Received: "
+            f"{given.storage_uri!r}"
         )
     check_storage_uri(given.storage_uri)
     return str(given.storage_uri)

@@ -1,4 +1,4 @@
-"""Turns a flat Keras model and its heatmap into one ONNX graph, in little memory."""
+"""Conversion of a flat Keras model and its heatmap to one ONNX graph, with little memory."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 FEATURES = "features"
-"""Name of the model that computes what the heatmap is made of, see `FlatClone.split`."""
+"""Name of the model that computes the target layer's output, see `FlatClone.split`."""
 
 OUTPUTS = ("logits", "probabilities", "heatmap")
-"""What a file answers, in this order; the heatmap only if something is explained."""
+"""Outputs of a file, in this order; without the heatmap if `explain` is "none"."""
 
 OPSET = 17
-"""Version of the ONNX operators: the newest that tf2onnx 1.17 writes and Triton has long read."""
+"""ONNX opset version: the newest that tf2onnx 1.17 writes and all Triton versions read."""
 
 INPUT = "image"
 
-# Larger weights enter the conversion as inputs, without their values: tf2onnx copies each constant
-# some forty times. Small ones stay, for its optimiser folds biases and scales into their place.
+# Weights with more elements are inputs during the conversion, without values: tf2onnx copies each
+# constant some forty times. Small ones stay, because its optimiser folds biases and scales.
 _LARGE = 4096
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A graph, and where in it the features end.
+    """An ONNX graph, split into features and head.
 
     Attributes:
         model: The graph.
-        features: Names of the nodes that compute the target layer's output and what else the head
-            needs; where nothing is explained, all before the last layer.
+        features: Names of the nodes that compute the inputs of the head: the target layer's output
+            and others; without a heatmap, all nodes before the last layer.
     """
 
     model: onnx.ModelProto
@@ -55,7 +55,7 @@ class Converted:
 
     @property
     def cut(self) -> list[str]:
-        """Names of the tensors that the head reads of the features."""
+        """Names of the tensors that the head reads from the features."""
         nodes = self.model.graph.node
         made = {o for node in nodes if node.name in self.features for o in node.output}
         read = {i for node in nodes if node.name not in self.features for i in node.input}
@@ -68,20 +68,20 @@ def to_onnx(
     image_shape: tuple[int, int, int],
     dtype: str,
 ) -> Converted:
-    """The ONNX graph of a function of images.
+    """Convert a function of images to an ONNX graph.
 
     Args:
         function: Images [B, H, W, C] float32 to named outputs.
-        variables: All weights that the function reads.
+        variables: All weights that the function uses.
         image_shape: (H, W, C).
-        dtype: Of the graph's input, "uint8" or "float32".
+        dtype: Type of the graph's input, "uint8" or "float32".
 
     Returns:
-        A model of opset 17 and of ONNX's own operators only, with one input, `image` [N, H, W, C].
-        It has passed the checker.
+        A model of opset 17 with standard ONNX operators only and one input, `image` [N, H, W, C].
+        It passes the ONNX checker.
 
     Raises:
-        ValueError: An operation has no counterpart in ONNX; the message names it.
+        ValueError: An operation cannot be expressed in ONNX; the message names it.
     """
     large = {
         f"weight_{number}": variable
@@ -114,7 +114,7 @@ def to_onnx(
     unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, n.domain)}
     if unknown:
         raise ValueError(
-            f"ONNX has no counterpart of {', '.join(sorted(unknown))}, which the model uses. Use "
+            f"ONNX has no operator for {', '.join(sorted(unknown))}, which the model uses. Use "
             "other layers, or another --explain method."
         )
     outputs = _outputs_of_features(model.graph)
@@ -123,7 +123,7 @@ def to_onnx(
 
 
 def _outputs_of_features(graph: onnx.GraphProto) -> set[str]:
-    """The tensors by which the head depends on the model that computes the features."""
+    """Return the tensors that the head reads from the features."""
     inside = [node for node in graph.node if node.name.startswith(FEATURES)]
     made = {output for node in inside for output in node.output}
     read = {i for node in graph.node if not node.name.startswith(FEATURES) for i in node.input}
@@ -135,27 +135,27 @@ def _inputs_of_logits(graph: onnx.GraphProto) -> set[str]:
 
 
 def _before(tensors: set[str], graph: onnx.GraphProto) -> frozenset[str]:
-    """Names of the nodes that compute these tensors, as far as they are still there."""
+    """Return the names of the nodes that compute these tensors, if they still exist."""
     makers = {output: node for node in graph.node for output in node.output}
     found: set[str] = set()
-    waiting = [makers[name] for name in tensors if name in makers]
-    while waiting:
-        node = waiting.pop()
+    pending = [makers[name] for name in tensors if name in makers]
+    while pending:
+        node = pending.pop()
         if node.name not in found:
             found.add(node.name)
-            waiting.extend(makers[name] for name in node.input if name in makers)
+            pending.extend(makers[name] for name in node.input if name in makers)
     return frozenset(found)
 
 
 def _set_values(graph: onnx.GraphProto, values: Mapping[str, NDArray[Any]]) -> None:
-    """Gives inputs other than the image, which are weights and captured constants, their values."""
+    """Turn inputs other than the image (weights and captured constants) into initializers."""
     for given in [item for item in graph.input if item.name != INPUT]:
         graph.input.remove(given)
         graph.initializer.append(numpy_helper.from_array(values[given.name], given.name))
 
 
 def _replace_erfc(graph: onnx.GraphProto) -> None:
-    """Writes Erfc, which ONNX does not have, as 1 - Erf."""
+    """Replace Erfc, which ONNX does not have, with 1 - Erf."""
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node.op_type != "Erfc":
@@ -170,9 +170,9 @@ def _replace_erfc(graph: onnx.GraphProto) -> None:
 
 
 def _restore_means(model: onnx.ModelProto) -> None:
-    """Writes the mean over each token's features, which tf2onnx makes a pooling, as a mean again.
+    """Turn poolings over each token's features, as tf2onnx writes means, back into means.
 
-    As a pooling it is added up less exactly by ONNX Runtime, and so is what a ViT normalises by it.
+    ONNX Runtime sums poolings less exactly, which shows in the layer normalisation of a ViT.
     """
     known = onnx.shape_inference.infer_shapes(model).graph
     ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*known.value_info, *known.input)}
@@ -184,12 +184,12 @@ def _restore_means(model: onnx.ModelProto) -> None:
 
 
 def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with constants computed and scales and biases merged into convolutions."""
+    """Fold constants, and merge scales and biases into convolutions."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         onnx.save(model, path / "model.onnx")
         options = onnxruntime.SessionOptions()
-        # The level that computes and merges, but keeps to the operators of the standard.
+        # This level folds and merges, but only uses standard operators.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(path / "folded.onnx")
         options.log_severity_level = 3
@@ -200,11 +200,11 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     foreign = {node.op_type for node in folded.graph.node if node.domain}
     if foreign:
         raise ValueError(
-            f"The optimised graph has operators {', '.join(sorted(foreign))} outside the standard. "
-            "Use the tested version of ONNX Runtime (constraints.txt)."
+            f"The optimised graph has non-standard operators {', '.join(sorted(foreign))}. Use the "
+            "tested version of ONNX Runtime (constraints.txt)."
         )
     for node in folded.graph.node:
-        # Merged nodes have none.
+        # Merged nodes have no name.
         node.name = node.name or node.output[0]
     _restore_means(folded)
     del folded.opset_import[:]
@@ -215,7 +215,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def quiet(name: str | None) -> Iterator[None]:
-    """A context in which a logger says nothing: what it would say is checked afterwards."""
+    """Silence a logger; its warnings are checked afterwards. A context manager."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""One export, from a trained model to a checked ONNX file."""
+"""The export of a trained model to a verified ONNX file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from export.convert import Converted, to_onnx
 from export.heatmap import METHODS, NONE, Explained
 from export.metadata import describe
-from export.parity import ParityReport, answer_by_keras, compare
-from export.precision import QuantisationReport, accuracy, to_fp16, to_int8
+from export.parity import ParityReport, compare, keras_reference
+from export.reduced_precision import QuantisationReport, accuracy, to_fp16, to_int8
 from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
@@ -34,9 +34,9 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "fp16": (2e-2, 5e-2),
     "int8": (None, None),
 }
-"""Largest relative differences of logits and of heatmaps from Keras. Int8 is held to accuracy.
+"""Largest relative differences of logits and of heatmaps from Keras; int8 is checked by accuracy.
 
-Heatmaps may differ more, for the scaling by their own range enlarges rounding in flat maps.
+Heatmaps may differ more, because scaling by their own range amplifies rounding in flat maps.
 """
 
 _BATCH = 32
@@ -44,13 +44,13 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written.
+    """An exported file.
 
     Attributes:
         file: The ONNX file.
-        report: The report beside it, JSON.
-        parity: How far it is from Keras.
-        quantisation: What eight bits cost; None for other precisions.
+        report: The JSON report next to it.
+        parity: The differences from Keras.
+        quantisation: The accuracy of int8; None for other precisions.
     """
 
     file: Path
@@ -72,23 +72,23 @@ def export_model(
     max_drop: float = 0.5,
     calibration_images: int = 256,
 ) -> Exported:
-    """Writes a model as one ONNX file that answers with classes and their heatmap.
+    """Export a model to one ONNX file that returns class scores and a heatmap.
 
     Args:
-        source: The model and what is known of it. Int8 needs its data.
-        file: Where the file is to be; its folder is made.
+        source: The model with its metadata. Int8 needs its data.
+        file: The ONNX file to write; its folder is created.
         explain: A name of `METHODS`, or "none".
         precision: "fp32", "fp16" or "int8".
-        target_layer: Name of the layer to explain; None: it is found.
+        target_layer: Name of the layer to explain; None: found automatically.
         input_dtype: "uint8" or "float32", the type of the images.
-        images: Image files to check the file on; empty: see `real_images`.
+        images: Image files for the comparison with Keras; empty: see `real_images`.
         tolerance: Largest relative difference from Keras, in [0, inf); None: that of `LIMITS`.
-        max_drop: Largest loss of validation accuracy by int8, in percentage points, in [0, inf).
-        calibration_images: Number of training images that int8 measures its ranges on.
+        max_drop: Largest drop of validation accuracy for int8, in percentage points, in [0, inf).
+        calibration_images: Number of training images for the calibration of int8.
 
     Raises:
-        ValueError: An argument has no meaning; the model cannot be exported, or not with this
-            heatmap; or the file differs too much from Keras. No file is written then.
+        ValueError: An argument is invalid; the model cannot be exported, or not with this heatmap;
+            or the file differs too much from Keras. No file is written then.
     """
     check_options(
         explain=explain,
@@ -101,9 +101,9 @@ def export_model(
     data = None
     if precision == "int8":
         data = source.data_for(
-            "int8 is calibrated on training images and held to its accuracy on validation images."
+            "int8 is calibrated on training images and checked on validation images."
         )
-    pictures, what = real_images(source, images)
+    pictures, description = real_images(source, images)
     model = _of_fixed_size(source.model, source.image_size)
     flat = FlatClone(model, inline_blocks=True)
     target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
@@ -122,15 +122,15 @@ def export_model(
     parity = _compared(
         exported,
         pictures,
-        what,
-        answer_by_keras(model, flat, pictures, heatmaps),
+        description,
+        keras_reference(model, flat, pictures, heatmaps),
         LIMITS[precision] if tolerance is None else (tolerance, tolerance),
     )
     if not parity.is_passed:
         raise ValueError(
-            f"The file would differ from Keras by more than is allowed, and was not written.\n"
-            f"{parity}\nLook for layers with huge activations, or for a heatmap that is nearly "
-            "flat, so that its scaling shows rounding; or allow more: --tolerance X"
+            f"The exported model differs from Keras by more than the limit. No file was written.\n"
+            f"{parity}\nPossible causes: layers with huge activations, or a nearly flat heatmap, "
+            "whose scaling amplifies rounding. To allow a larger difference: --tolerance X"
         )
     details: dict[str, Any] = parity.to_dict()
     if quantisation is not None:
@@ -152,7 +152,7 @@ def export_model(
 
 
 def report_of(file: Path) -> Path:
-    """Where the report of an exported file is: beside it."""
+    """Return the path of an exported file's report, next to it."""
     return file.with_suffix(".report.json")
 
 
@@ -165,10 +165,10 @@ def check_options(
     max_drop: float,
     calibration_images: int,
 ) -> None:
-    """Checks what can be told of options without the model; see `export_model`.
+    """Check options without opening the model; see `export_model`.
 
     Raises:
-        ValueError: An option has no meaning.
+        ValueError: An option is invalid.
     """
     if explain not in (*METHODS, NONE):
         raise ValueError(
@@ -177,9 +177,9 @@ def check_options(
     if precision not in LIMITS:
         raise ValueError(f"`precision` must be one of {', '.join(LIMITS)}. Received: {precision!r}")
     if explain == NONE and target_layer is not None:
-        raise ValueError("explain='none' looks at no layer. Leave the target layer out.")
+        raise ValueError("explain='none' uses no target layer. Leave the target layer out.")
     for name, limit in (("tolerance", tolerance), ("max_drop", max_drop)):
-        # One that is no number would let everything pass, or nothing.
+        # NaN would pass every comparison, or none.
         if limit is not None and not 0.0 <= limit < math.inf:
             raise ValueError(f"`{name}` must be finite and >= 0. Received: {limit}")
     if calibration_images < 1:
@@ -187,7 +187,7 @@ def check_options(
 
 
 def _of_fixed_size(model: keras.Model, size: tuple[int, int]) -> keras.Model:
-    """The model for images of this size, where it takes any."""
+    """Fix the input size of a model that takes any size."""
     if None not in model.input_shape[1:]:
         return model
     images = keras.Input((*size, 3), name="images")
@@ -198,7 +198,7 @@ def _quantised(
     converted: Converted, data: ImageData, max_drop: float, calibration_images: int
 ) -> tuple[onnx.ModelProto, QuantisationReport]:
     train, val = data.train, data.val
-    # Spread over the split, whose order is that of its classes.
+    # Evenly spaced, because the split is ordered by class.
     count = min(calibration_images, len(train))
     chosen = np.unique(np.linspace(0, len(train) - 1, count).round().astype(np.int64))
     small = to_int8(converted, (images for images, _ in _batches(train, chosen)))
@@ -210,8 +210,8 @@ def _quantised(
     )
     if report.drop > max_drop:
         raise ValueError(
-            f"{report}. That is {report.drop:.2f} points lost, more than {max_drop:g}; no file was "
-            "written. Use --precision fp32 or fp16, or allow more: --max-drop POINTS"
+            f"{report}. The drop of {report.drop:.2f} points exceeds the limit of {max_drop:g}. No "
+            "file was written. Use --precision fp32 or fp16, or a larger --max-drop POINTS"
         )
     return small, report
 
@@ -226,11 +226,19 @@ def _batches(
 def _compared(
     model: onnx.ModelProto,
     images: NDArray[np.uint8],
-    what: str,
+    description: str,
     reference: Any,
     limits: tuple[float | None, float | None],
 ) -> ParityReport:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         onnx.save(model, file)
-        return compare(file, images, reference, what=what, limit=limits[0], heatmap_limit=limits[1])
+        limit, heatmap_limit = limits
+        return compare(
+            file,
+            images,
+            reference,
+            description=description,
+            limit=limit,
+            heatmap_limit=heatmap_limit,
+        )

@@ -1,4 +1,4 @@
-"""Writes the heatmap of the predicted class as plain forward operations, which ONNX has."""
+"""The heatmap of the predicted class, computed with forward operations that ONNX has."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling
 
 NONE = "none"
-"""Explain nothing: the file answers with classes alone."""
+"""No heatmap: the file returns class scores only."""
 
 
 class ForwardNetwork(Network):
-    """A network whose gradient at the target layer is computed without a gradient tape.
+    """A network that computes the gradient at the target layer without a gradient tape.
 
     Args:
         flat: The classifier.
         target: The target layer's output [B, h, w, D], a tensor of `flat`.
 
     Raises:
-        ValueError: A layer after the target layer has no closed-form derivative here.
+        ValueError: A layer after the target layer has no VJP rule.
     """
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
@@ -43,10 +43,10 @@ class ForwardNetwork(Network):
     def gradients(
         self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The logits and the score's gradient; see `Network`.
+        """Return the logits and the score's gradient; see `Network`.
 
-        After global average pooling and one dense layer it is the same in all cells: it is given
-        once, [B, 1, 1, D], and so costs next to nothing.
+        After global average pooling and one dense layer the gradient is the same in all cells, so
+        it is returned as [B, 1, 1, D].
         """
         if isinstance(self._head, Head):
             logits, pull_back = self._head(activations, rest)
@@ -58,7 +58,7 @@ class ForwardNetwork(Network):
 
 
 class BatchedLayerScoreCAM(LayerScoreCAM):
-    """Layer-Score-CAM for a batch whose size is known only when the file is used."""
+    """Layer-Score-CAM for a dynamic batch size."""
 
     def _by_passes(
         self,
@@ -71,8 +71,8 @@ class BatchedLayerScoreCAM(LayerScoreCAM):
         batch = tf.shape(activations)[0]
         height, width, channels = activations.shape[1:]
         parts = []
-        # Unrolled: a few copies of the head, which share its weights, instead of a loop, which
-        # not every runtime of ONNX files has.
+        # Unrolled into a few copies of the head with shared weights, because not every ONNX runtime
+        # supports loops.
         for start in range(0, channels, self.chunk_size):
             # [B, m, h, w, 1]
             masks = scaling.normalise(activations[..., start : start + self.chunk_size])
@@ -101,7 +101,7 @@ class BatchedLayerScoreCAM(LayerScoreCAM):
 
 
 def _owners(batch: tf.Tensor, count: int) -> tf.Tensor:
-    """[batch * count] int32: 0 `count` times, then 1, and so on."""
+    """Return [batch * count] int32: 0 `count` times, then 1, and so on."""
     return tf.reshape(tf.tile(tf.range(batch)[:, tf.newaxis], [1, count]), [-1])
 
 
@@ -112,11 +112,11 @@ METHODS: dict[str, type[Method]] = {
     "hires_cam": HiResCAM,
     "layer_score_cam": BatchedLayerScoreCAM,
 }
-"""What an exported file can answer beside the classes."""
+"""Attribution methods that can be exported."""
 
 
 class Explained:
-    """A classifier and its heatmap as one function of images.
+    """A function of images that returns class scores and a heatmap.
 
     Args:
         flat: The classifier.
@@ -124,7 +124,7 @@ class Explained:
         explain: A name of `METHODS`, or "none".
 
     Raises:
-        ValueError: The layers after the target layer cannot be differentiated in closed form.
+        ValueError: A layer after the target layer has no VJP rule.
     """
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor | None, explain: str) -> None:
@@ -136,13 +136,13 @@ class Explained:
             self._network = (ForwardNetwork if needs_gradient else Network)(flat, target)
 
     def __call__(self, images: tf.Tensor) -> dict[str, Any]:
-        """What the file answers.
+        """Compute the outputs of the file.
 
         Args:
             images: [B, H, W, 3] float32.
 
         Returns:
-            `logits` [B, K], `probabilities` [B, K] and, if something is explained, `heatmap`
+            `logits` [B, K], `probabilities` [B, K] and, unless `explain` is "none", `heatmap`
             [B, h, w] in [0, 1] of the predicted class; all float32.
         """
         if self._method is None:

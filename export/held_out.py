@@ -1,4 +1,4 @@
-"""Writes the held-out images of a run as files, for whoever serves its model."""
+"""The held-out images of a run as image files, for serving."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _BATCH = 64
 
 
 def write_images(subset: Subset, folder: Path) -> int:
-    """Writes the images of a split as FOLDER/CLASS/ID.png, pixel by pixel as the model gets them.
+    """Write the images of a split as FOLDER/CLASS/ID.png, with exactly the model's input pixels.
 
     Args:
         subset: The split.
-        folder: A folder that is new, empty, or holds these images already.
+        folder: A folder that is new, empty, or contains only these images.
 
     Returns:
         The number of files.
@@ -35,17 +35,17 @@ def write_images(subset: Subset, folder: Path) -> int:
 
 
 def image_paths(subset: Subset, folder: Path) -> list[Path]:
-    """Where `write_images` writes each image of a split; nothing is written yet.
+    """Return the path of each image of a split for `write_images`; nothing is written.
 
     Raises:
         NotADirectoryError: The folder is a file.
-        ValueError: The folder holds something else, or a class has a name that no folder can have.
+        ValueError: The folder contains other files, or a class name is no valid folder name.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file. Give a new or empty folder for the images.")
+        raise NotADirectoryError(f"{folder} is a file. Choose a new or empty folder for images.")
     for name in subset.classes:
         if name in ("", ".", "..") or any(c in '/\\:*?"<>|\0' for c in name):
-            raise ValueError(f"Class {name!r} cannot be the name of a folder.")
+            raise ValueError(f"Class name {name!r} is not a valid folder name.")
     paths = [
         folder / subset.classes[label] / f"{example_id}.png"
         for label, example_id in zip(subset.labels, subset.example_ids, strict=True)
@@ -53,7 +53,7 @@ def image_paths(subset: Subset, folder: Path) -> list[Path]:
     others = {path for path in folder.rglob("*") if not path.is_dir()} - set(paths)
     if others:
         raise ValueError(
-            f"{folder} holds {len(others)} other files, such as {min(others).name}. Give a new or "
-            "empty folder for the images."
+            f"{folder} contains {len(others)} other files, such as {min(others).name}. Choose a "
+            "new or empty folder for the images."
         )
     return paths

@@ -1,4 +1,4 @@
-"""Writes the manifest that lets KServe serve a model repository with Triton."""
+"""The manifest with which KServe serves a model repository on Triton."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ STORAGE_URI = "pvc://model-repository"
 
 
 def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = STORAGE_URI) -> None:
-    """Writes a KServe InferenceService for an exported file.
+    """Write a KServe InferenceService for an exported file.
 
     Args:
         file: An ONNX file that `export_model` wrote.
-        manifest: Where the YAML file is to be.
-        storage_uri: Where the cluster finds the model repository that `write_model_repository`
-            wrote: "s3://...", "gs://...", "pvc://CLAIM/PATH", ...
+        manifest: The YAML file to write.
+        storage_uri: Location of the model repository that `write_model_repository` wrote:
+            "s3://...", "gs://...", "pvc://CLAIM/PATH", ...
 
     Raises:
-        ValueError: `storage_uri` is no URI.
+        ValueError: `storage_uri` is not a URI.
     """
     check_storage_uri(storage_uri)
     card = {item.key: item.value for item in onnx.load(file).metadata_props}
@@ -56,20 +56,16 @@ def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = ST
 
 
 def check_storage_uri(storage_uri: str) -> None:
-    """Checks the form of a storage URI.
-
-    Raises:
-        ValueError: It is no URI.
-    """
+    """Raise ValueError if the storage URI is malformed."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", storage_uri):
         raise ValueError(
-            "The storage URI says where the cluster finds the model repository, e.g. "
-            f"s3://bucket/models. Received: {storage_uri!r}"
+            "The storage URI must be the URI of the model repository, e.g. s3://bucket/models. "
+            f"Received: {storage_uri!r}"
         )
 
 
 def _resource_name(name: str) -> str:
-    """The name as Kubernetes takes it: lower case, digits and dashes, at most 63 characters."""
+    """Return a valid Kubernetes name: lower case, digits and dashes, at most 63 characters."""
     cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    # A service's name begins with a letter.
+    # A service name must begin with a letter.
     return (cleaned if cleaned[:1].isalpha() else f"model-{cleaned}")[:63].rstrip("-")

@@ -1,4 +1,4 @@
-"""What an exported file says of itself, so that whoever serves it needs nothing else."""
+"""Metadata of an exported file, so that serving needs no other file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from export.source import Source, versions
 
 FORMAT_VERSION = "1"
 RESIZE_RULE = "stretch_bilinear_antialiased"
-"""The rule of `proxy_keras.data.images`; whoever serves the file must follow it."""
+"""How `proxy_keras.data.images` resizes; servers must do the same."""
 
 
 def describe(
@@ -22,15 +22,15 @@ def describe(
     precision: str,
     parity: dict[str, object],
 ) -> None:
-    """Writes the description into the model.
+    """Write the metadata into the model.
 
     Args:
-        model: The ONNX model, which is changed.
-        source: What it was made of.
+        model: The ONNX model. Changed in place.
+        source: The model it was exported from.
         explain: The attribution method, or "none".
-        target_layer: The layer explained; None: nothing is.
+        target_layer: The explained layer; None: no heatmap.
         precision: "fp32", "fp16" or "int8".
-        parity: The report of the check against Keras.
+        parity: The report of the comparison with Keras.
     """
     known = {
         "format_version": FORMAT_VERSION,

@@ -1,4 +1,4 @@
-"""Checks an ONNX file against Keras on real images, and says how far apart they are."""
+"""Comparison of an ONNX file with Keras on real images."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ BATCH_SIZES = (1, 7)
 
 @dataclass(frozen=True)
 class Reference:
-    """What Keras answers, for comparison.
+    """The outputs of Keras, for the comparison.
 
     Attributes:
         logits: [N, K] float32 of the float32 copy of the model.
-        heatmaps: [N, h, w] float32 in [0, 1] by a gradient tape; None: nothing is explained.
-        answers: [N, K] of the model itself, as it was saved: logits, or what it makes of them.
-        activation: What the model itself makes of logits, see `FlatClone`.
-        is_float32: Whether the model itself computes in float32.
+        heatmaps: [N, h, w] float32 in [0, 1], with a gradient tape; None: no heatmap.
+        outputs: [N, K] of the saved model itself, after its output activation.
+        activation: The saved model's output activation, see `FlatClone`.
+        is_float32: Whether the saved model computes in float32.
     """
 
     logits: NDArray[np.float32]
     heatmaps: NDArray[np.float32] | None
-    answers: NDArray[np.float32]
+    outputs: NDArray[np.float32]
     activation: str | None
     is_float32: bool
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one output of the file is from Keras.
+    """The difference of one output of the file from Keras.
 
     Attributes:
-        output: Which output, and against what.
+        output: The output, and what it is compared with.
         batch_size: Images per call.
-        value: Largest absolute difference, divided by the largest magnitude of what Keras says.
-        limit: What is allowed; None: for information.
+        value: Largest absolute difference, divided by the largest magnitude in Keras' output.
+        limit: Largest allowed value; None: not checked.
     """
 
     output: str
@@ -55,18 +55,18 @@ class Difference:
 
     @property
     def is_within(self) -> bool:
-        """Whether the difference is allowed; one that is no number is not."""
+        """Whether the difference is allowed; NaN is not."""
         return self.limit is None or self.value <= self.limit
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The outcome of a check.
+    """The result of a comparison.
 
     Attributes:
-        images: What images were used, in words.
+        images: Description of the images.
         differences: One for each output and batch size.
-        same_class: Share of the images that both put into the same class, in [0, 1].
+        same_class: Share of the images with the same predicted class, in [0, 1].
     """
 
     images: str
@@ -79,7 +79,7 @@ class ParityReport:
         return all(difference.is_within for difference in self.differences)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return {
             "images": self.images,
             "passed": self.is_passed,
@@ -88,36 +88,36 @@ class ParityReport:
         }
 
     def __str__(self) -> str:
-        """The report in lines, for the screen."""
+        """Return the report as lines of text."""
         lines = [f"compared with Keras on {self.images}; same class: {self.same_class:.0%}"]
         for item in self.differences:
             verdict = "" if item.limit is None else f"  (limit {item.limit:.0e})"
             if not item.is_within:
-                verdict += "  TOO FAR"
+                verdict += "  EXCEEDED"
             lines.append(f"  batch {item.batch_size}: {item.output:34} {item.value:.1e}{verdict}")
         return "\n".join(lines)
 
 
-def answer_by_keras(
+def keras_reference(
     model: keras.Model,
     flat: FlatClone,
     images: NDArray[np.uint8],
     heatmaps: NDArray[np.float32] | None,
 ) -> Reference:
-    """The reference for a check.
+    """Compute the reference for a comparison.
 
     Args:
-        model: The model as it was saved.
+        model: The saved model.
         flat: Its float32 copy.
         images: [N, H, W, 3] uint8.
-        heatmaps: [N, h, w] float32, made with a gradient tape.
+        heatmaps: [N, h, w] float32, with a gradient tape.
     """
     values = images.astype(np.float32)
     dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
     return Reference(
         logits=keras.ops.convert_to_numpy(flat.model(values, training=False)),
         heatmaps=heatmaps,
-        answers=keras.ops.convert_to_numpy(
+        outputs=keras.ops.convert_to_numpy(
             keras.ops.cast(model(values, training=False), "float32")
         ),
         activation=flat.activation,
@@ -130,17 +130,17 @@ def compare(
     images: NDArray[np.uint8],
     reference: Reference,
     *,
-    what: str,
+    description: str,
     limit: float | None,
     heatmap_limit: float | None,
 ) -> ParityReport:
-    """How far a file is from Keras, at batches of 1 and of 7.
+    """Compare a file with Keras, at batch sizes 1 and 7.
 
     Args:
         file: The ONNX file.
         images: [N, H, W, 3] uint8, N >= 7.
-        reference: What Keras says of them.
-        what: The images, in words.
+        reference: The outputs of Keras for them.
+        description: Description of the images for the report.
         limit: Largest relative difference of the logits; None: any.
         heatmap_limit: The same for heatmaps.
     """
@@ -150,40 +150,40 @@ def compare(
     differences = []
     predicted = np.empty([0])
     for size in BATCH_SIZES:
-        outputs = session.run(None, {INPUT: images[:size].astype(dtype)})
-        answers = dict(zip(names, outputs, strict=True))
+        values = session.run(None, {INPUT: images[:size].astype(dtype)})
+        outputs = dict(zip(names, values, strict=True))
         expected = {"logits": (reference.logits, limit)}
         if reference.heatmaps is not None:
             expected["heatmap"] = reference.heatmaps, heatmap_limit
-        for name, (values, bound) in expected.items():
-            value = _relative(answers[name], values[:size])
+        for name, (keras_values, bound) in expected.items():
+            value = _relative(outputs[name], keras_values[:size])
             differences.append(Difference(f"{name}, float32 Keras", size, value, bound))
-        own = _as_answered(answers, reference.activation)
+        activated = _activated(outputs, reference.activation)
         differences.append(
             Difference(
-                "answer, the model as saved",
+                "output of the saved model",
                 size,
-                _relative(own, reference.answers[:size]),
+                _relative(activated, reference.outputs[:size]),
                 limit if reference.is_float32 else None,
             )
         )
-        predicted = answers["logits"].argmax(axis=1)
+        predicted = outputs["logits"].argmax(axis=1)
     same = float(np.mean(predicted == reference.logits[: len(predicted)].argmax(axis=1)))
-    return ParityReport(what, differences, same)
+    return ParityReport(description, differences, same)
 
 
-def _as_answered(
-    answers: dict[str, NDArray[np.float32]], activation: str | None
+def _activated(
+    outputs: dict[str, NDArray[np.float32]], activation: str | None
 ) -> NDArray[np.float32]:
-    """What the model itself would have answered."""
+    """Return the output of the saved model, given the outputs of the file."""
     if activation is None:
-        return answers["logits"]
-    probabilities = answers["probabilities"]
+        return outputs["logits"]
+    probabilities = outputs["probabilities"]
     return np.log(probabilities) if activation.startswith("log") else probabilities
 
 
 def _relative(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     if values.shape != expected.shape:
-        raise ValueError(f"The file answers shape {values.shape}, Keras {expected.shape}.")
+        raise ValueError(f"The file returns shape {values.shape}, Keras {expected.shape}.")
     scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
     return float(np.abs(values - expected).max() / scale)

@@ -1,4 +1,4 @@
-"""What is exported: a model with its names, its split, and real images to check the file on."""
+"""The model to export, with its metadata and real images for the comparison with Keras."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ CHECKED_IMAGES = 7
 
 @dataclass(frozen=True)
 class Source:
-    """A trained model with all that its file is to know.
+    """A trained model with the metadata for its file.
 
     Attributes:
-        model: The model as it was saved.
-        name: A name for it: letters, digits, ".", "-" and "_".
+        model: The saved model.
+        name: Its name: letters, digits, ".", "-" and "_".
         classes: Class names by class id.
         image_size: (height, width) in pixels.
-        data: Its images and their split; None where they were not needed or are not known.
-        split_sha256: The split's hash; None where it is not known.
-        test_accuracy: On the held-out test split, in [0, 1]; None where it is not known.
+        data: Its images and their split; None if not needed or unknown.
+        split_sha256: The split's hash; None if unknown.
+        test_accuracy: On the held-out test split, in [0, 1]; None if unknown.
     """
 
     model: keras.Model
@@ -48,16 +48,16 @@ class Source:
     test_accuracy: float | None
 
     def data_for(self, purpose: str) -> ImageData:
-        """The images and their split.
+        """Return the images and their split.
 
         Args:
-            purpose: What they are for, a sentence, for the message.
+            purpose: Why they are needed, a sentence for the message.
 
         Raises:
-            ValueError: They are not known.
+            ValueError: They are unknown.
         """
         if self.data is None:
-            raise ValueError(f"{purpose} Export a run folder, or give the data: --data SRC")
+            raise ValueError(f"{purpose} Export a run folder, or pass the data: --data SRC")
         return self.data
 
 
@@ -71,20 +71,20 @@ def open_source(
     needs_data: bool = False,
     progress: bool = True,
 ) -> Source:
-    """The model that a path names, with all that is known of it.
+    """Open a model with its metadata.
 
     Args:
         path: A run folder, or a `.keras` file.
-        name: The name to give it; None: that of the model.
+        name: Name in the exported file; None: that of the model.
         labels: JSON file of class names, a list or an object by class id; None: those of the run
             or the data.
-        image_size: Side in pixels, for a model that takes any; None: the model's own.
+        image_size: Side in pixels, for a model that takes any size; None: the model's own.
         data: Source of images, see `ImageData.from_source`, for a model without a run folder.
-        needs_data: Whether its images are to be opened.
+        needs_data: Whether to open its images.
         progress: Show progress bars.
 
     Raises:
-        ValueError, OSError: The model, names or data cannot be used; the message says what to do.
+        ValueError, OSError: The model, names or data cannot be used.
     """
     saved = open_saved(path, labels)
     size = saved_model.image_size(saved.model, image_size)
@@ -94,8 +94,8 @@ def open_source(
     if images is not None:
         if images.num_classes != count:
             raise ValueError(
-                f"The model answers {count} classes, the data have {images.num_classes}. Give the "
-                "data that the model was trained on."
+                f"The model has {count} classes, the data have {images.num_classes}. Pass the data "
+                "that the model was trained on."
             )
         classes = classes or images.classes
     return Source(
@@ -112,33 +112,33 @@ def open_source(
 def real_images(
     source: Source, paths: Sequence[str | os.PathLike[str]], count: int = CHECKED_IMAGES
 ) -> tuple[NDArray[np.uint8], str]:
-    """Images on which the file is compared with Keras, and in words what they are.
+    """Return images for the comparison with Keras, and their description.
 
     Args:
         source: The model.
-        paths: Image files of the user's; empty: images of the validation split where the data are
-            open, else crops of the two photographs that scikit-learn brings along.
-        count: How many, >= 1.
+        paths: Image files; empty: images of the validation split if the data are open, else crops
+            of scikit-learn's two sample photographs.
+        count: Number of images, >= 1.
 
     Returns:
-        [count, H, W, 3] uint8; the same ones again where there are fewer.
+        [count, H, W, 3] uint8, repeated if there are fewer.
     """
     height, width = source.image_size
     if paths:
         at_least = 2 * max(height, width)
         images = [resize(read_image(p, at_least=at_least), (height, width)) for p in paths]
-        what = f"{len(paths)} given images"
+        description = f"{len(paths)} given images"
     elif source.data is not None:
         images = list(_first(source.data.val, count))
-        what = f"{len(images)} images of the validation split"
+        description = f"{len(images)} images of the validation split"
     else:
         images = [resize(crop, (height, width)) for crop in _crops(count)]
-        what = f"{count} crops of scikit-learn's sample photographs"
-    return np.stack([images[number % len(images)] for number in range(count)]), what
+        description = f"{count} crops of scikit-learn's sample photographs"
+    return np.stack([images[number % len(images)] for number in range(count)]), description
 
 
 def versions() -> dict[str, str]:
-    """The versions of what made the file."""
+    """Return the versions of the packages that produce the file."""
     names = ("keras", "tensorflow", "tf2onnx", "onnx", "numpy")
     return {name: metadata.version(name) for name in names}
 
@@ -150,7 +150,7 @@ def _first(subset: Subset, count: int) -> NDArray[np.uint8]:
 
 
 def _crops(count: int) -> Iterable[NDArray[np.uint8]]:
-    """Square crops at places spread over the photographs, from large to small."""
+    """Yield square crops spread over the photographs, from large to small."""
     photographs = load_sample_images().images
     for number in range(count):
         photograph = photographs[number % len(photographs)]
@@ -166,7 +166,7 @@ def _open_data(
 ) -> ImageData | None:
     if given is not None:
         if size[0] != size[1]:
-            raise ValueError(f"--data gives square images; the model takes {size[0]} x {size[1]}.")
+            raise ValueError(f"--data reads square images; the model takes {size[0]} x {size[1]}.")
         return ImageData.from_source(given, image_size=size[0], progress=progress)
     if not is_needed or saved.run is None:
         return None
@@ -175,8 +175,8 @@ def _open_data(
         return load_data(config, saved.run, progress=progress)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"The images that {saved.run} was trained on are not where they were: {error} Bring "
-            "them back, or give other images to check the file on: --images PATH..."
+            f"The images that {saved.run} was trained on are missing: {error} Restore them, or "
+            "pass other images for the comparison with Keras: --images PATH..."
         ) from error
 
 
@@ -185,7 +185,7 @@ def _recorded_name(saved: SavedModel) -> str | None:
 
 
 def _name(name: str) -> str:
-    """The name with all that no model repository takes replaced."""
+    """Replace the characters that model repositories do not allow."""
     cleaned = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "_" for c in name)
     return cleaned.lstrip(".-_") or "model"
 
@@ -198,7 +198,7 @@ def _recorded_split(saved: SavedModel, data: ImageData | None) -> str | None:
 
 
 def _recorded_accuracy(saved: SavedModel) -> float | None:
-    # The metrics of a run are those of its last epoch, not of `best.keras` beside it.
+    # A run's metrics are those of its last epoch, not of `best.keras`.
     if saved.run is None or saved.file.name != "model.keras":
         return None
     metrics = finished_metrics(saved.run)

@@ -1,4 +1,4 @@
-"""Writes a model repository for NVIDIA Triton Inference Server."""
+"""Model repositories for NVIDIA Triton Inference Server."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _TYPES: dict[int, str] = {onnx.TensorProto.UINT8: "TYPE_UINT8", onnx.TensorProto
 
 
 def write_model_repository(file: Path, folder: Path) -> Path:
-    """Adds an exported file to a model repository, as the next version of its model.
+    """Add an exported file to a model repository, as the next version of its model.
 
     Requests are batched dynamically: up to 32 images that arrive within 5 ms.
 
     Args:
         file: An ONNX file that `export_model` wrote.
-        folder: The repository. It gets NAME/config.pbtxt, NAME/labels.txt and
-            NAME/VERSION/model.onnx; versions that are there stay.
+        folder: The repository. NAME/config.pbtxt, NAME/labels.txt and NAME/VERSION/model.onnx are
+            written; existing versions are kept.
 
     Returns:
-        The folder of the version that was added.
+        The folder of the new version.
     """
     model: onnx.ModelProto = onnx.load(file)
     card: dict[str, str] = {item.key: item.value for item in model.metadata_props}
@@ -47,7 +47,7 @@ def write_model_repository(file: Path, folder: Path) -> Path:
 
 
 def _config(model: onnx.ModelProto, name: str) -> str:
-    """The model's configuration, as protobuf text."""
+    """Return the model configuration as protobuf text."""
     lines = [
         f"name: {json.dumps(name)}",
         'backend: "onnxruntime"',
@@ -64,7 +64,7 @@ def _config(model: onnx.ModelProto, name: str) -> str:
 
 
 def _tensor(kind: str, item: onnx.ValueInfoProto, *, labels: bool = False) -> str:
-    """An input or output without its batch axis, which Triton adds."""
+    """Return the entry of an input or output, without the batch axis that Triton adds."""
     tensor = item.type.tensor_type
     dims = ", ".join(str(axis.dim_value) for axis in tensor.shape.dim[1:])
     file = ' label_filename: "labels.txt"' if labels else ""

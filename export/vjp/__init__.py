@@ -1,4 +1,4 @@
-"""The gradient of a classifier's head, written in operations that convert to ONNX."""
+"""The gradient of a classifier's head, in operations that convert to ONNX."""
 
 from export.vjp.head import Head
 

@@ -1,4 +1,4 @@
-"""Rules of the activation functions, from their closed-form derivatives."""
+"""Rules of activation functions, from their closed-form derivatives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from keras import activations, layers
 
 from export.vjp.rule import Pullback, Rule
 
-# (input x, output y, options) -> dy/dx, elementwise. At a kink they take the side that TensorFlow's
-# gradient takes. Branches are mixed by masks of 0 and 1, as tf2onnx converts `where`, so neither
-# branch may overflow where the other counts.
+# (input x, output y, options) -> dy/dx, elementwise. At a kink the value is that of TensorFlow's
+# gradient. Branches are combined by masks of 0 and 1, as tf2onnx converts `where`, so no branch may
+# overflow where the other is used.
 Derivative = Callable[..., Any]
 
 _GELU_CUBIC = 0.044715
@@ -37,7 +37,7 @@ def relu(
         return leaky_relu(x, y, negative_slope)
     active = x > threshold
     if max_value is not None:
-        # Keras calls TensorFlow's ReLU6 here, which is flat at its limit; its clip is not.
+        # Here Keras calls ReLU6, whose gradient at the limit is 0; that of its clip is 1.
         is_relu6 = max_value == 6 and threshold == 0
         active = tf.logical_and(active, x < max_value if is_relu6 else x <= max_value)
     if not negative_slope:
@@ -58,7 +58,7 @@ def elu(x: tf.Tensor, y: tf.Tensor, alpha: float = 1.0) -> tf.Tensor:
 
 
 def selu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    # By the output's sign, as in TensorFlow: of the smallest negative numbers it is zero.
+    # By the output's sign, as in TensorFlow: it is zero for the smallest negative numbers.
     decay = _SELU_ALPHA * tf.exp(tf.minimum(x, 0.0))
     return _SELU_SCALE * (_mask(y >= 0) + _mask(y < 0) * decay)
 
@@ -66,8 +66,8 @@ def selu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 def gelu(x: tf.Tensor, y: tf.Tensor, approximate: bool = False) -> tf.Tensor:
     """Derivative of the GELU. Source: Hendrycks and Gimpel (2016)."""
     if approximate:
-        # No "0.5 * x": ONNX Runtime 1.31 would merge it with that of the function itself, take both
-        # away when it fuses the function, and then refuse the file.
+        # No "0.5 * x": ONNX Runtime 1.31 would merge it with that of the function, remove both when
+        # it fuses the function, and then reject the file.
         factor = math.sqrt(2 / math.pi)
         tanh = tf.tanh(factor * x * (1 + _GELU_CUBIC * x * x))
         half_slope = 0.5 * factor + 1.5 * factor * _GELU_CUBIC * tf.square(x)
@@ -152,11 +152,11 @@ def _mask(condition: tf.Tensor) -> tf.Tensor:
 
 
 def elementwise(derivative: Derivative, *options: str) -> Rule:
-    """The rule of a function that treats each value by itself.
+    """Return the rule of an elementwise function.
 
     Args:
         derivative: Its derivative.
-        options: Names of the layer's attributes that the derivative takes.
+        options: Names of the layer attributes to pass to the derivative.
 
     Returns:
         A rule for a layer, an operation or, without options, a plain function.
@@ -195,7 +195,7 @@ def log_softmax(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def prelu(layer: layers.PReLU, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the ReLU with a learned negative slope, flat at zero as Keras computes it.
+    """Rule of the ReLU with a learned negative slope; its derivative at 0 is 0, as in Keras.
 
     Source: He et al., Delving Deep into Rectifiers (2015).
     """
@@ -204,14 +204,14 @@ def prelu(layer: layers.PReLU, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def _axis(function: Any) -> int | list[int]:
-    """The axes of a softmax: those of the layer or operation, the last one of a plain function."""
+    """Return the axes of a softmax; for a plain function the last one."""
     axis = getattr(function, "axis", -1)
     if axis is None:
-        raise NotImplementedError("it normalises over the batch, too (axis=None)")
+        raise NotImplementedError("it normalises over the batch (axis=None)")
     return list(axis) if isinstance(axis, (list, tuple)) else int(axis)
 
 
-# Functions with their default options, as layers take them for `activation`.
+# Functions with default options, as in a layer's `activation`.
 ACTIVATIONS: dict[Callable[..., Any], Rule] = {
     activations.linear: elementwise(linear),
     activations.relu: elementwise(relu),
@@ -277,10 +277,10 @@ ACTIVATION_OPERATIONS: dict[str, Rule] = {
 
 
 def activate(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """The output of a layer's activation, and its pullback.
+    """Apply a layer's activation, and return its output and pullback.
 
     Args:
-        function: What the layer holds as `activation`: a function, or another layer.
+        function: The layer's `activation`: a function, or another layer.
         x: Its input.
 
     Raises:
@@ -290,10 +290,10 @@ def activate(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
     if rule is None:
         known = ", ".join(sorted(known.__name__ for known in ACTIVATIONS))
         name = getattr(function, "__name__", type(function).__name__)
-        raise NotImplementedError(f"its activation is {name}; those known are {known}")
+        raise NotImplementedError(f"its activation is {name}; supported are {known}")
     return rule(function, x)
 
 
 def activation(layer: layers.Activation, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the layer that is nothing but its activation."""
+    """Rule of the `Activation` layer."""
     return activate(layer.activation, x)

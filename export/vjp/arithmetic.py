@@ -1,4 +1,4 @@
-"""Rules of sums, products and other joins of tensors, with broadcasting."""
+"""Rules of sums, products and other combinations of tensors, with broadcasting."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from keras import layers, ops
 
 from export.vjp.rule import Pullback, Rule
 
-# Two tensors -> their join, and its gradient -> theirs, not yet summed to their shapes.
+# Two tensors -> their combination, and its pullback before the gradients are summed over broadcast
+# axes.
 _Pair: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, Pullback]]
 
 
 def summed_to(tensor: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """The gradient of `tensor` from that of its broadcast copy."""
+    """Sum the gradient of a broadcast copy of `tensor` to the shape of `tensor`."""
     extra = len(gradient.shape) - len(tensor.shape)
     stretched = [
         extra + axis
@@ -53,13 +54,13 @@ def _minimum(x1: tf.Tensor, x2: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def _chosen(is_first: tf.Tensor, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # A tie goes to the first, as in TensorFlow.
+    # In a tie the first gets the gradient, as in TensorFlow.
     to_first = gradient * tf.cast(is_first, gradient.dtype)
     return to_first, gradient - to_first
 
 
 def _of_operation(pair: _Pair) -> Rule:
-    """The rule of a `keras.ops` operation on two tensors, variables or numbers."""
+    """Return the rule of a `keras.ops` operation on two tensors, variables or numbers."""
 
     def rule(operation: Any, x1: Any, x2: Any) -> tuple[tf.Tensor, Pullback]:
         first, second = ops.cast(x1, "float32"), ops.cast(x2, "float32")
@@ -75,16 +76,18 @@ def _of_operation(pair: _Pair) -> Rule:
 
 
 def _of_layer(pair: _Pair) -> Rule:
-    """The rule of a layer that joins a list of tensors, one after the other."""
-    join = _of_operation(pair)
+    """Return the rule of a layer that combines a list of tensors, one after the other."""
+    combine = _of_operation(pair)
 
     def rule(layer: Any, xs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Pullback]:
         ranks = {len(x.shape) for x in xs}
         if len(ranks) > 1:
-            raise NotImplementedError(f"it joins tensors of {sorted(ranks)} axes; equal are known")
+            raise NotImplementedError(
+                f"its inputs have {sorted(ranks)} axes; only equal ranks are supported"
+            )
         y, backs = xs[0], []
         for x in xs[1:]:
-            y, back = join(layer, y, x)
+            y, back = combine(layer, y, x)
             backs.append(back)
 
         def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -106,7 +109,7 @@ def average(layer: layers.Average, xs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, 
 
 
 def concatenate(operation: Any, xs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the concatenation, as a layer and as an operation."""
+    """Rule of concatenation, as a layer and as an operation."""
     axis = operation.axis % len(xs[0].shape)
     if axis == 0:
         raise NotImplementedError("it concatenates along the batch")

@@ -18,8 +18,8 @@ def multi_head_attention(
 ) -> tuple[tf.Tensor, Pullback]:
     """Rule of scaled dot-product attention over tokens, [B, T, D] each.
 
-    Written with matrix products of heads [B, heads, T, d], as ONNX runtimes have kernels for these
-    and tf2onnx takes Einstein sums apart.
+    Uses matrix products of heads [B, heads, T, d], because ONNX runtimes have kernels for these
+    and tf2onnx decomposes Einstein sums.
 
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.
     """
@@ -49,21 +49,23 @@ def multi_head_attention(
 def _check(layer: layers.MultiHeadAttention, query: tf.Tensor) -> None:
     config = layer.get_config()
     if len(query.shape) != 3:
-        raise NotImplementedError(f"it takes {len(query.shape)} axes; tokens [B, T, D] are known")
+        raise NotImplementedError(
+            f"its input has {len(query.shape)} axes; only tokens [B, T, D] are supported"
+        )
     if config["use_gate"]:
         raise NotImplementedError("it gates its output (use_gate=True)")
     if config["sliding_window"] is not None:
         raise NotImplementedError("a mask is given (sliding_window)")
     if len(layer.output_dense.kernel.shape) != 3:
         raise NotImplementedError(
-            f"its output_shape is {config['output_shape']}; one size is known"
+            f"its output_shape is {config['output_shape']}; only one size is supported"
         )
 
 
 def _heads_of(
     layer: layers.EinsumDense, x: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Tokens [B, T, D] projected to heads [B, heads, T, d], and the way back."""
+    """Project tokens [B, T, D] to heads [B, heads, T, d], and return the pullback too."""
     depth, heads, size = layer.kernel.shape
     kernel = tf.reshape(layer.kernel, [depth, heads * size])
     tokens = x.shape[1]
@@ -82,7 +84,7 @@ def _heads_of(
 def _joined(
     layer: layers.EinsumDense, x: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Heads [B, heads, T, d] projected to tokens [B, T, K], and the way back."""
+    """Project heads [B, heads, T, d] to tokens [B, T, K], and return the pullback too."""
     heads, size, depth = layer.kernel.shape
     kernel = tf.reshape(layer.kernel, [heads * size, depth])
     tokens = x.shape[2]

@@ -1,4 +1,4 @@
-"""Rules of convolutions: their transpose is a convolution of the spread-out gradient.
+"""Rules of convolutions, whose transpose is a convolution of the spread-out gradient.
 
 Source: Dumoulin and Visin, A Guide to Convolution Arithmetic for Deep Learning (2016), chapter 4.
 """
@@ -16,9 +16,9 @@ from export.vjp.windows import Windows, spread
 
 
 def conv(layer: layers.Conv2D, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the convolution, with strides, dilation and groups."""
+    """Rule of a convolution, with strides, dilation and groups."""
     kernel = tf.convert_to_tensor(layer.kernel)
-    # Not `ops.conv`, which wraps groups in a function of its own that does not convert.
+    # Not `ops.conv`, which wraps groups in a function that does not convert.
     product = tf.nn.conv2d(
         x, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate
     )
@@ -26,12 +26,12 @@ def conv(layer: layers.Conv2D, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def depthwise_conv(layer: layers.DepthwiseConv2D, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the convolution of each channel by itself."""
+    """Rule of a depthwise convolution."""
     return finish(layer, *_depthwise(layer, x, layer.kernel))
 
 
 def separable_conv(layer: layers.SeparableConv2D, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of a depthwise convolution followed by a mix of the channels."""
+    """Rule of a depthwise convolution followed by a pointwise convolution."""
     deep, through_depthwise = _depthwise(layer, x, layer.depthwise_kernel)
     mix = tf.convert_to_tensor(layer.pointwise_kernel)[0, 0]
 
@@ -42,7 +42,7 @@ def separable_conv(layer: layers.SeparableConv2D, x: tf.Tensor) -> tuple[tf.Tens
 
 
 def _transposed(layer: Any, x: tf.Tensor, kernel: tf.Tensor) -> Pullback:
-    """The pullback of a convolution with `kernel` [kh, kw, D / groups, K]."""
+    """Return the pullback of a convolution with `kernel` [kh, kw, D / groups, K]."""
     rows, columns = _windows(layer, x, kernel)
     height, width, depth, filters = kernel.shape
     groups = layer.groups
@@ -59,7 +59,7 @@ def _transposed(layer: Any, x: tf.Tensor, kernel: tf.Tensor) -> Pullback:
 
 
 def _depthwise(layer: Any, x: tf.Tensor, weights: Any) -> tuple[tf.Tensor, Pullback]:
-    """A depthwise convolution without bias and activation; `weights` is [kh, kw, D, m]."""
+    """Apply a depthwise convolution without bias and activation; `weights` is [kh, kw, D, m]."""
     kernel = tf.convert_to_tensor(weights)
     rows, columns = _windows(layer, x, kernel)
     height, width, depth, multiplier = kernel.shape

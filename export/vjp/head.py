@@ -1,6 +1,6 @@
-"""Walks the part of a classifier after its target layer, forwards and back, in forward operations.
+"""Reverse-mode differentiation of the layers after the target layer, in forward operations.
 
-Reverse-mode differentiation by hand: the gradients that TensorFlow records do not convert to ONNX.
+The gradients of TensorFlow's tape do not convert to ONNX.
 
 Source: Griewank and Walther, Evaluating Derivatives (2nd ed. 2008), chapter 3.
 """
@@ -23,7 +23,7 @@ from proxy_keras.graph import FlatClone, frontier, nodes_to, original_of
 
 @dataclass(frozen=True)
 class _Step:
-    """One call of a layer on the way, with the symbolic tensors as its arguments."""
+    """One call of a layer, with symbolic tensors as its arguments."""
 
     operation: keras.Operation
     rule: Rule
@@ -32,10 +32,10 @@ class _Step:
 
 
 class Head:
-    """Logits from the activations of the target layer, and any vector-Jacobian product of that.
+    """The map from the target layer's activations to the logits, with vector-Jacobian products.
 
-    Each layer has a rule, so that the walk consists of operations that tf2onnx converts at opset
-    17, with a batch of any size. It takes the weights as they are when it is called.
+    Each layer is computed by a rule, in operations that tf2onnx converts at opset 17, with a
+    dynamic batch size. The weights are read when it is called.
 
     Args:
         flat: The classifier.
@@ -43,7 +43,7 @@ class Head:
 
     Raises:
         ValueError: A layer between target and logits has no rule, or is called in a way that its
-            rule does not know; or the logits do not depend on `target`.
+            rule does not support; or the logits do not depend on `target`.
     """
 
     def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
@@ -57,15 +57,15 @@ class Head:
     def __call__(
         self, activations: tf.Tensor, rest: list[tf.Tensor]
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        """Logits, and their pullback to the activations.
+        """Compute the logits, and their pullback to the activations.
 
         Args:
             activations: [B, h, w, D] float32.
-            rest: What else the logits need, as `Network.cut` gives it.
+            rest: The other tensors that the logits depend on, from `Network.cut`.
 
         Returns:
-            Logits [B, K], and a function from a gradient of a score with respect to them, [B, K],
-            to the score's gradient with respect to `activations`, [B, h, w, D].
+            Logits [B, K], and a function that maps a score's gradient with respect to them,
+            [B, K], to its gradient with respect to `activations`, [B, h, w, D].
         """
         values = {id(t): value for t, value in zip(self._cut, [activations, *rest], strict=True)}
         pullbacks: list[Pullback] = []
@@ -84,7 +84,7 @@ class Head:
         constants = {id(tensor) for tensor in frontier_tensors}
         gradients = {id(self._output): gradient}
         for step, pullback in zip(reversed(self._steps), reversed(pullbacks), strict=True):
-            # All that came after this step has added its part by now.
+            # All later steps have added their part by now.
             parts = pullback(gradients.pop(id(step.output)))
             for argument, part in zip(tree.flatten(step.arguments), parts, strict=False):
                 if isinstance(argument, keras.KerasTensor) and id(argument) not in constants:
@@ -99,14 +99,14 @@ class Head:
             raise self._refusal(step.operation, str(error)) from error
 
     def _check_by_tracing(self) -> None:
-        """Lets each rule see the shapes and settings that it will meet."""
+        """Trace once, so that rules can refuse unsupported shapes and settings."""
 
-        def walk(activations: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
+        def trace(activations: tf.Tensor, *rest: tf.Tensor) -> tf.Tensor:
             logits, pullback = self(activations, list(rest))
             return pullback(tf.ones_like(logits))
 
         specs = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in self._cut]
-        tf.function(walk, autograph=False).get_concrete_function(*specs)
+        tf.function(trace, autograph=False).get_concrete_function(*specs)
 
     def _step(self, node: Any) -> _Step:
         operation = node.operation
@@ -127,16 +127,16 @@ class Head:
         return _Step(operation, rule, self._arguments(node, rule), node.outputs[0])
 
     def _arguments(self, node: Any, rule: Rule) -> tuple[Any, ...]:
-        """What the rule gets of a call's arguments; those that say nothing are left out."""
+        """Return a call's arguments for the rule, without those that have no effect."""
         operation = original_of(node.operation)
         call = inspect.signature(operation.call).bind(*node.arguments.args, **node.arguments.kwargs)
-        said = {
+        effective = {
             name: value
             for name, value in call.arguments.items()
             if value is not None and (name != "training" or value)
         }
-        call.arguments = said
-        reason = f"it is called with the arguments {', '.join(said)}"
+        call.arguments = effective
+        reason = f"it is called with the arguments {', '.join(effective)}"
         if call.kwargs:
             raise self._refusal(node.operation, reason)
         try:
@@ -149,7 +149,7 @@ class Head:
         original = original_of(operation)
         return ValueError(
             f"The heatmap needs the gradient through '{original.name}' "
-            f"({type(original).__name__}), which lies between the target layer "
+            f"({type(original).__name__}), which is between the target layer "
             f"'{self._target_name}' and the logits, but {reason}. Choose a --target-layer after "
             "it, or --explain none."
         )
@@ -158,9 +158,9 @@ class Head:
 def _why_unknown(operation: keras.Operation) -> str:
     kinds, operations = known_kinds()
     if type(original_of(operation)).__name__ in kinds:
-        return "it is, or holds, code that is not Keras' own"
+        return "it is or contains custom code"
     return (
-        f"that kind has no rule. Layers with one: {', '.join(kinds)}. Operations with one: "
+        f"its type has no rule. Layers with a rule: {', '.join(kinds)}. Operations with a rule: "
         f"{', '.join(operations)}"
     )
 

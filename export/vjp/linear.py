@@ -1,4 +1,4 @@
-"""Rules of dense layers, and of sums of products in general."""
+"""Rules of dense layers, matrix products and Einstein sums."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from export.vjp.rule import Pullback
 
 
 def dense(layer: layers.Dense, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the dense layer, [B, ..., D] to [B, ..., K]."""
+    """Rule of a dense layer, [B, ..., D] to [B, ..., K]."""
     kernel = tf.convert_to_tensor(layer.kernel)
 
     def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor]:
-        # The gradient is turned, not the kernel, whose transpose the file would hold, too.
+        # Transpose the gradient, because a transposed kernel would be stored in the file too.
         product = tf.matmul(kernel, gradient, transpose_b=True)
         return (tf.linalg.matrix_transpose(product),)
 
@@ -26,7 +26,7 @@ def dense(layer: layers.Dense, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def einsum_dense(layer: layers.EinsumDense, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the dense layer that is given as an Einstein sum."""
+    """Rule of a dense layer defined by an Einstein sum."""
     equation = explicit(layer.equation, len(x.shape))
     kernel = tf.convert_to_tensor(layer.kernel)
     back = _towards_first(equation)
@@ -40,7 +40,7 @@ def einsum_dense(layer: layers.EinsumDense, x: tf.Tensor) -> tuple[tf.Tensor, Pu
 def einsum(operation: Any, *operands: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
     """Rule of `keras.ops.einsum` with two operands."""
     if len(operands) != 2:
-        raise NotImplementedError(f"it has {len(operands)} operands; 2 are known")
+        raise NotImplementedError(f"it has {len(operands)} operands; only 2 are supported")
     first, second = (tf.convert_to_tensor(operand) for operand in operands)
     equation = explicit(operation.subscripts, len(first.shape), len(second.shape))
     to_first = _towards_first(equation)
@@ -53,10 +53,10 @@ def einsum(operation: Any, *operands: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def matmul(operation: Any, x1: tf.Tensor, x2: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the product of (stacks of) matrices."""
+    """Rule of the product of (batches of) matrices."""
     first, second = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2)
     if len(first.shape) < 2 or len(second.shape) < 2:
-        raise NotImplementedError("one of its factors is a vector; matrices are known")
+        raise NotImplementedError("one of its factors is a vector; only matrices are supported")
 
     def pullback(gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return (
@@ -68,11 +68,11 @@ def matmul(operation: Any, x1: tf.Tensor, x2: tf.Tensor) -> tuple[tf.Tensor, Pul
 
 
 def finish(layer: Any, product: tf.Tensor, pullback: Pullback) -> tuple[tf.Tensor, Pullback]:
-    """What a layer makes of its weighted sums: adds its bias, and applies its activation.
+    """Add a layer's bias to its weighted sums, and apply its activation.
 
     Args:
         layer: Has `bias`, None or broadcastable, and `activation`.
-        product: The sums.
+        product: The weighted sums.
         pullback: Gradient of `product` -> gradients of the layer's inputs.
     """
     if layer.bias is not None:
@@ -82,11 +82,11 @@ def finish(layer: Any, product: tf.Tensor, pullback: Pullback) -> tuple[tf.Tenso
 
 
 def explicit(equation: str, *ranks: int) -> str:
-    """The equation with a letter per axis in place of each "...", as ONNX' tools need it.
+    """Replace each "..." in an equation with one letter per axis, as ONNX tools require.
 
     Args:
-        equation: "...ab,bc->...ac". An operand without dots has as many axes as letters.
-        ranks: Number of axes of the operands; those left out have no dots.
+        equation: "...ab,bc->...ac". An operand without dots has one axis per letter.
+        ranks: Number of axes of the operands; operands without dots may be left out at the end.
     """
     if "." not in equation:
         return equation
@@ -98,7 +98,7 @@ def explicit(equation: str, *ranks: int) -> str:
         if "..." in operand
     ]
     if len(set(widths)) != 1:
-        raise NotImplementedError(f"its equation {equation} broadcasts one operand to the other")
+        raise NotImplementedError(f"its equation {equation} broadcasts an operand")
     return equation.replace("...", "".join(free[: widths[0]]))
 
 
@@ -108,12 +108,12 @@ def _swapped(equation: str) -> str:
 
 
 def _towards_first(equation: str) -> str:
-    """The equation of the first operand's gradient, from the output's and the other operand."""
+    """Return the equation of the first operand's gradient."""
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     first, second = inputs.split(",")
     is_plain = all(len(set(part)) == len(part) for part in (first, second, output))
     if not arrow or not is_plain or not set(first) <= set(second) | set(output):
         raise NotImplementedError(
-            f"its equation {equation} repeats a letter, sums one operand alone or has no '->'"
+            f"its equation {equation} repeats a letter, sums a single operand or has no '->'"
         )
     return f"{output},{second}->{first}"

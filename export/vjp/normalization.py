@@ -11,7 +11,7 @@ from export.vjp.rule import Pullback
 def batch_normalization(
     layer: layers.BatchNormalization, x: tf.Tensor
 ) -> tuple[tf.Tensor, Pullback]:
-    """Rule of batch normalisation: in inference, one factor per channel.
+    """Rule of batch normalisation, which in inference is one factor per channel.
 
     Source: Ioffe and Szegedy, Batch Normalization (2015).
     """

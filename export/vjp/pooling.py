@@ -1,4 +1,4 @@
-"""Rules of pooling by windows: average and maximum, overlapping or not."""
+"""Rules of average and maximum pooling by windows, overlapping or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.vjp.windows import Windows, spread
 
 
 def average_pool(pool: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of average pooling, layer or operation; padding counts for nothing."""
+    """Rule of average pooling, layer or operation; padding is not counted."""
     rows, columns = _windows(pool, x)
     real_cells = rows.real_cells[:, None, None] * columns.real_cells[:, None]
     window = [rows.window, columns.window]
@@ -31,9 +31,9 @@ def max_pool(pool: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
 
 
 def _max_pool(x: tf.Tensor, rows: Windows, columns: Windows) -> tuple[tf.Tensor, Pullback]:
-    """Maximum pooling; a window's gradient goes to its first largest cell, row by row.
+    """Rule of maximum pooling; a window's gradient goes to its first largest cell, row by row.
 
-    TensorFlow does so too; sharing it between equal cells would give other heatmaps.
+    This is what TensorFlow does; sharing it between equal cells would give other heatmaps.
     """
     offsets = [(row, column) for row in range(rows.window) for column in range(columns.window)]
 
@@ -45,7 +45,7 @@ def _max_pool(x: tf.Tensor, rows: Windows, columns: Windows) -> tuple[tf.Tensor,
             tf.reshape(shares, [-1, rows.count, columns.count, depth * len(offsets)]), rows, columns
         )
         spread_out = tf.reshape(spread_out, [-1, *spread_out.shape[1:3], depth, len(offsets)])
-        # A cell lies as far behind the start of its window as its offset says.
+        # A cell is at its offset from the start of its window.
         parts = []
         for index, (row, column) in enumerate(offsets):
             top, left = rows.span - 1 - row, columns.span - 1 - column
@@ -60,8 +60,8 @@ def _max_pool(x: tf.Tensor, rows: Windows, columns: Windows) -> tuple[tf.Tensor,
 def _cells(
     x: tf.Tensor, rows: Windows, columns: Windows, offsets: list[tuple[int, int]]
 ) -> tf.Tensor:
-    """Each window's cells, [B, rows.count, columns.count, D, offsets]."""
-    # Lower than any activation, so that padding is never the largest.
+    """Return each window's cells, [B, rows.count, columns.count, D, offsets]."""
+    # Padding must never be the maximum.
     padding = [[0, 0], rows.padded, columns.padded, [0, 0]]
     padded = tf.pad(x, padding, constant_values=x.dtype.min)
     cells = [
@@ -78,7 +78,7 @@ def _cells(
 def adaptive_average_pool(
     layer: layers.AdaptiveAveragePooling2D, x: tf.Tensor
 ) -> tuple[tf.Tensor, Pullback]:
-    """Rule of averaging into a map of given size, by windows that differ by one cell at most."""
+    """Rule of average pooling to a given output size; windows differ by at most one cell."""
     height, width, depth = x.shape[1:]
     rows, columns = layer.output_size
     by_rows, by_columns = _shares(height, rows), _shares(width, columns)
@@ -94,9 +94,9 @@ def adaptive_average_pool(
 def adaptive_max_pool(
     layer: layers.AdaptiveMaxPooling2D, x: tf.Tensor
 ) -> tuple[tf.Tensor, Pullback]:
-    """Rule of the maximum into a map of a size that divides the input's: columns, then rows.
+    """Rule of maximum pooling to an output size that divides the input's: columns, then rows.
 
-    Keras pools so, which decides where the gradient goes when cells are equal.
+    This order is Keras', and determines where the gradient goes when cells are equal.
     """
     sizes = x.shape[1:3]
     if any(size % count for size, count in zip(sizes, layer.output_size, strict=True)):
@@ -113,7 +113,7 @@ def adaptive_max_pool(
 
 
 def _shares(size: int, count: int) -> Any:
-    """What each of `size` cells has of the mean of each of `count` windows, [size, count]."""
+    """Return the weight of each of `size` cells in the means of `count` windows, [size, count]."""
     starts = np.arange(count) * size // count
     ends = -(-np.arange(1, count + 1) * size // count)
     cells = np.arange(size)[:, None]

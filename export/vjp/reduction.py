@@ -1,4 +1,4 @@
-"""Rules of what sums up whole axes: global pooling, means, sums and maxima."""
+"""Rules of reductions over whole axes: global pooling, means, sums and maxima."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from keras import layers
 
 from export.vjp.rule import Pullback, Rule
 
-# (input, axes) -> the reduction with these axes kept at length 1, and the gradient of that -> the
-# input's.
+# (input, axes) -> the reduction with these axes kept at length 1, and its pullback.
 _Reduction: TypeAlias = Callable[
     [tf.Tensor, list[int]], tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
 ]
 
 
 def _sum(x: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    # Tiles, because the batch size that `broadcast_to` would need is not known.
+    # Tiled, because `broadcast_to` would need the batch size.
     copies = [x.shape[axis] if axis in axes else 1 for axis in range(len(x.shape))]
     return tf.reduce_sum(x, axes, keepdims=True), lambda gradient: tf.tile(gradient, copies)
 
@@ -35,7 +34,7 @@ def _max(x: tf.Tensor, axes: list[int]) -> tuple[tf.Tensor, Callable[[tf.Tensor]
     y = tf.reduce_max(x, axes, keepdims=True)
 
     def back(gradient: tf.Tensor) -> tf.Tensor:
-        # Equal cells share, as in TensorFlow, which lets windows do otherwise.
+        # Equal cells share the gradient, as in TensorFlow (but not in its pooling by windows).
         is_largest = tf.cast(tf.equal(x, y), gradient.dtype)
         return gradient * is_largest / tf.reduce_sum(is_largest, axes, keepdims=True)
 
@@ -52,7 +51,7 @@ def _reduced(
 
 
 def _of_layer(reduction: _Reduction) -> Rule:
-    """The rule of a global pooling layer, [B, ..., D] to [B, D]."""
+    """Return the rule of a global pooling layer, [B, ..., D] to [B, D]."""
 
     def rule(layer: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
         return _reduced(reduction, x, list(range(1, len(x.shape) - 1)), layer.keepdims)
@@ -61,15 +60,15 @@ def _of_layer(reduction: _Reduction) -> Rule:
 
 
 def _of_operation(reduction: _Reduction) -> Rule:
-    """The rule of a `keras.ops` operation over given axes, none of them the batch."""
+    """Return the rule of a `keras.ops` reduction over axes other than the batch."""
 
     def rule(operation: Any, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
         given = range(len(x.shape)) if operation.axis is None else operation.axis
         axes = sorted(axis % len(x.shape) for axis in given)
         if 0 in axes:
-            raise NotImplementedError("it reduces the batch, too")
+            raise NotImplementedError("it reduces over the batch")
         if getattr(operation, "initial", None) is not None:
-            raise NotImplementedError(f"it starts at initial={operation.initial}")
+            raise NotImplementedError(f"it has initial={operation.initial}")
         return _reduced(reduction, x, axes, operation.keepdims)
 
     return rule

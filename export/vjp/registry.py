@@ -1,4 +1,4 @@
-"""The rule of each kind of layer and operation."""
+"""The VJP rules by layer class and by operation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.vjp.reduction import REDUCTION_LAYERS, REDUCTION_OPERATIONS
 from export.vjp.rule import Rule
 from proxy_keras.graph import original_of
 
-# By their own class, as a subclass may compute anything.
+# By exact class, because a subclass may compute anything.
 _LAYERS: dict[type[keras.Operation], Rule] = {
     layers.Dense: linear.dense,
     layers.EinsumDense: linear.einsum_dense,
@@ -47,7 +47,7 @@ _LAYERS: dict[type[keras.Operation], Rule] = {
     **REDUCTION_LAYERS,
 }
 
-# By name, as Keras exports no names for the classes of its operations.
+# By name, because Keras does not export the classes of its operations.
 _OPERATIONS: dict[str, Rule] = {
     "Matmul": linear.matmul,
     "Einsum": linear.einsum,
@@ -68,7 +68,7 @@ _OPERATIONS: dict[str, Rule] = {
 
 
 def rule_of(operation: keras.Operation) -> Rule | None:
-    """The rule of a layer or operation of a flat clone, or None if there is none."""
+    """Return the rule of a layer or operation of a flat clone, or None."""
     if isinstance(operation, keras.layers.Layer):
         return _LAYERS.get(type(operation))
     original = original_of(operation)
@@ -77,5 +77,5 @@ def rule_of(operation: keras.Operation) -> Rule | None:
 
 
 def known_kinds() -> tuple[list[str], list[str]]:
-    """Names of the classes of layers, and of the operations, that have a rule."""
+    """Return the names of the layer classes, and of the operations, that have a rule."""
     return sorted(kind.__name__ for kind in _LAYERS), sorted(_OPERATIONS)

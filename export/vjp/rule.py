@@ -1,4 +1,4 @@
-"""What a rule is: the output of a layer, and the way back from the output's gradient."""
+"""The types of VJP rules: a rule returns a layer's output and its pullback."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
-# Gradient of the output -> one gradient per argument of the call, lists flattened. Arguments at the
-# end that are no tensors, such as the key of an indexing, are left out.
+# Gradient of the output -> one gradient per argument of the call, with lists flattened and without
+# trailing arguments that are not tensors, such as an index.
 Pullback: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 
-# (layer or operation, *arguments of its call) -> its output in inference, and the pullback. What it
-# cannot differentiate it refuses with a NotImplementedError that gives the reason, "a mask is
-# given". All that it computes converts to ONNX, with a batch of any size.
+# (layer or operation, *arguments of its call) -> its output in inference, and the pullback. Raises
+# NotImplementedError with the reason ("a mask is given") if it cannot differentiate the call. All
+# operations convert to ONNX, with a dynamic batch size.
 Rule: TypeAlias = Callable[..., tuple[tf.Tensor, Pullback]]

@@ -1,4 +1,4 @@
-"""The geometry of sliding windows, and what undoes it: zeros between and around gradients."""
+"""The geometry of sliding windows, and its transpose: zeros between and around gradients."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Windows:
-    """How windows lie along one axis of a map, padded as TensorFlow does.
+    """The positions of windows along one axis of a map, with TensorFlow's padding.
 
     Attributes:
         size: Cells of the input, >= 1.
-        window: Cells that one window looks at, >= 1.
+        window: Cells in a window, >= 1.
         padding: "valid" or "same".
-        stride: Steps from one window to the next, >= 1.
-        dilation: Steps from one cell of a window to its next, >= 1.
+        stride: Distance between windows, >= 1.
+        dilation: Distance between the cells of a window, >= 1.
     """
 
     size: int
@@ -29,12 +29,12 @@ class Windows:
 
     @property
     def span(self) -> int:
-        """Cells from the first to the last of a window."""
+        """Cells from the first to the last cell of a window."""
         return (self.window - 1) * self.dilation + 1
 
     @property
     def count(self) -> int:
-        """Number of windows: cells of the output."""
+        """Number of windows, and of output cells."""
         if self.padding == "same":
             return -(-self.size // self.stride)
         return (self.size - self.span) // self.stride + 1
@@ -54,17 +54,17 @@ class Windows:
 
     @property
     def real_cells(self) -> NDArray[np.float32]:
-        """How many cells of each window are not padding, [count], for a dilation of 1."""
+        """Number of cells per window that are not padding, [count], for a dilation of 1."""
         starts = np.arange(self.count) * self.stride - self.padded[0]
         ends = np.minimum(starts + self.window, self.size)
         return (ends - np.maximum(starts, 0)).astype(np.float32)
 
 
 def spread(gradient: tf.Tensor, rows: Windows, columns: Windows) -> tf.Tensor:
-    """Puts each window's gradient where the window starts, zeros elsewhere.
+    """Place each window's gradient where the window starts, with zeros elsewhere.
 
-    A stride-1 window over the result, flipped and not padded, sums for each cell of the input what
-    the windows that look at it have for it: the transpose of the forward sum.
+    A flipped stride-1 window without padding over the result then gives the transpose of the
+    forward sum: for each input cell, the sum over the windows that contain it.
 
     Args:
         gradient: [B, rows.count, columns.count, D] float32.

@@ -91,7 +91,7 @@ def test_a_constant_that_was_captured_is_no_input(answers):
 
 
 def test_an_operation_that_onnx_lacks_is_named():
-    with pytest.raises(ValueError, match="no counterpart of Lgamma"):
+    with pytest.raises(ValueError, match="no operator for Lgamma"):
         to_onnx(lambda images: {"logits": tf.math.lgamma(images[:, 0, 0])}, [], SHAPE, "uint8")
 
 

@@ -57,7 +57,7 @@ def test_a_difference_that_is_too_large_leaves_no_file(saved, tmp_path, capsys):
     file = tmp_path / "out" / "small.onnx"
     assert _export(saved, "--out", file, "--tolerance", "0") == 2
     said = capsys.readouterr().err
-    assert "TOO FAR" in said and "--tolerance" in said
+    assert "EXCEEDED" in said and "--tolerance" in said
     assert not file.parent.exists()
 
 
@@ -97,7 +97,7 @@ def test_a_model_in_half_precision_is_exported_in_float32(tmp_path, photographs)
     report = json.loads((tmp_path / "mixed.report.json").read_text())
     values = {item["output"]: item for item in report["differences"]}
     assert values["logits, float32 Keras"]["value"] < 1e-5
-    as_saved = values["answer, the model as saved"]
+    as_saved = values["output of the saved model"]
     assert 1e-5 < as_saved["value"] < 0.1 and as_saved["limit"] is None
     types = {item.data_type for item in onnx.load(file).graph.initializer}
     assert onnx.TensorProto.BFLOAT16 not in types
@@ -117,7 +117,7 @@ def test_everything_beside_the_file_is_written_too(saved, tmp_path, capsys):
     ("words", "message"),
     [
         (["--out", "a.bin"], "must end in .onnx"),
-        (["--explain", "none", "--target-layer", "bn"], "looks at no layer"),
+        (["--explain", "none", "--target-layer", "bn"], "uses no target layer"),
         (["--target-layer", "nowhere"], "No layer is named 'nowhere'"),
         (["--precision", "int8"], "--data SRC"),
         (["--held-out", "pictures"], "--held-out writes test images"),
@@ -154,7 +154,7 @@ def test_such_a_limit_is_refused_in_python_too(limit, make_model, make_source, t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--kserve", "{0}/a.onnx"], "a.onnx as --kserve and as --out. Give another name"),
+        (["--kserve", "{0}/a.onnx"], "a.onnx as --kserve and as --out. Choose another name"),
         (["--kserve", "{0}/b/../a.onnx"], "as --kserve and as --out"),
         (["--kserve", "{0}/a.report.json"], "as --kserve and as the report of --out"),
         (["--kserve", "{0}/small.keras"], "as --kserve and as MODEL"),
@@ -164,11 +164,11 @@ def test_such_a_limit_is_refused_in_python_too(limit, make_model, make_source, t
         (["--out", "{0}/n.onnx", "--labels", "{0}/n.onnx"], "as --out and as --labels"),
         (["--out", "{0}/m.onnx"], "as --out and as MODEL"),
         (["--labels", "{0}/a.report.json"], "as the report of --out and as --labels"),
-        (["--kserve", "{0}/b"], "--kserve is a file. Received a folder"),
-        (["--triton", "{0}/1.png"], "--triton is a folder. Received a file"),
-        (["--held-out", "{0}"], "--held-out is a folder for images alone. Received: --out in it"),
-        (["--held-out", "{0}/b", "--triton", "{0}/b/m"], "--triton in it"),
-        (["--storage-uri", "s3://b/m"], "--kserve FILE.yaml. Give that too"),
+        (["--kserve", "{0}/b"], "--kserve must be a file. Received a folder"),
+        (["--triton", "{0}/1.png"], "--triton must be a folder. Received a file"),
+        (["--held-out", "{0}"], "must be a folder for images only. Received: --out inside it"),
+        (["--held-out", "{0}/b", "--triton", "{0}/b/m"], "--triton inside it"),
+        (["--storage-uri", "s3://b/m"], "--kserve FILE.yaml. Pass both"),
         (["--kserve", "{0}/k.yaml", "--storage-uri", "no"], "s3://bucket/models. Received: 'no'"),
     ],
 )
@@ -210,7 +210,7 @@ def test_what_is_already_in_the_way_is_told_before_the_work(
     assert _export(*words, tmp_path / "mine") == 2
     assert "1 other files, such as notes.txt" in capsys.readouterr().err
     assert _export(*words, tmp_path / "mine" / "notes.txt") == 2
-    assert "notes.txt is a file. Give a new or empty folder" in capsys.readouterr().err
+    assert "notes.txt is a file. Choose a new or empty folder" in capsys.readouterr().err
     assert _export("run", "--out", tmp_path / "a.onnx", "--images", tmp_path / "gone.png") == 2
     assert "gone.png" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from export.parity import Difference, ParityReport, Reference, answer_by_keras, compare
+from export.parity import Difference, ParityReport, Reference, compare, keras_reference
 from proxy_keras.graph import FlatClone
 
 IMAGES = np.arange(7 * 3, dtype=np.uint8).reshape(7, 1, 1, 3)
@@ -44,7 +44,7 @@ def _reference(**changes):
     known = {
         "logits": LOGITS + np.float32([0, 0, 2]),
         "heatmaps": LOGITS.mean(axis=1).reshape(7, 1, 1),
-        "answers": LOGITS + np.float32([0, 0, 2]),
+        "outputs": LOGITS + np.float32([0, 0, 2]),
         "activation": None,
         "is_float32": True,
     }
@@ -53,7 +53,7 @@ def _reference(**changes):
 
 def _compare(file, reference, limit=1e-5, heatmap_limit=1e-5):
     return compare(
-        file, IMAGES, reference, what="test images", limit=limit, heatmap_limit=heatmap_limit
+        file, IMAGES, reference, description="test images", limit=limit, heatmap_limit=heatmap_limit
     )
 
 
@@ -70,7 +70,7 @@ def test_a_difference_is_relative_to_the_largest_magnitude(file):
     assert values == {1: pytest.approx(2 / 2), 7: pytest.approx(2 / 20)}
     assert not report.is_passed
     assert _compare(file, _reference(logits=LOGITS), limit=1.0).is_passed
-    assert "logits" in str(report) and "TOO FAR" in str(report)
+    assert "logits" in str(report) and "EXCEEDED" in str(report)
 
 
 def test_heatmaps_have_a_limit_of_their_own(file):
@@ -86,10 +86,10 @@ def test_what_is_no_number_never_passes():
 
 def test_the_model_as_saved_is_held_to_the_limit_only_in_float32(file):
     half = np.float32(1.01) * (LOGITS + np.float32([0, 0, 2]))
-    assert not _compare(file, _reference(answers=half)).is_passed
-    report = _compare(file, _reference(answers=half, is_float32=False))
+    assert not _compare(file, _reference(outputs=half)).is_passed
+    report = _compare(file, _reference(outputs=half, is_float32=False))
     assert report.is_passed
-    value = next(d.value for d in report.differences if "as saved" in d.output)
+    value = next(d.value for d in report.differences if "saved model" in d.output)
     assert value == pytest.approx(0.01 / 1.01, rel=1e-3)
 
 
@@ -97,7 +97,7 @@ def test_a_model_that_answers_probabilities_is_compared_by_them(file):
     logits = (LOGITS + np.float32([0, 0, 2])).astype(np.float64)
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for activation, own in (("softmax", chances), ("log_softmax", np.log(chances))):
-        reference = _reference(answers=own.astype(np.float32), activation=activation)
+        reference = _reference(outputs=own.astype(np.float32), activation=activation)
         assert _compare(file, reference).is_passed
 
 
@@ -107,7 +107,7 @@ def test_classes_that_differ_are_counted(file):
 
 
 def test_shapes_that_differ_are_an_error(file):
-    with pytest.raises(ValueError, match=r"answers shape \(1, 3\), Keras \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"returns shape \(1, 3\), Keras \(1, 2\)"):
         _compare(file, _reference(logits=LOGITS[:, :2]))
 
 
@@ -123,8 +123,8 @@ def test_the_report_is_json_values():
 
 def test_keras_answers_in_float32_and_as_saved(make_model, photographs):
     model = make_model(activation="softmax")
-    reference = answer_by_keras(model, FlatClone(model), photographs, None)
+    reference = keras_reference(model, FlatClone(model), photographs, None)
     assert reference.is_float32 and reference.activation == "softmax"
-    np.testing.assert_allclose(reference.answers.sum(axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(reference.outputs.sum(axis=1), 1.0, rtol=1e-5)
     exps = np.exp(reference.logits - reference.logits.max(axis=1, keepdims=True))
-    np.testing.assert_allclose(exps / exps.sum(axis=1, keepdims=True), reference.answers, atol=1e-6)
+    np.testing.assert_allclose(exps / exps.sum(axis=1, keepdims=True), reference.outputs, atol=1e-6)

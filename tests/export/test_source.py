@@ -106,7 +106,7 @@ def test_data_of_another_number_of_classes_are_refused(tmp_path, images):
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.GlobalAveragePooling2D()(inputs)
     keras.Model(inputs, keras.layers.Dense(4)(x)).save(tmp_path / "a.keras")
-    with pytest.raises(ValueError, match="answers 4 classes, the data have 3"):
+    with pytest.raises(ValueError, match="has 4 classes, the data have 3"):
         open_source(tmp_path / "a.keras", data=f"npz:{images}", progress=False)
 
 

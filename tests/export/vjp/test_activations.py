@@ -109,7 +109,7 @@ def test_operations_heed_their_options(function, build_model, check_head):
 
 
 def test_another_function_is_refused_by_name():
-    with pytest.raises(NotImplementedError, match="its activation is celu; those known are elu"):
+    with pytest.raises(NotImplementedError, match="its activation is celu; supported are elu"):
         activate(activations.celu, tf.ones([1, 2]))
     with pytest.raises(NotImplementedError, match="its activation is Dense"):
         activate(layers.Dense(2), tf.ones([1, 2]))

@@ -62,7 +62,7 @@ def test_tensors_of_other_ranks_are_refused(build_model, check_head):
     def function(x):
         return layers.Add()([x, layers.GlobalAveragePooling2D()(x)])
 
-    with pytest.raises(ValueError, match=r"\(Add\).*joins tensors of \[2, 4\] axes"):
+    with pytest.raises(ValueError, match=r"\(Add\).*inputs have \[2, 4\] axes"):
         check_head(build_model(function))
 
 

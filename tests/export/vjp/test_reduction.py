@@ -43,7 +43,7 @@ def test_reducing_the_batch_is_refused(axis, build_model, check_head):
     def function(x):
         return x - ops.mean(x, axis=axis, keepdims=True)
 
-    with pytest.raises(ValueError, match=r"\(Mean\).*it reduces the batch"):
+    with pytest.raises(ValueError, match=r"\(Mean\).*it reduces over the batch"):
         check_head(build_model(function))
 
 

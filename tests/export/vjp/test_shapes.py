@@ -89,10 +89,10 @@ def test_indexing(parts, data):
     ("function", "reason"),
     [
         (lambda x: x[:, ::-1], "backwards, with a step of -1"),
-        (lambda x: x[1:, 0], "picks examples out of the batch"),
+        (lambda x: x[1:, 0], "selects examples of the batch"),
         (lambda x: x * ops.cast(ops.cast(x, "int32"), "float32"), "casts to int32"),
         (lambda x: ops.squeeze(ops.expand_dims(x, 1)), "number of axes depends on the batch"),
-        (lambda x: ops.cumsum(x, axis=1), "that kind has no rule"),
+        (lambda x: ops.cumsum(x, axis=1), "its type has no rule"),
     ],
 )
 def test_refusals(function, reason, build_model, check_head):

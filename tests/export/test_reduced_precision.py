@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from export.convert import to_onnx
 from export.exporter import export_model
 from export.heatmap import Explained
-from export.precision import QuantisationReport, accuracy, to_fp16, to_int8
+from export.reduced_precision import QuantisationReport, accuracy, to_fp16, to_int8
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.data import ImageData
 from proxy_keras.graph import FlatClone
@@ -65,7 +65,7 @@ def test_accuracy_counts_over_all_batches(converted, photographs, answers):
 def test_a_drop_is_in_points():
     report = QuantisationReport(100, 200, accuracy_fp32=0.95, accuracy_int8=0.93)
     assert report.drop == pytest.approx(2.0)
-    assert "93.00% of 200 validation images right, fp32: 95.00%" in str(report)
+    assert "200 validation images: int8 93.00%, fp32 95.00%" in str(report)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def faint(make_source):
 
 def test_int8_that_costs_too_much_is_refused_and_leaves_no_file(faint, tmp_path):
     file = tmp_path / "faint.onnx"
-    with pytest.raises(ValueError, match=r"points lost, more than 0.5.*--max-drop"):
+    with pytest.raises(ValueError, match=r"points exceeds the limit of 0.5.*--max-drop"):
         export_model(faint, file, explain="none", precision="int8")
     assert list(tmp_path.iterdir()) == []
 

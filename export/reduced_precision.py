@@ -1,4 +1,4 @@
-"""Makes an exported graph smaller and faster: half precision, or eight-bit integers."""
+"""Conversion of an exported graph to half precision or eight-bit integers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from export.convert import INPUT, Converted, quiet
 
 @dataclass(frozen=True)
 class QuantisationReport:
-    """What eight bits cost.
+    """The accuracy before and after quantisation.
 
     Attributes:
-        calibration_images: Number of training images that the ranges were measured on.
-        validation_images: Number of images that accuracy was measured on.
+        calibration_images: Number of training images used for the calibration.
+        validation_images: Number of images used for the accuracy.
         accuracy_fp32: Before, in [0, 1].
         accuracy_int8: After, in [0, 1].
     """
@@ -41,16 +41,16 @@ class QuantisationReport:
         return 100.0 * (self.accuracy_fp32 - self.accuracy_int8)
 
     def __str__(self) -> str:
-        """The report in a line."""
+        """Return the report as one line."""
         return (
-            f"int8: {self.accuracy_int8:.2%} of {self.validation_images} validation images right, "
-            f"fp32: {self.accuracy_fp32:.2%}; calibrated on {self.calibration_images} training "
-            "images"
+            f"accuracy on {self.validation_images} validation images: int8 "
+            f"{self.accuracy_int8:.2%}, fp32 {self.accuracy_fp32:.2%}; calibrated on "
+            f"{self.calibration_images} training images"
         )
 
 
 def to_fp16(converted: Converted) -> onnx.ModelProto:
-    """The model in half precision, but for its inputs, its outputs and its head.
+    """Convert the model to half precision, except its inputs, outputs and head.
 
     Args:
         converted: A float32 model; not modified.
@@ -59,7 +59,7 @@ def to_fp16(converted: Converted) -> onnx.ModelProto:
     parts = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
     outputs = [output.name for output in model.graph.output]
     features = parts.extract_model([INPUT], cut)
-    # Their constants may have the same names, and come in two precisions now.
+    # Constants of both parts may have the same name, but now have different precisions.
     head = onnx.compose.add_prefix(
         parts.extract_model(cut, outputs),
         "head/",
@@ -74,28 +74,28 @@ def to_fp16(converted: Converted) -> onnx.ModelProto:
     half.graph.initializer.extend(head.graph.initializer)
     del half.graph.output[:]
     half.graph.output.extend(model.graph.output)
-    # The converter appends the casts that it inserts.
+    # The converter appends its casts at the end.
     OnnxModel(half).topological_sort()
     onnx.checker.check_model(half, full_check=True)
     return half
 
 
 def to_int8(converted: Converted, batches: Iterator[NDArray[np.uint8]]) -> onnx.ModelProto:
-    """The model with eight-bit weights and activations, but for its head.
+    """Quantise the model's weights and activations to eight bits, except its head.
 
-    Weights have a scale per output channel; the ranges of activations are those that occur in the
-    calibration images ("static quantisation", written as QuantizeLinear and DequantizeLinear).
+    This is static quantisation (QuantizeLinear and DequantizeLinear): weights have a scale per
+    output channel, and the ranges of activations are measured on the calibration images.
 
     Args:
         converted: A float32 model; not modified.
-        batches: The calibration images, [n, H, W, 3] uint8 each.
+        batches: Batches of calibration images, [n, H, W, 3] uint8.
 
     Source: Jacob et al., Quantization and Training of Neural Networks for Efficient
         Integer-Arithmetic-Only Inference (CVPR 2018).
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        # By way of a file, for the quantiser moves the weights of a model that it is given.
+        # Through a file, because the quantiser modifies a model that it is given.
         onnx.save(converted.model, path / "fp32.onnx")
         with quiet(None):
             quantization.quantize_static(
@@ -118,7 +118,7 @@ def accuracy(
     model: onnx.ModelProto,
     batches: Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]],
 ) -> float:
-    """The share of labelled images that the model puts into their class, in [0, 1].
+    """Compute the accuracy of the model on labelled images, in [0, 1].
 
     Args:
         model: An exported model.
@@ -127,23 +127,23 @@ def accuracy(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    right = total = 0
+    correct = total = 0
     for images, labels in batches:
         (logits,) = session.run(["logits"], {INPUT: images.astype(_input_dtype(model))})
-        right += int((logits.argmax(axis=1) == labels).sum())
+        correct += int((logits.argmax(axis=1) == labels).sum())
         total += len(labels)
-    return right / total
+    return correct / total
 
 
 class _Calibration:
-    """Hands calibration images to the quantiser."""
+    """A source of calibration images for the quantiser."""
 
     def __init__(self, batches: Iterator[NDArray[np.uint8]], dtype: type[np.generic]) -> None:
         self._batches = batches
         self._dtype = dtype
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """The next batch by input name; None after the last."""
+        """Return the next batch by input name; None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {INPUT: batch.astype(self._dtype)}
 
