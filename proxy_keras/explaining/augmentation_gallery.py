@@ -17,7 +17,7 @@ from proxy_keras.augment import BatchLayer, adapt, parse
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSubset
-from proxy_keras.io.figures import Figure
+from proxy_keras.io.figures import Figure, to_pixels, truncate
 from proxy_keras.io.saved_model import image_size, open_saved
 
 Row = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -87,29 +87,29 @@ def draw_gallery(given: argparse.Namespace) -> None:
     data = ImageData.from_source(
         given.data, image_size=side, seed=given.seed, data_dir=given.data_dir, progress=False
     ).train
-    images, labels = some_images(data, given.columns)
+    images, labels = first_images(data, given.columns)
     heatmaps = None if model is None else Explainer(model, given.method).heatmaps(images)
     rows = {"originals": (images, labels)}
     for text in augmentations() if given.aug is None else given.aug:
         name = text.partition(":")[0]
         if given.aug is None and name in NOT_SHOWN:
-            print(f"left out {name}: {NOT_SHOWN[name]}")
+            print(f"skipped {name}: {NOT_SHOWN[name]}")
             continue
         layer = parse(text)
         if given.aug is None:
             # Every image of the row must show the effect.
             layer.probability = 1.0
         if layer.needs_maps and heatmaps is None:
-            print(f"left out {name}: it needs heatmaps; give a trained model as --maps")
+            print(f"skipped {name}: it needs heatmaps; pass a trained model as --maps")
             continue
         adapt([layer], data)
-        rows[text.replace("_", " ")] = changed(layer, images, labels, heatmaps, given.seed)
+        rows[text.replace("_", " ")] = augmented(layer, images, labels, heatmaps, given.seed)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet(rows, data.classes).savefig(given.out)
+    draw_sheet(rows, data.classes).savefig(given.out)
     print(f"{len(rows) - 1} augmentations of {len(images)} images: {given.out}")
 
 
-def changed(
+def augmented(
     layer: BatchLayer,
     images: NDArray[np.float32],
     labels: NDArray[np.float32],
@@ -137,7 +137,7 @@ def changed(
     return made.numpy(), shares.numpy()
 
 
-def some_images(data: TrainSubset, count: int) -> Row:
+def first_images(data: TrainSubset, count: int) -> Row:
     """Return the first `count` images of the split, or all, cycling through the classes."""
     order = np.argsort(data.labels, kind="stable")
     starts = np.searchsorted(data.labels[order], data.labels[order])
@@ -150,7 +150,7 @@ def some_images(data: TrainSubset, count: int) -> Row:
     return images, np.eye(len(data.classes), dtype=np.float32)[classes]
 
 
-def sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
+def draw_sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
     """Draw the sheet: a row of images for each name, with their labels below.
 
     Args:
@@ -181,7 +181,7 @@ def sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
                 transform=axes[line, 0].transAxes,
             )
             for axis, image, shares in zip(axes[line], *rows[name], strict=True):
-                axis.imshow(np.clip(np.rint(image), 0, 255).astype(np.uint8))
+                axis.imshow(to_pixels(image))
                 axis.text(
                     0.5,
                     -0.04,
@@ -215,13 +215,11 @@ def label_text(shares: NDArray[np.float32], classes: Sequence[str], most: int = 
     order = np.argsort(-shares, kind="stable")
     named = [index for index in order if shares[index] >= 0.02][:most]
     if shares[order[0]] > 0.995:
-        return _short(classes[order[0]])
-    lines = [f"{_short(classes[index])} {shares[index]:.0%}" for index in named]
+        return _class_name(classes[order[0]])
+    lines = [f"{_class_name(classes[index])} {shares[index]:.0%}" for index in named]
     rest = shares.sum() - sum(shares[index] for index in named)
     return "\n".join([*lines, f"others {rest:.0%}"] if rest >= 0.01 else lines)
 
 
-def _short(name: str, length: int = 16) -> str:
-    name = name.replace("_", " ")
-    name = name if len(name) <= length else name[: length - 1] + "…"
-    return name.replace("$", r"\$")
+def _class_name(name: str) -> str:
+    return truncate(name.replace("_", " "), 16)

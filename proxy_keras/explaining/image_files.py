@@ -294,8 +294,6 @@ def _write(
         np.savez_compressed(args.out / "heatmaps.npz", **arrays)
     for number, (start, size) in enumerate(_batches(len(titles), ROWS_PER_SHEET), start=1):
         part = slice(start, start + size)
-        sheet = figures.method_sheet(
-            images.originals[part], overlays[part], titles[part], list(maps)
-        )
-        sheet.savefig(args.out / f"sheet_{number:04d}.png")
+        rows = images.originals[part], overlays[part], titles[part]
+        figures.method_sheet(*rows, list(maps)).savefig(args.out / f"sheet_{number:04d}.png")
     print(f"overlays, sheets and answers: {args.out}")
