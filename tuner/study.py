@@ -16,11 +16,7 @@ from tqdm import tqdm
 
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.options import (
-    add_config_option,
-    add_train_options,
-    build_config,
-)
+from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner import job as jobs
 from tuner.comparing import leakage, study_report
 from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
@@ -106,8 +102,7 @@ class Study:
         jobs = []
         for seed in self.seeds:
             for arm in self.arms:
-                config = dataclasses.replace(arm.config, seed=seed)
-                module = self.modules[arm.name]
+                config, module = dataclasses.replace(arm.config, seed=seed), self.modules[arm.name]
                 folder = self.folder / "runs" / arm.folder / f"seed-{seed}"
                 jobs.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
         return jobs
@@ -175,8 +170,7 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
             results.add(row)
             check_conditions(results.of(names, study.seeds))
             if not quiet:
-                line = f"{arm.name}, seed {seed}: {row['test_accuracy']:.2%}"
-                bar.write(line, file=sys.stderr)
+                bar.write(f"{arm.name}, seed {seed}: {row['test_accuracy']:.2%}", file=sys.stderr)
 
         jobs.run_all([item[2] for item in missing], workers=workers, report=report)
     return results, failures

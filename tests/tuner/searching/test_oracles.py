@@ -276,7 +276,7 @@ def test_a_trial_of_which_nothing_is_left_is_failed_and_its_number_is_not_used_a
     oracle, _ = resumed("grid", tmp_path)
     run(oracle)
     lost = oracle.trials["0001"]
-    assert (lost.status, lost.message) == (TrialStatus.FAILED, "what was known of it is lost")
+    assert (lost.status, lost.message) == (TrialStatus.FAILED, "its record is lost")
     # The combination that it had is tried again.
     expected = dict(unbroken["grid"])
     expected["0005"] = expected.pop("0001")
