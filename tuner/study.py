@@ -1,10 +1,8 @@
-"""`python -m tuner.study`: comparison of arms with seeds, controls and statistics."""
+"""`python -m tuner.study`: arms under equal conditions, with seeds, controls and statistics."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import math
 import shlex
 import sys
@@ -12,20 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
-from tuner import job as jobs
-from tuner.comparing import leakage, study_report
 from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
-from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
-from tuner.file_lock import FileLock, lock_folder
-from tuner.job import Job, JobError
+from tuner.job import TRAINING
 
 CLEAN, ORIGINAL = "clean", "original"
-_STUDY_FILE = "study.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,136 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """Plan of a study, checked before training.
-
-    Attributes:
-        folder: Output folder.
-        arms: Arms of the study.
-        seeds: Seeds of the study.
-        modules: The training module of each arm, by name.
-    """
-
-    folder: Path
-    arms: tuple[Arm, ...]
-    seeds: tuple[int, ...]
-    modules: dict[str, str]
-
-    def jobs(self) -> list[tuple[Arm, int, Job, str]]:
-        """Return all runs, seed by seed, so that an interrupted study has complete seeds."""
-        jobs = []
-        for seed in self.seeds:
-            for arm in self.arms:
-                config, module = dataclasses.replace(arm.config, seed=seed), self.modules[arm.name]
-                folder = self.folder / "runs" / arm.folder / f"seed-{seed}"
-                jobs.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
-        return jobs
-
-    def missing(self, results: Results) -> list[tuple[Arm, int, Job, str]]:
-        """Return the runs without results."""
-        return [item for item in self.jobs() if not results.has(item[0].name, item[1], item[3])]
-
-    @property
-    def source(self) -> str:
-        """The data source of all arms."""
-        return self.arms[0].config.data.source
-
-    def lock(self) -> FileLock:
-        """Return the acquired lock of the folder.
-
-        Raises:
-            ValueError: Another study is running in the folder.
-        """
-        return lock_folder(self.folder / "study.lock", "study")
-
-
-def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]:
-    """Run the missing runs of a study.
-
-    Args:
-        study: The plan.
-        workers: Number of parallel runs.
-        quiet: Show no progress bar.
-
-    Returns:
-        The results, and a message for each failure.
-
-    Raises:
-        ValueError: The runs were not trained under equal conditions, or the folder has runs with
-            other settings or data.
-    """
-    study.folder.mkdir(parents=True, exist_ok=True)
-    results = Results(study.folder)
-    for message in results.messages:
-        print(message, file=sys.stderr)
-    names = [arm.name for arm in study.arms]
-    planned, missing = study.jobs(), study.missing(results)
-    _check_settings(results, planned)
-    _check_same_source(study, results)
-    if missing:
-        text = json.dumps({"source": study.source}, indent=2) + "\n"
-        write_text_atomically(study.folder / _STUDY_FILE, text)
-    by_folder = {item[2].folder: item for item in missing}
-    failures: list[str] = []
-    with tqdm(
-        total=len(planned), initial=len(planned) - len(missing), unit="run", disable=quiet
-    ) as bar:
-
-        def report(job: Job, outcome: dict[str, Any] | JobError) -> None:
-            arm, seed, _, settings = by_folder[job.folder]
-            bar.update()
-            try:
-                if isinstance(outcome, JobError):
-                    raise outcome
-                row = row_of(arm.name, seed, job.folder, outcome, settings)
-            except (JobError, ValueError) as error:
-                failures.append(f"{arm.name}, seed {seed}: {error}")
-                return
-            results.add(row)
-            check_conditions(results.of(names, study.seeds))
-            if not quiet:
-                bar.write(f"{arm.name}, seed {seed}: {row['test_accuracy']:.2%}", file=sys.stderr)
-
-        jobs.run_all([item[2] for item in missing], workers=workers, report=report)
-    return results, failures
-
-
-def _check_settings(results: Results, planned: Sequence[tuple[Arm, int, Job, str]]) -> None:
-    """Raise ValueError if results were made with other settings than the planned ones."""
-    other = {
-        arm.name: None
-        for arm, seed, _, settings in planned
-        if results.has_other(arm.name, seed, settings)
-    }
-    if other:
-        raise ValueError(
-            f"{results.path} has runs with other settings: {', '.join(other)}. Pass another --out, "
-            "or move those rows out of the file, and their folders out of runs/."
-        )
-
-
-def _check_same_source(study: Study, results: Results) -> None:
-    """Raise ValueError if results were made with data of the same name from another folder."""
-    path = study.folder / _STUDY_FILE
-    if results.table.empty or not path.exists():
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))["source"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged. Delete it if results.csv was made with these data."
-        ) from error
-    if before != study.source:
-        raise ValueError(
-            f"The runs in {study.folder} used the data {before!r}, but `--data` is "
-            f"{study.source!r}. Pass another --out, or delete {path} if it is a copy of the same "
-            "data."
-        )
-
-
-def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> Study:
-    """Return the study that the options describe."""
+def plan_arms(
+    given: dict[str, Any], base: TrainConfig, options: dict[str, Any]
+) -> tuple[list[Arm], dict[str, str]]:
+    """Return the arms that the options describe, and the training module of each, by name."""
     if options["seeds"] < 1:
         raise ValueError(f"`--seeds` must be >= 1. Received: {options['seeds']}")
     if options["workers"] < 1:
@@ -226,19 +90,12 @@ def _plan(given: dict[str, Any], base: TrainConfig, options: dict[str, Any]) -> 
         )
     if "seed" in given:
         raise ValueError("A study runs several seeds. Use --seeds and --first-seed.")
-    seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
     if options["protocol"] == ORIGINAL:
-        arms, modules = leakage.make_arms(base)
-    else:
-        arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
-        modules = {arm.name: jobs.TRAINING for arm in arms}
-    study = Study(options["out"], tuple(arms), seeds, modules)
-    # The report of a finished study does not need its data.
-    results = Results(study.folder)
-    _check_settings(results, study.jobs())
-    if study.missing(results):
-        jobs.check_source(study.source)
-    return study
+        from tuner.comparing import leakage
+
+        return leakage.make_arms(base)
+    arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
+    return arms, {arm.name: TRAINING for arm in arms}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,7 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "tuner.study", *words])
     try:
         base = build_config(given)
-        study = _plan(given, base, options)
+        arms, modules = plan_arms(given, base, options)
+        # Imports pandas and matplotlib: wrong settings are named before it.
+        from tuner.comparing import leakage, study_report
+        from tuner.comparing.study_run import Study, check_folder, run
+
+        seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
+        study = Study(options["out"], tuple(arms), seeds, modules)
+        check_folder(study)
         with study.lock():
             results, failures = run(study, workers=options["workers"], quiet=quiet)
             rows = results.of([arm.name for arm in study.arms], study.seeds)

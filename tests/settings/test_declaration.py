@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,3 +123,45 @@ def test_lists_of_json_become_tuples() -> None:
     config = TrainConfig(DataConfig("digits"), augment=["cutmix", "mixup:alpha=0.4"])  # type: ignore[arg-type]
     assert config.augment == ("cutmix", "mixup:alpha=0.4")
     assert [spec.name for spec in config.augmentations] == ["cutmix", "mixup"]
+
+
+def _write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+WAYS = {
+    "options": ["proxy_keras.train", "--data", "digits", "--threshold", "1.5", "--out", "{}/run"],
+    "a file of settings": ["proxy_keras.train", "--config", "{}/a.json", "--out", "{}/run"],
+    "a recipe": ["tuner.study", "--data", "digits", "--arms", "{}/a.yaml", "--out", "{}/s"],
+    "a space": [
+        *("tuner.search", "--data", "digits", "--algorithm", "random", "--trials", "1"),
+        *("--space", "{}/space.yaml", "--out", "{}/search"),
+    ],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_wrong_value_is_named_before_tensorflow_is_imported(way: str, tmp_path: Path) -> None:
+    settings = {"data": {"source": "digits"}, "proxy": {"threshold": 1.5}}
+    _write(tmp_path / "a.json", json.dumps(settings))
+    _write(tmp_path / "a.yaml", "proxy:a: {threshold: 1.5}\n")
+    _write(
+        tmp_path / "space.yaml",
+        "parameters: {threshold: {type: choice, values: [0.5, 1.5]}}\n",
+    )
+    module, *words = (word.format(tmp_path) for word in WAYS[way])
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = {[module, *words]!r}\n"
+        "try:\n"
+        f"    runpy.run_module({module!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    print('code', end.code, sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "`threshold` must be in [0, 1]. Received: 1.5" in done.stderr
+    assert done.stdout.splitlines()[-1] == "code 2 []"
+    assert not (tmp_path / "run").exists() and not (tmp_path / "s" / "runs").exists()

@@ -17,6 +17,7 @@ import pytest
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from tests.tuner import study_stub
 from tuner import study
+from tuner.comparing import study_run
 from tuner.comparing.arms import make_arms
 from tuner.comparing.study_results import COLUMNS, Results, check_conditions, fingerprint
 from tuner.file_lock import is_locked
@@ -33,14 +34,14 @@ def plan(tmp_path, monkeypatch):
     def make(words="none,proxy,random_mask", *, seeds=3, base=BASE):
         arms = make_arms(words.split(","), base, controls=False)
         modules = {arm.name: "study_stub" for arm in arms}
-        return study.Study(tmp_path / "study", tuple(arms), tuple(range(seeds)), modules)
+        return study_run.Study(tmp_path / "study", tuple(arms), tuple(range(seeds)), modules)
 
     return make
 
 
 def test_every_arm_runs_every_seed_under_equal_conditions(plan):
     made = plan()
-    results, failures = study.run(made, workers=3, quiet=True)
+    results, failures = study_run.run(made, workers=3, quiet=True)
     assert failures == []
     rows = results.of(["none", "proxy", "random_mask"], range(3))
     assert list(zip(rows["seed"], rows["arm"], strict=True)) == [
@@ -56,37 +57,37 @@ def test_every_arm_runs_every_seed_under_equal_conditions(plan):
 
 
 def test_it_goes_on_from_its_table_alone(plan):
-    study.run(plan(seeds=1), workers=2, quiet=True)
+    study_run.run(plan(seeds=1), workers=2, quiet=True)
     made = plan(seeds=2)
     first = made.folder / "runs" / "none" / "seed-0"
     (first / "metrics.json").unlink()
     (first / "run.json").unlink()
-    results, _ = study.run(made, workers=2, quiet=True)
+    results, _ = study_run.run(made, workers=2, quiet=True)
     assert len(results.table) == 6 and not (first / "metrics.json").exists()
     assert len(Results(made.folder).table) == 6
 
 
 def test_a_failed_run_is_told_and_tried_again(plan):
     made = plan("none,cutmix", seeds=2)
-    results, failures = study.run(made, workers=1, quiet=True)
+    results, failures = study_run.run(made, workers=1, quiet=True)
     assert len(failures) == 1 and len(results.table) == 3
     assert failures[0].startswith("cutmix, seed 1: ") and "out of luck" in failures[0]
-    results, failures = study.run(made, workers=1, quiet=True)
+    results, failures = study_run.run(made, workers=1, quiet=True)
     assert failures == [] and len(results.table) == 4
 
 
 def test_rows_of_other_settings_are_refused_before_anything_runs(plan):
     made = plan("none,cutout", seeds=1)
-    study.run(made, workers=2, quiet=True)
+    study_run.run(made, workers=2, quiet=True)
     before = (made.folder / "results.csv").read_text()
     other = plan("none,cutout", seeds=2, base=dataclasses.replace(BASE, lr=0.5))
     with pytest.raises(ValueError, match=r"with other settings: none, cutout\. Pass another"):
-        study.run(other, workers=1, quiet=True)
+        study_run.run(other, workers=1, quiet=True)
     assert (made.folder / "results.csv").read_text() == before
     assert not (made.folder / "runs" / "none" / "seed-1").exists()
     # Arms that the command does not name may have any settings.
     rest = plan("none", seeds=1)
-    results, failures = study.run(rest, workers=1, quiet=True)
+    results, failures = study_run.run(rest, workers=1, quiet=True)
     assert failures == [] and len(results.table) == 2
 
 
@@ -95,28 +96,28 @@ def test_data_of_the_same_name_elsewhere_are_refused(plan):
         return plan("none", seeds=1, base=dataclasses.replace(BASE, data=DataConfig(source)))
 
     made = at("npz:/a/d.npz")
-    study.run(made, workers=1, quiet=True)
+    study_run.run(made, workers=1, quiet=True)
     with pytest.raises(ValueError, match="data 'npz:/a/d.npz', but `--data` is 'npz:/b/d.npz'"):
-        study.run(at("npz:/b/d.npz"), workers=1, quiet=True)
+        study_run.run(at("npz:/b/d.npz"), workers=1, quiet=True)
     (made.folder / "study.json").write_text("{")
     with pytest.raises(ValueError, match="study.json is damaged. Delete it"):
-        study.run(at("npz:/a/d.npz"), workers=1, quiet=True)
+        study_run.run(at("npz:/a/d.npz"), workers=1, quiet=True)
     # As in a folder of before there was such a file, or of a study that was moved.
     (made.folder / "study.json").unlink()
-    _, failures = study.run(at("npz:/b/d.npz"), workers=1, quiet=True)
+    _, failures = study_run.run(at("npz:/b/d.npz"), workers=1, quiet=True)
     assert failures == [] and not (made.folder / "study.json").exists()
 
 
 def test_a_damaged_run_folder_is_the_failure_of_that_run(plan):
     made = plan("none,cutout", seeds=1)
-    study.run(made, workers=2, quiet=True)
+    study_run.run(made, workers=2, quiet=True)
     runs = made.folder / "runs"
     for name, file in (("none", "metrics.json"), ("cutout", "run.json")):
         (made.folder / "results.csv").unlink(missing_ok=True)
         path = runs / name / "seed-0" / file
         whole = path.read_text()
         path.write_text('{"split')
-        results, failures = study.run(made, workers=1, quiet=True)
+        results, failures = study_run.run(made, workers=1, quiet=True)
         assert len(failures) == 1 and len(results.table) == 1
         assert failures[0].startswith(f"{name}, seed 0: ") and file in failures[0]
         assert "is damaged: " in failures[0] and f"elete {path.parent}" in failures[0].replace(
@@ -124,23 +125,23 @@ def test_a_damaged_run_folder_is_the_failure_of_that_run(plan):
         )
         path.write_text(whole)
     (runs / "cutout" / "seed-0" / "metrics.json").write_text("{}")
-    _, failures = study.run(made, workers=1, quiet=True)
+    _, failures = study_run.run(made, workers=1, quiet=True)
     assert "metrics.json or run.json" in failures[0] and "proxy_steps" in failures[0]
 
 
 def test_damaged_settings_beside_a_run_folder_are_written_anew(plan):
     made = plan("none", seeds=1)
-    study.run(made, workers=1, quiet=True)
+    study_run.run(made, workers=1, quiet=True)
     (made.folder / "results.csv").unlink()
     settings = made.folder / "runs" / "none" / "seed-0.json"
     settings.write_text('{"data')
-    results, failures = study.run(made, workers=1, quiet=True)
+    results, failures = study_run.run(made, workers=1, quiet=True)
     assert failures == [] and len(results.table) == 1
     assert json.loads(settings.read_text())["seed"] == 0
 
 
 def test_one_study_at_a_time_runs_in_a_folder(plan, monkeypatch, capsys):
-    monkeypatch.setattr(study.jobs, "TRAINING", "study_stub")
+    monkeypatch.setattr(study, "TRAINING", "study_stub")
     made = plan()
     words = ["--data", "digits", "--arms", "none", "--seeds", "1", "--out", str(made.folder)]
     with made.lock():
@@ -151,7 +152,7 @@ def test_one_study_at_a_time_runs_in_a_folder(plan, monkeypatch, capsys):
 
 
 def test_a_study_that_is_done_needs_no_data(plan, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(study.jobs, "TRAINING", "study_stub")
+    monkeypatch.setattr(study, "TRAINING", "study_stub")
     data = tmp_path / "d.npz"
     data.touch()
     words = ["--data", f"npz:{data}", "--arms", "none", "--out", str(plan().folder), "--quiet"]
@@ -327,7 +328,7 @@ def test_bad_arguments_end_with_2_and_leave_nothing(words, message, tmp_path, ca
 
 
 def test_the_command_reports_what_the_runs_show(plan, monkeypatch, capsys):
-    monkeypatch.setattr(study.jobs, "TRAINING", "study_stub")
+    monkeypatch.setattr(study, "TRAINING", "study_stub")
     out = plan().folder
     words = ["--data", "digits", "--arms", "proxy,cutmix", "--seeds", "6", "--workers", "4"]
     assert study.main([*words, "--out", str(out), "--quiet"]) == 1

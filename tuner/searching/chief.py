@@ -20,6 +20,8 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
 
+from tuner.searching.objectives import SearchError
+
 HEARTBEAT_S = 2.0
 """Interval of the heartbeats of a worker."""
 CHIEF_TIMEOUT_S = 120.0
@@ -27,7 +29,7 @@ CHIEF_TIMEOUT_S = 120.0
 _POLL_S = 0.1
 
 
-class ChiefUnavailable(RuntimeError):
+class ChiefUnavailable(SearchError):
     """Error of a chief that does not respond."""
 
 

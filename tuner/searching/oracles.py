@@ -11,10 +11,10 @@ from keras_tuner import Objective, oracles
 from keras_tuner.engine.trial import TrialStatus
 from sklearn.exceptions import ConvergenceWarning
 
+from tuner.searching.objectives import OBJECTIVES
 from tuner.searching.oracle_files import OracleFiles
 from tuner.searching.resumable_oracle import ResumableOracle
 
-DIRECTIONS = {"val_accuracy": "max", "val_loss": "min"}
 _CANDIDATES = 1_000
 
 
@@ -205,7 +205,7 @@ def make_oracle(
         files: Files of the state.
     """
     options: dict[str, Any] = {
-        "objective": Objective(objective, DIRECTIONS[objective]),
+        "objective": Objective(objective, OBJECTIVES[objective]),
         "hyperparameters": space,
         # KerasTuner treats 0 as no seed.
         "seed": seed + 1,

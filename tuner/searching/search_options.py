@@ -11,7 +11,7 @@ from typing import Any
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import check_source
-from tuner.searching.oracles import DIRECTIONS
+from tuner.searching.objectives import OBJECTIVES
 from tuner.searching.space import DEFAULT_FILE, Space
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--objective",
-        choices=list(DIRECTIONS),
+        choices=list(OBJECTIVES),
         default="val_accuracy",
         help="metric on the validation split after the last epoch (default: val_accuracy)",
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras_tuner
 import yaml
 
 from proxy_keras.settings import TrainConfig
@@ -71,6 +70,8 @@ class Space:
         for name in entries:
             check_name(name)
         read = {str(name): Parameter.read(name, entry) for name, entry in entries.items()}
+        for name, parameter in read.items():
+            check_values(name, parameter)
         return cls(_sorted_by_dependency(read), epochs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,7 +117,6 @@ class Space:
             ValueError: A value is invalid.
         """
         for name, parameter in self.parameters.items():
-            check_values(name, parameter)
             for value in parameter.samples():
                 try:
                     changed(base, {name: value})
@@ -142,6 +142,9 @@ class Space:
 
     def hyperparameters(self) -> Any:
         """Return the space as `HyperParameters` of KerasTuner."""
+        # Imports TensorFlow, which reading a space must not wait for.
+        import keras_tuner
+
         space = keras_tuner.HyperParameters()
         for parameter in self.parameters.values():
             with contextlib.ExitStack() as scopes:
