@@ -1,4 +1,4 @@
-"""Checkpoints from which a training goes on to the same weights, bit for bit."""
+"""Checkpoints from which training resumes to the same weights, bit for bit."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from proxy_keras.training.portable_model import save_portable
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The whole state of a training between two epochs.
+    """The complete state of a training run between two epochs.
 
     Attributes:
         epoch: Epochs completed.
         weights: The model's variables in order: weights, statistics, states of seed generators.
         optimizer: The optimizer's variables in order; loss scale included.
-        proxies: The arrays of `ProxyAttention.get_state`; empty for plain training.
-        rest: JSON values: the callback's state, the history, counts per class, the best value so
-            far, seconds and processor seconds of each epoch.
-        maps: The arrays of `RefreshMaps.get_state`; empty without such heatmaps.
+        proxies: Arrays of `ProxyAttention.get_state`; empty for plain training.
+        rest: JSON values: state of the callback, history, counts per class, best value so far,
+            wall-clock and CPU seconds of each epoch.
+        maps: Arrays of `RefreshMaps.get_state`; empty without heatmaps for augmentation.
     """
 
     epoch: int
@@ -45,7 +45,7 @@ class Checkpoint:
     maps: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Writes the checkpoint as a folder that did not exist before."""
+        """Write the checkpoint as a new folder."""
         folder.mkdir()
         _save_arrays(folder / "weights.npz", _numbered(self.weights))
         _save_arrays(folder / "optimizer.npz", _numbered(self.optimizer))
@@ -57,7 +57,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path) -> Checkpoint:
-        """Reads what `save` wrote."""
+        """Read what `save` wrote."""
         rest = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         return cls(
             rest.pop("epoch"),
@@ -74,10 +74,10 @@ class Checkpoint:
         proxy: ProxyAttention | None,
         maps: RefreshMaps | FrozenTeacher | None = None,
     ) -> None:
-        """Gives a compiled model, its optimizer and the callbacks the saved state.
+        """Restore the state of a compiled model, its optimizer and the callbacks.
 
         Raises:
-            ValueError: The model is not the one that was saved.
+            ValueError: The model differs from the saved one.
         """
         if not model.optimizer.built:
             with model.distribute_strategy.scope():
@@ -91,29 +91,34 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """The checkpoints of one run: `checkpoints/epoch_0007`, each written aside and renamed."""
+    """The checkpoints of one run, `checkpoints/epoch_0007`; each is written aside and renamed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @classmethod
     def of(cls, run: Path) -> CheckpointFolder:
-        """The checkpoints in a run folder."""
+        """Return the checkpoints in a run folder."""
         return cls(run / "checkpoints")
 
+    def epochs_done(self) -> int:
+        """Return the epochs completed at the newest complete checkpoint; 0 without one."""
+        complete = self._complete()
+        return int(complete[-1].name.removeprefix("epoch_")) if complete else 0
+
     def latest(self) -> Checkpoint | None:
-        """The newest complete checkpoint, or None."""
+        """Read the newest complete checkpoint; None without one."""
         complete = self._complete()
         return Checkpoint.load(complete[-1]) if complete else None
 
     def add(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint, then removes the one before and what a crash left unfinished."""
+        """Write a checkpoint, then remove the previous one and what a crash left unfinished."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"epoch_{checkpoint.epoch:04d}"
         if not path.exists():
             write_atomically(path, checkpoint.save)
         for old in self._complete()[:-1]:
-            # Renamed first, so that a crash while it is removed leaves no half of a checkpoint.
+            # Renamed first, so that a crash during removal leaves no partial checkpoint.
             aside = old.with_name(old.name + UNFINISHED)
             remove(aside)
             old.rename(aside)
@@ -126,15 +131,15 @@ class CheckpointFolder:
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Writes history, best model and checkpoint at the end of each epoch. Comes last in the list.
+    """A callback that writes history, best model and checkpoint. Must be the last callback.
 
     Args:
         run: The run folder: `history.csv`, `val_per_class.csv`, `timing.csv`, `best.keras` and
             `checkpoints/`.
         proxy: The callback whose state belongs to the checkpoint; None: plain training.
-        maps: The callback that provides augmentations with heatmaps; None: there is none.
-        class_counts: The callback that counts right answers per class; None: nothing does.
-        monitor: The log that should rise, for `best.keras`.
+        maps: The callback that makes heatmaps for augmentations; None: there is none.
+        class_counts: The callback that counts correct predictions per class; None: there is none.
+        monitor: The log whose highest value selects `best.keras`.
     """
 
     def __init__(
@@ -161,27 +166,27 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     @property
     def exists(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
-        return self._checkpoints.latest() is not None
+        """Whether there is a checkpoint to resume from."""
+        return self._checkpoints.epochs_done() > 0
 
     @property
     def seconds(self) -> list[float]:
-        """Wall-clock seconds of each epoch, proxy steps and validation included."""
+        """Wall-clock seconds of each epoch, with proxy steps and validation."""
         return list(self._seconds)
 
     @property
     def cpu_seconds(self) -> list[float]:
-        """Processor seconds of each epoch, of all threads: what other work beside cannot change."""
+        """CPU seconds of each epoch, of all threads; other processes do not change them."""
         return list(self._cpu_seconds)
 
     def resume(self, model: keras.Model) -> int:
-        """Restores the newest checkpoint, and returns the number of epochs already completed."""
+        """Restore the newest checkpoint, and return the number of completed epochs."""
         checkpoint = self._checkpoints.latest()
         if checkpoint is None:
             return 0
         checkpoint.restore(model, self._proxy, self._maps)
         if self._class_counts is not None:
-            # Runs that were begun before there were counts have none of their first epochs.
+            # Runs started by older versions lack the counts of their first epochs.
             self._class_counts.set_state(checkpoint.rest.get("val_per_class", []))
         self._best = checkpoint.rest["best"]
         self._history = checkpoint.rest["history"]
@@ -190,11 +195,11 @@ class RunCheckpoint(keras.callbacks.Callback):
         return checkpoint.epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the clock of the epoch."""
+        """Start timing the epoch."""
         self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes everything that a resumed training needs."""
+        """Write everything that resuming needs."""
         logs = {} if logs is None else logs
         self._history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
         self._seconds.append(time.perf_counter() - self._began)
@@ -238,9 +243,9 @@ def _assign(what: str, variables: list[keras.Variable], arrays: list[NDArray[np.
     saved = [a.shape for a in arrays]
     if shapes != saved:
         raise ValueError(
-            f"The checkpoint belongs to another {what}: it has {len(saved)} variables, this one "
-            f"{len(shapes)}, or their shapes differ. Resume with the settings and versions that "
-            "the run was started with."
+            f"The checkpoint is of another {what}: it has {len(saved)} variables, this one "
+            f"{len(shapes)}, or their shapes differ. Resume with the settings and versions of the "
+            "original run."
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

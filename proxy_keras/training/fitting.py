@@ -1,4 +1,4 @@
-"""What a recipe gives to `fit`: a compiled model and batches."""
+"""Builds the compiled model and the batches for `fit`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import keras
 import tensorflow as tf
 
 from proxy_keras.augment import Augmentation, Compose, Curriculum, FlipAndRotate, adapt
-from proxy_keras.augment import parse as parse_augmentation
 from proxy_keras.augment.batch_layer import BatchLayer
 from proxy_keras.augment.compose import needs_maps
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
+from proxy_keras.augment.registry import build
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
 from proxy_keras.data.data_split import Subset
 from proxy_keras.data.train_split import TrainSubset
@@ -24,7 +24,7 @@ from proxy_keras.training.optimizer import make_optimizer
 
 
 def compile_model(model: keras.Model, config: TrainConfig, epochs: int, examples: int) -> None:
-    """Compiles a model for a training of some epochs with some examples each."""
+    """Compile a model for a training run of some epochs with some examples each."""
     model.compile(
         make_optimizer(
             lr=float(config.lr),
@@ -32,7 +32,7 @@ def compile_model(model: keras.Model, config: TrainConfig, epochs: int, examples
             total_steps=optimizer_steps(config, epochs, examples),
             one_cycle=config.one_cycle,
         ),
-        # Augmentations mix labels, which are then shares of the classes.
+        # Augmentations mix labels, so that they are shares of the classes.
         cross_entropy_of_shares
         if config.augment
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -41,18 +41,18 @@ def compile_model(model: keras.Model, config: TrainConfig, epochs: int, examples
 
 
 def optimizer_steps(config: TrainConfig, epochs: int, examples: int) -> int:
-    """How often the weights change in a training; the last batch of an epoch may be smaller."""
+    """Return the number of optimizer steps; the last batch of an epoch may be smaller."""
     return epochs * -(-examples // int(config.batch_size))
 
 
 def training_batches(config: TrainConfig, data: TrainSubset, team: Team | None = None) -> Any:
-    """The training split as the recipe batches and augments it, cut among the replicas."""
+    """Return the augmented batches of the training split, divided among the replicas."""
     make = partial(data.batches, augment=augmentation(config, data))
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 
 
 def validation_batches(config: TrainConfig, data: Subset, team: Team | None = None) -> Any:
-    """A split to be evaluated beside a training, its labels as the recipe has them."""
+    """Return the batches of a split for validation, with labels in the form of training."""
     team = team or Team()
     batch_size = team.evaluation_batch_size(len(data), int(config.batch_size))
     return _batches(config, data.batches, batch_size, len(data), team)
@@ -70,43 +70,43 @@ def _batches(
 
 
 def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmentation:
-    """The random changes to training images that the recipe asks for, but `mixing_inside`.
+    """Return the random changes to training images, except those of `latent_mixing`.
 
     Args:
         config: The settings.
-        data: The training split, which is read where an augmentation must know its mean colour;
-            None: only the settings are checked.
+        data: The training split; it is read if an augmentation needs its mean colour. None: only
+            check the settings.
 
     Raises:
-        ValueError: A name or an option of `augment` is unknown, there are no heatmaps for what
-            needs them, a curriculum goes by the loss, or manifold_mixup is wrapped or there twice.
+        ValueError: An option of `augment` is unknown, an augmentation lacks the heatmaps that it
+            needs, a curriculum depends on the loss, or manifold_mixup is wrapped or given twice.
     """
     geometry = FlipAndRotate(config.flip, config.rotation)
     if not config.augment:
         return geometry
-    layers = [parse_augmentation(text) for text in config.augment]
+    layers = [build(spec) for spec in config.augmentations]
     if data is not None:
         adapt(layers, data)
     for text, layer in zip(config.augment, layers, strict=True):
         if needs_maps(layer) and config.augment_maps is None:
             raise ValueError(
-                f"{text} needs heatmaps. Say where they come from: --aug-maps self:3, the network "
-                "itself every third epoch, or a trained one, a run folder or FILE.keras."
+                f"{text} needs heatmaps. Pass --aug-maps self:3 (the network itself, every third "
+                "epoch), or a trained network: a run folder or FILE.keras."
             )
         if isinstance(layer, Curriculum) and layer.shape == "loss":
             raise ValueError(
-                f"{text} goes by the loss, of which only a CurriculumClock tells it, in Python. "
+                f"{text} depends on the loss, which only a CurriculumClock in Python passes on. "
                 "Use shape=linear, cosine or step."
             )
         if _wraps_manifold_mixup(layer):
             raise ValueError(
-                f"{text}: manifold_mixup mixes inside the network, where nothing else reaches it. "
-                "Give it by itself; its `probability` says how many steps it mixes."
+                f"{text}: manifold_mixup mixes inside the network and cannot be wrapped. Pass it "
+                "on its own; its `probability` is the share of steps that it mixes."
             )
     others = [one for one in layers if not isinstance(one, ManifoldMixup)]
     if len(layers) - len(others) > 1:
         raise ValueError(
-            "manifold_mixup can be given once. Name several layers in one: "
+            "manifold_mixup can be given once. Name several layers in it: "
             "manifold_mixup:layers=('input','...')."
         )
     return Compose([geometry, *others])
@@ -120,7 +120,7 @@ def _wraps_manifold_mixup(layer: BatchLayer) -> bool:
 def map_provider(
     config: TrainConfig, data: TrainSubset, model: keras.Model, *, verbose: int, team: Team
 ) -> RefreshMaps | FrozenTeacher | None:
-    """The callback that provides the recipe's augmentations with heatmaps; None: they need none.
+    """Return the callback that makes heatmaps for augmentations; None if they need none.
 
     Raises:
         ValueError, OSError: The model, or the teacher, cannot provide them.
@@ -133,7 +133,7 @@ def map_provider(
     return maps
 
 
-def mixing_inside(config: TrainConfig) -> list[LatentMixing]:
-    """The callbacks that mix batches inside the network, for the recipe's `manifold_mixup`."""
-    layers = map(parse_augmentation, config.augment)
+def latent_mixing(config: TrainConfig) -> list[LatentMixing]:
+    """Return the callbacks that mix batches inside the network, for `manifold_mixup`."""
+    layers = map(build, config.augmentations)
     return [one.callback(config.seed) for one in layers if isinstance(one, ManifoldMixup)]

@@ -1,4 +1,4 @@
-"""One training, from its settings to a run folder."""
+"""One training run, from its settings to a run folder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.fitting import (
     augmentation,
     compile_model,
+    latent_mixing,
     map_provider,
-    mixing_inside,
     training_batches,
     validation_batches,
 )
@@ -41,16 +41,16 @@ from proxy_keras.training.run_report import about, log_settings, write_results
 
 @dataclass
 class Run:
-    """A training that has been prepared: everything checked, nothing trained.
+    """A prepared training run: everything checked, nothing trained.
 
     Attributes:
         folder: The run folder.
-        config: The settings, nothing in them "auto" any more.
+        config: The settings, with every "auto" resolved.
         data: The images and their split.
         model: The network, with its initial weights.
         proxy: The callback; None: plain training.
         team: The devices that train.
-        maps: The callback that provides augmentations with heatmaps; None: they need none.
+        maps: The callback that makes heatmaps for augmentations; None: they need none.
     """
 
     folder: Path
@@ -63,15 +63,15 @@ class Run:
 
 
 def load_data(config: TrainConfig, folder: Path | None, *, progress: bool = True) -> ImageData:
-    """The images of a run and their split.
+    """Load the images of a run and their split.
 
     Args:
         config: The settings.
-        folder: The run folder, whose saved split is used; None: the split is drawn.
+        folder: The run folder whose saved split is used; None: draw the split.
         progress: Show progress bars.
 
     Raises:
-        ValueError, OSError: The data cannot be used, or no longer match the split.
+        ValueError, OSError: The data cannot be used, or no longer match the saved split.
     """
     data = ImageData.from_source(
         config.data.source,
@@ -84,10 +84,10 @@ def load_data(config: TrainConfig, folder: Path | None, *, progress: bool = True
 
 
 def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
-    """A run whose data, model and settings have been checked, and its folder begun.
+    """Check settings, data and model, and start the run folder.
 
-    Sets the global seeds and the global dtype policy. A folder that has begun is taken up with the
-    split saved there. Of several workers, which wait for each other here, the chief alone writes.
+    Sets the global seeds and the global dtype policy. If the folder holds a run, its saved split is
+    used. Several workers wait for each other here; only the chief writes.
 
     Args:
         config: The settings.
@@ -95,23 +95,26 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             `labels.json` and `skipped.csv`.
         verbose: 0: silent.
 
+    Returns:
+        The run, ready to train.
+
     Raises:
-        ValueError, OSError: Settings, data or weights are not usable; the message says what to do.
+        ValueError, OSError: Settings, data or weights cannot be used; the message says what to do.
     """
-    # Before the workers have met, when the chief has written nothing yet.
+    # Read before the workers meet, while the chief has written nothing.
     begun = has_begun(folder)
     team = make_team(config.strategy, config.replicas)
     verbose = verbose if team.is_chief else 0
     config.check_schedule()
     augmentation(config)
-    # After the checks, lest they draw from what the initial weights are drawn from.
+    # After the checks, which could otherwise use random numbers meant for the initial weights.
     keras.utils.set_random_seed(config.seed)
     precision = resolve_precision(config.precision)
     keras.mixed_precision.set_dtype_policy(precision)
     data = load_data(config, folder if begun else None, progress=bool(verbose))
     if verbose:
         print(data.describe())
-    saved = CheckpointFolder.of(folder).latest()
+    epochs_done = CheckpointFolder.of(folder).epochs_done()
     config = dataclasses.replace(
         config,
         precision=precision,
@@ -122,7 +125,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
         {
             **config.to_dict(),
             "split": data.split_sha256,
-            "epochs done": saved.epoch if saved else 0,
+            "epochs done": epochs_done,
         }
     )
     with team.scope():
@@ -130,8 +133,8 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             config.model,
             num_classes=data.num_classes,
             image_size=data.image_size,
-            # A checkpoint has weights of its own.
-            weights="none" if saved else config.weights,
+            # A checkpoint brings its own weights.
+            weights="none" if epochs_done else config.weights,
             verbose=verbose,
         )
     if config.freeze:
@@ -157,16 +160,16 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
         facts = json.dumps(about(model, data, config), indent=2)
         write_text_atomically(folder / "run.json", facts + "\n")
         log_settings(config, folder)
-        # Last, because its presence says that the folder has begun.
+        # Last, because its presence marks a folder that holds a run.
         write_atomically(folder / "config.json", config.save)
     return Run(folder, config, data, model, proxy, team, maps)
 
 
 def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
-    """Trains a prepared run to its end, going on from its last checkpoint.
+    """Train a prepared run to its end, resuming from its last checkpoint.
 
-    Makes TensorFlow's operations deterministic, for this process as a whole: the same settings
-    give the same weights, bit for bit, interrupted or not (on one kind of processor).
+    Makes TensorFlow's operations deterministic in the whole process: the same settings give the
+    same weights, bit for bit, interrupted or not (on one kind of processor).
 
     Args:
         run: What `prepare` returned.
@@ -176,8 +179,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         The content of `metrics.json`.
 
     Raises:
-        FloatingPointError: The training has diverged, and a proxy step cannot explain the network.
-        WorkerLost: Another worker is gone.
+        FloatingPointError: Training has diverged, so that a proxy step cannot explain the network.
+        WorkerLost: Another worker has stopped.
     """
     tf.config.experimental.enable_op_determinism()
     config, data, model, team = run.config, run.data, run.model, run.team
@@ -191,7 +194,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         compile_model(model, config, config.epochs, len(data.train))
     done = checkpoint.resume(model)
     if done and verbose:
-        print(f"goes on after epoch {done} of {config.epochs}")
+        print(f"Resuming after epoch {done}/{config.epochs}")
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
         with team.training(model) as first:
@@ -205,7 +208,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
                 callbacks=[
                     *first,
                     CountEpochs(data.train) if run.proxy is None else run.proxy,
-                    *mixing_inside(config),
+                    *latent_mixing(config),
                     *([] if run.maps is None else [run.maps]),
                     class_counts,
                     *(writers if team.is_chief else []),
@@ -218,7 +221,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             run.folder,
             config,
             data,
-            # A model under a strategy would answer once for each of its devices.
+            # A model under a strategy would predict once per device.
             model if team.strategy is None else open_saved(run.folder).model,
             [] if run.proxy is None else run.proxy.steps,
             seconds=sum(checkpoint.seconds),
@@ -230,7 +233,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
 def _measured(
     config: TrainConfig, model: keras.Model, data: ImageData, folder: Path, verbose: int
 ) -> TrainConfig:
-    """The settings with "auto" replaced by what was measured."""
+    """Return the settings with "auto" replaced by measured values."""
     if config.batch_size == "auto":
         found = find_batch_size(model, data.image_size, data.num_classes, n_train=len(data.train))
         if verbose:
@@ -248,7 +251,7 @@ def _measured(
 
 
 def _train_head(run: Run, verbose: int) -> None:
-    """The warm-up of a transferred network: only the head learns."""
+    """Train only the head: the warm-up of a pretrained network."""
     config, data, model = run.config, run.data, run.model
     if config.head_epochs == 0:
         return
@@ -264,7 +267,7 @@ def _train_head(run: Run, verbose: int) -> None:
             verbose=verbose,
             shuffle=False,
             callbacks=[
-                *(*first, *teacher, *mixing_inside(config)),
+                *(*first, *teacher, *latent_mixing(config)),
                 CountEpochs(data.train, first=config.epochs),
             ],
         )

@@ -68,5 +68,5 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     checkpoint = _of(_trained(_model()))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other.compile(keras.optimizers.AdamW(0.1), "mse")
-    with pytest.raises(ValueError, match="belongs to another model"):
+    with pytest.raises(ValueError, match="is of another model"):
         checkpoint.restore(other, None)
