@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.exporter import LIMITS, check_options, export_model, report_of
-from export.heatmap import METHODS, NONE
-from export.held_out import image_paths, write_images
-from export.kserve import STORAGE_URI, check_storage_uri, write_inference_service
-from export.source import open_source
-from export.triton import write_model_repository
+from proxy_keras.io.extras import command_extra
+from proxy_keras.io.program_name import program_name
+
+with command_extra("export", __name__):
+    from export.exporter import LIMITS, check_options, export_model, report_of
+    from export.heatmap import METHODS, NONE
+    from export.held_out import image_paths, write_images
+    from export.kserve import STORAGE_URI, check_storage_uri, write_inference_service
+    from export.source import open_source
+    from export.triton import write_model_repository
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m export",
+        prog=program_name("export"),
         description="Export a trained classifier to an ONNX file that takes images in [0, 255] and "
         "returns class scores and the heatmap of the predicted class.",
     )

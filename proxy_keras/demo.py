@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from proxy_keras.io.program_name import program_name
+
 COMMON = (
     "--data decoy_digits --model resnet20 --epochs 20 --batch-size 32 --flip 0 --rotation 0 "
     "--precision float32"
@@ -55,7 +57,7 @@ def serving(out: Path) -> dict[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains the arms, puts one of them into use, and tells of both."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy_keras.demo",
+        prog=program_name("proxy_keras.demo"),
         description="Digits in clutter, with a patch that tells of the class in training only: "
         "trained plainly, with proxies, and with random masks; then one of the models as an ONNX "
         "file, on the held-out images.",

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_keras import attribution
-from proxy_keras.evaluating.evaluation import evaluate_model
 from proxy_keras.evaluating.options import EvaluationOptions
+from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.program_name import program_name
 from proxy_keras.settings import DataConfig, ProxyConfig
 from proxy_keras.settings.options import add_options
 
@@ -19,7 +20,7 @@ from proxy_keras.settings.options import add_options
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; options that are not given are absent, see `EvaluationOptions`."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy_keras.evaluate",
+        prog=program_name("proxy_keras.evaluate"),
         description="Evaluate a trained classifier on held-out images: errors, scores, "
         "calibration, robustness, heatmaps. Writes report.html and metrics.json.",
         argument_default=argparse.SUPPRESS,
@@ -78,8 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = {name: given.pop(name) for name in names if name in given}
     command = "python -m proxy_keras.evaluate " + shlex.join(arguments)
     try:
+        with extra("evaluate"):
+            import tensorboard  # noqa: F401
+
+            from proxy_keras.evaluating.evaluation import evaluate_model
         print(evaluate_model(model, EvaluationOptions(**options), given, command))
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+    except (MissingExtra, ValueError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.extras import MissingExtra
+from proxy_keras.io.program_name import program_name
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.json_settings import differences
 from proxy_keras.settings.options import (
@@ -24,7 +26,7 @@ from proxy_keras.training.run_folder import finished_metrics, has_begun
 def build_parser() -> argparse.ArgumentParser:
     """The parser; options that are not given leave no trace, so that defaults stay in `config`."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy_keras.train",
+        prog=program_name("proxy_keras.train"),
         description="Trains an image classifier with Proxy Attention, into a run folder.",
         argument_default=argparse.SUPPRESS,
     )
@@ -112,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from proxy_keras.training import run as runs
 
         prepared = runs.prepare(config, folder, verbose=verbose)
-    except (ValueError, OSError, MemoryError) as error:
+    except (MissingExtra, ValueError, OSError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:

@@ -8,8 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from proxy_keras.io.extras import command_extra
+from proxy_keras.io.program_name import program_name
 from proxy_keras.training.run_folder import has_begun
-from proxy_keras.watching import RunMonitor, WatchServer, page_url
+
+with command_extra("train", __name__):
+    from proxy_keras.watching import RunMonitor, WatchServer, page_url
 
 EARLY_FILES = frozenset({"labels", "lr_range_test", "run", "skipped", "split"})
 """Files (without suffix) that a training run writes before `config.json`."""
@@ -21,7 +25,7 @@ MAX_SUGGESTIONS = 5
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy_keras.watch",
+        prog=program_name("proxy_keras.watch"),
         description="Serve a live page of a training run: curves, proxies, errors per class.",
     )
     parser.add_argument(

@@ -14,26 +14,29 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tqdm import tqdm
+from serve.command import needs_packages
 
-from serve import benchmark
-from serve.atomic_file import atomic_file
-from serve.files import ImageFile
-from serve.model import Model
-from serve.overlay_files import OverlayFolder
-from serve.predict_options import check_outputs, output_files, parse
-from serve.scores import ScoreAccumulator, Scores
-from serve.selection import Selection, select, select_split
-from serve.split_file import SUBSETS
-from serve.stream import Result, predict_files
-from serve.writers import (
-    CsvFile,
-    JsonFile,
-    Table,
-    Writer,
-    shown,
-    write_confusion,
-)
+with needs_packages(__name__):
+    from tqdm import tqdm
+
+    from serve import benchmark
+    from serve.atomic_file import atomic_file
+    from serve.files import ImageFile
+    from serve.model import Model
+    from serve.overlay_files import OverlayFolder
+    from serve.predict_options import check_outputs, output_files, parse
+    from serve.scores import ScoreAccumulator, Scores
+    from serve.selection import Selection, select, select_split
+    from serve.split_file import SUBSETS
+    from serve.stream import Result, predict_files
+    from serve.writers import (
+        CsvFile,
+        JsonFile,
+        Table,
+        Writer,
+        shown,
+        write_confusion,
+    )
 
 DONE, SOME_BAD, ERROR, INTERRUPTED = 0, 1, 2, 130
 

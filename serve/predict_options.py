@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from serve.command import program_name
 from serve.cpus import available_cpus
 from serve.session import Device
 from serve.split_file import SPLIT_FILE, SUBSETS
@@ -30,7 +31,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m serve.predict",
+        prog=program_name("serve.predict"),
         description="Predicts the classes of images with an exported model. If the images are in "
         "one folder ROOT/CLASS/* with the model's class names, computes scores too.",
         epilog="Exit code: 0 done; 1 done, but some files could not be used (each is listed on "

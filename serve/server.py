@@ -16,17 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from serve.command import needs_packages, program_name
 
-from serve.access import hosts_for, is_loopback
-from serve.app import create_app
-from serve.connection import Connection
-from serve.draining import DrainingServer
-from serve.model import Model
-from serve.models import Models, Source, describe
-from serve.service import Service
-from serve.settings import Settings
-from serve.telemetry import Telemetry
+with needs_packages(__name__):
+    import uvicorn
+
+    from serve.access import hosts_for, is_loopback
+    from serve.app import create_app
+    from serve.connection import Connection
+    from serve.draining import DrainingServer
+    from serve.model import Model
+    from serve.models import Models, Source, describe
+    from serve.service import Service
+    from serve.settings import Settings
+    from serve.telemetry import Telemetry
 
 KEY_VARIABLE = "PROXY_SERVE_API_KEY"
 
@@ -40,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     defaults: dict[str, Any] = vars(Settings()) | {"max_wait_ms": 1000 * Settings.max_wait_s}
     parser = argparse.ArgumentParser(
-        prog="python -m serve.server",
+        prog=program_name("serve.server"),
         description="Serves one or more ONNX files of `python -m export` over HTTP: classes and "
         "heatmaps of images. A web page is at /, the API reference at /docs. SIGHUP reloads the "
         "files; SIGTERM answers open requests and exits.",

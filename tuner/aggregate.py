@@ -8,17 +8,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from proxy_keras.io.atomic_files import write_text_atomically
-from tuner.collecting import run_groups
-from tuner.collecting.columns import SHOWN, Row, require_known, sort_key
-from tuner.collecting.row_cache import NAME
-from tuner.collecting.row_filter import RowFilter
-from tuner.collecting.run_row import settings
-from tuner.collecting.run_table import read_runs, to_rows, to_table
-from tuner.collecting.table_formats import to_csv, to_latex, to_markdown
-from tuner.collecting.table_page import to_page
+from proxy_keras.io.extras import command_extra
+from proxy_keras.io.program_name import program_name
+
+with command_extra("tuner", __name__):
+    import pandas as pd
+
+    from tuner.collecting import run_groups
+    from tuner.collecting.columns import SHOWN, Row, require_known, sort_key
+    from tuner.collecting.row_cache import NAME
+    from tuner.collecting.row_filter import RowFilter
+    from tuner.collecting.run_row import settings
+    from tuner.collecting.run_table import read_runs, to_rows, to_table
+    from tuner.collecting.table_formats import to_csv, to_latex, to_markdown
+    from tuner.collecting.table_page import to_page
 
 FORMATS = ("csv", "md", "tex", "html")
 DONE, SOME_UNREADABLE, ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -28,7 +32,7 @@ _MAX_NAMED = 6
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m tuner.aggregate",
+        prog=program_name("tuner.aggregate"),
         description="Collect all runs below folders into one table, one row per run: run folders "
         "of this project and TensorBoard event files. Only new and changed runs are read.",
         epilog="Exit code: 0 done; 1 done, but some runs could not be read (they are listed); "

@@ -19,13 +19,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.io.atomic_files import write_text_atomically
+from proxy_keras.io.extras import command_extra
 from proxy_keras.metrics import classification
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
@@ -35,6 +35,9 @@ from proxy_keras.settings.schedule import Segments, parse
 from proxy_keras.training import run as runs
 from proxy_keras.training.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.training.run_folder import finished_metrics
+
+with command_extra("tuner", __name__):
+    import pandas as pd
 
 WITHOUT_PROXIES = "proxies_off"
 

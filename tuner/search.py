@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from proxy_keras.io.extras import MissingExtra, extra
 from tuner.job import TRAINING
 from tuner.searching.objectives import SearchError
 from tuner.searching.search_options import read_options
@@ -24,10 +25,11 @@ def main(arguments: Sequence[str] | None = None, *, module: str = TRAINING) -> i
     try:
         options = read_options(arguments)
         # KerasTuner imports TensorFlow, which takes seconds: wrong settings are named before it.
-        from tuner.searching.search import run_search
+        with extra("tuner"):
+            from tuner.searching.search import run_search
 
         run_search(options, module)
-    except (ValueError, OSError, SearchError) as error:
+    except (MissingExtra, ValueError, OSError, SearchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

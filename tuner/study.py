@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.extras import MissingExtra, command_extra, extra
+from proxy_keras.io.program_name import program_name
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
-from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 from tuner.job import TRAINING
+
+with command_extra("tuner", __name__):
+    from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
 
 CLEAN, ORIGINAL = "clean", "original"
 
@@ -21,7 +25,7 @@ CLEAN, ORIGINAL = "clean", "original"
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; training settings that are not given are absent from its result."""
     parser = argparse.ArgumentParser(
-        prog="python -m tuner.study",
+        prog=program_name("tuner.study"),
         description="Compare recipes under equal conditions: the same split, the same initial "
         "weights per seed and the same number of steps, with controls and statistics. Run the same "
         "command again to resume.",
@@ -113,8 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = build_config(given)
         arms, modules = plan_arms(given, base, options)
         # Imports pandas and matplotlib: wrong settings are named before it.
-        from tuner.comparing import leakage, study_report
-        from tuner.comparing.study_run import Study, check_folder, run
+        with extra("tuner"):
+            from tuner.comparing import leakage, study_report
+            from tuner.comparing.study_run import Study, check_folder, run
 
         seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
         study = Study(options["out"], tuple(arms), seeds, modules)
@@ -139,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     seeds=study.seeds,
                 )
                 sentence = "\n".join([verdict.sentence, *verdict.warnings])
-    except (ValueError, OSError) as error:
+    except (MissingExtra, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

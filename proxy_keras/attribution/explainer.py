@@ -21,6 +21,7 @@ from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.attribution.train_step_recorder import TrainStepRecorder
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling as heatmap_ops
+from proxy_keras.io.extras import extra
 
 
 class Explainer:
@@ -94,7 +95,8 @@ class Explainer:
         self._attribute = self._attribute_compiled
         if engine == "tf-keras-vis":
             # Imported here, because the library is slow to import and warns on import.
-            from proxy_keras.attribution.tf_keras_vis import ReferenceEngine
+            with extra("explain"):
+                from proxy_keras.attribution.tf_keras_vis import ReferenceEngine
 
             self._reference = ReferenceEngine(self._network, method, self._method)
             self._attribute = self._attribute_by_reference

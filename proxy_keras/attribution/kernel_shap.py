@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.masking_options import KernelSHAPOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
+from proxy_keras.io.extras import extra
 
 
 class KernelSHAP(KernelSHAPOptions, SuperpixelMethod):
@@ -62,5 +63,6 @@ def _kernel_explainer() -> Any:
         warnings.filterwarnings(
             "ignore", message="The set_(bad|over|under)", category=PendingDeprecationWarning
         )
-        from shap import KernelExplainer
+        with extra("explain"):
+            from shap import KernelExplainer
     return KernelExplainer

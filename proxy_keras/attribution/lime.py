@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from proxy_keras.attribution.masking import ScoredImages
 from proxy_keras.attribution.masking_options import LIMEOptions
 from proxy_keras.attribution.superpixels import SuperpixelMethod
+from proxy_keras.io.extras import extra
 
 
 class LIME(LIMEOptions, SuperpixelMethod):
@@ -46,8 +47,9 @@ class LIME(LIMEOptions, SuperpixelMethod):
     def _fit(self, shown: NDArray[np.bool_], changes: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return coefficients [n] of a model of changes [samples] by coalitions [samples, n]."""
         # Imported here, because both are slow to import.
-        from lime.lime_base import LimeBase
-        from sklearn.metrics import pairwise_distances
+        with extra("explain"):
+            from lime.lime_base import LimeBase
+            from sklearn.metrics import pairwise_distances
 
         data = shown.astype(np.float64)
         distances = pairwise_distances(data, data[:1], metric="cosine").ravel()

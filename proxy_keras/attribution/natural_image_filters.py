@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from proxy_keras.io.extras import extra
+
 PATCH = 8
 _FILTERS = 48
 _PATCHES_PER_PHOTO = 5000
@@ -19,9 +21,10 @@ def natural_image_filters() -> np.ndarray:
     the same. Learning them takes a second, once per process.
     """
     # Imported here, because it is slow to import.
-    from sklearn.datasets import load_sample_images
-    from sklearn.decomposition import FastICA
-    from threadpoolctl import threadpool_limits
+    with extra("explain"):
+        from sklearn.datasets import load_sample_images
+        from sklearn.decomposition import FastICA
+        from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng(0)
     patches = []

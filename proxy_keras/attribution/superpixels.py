@@ -14,6 +14,7 @@ from proxy_keras.attribution.masking_options import SuperpixelOptions
 from proxy_keras.attribution.method import MethodOutput, SignedMethod
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
+from proxy_keras.io.extras import extra
 
 
 def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> NDArray[np.int32]:
@@ -32,7 +33,8 @@ def superpixels(images: NDArray[np.float32], count: int, segmentation: str) -> N
         grid = _grid(images.shape[1], images.shape[2], count)
         return np.broadcast_to(grid, images.shape[:3])
     # Imported here, because scikit-image is slow to import.
-    from skimage.segmentation import slic
+    with extra("explain"):
+        from skimage.segmentation import slic
 
     labels = np.empty(images.shape[:3], np.int32)
     for place, image in enumerate(images):

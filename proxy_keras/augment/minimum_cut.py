@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+from proxy_keras.io.extras import extra
 
 NEVER = np.inf
 """The weight of a forbidden pair of values."""
@@ -30,6 +30,10 @@ def minimum_cut(
 
     Source: Kolmogorov and Zabih, What energy functions can be minimized via graph cuts? (2004).
     """
+    with extra("train"):
+        from scipy.sparse import csr_matrix
+        from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
     costs = np.asarray(costs, np.float64)
     total = float(np.abs(costs).sum())
     if total == 0.0:

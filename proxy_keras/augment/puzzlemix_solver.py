@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from proxy_keras.augment.minimum_cut import NEVER, minimum_cut, neighbours
+from proxy_keras.io.extras import extra
 
 Array = NDArray[np.float64]
 _BORDER = 4
@@ -142,6 +142,9 @@ def best_moves(masks: Array, saliency: Array, xi: float) -> NDArray[np.int32]:
     Returns:
         [B, n * n] int32: the block at each position.
     """
+    with extra("train"):
+        from scipy.optimize import linear_sum_assignment
+
     batch, n, _ = masks.shape
     rows, columns = np.divmod(np.arange(n * n), n)
     far = (rows[:, np.newaxis] - rows) ** 2 + (columns[:, np.newaxis] - columns) ** 2

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from imblearn.over_sampling import SMOTE
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
+
+from proxy_keras.io.extras import extra
+
+with extra("train"):
+    from imblearn.over_sampling import SMOTE
+    from scipy import sparse
+    from sklearn.neighbors import NearestNeighbors
 
 
 def smote(

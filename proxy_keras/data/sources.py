@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.decoy_digits import make_decoy_digits
 from proxy_keras.data.image_source import ImageSource, array_source, folder_source
-from proxy_keras.data.tfds_source import tfds_source
+from proxy_keras.io.extras import extra
 
 SOURCE_FORMS = (
     "digits",
@@ -57,6 +57,9 @@ def open_source(
     if form == "npz" and rest:
         return _npz_source(rest, image_size, progress)
     if form == "tfds" and rest:
+        with extra("train"):
+            from proxy_keras.data.tfds_source import tfds_source
+
         return tfds_source(
             rest, image_size=image_size or _FOLDER_SIZE, data_dir=data_dir, progress=progress
         )
@@ -73,7 +76,8 @@ def open_source(
 
 
 def _digits_source(image_size: int, progress: bool) -> ImageSource:
-    from sklearn.datasets import load_digits
+    with extra("train"):
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +18,11 @@ from proxy_keras.augment import BatchLayer, adapt, parse
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSubset
-from proxy_keras.io.figures import Figure, to_pixels, truncate
+from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.saved_model import image_size, open_saved
+
+if TYPE_CHECKING:
+    from proxy_keras.io.figures import Figure
 
 Row = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Images [n, P, P, 3] float32 in [0, 255], and their labels [n, K]."""
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = build_parser().parse_args(arguments)
     try:
         draw_gallery(given)
-    except (ValueError, OSError) as error:
+    except (MissingExtra, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -78,8 +82,11 @@ def draw_gallery(given: argparse.Namespace) -> None:
     """Draw and save the sheet for the parsed arguments; see `build_parser`.
 
     Raises:
+        MissingExtra: A package of the extra `train` is not installed.
         ValueError, OSError: The data, the model or an augmentation cannot be used.
     """
+    with extra("train"):
+        import matplotlib  # noqa: F401
     if given.columns < 2:
         raise ValueError(f"`--columns` must be >= 2. Received: {given.columns}")
     model = None if given.maps is None else open_saved(given.maps).model
@@ -157,6 +164,8 @@ def draw_sheet(rows: Mapping[str, Row], classes: Sequence[str]) -> Figure:
         rows: Names and their images; all rows have the same length.
         classes: Names of the classes.
     """
+    from proxy_keras.io.figures import Figure, to_pixels
+
     names = list(rows)
     columns = len(rows[names[0]][0])
     blocks = 1 if len(names) < LONG else 2
@@ -222,4 +231,6 @@ def label_text(shares: NDArray[np.float32], classes: Sequence[str], most: int = 
 
 
 def _class_name(name: str) -> str:
+    from proxy_keras.io.figures import truncate
+
     return truncate(name.replace("_", " "), 16)

@@ -21,7 +21,8 @@ from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.io import figures
+from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.program_name import program_name
 from proxy_keras.io.saved_model import image_size, open_saved
 from proxy_keras.settings import ProxyConfig
 from proxy_keras.settings.options import add_options
@@ -49,7 +50,7 @@ class InputImages:
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m proxy_keras.explain",
+        prog=program_name("proxy_keras.explain"),
         description="Heatmaps of where a model looks in images: an overlay for each image and "
         "method, and sheets that show the methods side by side.",
     )
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         explain_files(args)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (MissingExtra, ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -119,8 +120,11 @@ def explain_files(args: argparse.Namespace) -> None:
     """Explain images for parsed arguments and write the results; see `build_parser`.
 
     Raises:
+        MissingExtra: A package of the extra `explain` is not installed.
         ValueError, OSError: The model, the images or an option cannot be used.
     """
+    with extra("explain"):
+        import matplotlib  # noqa: F401
     methods = list(dict.fromkeys(args.method.split(",")))
     options = _options(methods, args)
     if not 0.0 <= args.alpha <= 1.0:
@@ -258,6 +262,8 @@ def _write(
     classes: list[str] | None,
 ) -> None:
     """Write overlays, sheets and answers.json, and print the predictions."""
+    from proxy_keras.io import figures
+
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predicted = probabilities.argmax(axis=1)
     names = classes or [f"class {number}" for number in range(logits.shape[1])]

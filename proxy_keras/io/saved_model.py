@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 
 import keras
 
+from proxy_keras.io.extras import extra
+
 MODEL_FILE = "model.keras"
 
 
@@ -132,6 +134,9 @@ def _load(file: Path) -> keras.Model:
         return keras.saving.load_model(file, compile=False)
     except TypeError as error:
         # Keras raises this for an unknown class, with the whole configuration of the model.
+        if "keras_hub" in str(error):
+            with extra("train"):
+                import keras_hub  # noqa: F401
         reason = str(error).rsplit("Exception encountered: ", 1)[-1].split(". ", 1)[0]
         raise ValueError(
             f"{file} cannot be opened: {reason}. Commands only know Keras' own classes. For "

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import permutation_test, rankdata
 
+from proxy_keras.io.extras import extra
 from proxy_keras.metrics.classifier import CompiledClassifier
 from proxy_keras.metrics.map_similarity import pearson
 
@@ -57,6 +57,9 @@ def accuracy_influence(
         )
     if not np.isfinite(pair).all():
         raise ValueError("Accuracies and qualities must be finite. Received: NaN or infinity.")
+    with extra("evaluate"):
+        from scipy.stats import permutation_test, rankdata
+
     # Twice the centred ranks are integers, so equal sums compare as equal.
     ranks = [2.0 * rankdata(values) - (len(values) + 1) for values in pair]
     is_constant = any(not values.any() for values in ranks)

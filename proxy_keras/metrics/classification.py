@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from proxy_keras.data.data_split import Subset
+from proxy_keras.io.extras import extra
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ def predict_logits(model: keras.Model, subset: Subset, batch_size: int) -> NDArr
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Sequence[str]) -> Scores:
     """Score logits [N, K] against class ids [N]."""
+    with extra("train"):
+        from sklearn import metrics
+
     ids = range(len(classes))
     predicted = np.argmax(logits, axis=1)
     precision, recall, f1, support = metrics.precision_recall_fscore_support(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
+from proxy_keras.io.extras import extra
 from proxy_keras.metrics.heatmap_arrays import at_size, checked_heatmaps, is_constant
 
 
@@ -39,6 +39,9 @@ def pointing_game(
     """
     if tolerance < 0:
         raise ValueError(f"`tolerance` must be >= 0 (in pixels). Received: {tolerance}")
+    with extra("evaluate"):
+        from scipy.ndimage import distance_transform_edt
+
     maps, masks = _maps_and_masks(heatmaps, regions, size)
     hottest = maps.reshape(len(maps), -1).argmax(axis=1)
     # The distance to the nearest pixel of the mask, 0 inside.

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from skimage.metrics import structural_similarity
 
+from proxy_keras.io.extras import extra
 from proxy_keras.metrics.heatmap_arrays import checked_heatmaps, is_constant
 
 
@@ -48,6 +47,9 @@ def spearman(first: Any, second: Any) -> NDArray[np.float64]:
     Raises:
         ValueError: The shapes differ, or a value is not finite.
     """
+    with extra("evaluate"):
+        from scipy.stats import rankdata
+
     first, second = _checked_pair(first, second)
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
     both_constant = is_constant(first) & is_constant(second)
@@ -83,6 +85,9 @@ def ssim(first: Any, second: Any) -> NDArray[np.float64]:
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity
     (IEEE TIP 2004), as scikit-image computes it.
     """
+    with extra("evaluate"):
+        from skimage.metrics import structural_similarity
+
     first, second = _checked_pair(first, second)
     missing = [max(0, 3 - side) for side in first.shape[1:]]
     padding = [(0, 0), *((0, cells) for cells in missing)]

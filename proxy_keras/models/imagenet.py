@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from proxy_keras.io.extras import extra
 from proxy_keras.io.reachability import require_reachable
 from proxy_keras.models.flat import flat_features
 
@@ -60,7 +61,8 @@ def hub_backbone(preset: str) -> tuple[keras.Model, Callable[[np.ndarray], Any]]
         ConnectionError: The preset is not on disk and its host cannot be reached.
     """
     # Takes seconds to import, and few networks need it.
-    import keras_hub
+    with extra("train"):
+        import keras_hub
 
     handle = keras_hub.models.Backbone.presets[preset]["kaggle_handle"].removeprefix("kaggle://")
     cache = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import keras
-import keras_hub
 
+from proxy_keras.io.extras import extra
 from proxy_keras.models import imagenet
 from proxy_keras.models.flat import (
     RESNET_SMALL_STEM,
@@ -30,6 +30,9 @@ def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
     if pretrained:
         backbone, expects = imagenet.hub_backbone("resnet_18_imagenet")
         return imagenet.pretrained_features(backbone, image_size, rescaling, "conv1_conv", expects)
+    with extra("train"):
+        import keras_hub
+
     backbone = keras_hub.models.ResNetBackbone(
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],

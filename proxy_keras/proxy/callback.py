@@ -54,6 +54,7 @@ class ProxyAttention(keras.callbacks.Callback):
         team: The processes that share the work of a step; None: this one does it all.
 
     Raises:
+        MissingExtra: `log_dir` or `sheet_dir` is given without the packages of the extra `train`.
         ValueError: A setting breaks its rule (now), the schedule does not fit `epochs`, the model
             has no layer to explain (when training begins), or the data given to `fit` would
             serve stale proxies (at the first batch of the epoch in question).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +14,11 @@ from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.io import figures
 from proxy_keras.io.atomic_files import write_atomically
+from proxy_keras.io.extras import extra
+
+if TYPE_CHECKING:
+    from proxy_keras.io.figures import Figure
 
 SHOWN = 8
 """Proxies in a picture."""
@@ -82,10 +85,20 @@ class StepLog:
     Attributes:
         log_dir: Where TensorBoard reads; None: nothing is written for it.
         sheet_dir: Where the pictures go as PNG files; None: none is.
+
+    Raises:
+        MissingExtra: A folder is given, but not the packages that write to it.
     """
 
     log_dir: Path | None
     sheet_dir: Path | None
+
+    def __post_init__(self) -> None:
+        with extra("train"):
+            if self.log_dir is not None or self.sheet_dir is not None:
+                import matplotlib  # noqa: F401
+            if self.log_dir is not None:
+                import tensorboard  # noqa: F401
 
     def write(
         self, step: StepSummary, data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]
@@ -100,6 +113,8 @@ class StepLog:
         """
         if self.log_dir is None and self.sheet_dir is None:
             return
+        from proxy_keras.io import figures
+
         sheet = _draw(data, masks, predicted) if len(masks.positions) else None
         if self.sheet_dir is not None and sheet is not None:
             self.sheet_dir.mkdir(parents=True, exist_ok=True)
@@ -113,8 +128,10 @@ class StepLog:
                     tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
 
 
-def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> figures.Figure:
+def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> Figure:
     """Some of the new proxies, spread evenly: original, heatmap, proxy."""
+    from proxy_keras.io import figures
+
     rows = np.unique(np.linspace(0, len(masks.positions) - 1, SHOWN).astype(int))
     examples = data.originals(len(rows), masks.positions[rows])
     places, images, labels = next(examples.as_numpy_iterator())

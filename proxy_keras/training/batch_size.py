@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-import psutil
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.io.extras import extra
 from proxy_keras.training.optimizer import make_optimizer
 from proxy_keras.training.trial_steps import left_as_it_was, make_step
 
@@ -101,6 +101,9 @@ def find_batch_size(
             "`n_train` must be >= 1, `budget_s` > 0 and `memory_share` in (0, 1]. Received:"
             f" n_train={n_train}, budget_s={budget_s}, memory_share={memory_share}"
         )
+    with extra("train"):
+        import psutil
+
     sizes = _sizes(n_train)
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     allowed_bytes = memory_share * psutil.virtual_memory().available
@@ -199,6 +202,8 @@ class _PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
+        import psutil
+
         process = psutil.Process()
         while True:
             self.rss_bytes = max(self.rss_bytes, process.memory_info().rss)

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from proxy_keras.io.extras import extra
 from proxy_keras.training.optimizer import make_optimizer
 from proxy_keras.training.trial_steps import left_as_it_was, make_step
 
@@ -41,6 +41,9 @@ class LrRangeResult:
 
     def save(self, folder: str | Path) -> None:
         """Writes `lr_range_test.csv` and the curve, `lr_range_test.png`."""
+        with extra("train"):
+            from matplotlib.figure import Figure
+
         folder = Path(folder)
         with (folder / "lr_range_test.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team, make_team
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.extras import extra
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone, unfreeze
 from proxy_keras.proxy.callback import ProxyAttention
@@ -99,8 +100,14 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
         The run, ready to train.
 
     Raises:
+        MissingExtra: A package of the extra `train` is not installed.
         ValueError, OSError: Settings, data or weights cannot be used; the message says what to do.
     """
+    # Checked now rather than at the end of training.
+    with extra("train"):
+        import matplotlib  # noqa: F401
+        import sklearn  # noqa: F401
+        import tensorboard  # noqa: F401
     # Read before the workers meet, while the chief has written nothing.
     begun = has_begun(folder)
     team = make_team(config.strategy, config.replicas)

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import (  # type: ignore[import-untyped]
+from tensorboard.compat.proto import event_pb2
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import (
     masked_crc32c,
 )
-from tensorboard.util.tensor_util import make_ndarray  # type: ignore[import-untyped]
+from tensorboard.util.tensor_util import make_ndarray
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_LENGTH = 4

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.program_name import program_name
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import check_source
@@ -61,7 +62,7 @@ class Options:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; training settings that are not given are absent from its result."""
     parser = argparse.ArgumentParser(
-        prog="python -m tuner.search",
+        prog=program_name("tuner.search"),
         description="Search for good settings of Proxy Attention. Each trial is a run folder in "
         "DIR/trials. Run the same command again to resume after any interruption. Training "
         "settings given as options are fixed for all trials.",
