@@ -68,6 +68,7 @@ def test_the_callback_asks_for_what_it_writes_with_before_training(monkeypatch, 
         ("pandas", "tuner.aggregate", ("runs",), "tuner"),
         ("onnxruntime", "serve.predict", ("model.onnx", "image.png"), "serve"),
         ("fastapi", "serve.server", ("model.onnx",), "serve"),
+        ("onnxruntime", "proxy_keras.cli", ("predict", "model.onnx", "image.png"), "serve"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in [
@@ -77,6 +78,7 @@ def test_the_callback_asks_for_what_it_writes_with_before_training(monkeypatch, 
                 ("keras_tuner", "tuner.search", (), "tuner"),
                 ("scipy", "tuner.study", TRAINED, "tuner"),
                 ("onnx", "export", ("run", "--out", "a.onnx"), "export"),
+                ("onnx", "proxy_keras.cli", ("export", "run", "--out", "a.onnx"), "export"),
             ]
         ),
     ],
