@@ -11,6 +11,10 @@ from typing import Any
 
 from proxy_keras.io.extras import command_extra
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
+
+if __name__ == "__main__":
+    start_quietly()
 
 with command_extra("export", __name__):
     from export.exporter import LIMITS, check_options, export_model, report_of
@@ -101,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"with --kserve: URI of the model repository (default: {STORAGE_URI})",
     )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
+    add_verbose_option(parser)
     return parser
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.quiet_start import start_quietly
 
 
 class Command(NamedTuple):
@@ -19,24 +20,26 @@ class Command(NamedTuple):
             neither `tuner` nor `export` nor `serve`.
         extra: The extra that installs what it needs.
         summary: What it does, for `--help`.
+        imports_tensorflow: Whether importing the module imports TensorFlow.
     """
 
     module: str
     extra: str
     summary: str
+    imports_tensorflow: bool = False
 
 
 COMMANDS: dict[str, Command] = {
     "train": Command("proxy_keras.train", "train", "train a classifier with Proxy Attention"),
     "explain": Command(
-        "proxy_keras.explaining.image_files", "explain", "draw heatmaps over image files"
+        "proxy_keras.explaining.image_files", "explain", "draw heatmaps over image files", True
     ),
     "evaluate": Command("proxy_keras.evaluate", "evaluate", "write a report on a trained model"),
     "watch": Command("proxy_keras.watch", "train", "follow a training run in the browser"),
     "search": Command("tuner.search", "tuner", "search for the best settings"),
     "study": Command("tuner.study", "tuner", "compare recipes with seeds, controls and statistics"),
     "aggregate": Command("tuner.aggregate", "tuner", "put all runs into one table"),
-    "export": Command("export.__main__", "export", "write a trained model as one ONNX file"),
+    "export": Command("export.__main__", "export", "write a trained model as one ONNX file", True),
     "predict": Command("serve.predict", "serve", "classify image files with an ONNX file"),
     "serve": Command("serve.server", "serve", "serve ONNX files over HTTP"),
     "demo": Command("proxy_keras.demo", "all", "train, explain, export and predict, on digits"),
@@ -66,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = build_parser().parse_args(arguments[:1]).command
     # The command shows it as its name; see `program_name`.
     sys.argv = [f"proxy-keras {name}", *arguments[1:]]
+    if COMMANDS[name].imports_tensorflow:
+        start_quietly(arguments)
     try:
         with extra(COMMANDS[name].extra):
             module = importlib.import_module(COMMANDS[name].module)

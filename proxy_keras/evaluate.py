@@ -13,6 +13,7 @@ from proxy_keras import attribution
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
 from proxy_keras.settings import DataConfig, ProxyConfig
 from proxy_keras.settings.options import add_options
 
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--seed", type=int, metavar="I", help="seed of all draws (default: 0)")
     group.add_argument("--pdf", action="store_true", help="write report.pdf too")
     group.add_argument("--quiet", action="store_true", help="hide progress bars")
+    add_verbose_option(group)
     add_options(parser.add_argument_group("data (not needed for a run)"), DataConfig)
     return parser
 
@@ -75,10 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     given = vars(build_parser().parse_args(arguments))
     model = given.pop("model")
+    given.pop("verbose", None)
     names = [field.name for field in dataclasses.fields(EvaluationOptions)]
     options = {name: given.pop(name) for name in names if name in given}
     command = "python -m proxy_keras.evaluate " + shlex.join(arguments)
     try:
+        start_quietly(arguments)
         with extra("evaluate"):
             import tensorboard  # noqa: F401
 

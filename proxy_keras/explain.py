@@ -9,6 +9,9 @@ if __name__ != "__main__":
         "from proxy_keras import explain"
     )
 
-from proxy_keras.explaining.image_files import main
+from proxy_keras.io.quiet_start import start_quietly
+
+start_quietly()
+from proxy_keras.explaining.image_files import main  # noqa: E402
 
 sys.exit(main())

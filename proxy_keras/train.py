@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy_keras.io.extras import MissingExtra
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.json_settings import differences
 from proxy_keras.settings.options import (
@@ -46,6 +47,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     add_config_option(parser)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
+    add_verbose_option(parser)
 
 
 def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(build_parser().parse_args(arguments))
     folder: Path = given.pop("out")
     resume, verbose = given.pop("resume", False), int(not given.pop("quiet", False))
+    given.pop("verbose", None)
     try:
         if resume and (metrics := finished_metrics(folder)) is not None:
             resumed_config(folder, given)
@@ -110,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = build_config(given)
         config.check_schedule()
         # TensorFlow takes seconds to import: wrong settings are named before it.
+        start_quietly(arguments)
         from proxy_keras.distribution import WorkerLost
         from proxy_keras.training import run as runs
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.quiet_start import start_quietly
 from tuner.job import TRAINING
 from tuner.searching.objectives import SearchError
 from tuner.searching.search_options import read_options
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None, *, module: str = TRAINING) -> i
     try:
         options = read_options(arguments)
         # KerasTuner imports TensorFlow, which takes seconds: wrong settings are named before it.
+        start_quietly(arguments)
         with extra("tuner"):
             from tuner.searching.search import run_search
 

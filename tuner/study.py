@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy_keras.io.extras import MissingExtra, command_extra, extra
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import TRAINING
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     study.add_argument("--title", metavar="TEXT", help="title of the report")
     study.add_argument("--quiet", action="store_true", default=False, help="print only the verdict")
     add_config_option(study)
+    add_verbose_option(study)
     add_train_options(parser)
     return parser
 

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
 
 from proxy_keras.attribution.explainer import Explainer
 from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.heatmaps import scaling
+from proxy_keras.io.progress import progress_bar
 
 
 def explain(
@@ -75,7 +75,7 @@ def explain(
     labels = None if class_ids is None else np.broadcast_to(class_ids, images.shape[:1])
     parts = []
     starts = range(0, max(len(images), 1), batch_size)
-    for start in tqdm(starts, desc=method, leave=False, disable=not progress):
+    for start in progress_bar(starts, desc=method, leave=False, shown=progress):
         batch = slice(start, start + batch_size)
         heat = explainer.heatmaps(images[batch], None if labels is None else labels[batch])
         if size is not None:

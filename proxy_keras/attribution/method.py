@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import tensorflow as tf
-from tqdm.auto import tqdm
 
 from proxy_keras.attribution.method_options import ChunkOptions
 from proxy_keras.attribution.split_network import Network
 from proxy_keras.attribution.target import Target
+from proxy_keras.io.progress import progress_bar
 
 MethodOutput = tuple[tf.Tensor, tf.Tensor]
 """Logits [B, K], and raw heatmaps [B, h, w] or signed attributions [B, h, w, D]."""
@@ -102,7 +102,7 @@ class ChunkedMethod(ChunkOptions, Method):
 
     def chunks(self, total: int, what: str) -> Iterator[tf.Tensor]:
         """Yield the integers below `total` in chunks [n] int32, with an optional progress bar."""
-        with tqdm(total=total, desc=what, leave=False, disable=not self.progress) as bar:
+        with progress_bar(total=total, desc=what, leave=False, shown=self.progress) as bar:
             for start in range(0, total, self.chunk_size):
                 stop = min(start + self.chunk_size, total)
                 yield tf.range(start, stop)

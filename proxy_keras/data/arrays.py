@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from proxy_keras.data.readers import Images, check_images, to_rgb
 from proxy_keras.data.records import Record, content_hash
+from proxy_keras.io.progress import progress_bar
 
 Labels = NDArray[Any] | Sequence[int] | Sequence[str]
 
@@ -70,7 +70,7 @@ def array_records(
             f"Received: {list(labels.shape)}. For one-hot labels: labels.argmax(axis=1)."
         )
     names = _names(labels, classes, name)
-    bar = tqdm(names, desc=f"Reading {name}", unit="image", disable=not progress)
+    bar = progress_bar(names, desc=f"Reading {name}", unit="image", shown=progress)
     return [
         Record(
             path=f"{name}/{row}",

@@ -9,11 +9,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from proxy_keras.data.images import UnreadableImageError, read_image
 from proxy_keras.data.layout import Candidate, LabelFn, find_images
 from proxy_keras.data.records import Record, Skipped, content_hash
+from proxy_keras.io.progress import progress_bar
 
 _WINDOW = 1024
 """Files queued at a time, which bounds the memory for millions of files."""
@@ -59,8 +58,11 @@ def scan_folder(
     remaining = iter(layout.candidates)
     with (
         ThreadPoolExecutor(workers or default_workers()) as pool,
-        tqdm(
-            total=len(layout.candidates), desc="Scanning", unit="image", disable=not progress
+        progress_bar(
+            total=len(layout.candidates),
+            desc="Scanning",
+            unit="image",
+            shown=progress,
         ) as bar,
     ):
         while window := list(islice(remaining, _WINDOW)):

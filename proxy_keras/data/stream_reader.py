@@ -11,12 +11,12 @@ from itertools import islice
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.data.readers import to_rgb
 from proxy_keras.data.records import Record, Skipped, content_hash
 from proxy_keras.data.scan import default_workers
+from proxy_keras.io.progress import progress_bar
 
 _Raw = NDArray[np.generic] | bytes
 """The image of an element as TensorFlow returns it."""
@@ -230,12 +230,12 @@ def _check_elements(dataset: tf.data.Dataset, name: str) -> None:
 
 def _read(dataset: tf.data.Dataset, what: str, progress: bool) -> Iterator[tuple[_Raw, _Raw]]:
     count = int(dataset.cardinality())
-    return tqdm(
+    return progress_bar(
         dataset.as_numpy_iterator(),
         total=count if count >= 0 else None,
         desc=what,
         unit="image",
-        disable=not progress,
+        shown=progress,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import Subset
@@ -16,6 +15,7 @@ from proxy_keras.evaluating.bootstrap import Bootstrap
 from proxy_keras.evaluating.bootstrap_statistics import mean_difference
 from proxy_keras.evaluating.localisation_scores import LocalisationScores, score_localisation
 from proxy_keras.evaluating.object_masks import ObjectMasks
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
 
@@ -123,7 +123,7 @@ def score_heatmaps(
     blank = np.empty(len(chosen), bool)
     own, by_chance = ({name: np.empty(len(chosen)) for name in _CURVES} for _ in range(2))
     parts: list[LocalisationScores] = []
-    with tqdm(total=len(chosen), desc="heatmaps", unit="image", disable=not progress) as bar:
+    with progress_bar(total=len(chosen), desc="heatmaps", unit="image", shown=progress) as bar:
         for found, images, _ in subset.originals(batch_size, chosen).as_numpy_iterator():
             places = np.searchsorted(chosen, found)
             logits, maps = explainer.logits_and_heatmaps(images)

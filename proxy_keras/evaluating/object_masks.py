@@ -9,12 +9,12 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
 from proxy_keras.evaluating.mask_folder import MaskFolder
+from proxy_keras.io.progress import progress_bar
 
 MASKS, BOXES = "masks", "boxes.csv"
 """Names that are looked up in the folder of the images."""
@@ -157,7 +157,7 @@ def _read(
     image_size: int,
     progress: bool,
 ) -> dict[int, NDArray[np.bool_]]:
-    bar = tqdm(places.tolist(), desc="objects", unit="image", disable=not progress)
+    bar = progress_bar(places.tolist(), desc="objects", unit="image", shown=progress)
     return {
         at: known.mask(paths[at], root / paths[at], image_size)
         for at in bar

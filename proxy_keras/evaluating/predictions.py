@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tqdm.auto import tqdm
 
 from proxy_keras.data.data_split import Subset
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.metrics import CompiledClassifier
 
 
@@ -72,7 +72,7 @@ def predict(
         FloatingPointError: The model outputs non-finite values.
     """
     logits = np.empty([len(subset), classifier.num_classes], np.float32)
-    bar = tqdm(total=len(subset), desc="predictions", unit="image", disable=not progress)
+    bar = progress_bar(total=len(subset), desc="predictions", unit="image", shown=progress)
     with bar:
         for positions, images, _ in subset.originals(batch_size).as_numpy_iterator():
             logits[positions] = classifier.logits(images, batch_size)

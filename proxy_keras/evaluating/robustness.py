@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm.auto import tqdm
 
 from proxy_keras.data.data_split import Subset
 from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from proxy_keras.io.progress import progress_bar
 
 Predict = Callable[[NDArray[np.float32]], ArrayLike]
 """Images [B, P, P, 3] float32 in [0, 255] -> logits or probabilities [B, K]."""
@@ -78,8 +78,11 @@ def measure_robustness(
         )
     corrupted = {name: np.empty([len(SEVERITIES), len(truth)], bool) for name in CORRUPTIONS}
     copies = len(CORRUPTIONS) * len(SEVERITIES)
-    with tqdm(
-        total=len(truth) * copies, desc="corruptions", unit="image", disable=not progress
+    with progress_bar(
+        total=len(truth) * copies,
+        desc="corruptions",
+        unit="image",
+        shown=progress,
     ) as bar:
         for positions, images, _ in subset.originals(batch_size).as_numpy_iterator():
             for name, right in corrupted.items():

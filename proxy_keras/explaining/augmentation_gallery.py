@@ -19,6 +19,7 @@ from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.io.saved_model import image_size, open_saved
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="attribution method of the heatmaps (default: grad_cam)",
     )
+    add_verbose_option(parser)
     return parser
 
 

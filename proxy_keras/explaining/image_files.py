@@ -15,7 +15,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm.auto import tqdm
 
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
@@ -23,6 +22,8 @@ from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.progress import progress_bar
+from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.io.saved_model import image_size, open_saved
 from proxy_keras.settings import ProxyConfig
 from proxy_keras.settings.options import add_options
@@ -102,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--save-maps", action="store_true", help="write heatmaps.npz too")
     parser.add_argument("--strict", action="store_true", help="fail if an image is unreadable")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_verbose_option(parser)
     return parser
 
 
@@ -140,7 +142,7 @@ def explain_files(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
-    for method in tqdm(methods, desc="methods", disable=args.quiet):
+    for method in progress_bar(methods, desc="methods", shown=not args.quiet):
         explainer = Explainer(
             model,
             method,
@@ -219,7 +221,7 @@ def _read(files: list[Path], shape: tuple[int, int], args: argparse.Namespace) -
     if not low < high:
         raise ValueError(f"`--value-range` must be increasing. Received: {low} {high}")
     originals, inputs, paths, skipped = [], [], [], []
-    for file in tqdm(files, desc="reading", disable=args.quiet):
+    for file in progress_bar(files, desc="reading", shown=not args.quiet):
         try:
             originals.append(read_image(file))
             # Decoded at a reduced size, as in training.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
@@ -18,6 +17,7 @@ from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.proxy import controls, selection
 from proxy_keras.proxy.heat_rules import HeatRules
 from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
@@ -176,13 +176,13 @@ class ProxyStep:
             )
         return self._team.merge_rows(heatmaps, share, np.arange(len(positions)))
 
-    def _batches(self, what: str, positions: NDArray[np.int64]) -> tqdm:
-        return tqdm(
+    def _batches(self, what: str, positions: NDArray[np.int64]) -> Any:
+        return progress_bar(
             self._data.originals(self._batch_size, positions).as_numpy_iterator(),
             total=-(-len(positions) // self._batch_size),
             desc=f"proxy step, {what}",
             leave=False,
-            disable=not self._verbose,
+            shown=bool(self._verbose),
         )
 
     def _masks(

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import quantise
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.settings.heatmap_source import refresh_every
 
@@ -42,12 +42,12 @@ def heatmaps_of(
     team = Team() if team is None else team
     share = team.share(len(data), batch_size)
     heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
-    for positions, images, labels in tqdm(
+    for positions, images, labels in progress_bar(
         data.originals(batch_size, share).as_numpy_iterator(),
         total=-(-len(share) // batch_size),
         desc="heatmaps for augmentation",
         leave=False,
-        disable=not verbose,
+        shown=bool(verbose),
     ):
         heatmaps[positions] = quantise(explainer.heatmaps(images, labels))
     return team.merge_rows(heatmaps, share, np.arange(len(data)))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
+from proxy_keras.io.progress import progress_bar
 from tuner.collecting.columns import Row, Value, ordered
 from tuner.collecting.find_runs import FoundRun, find_runs
 from tuner.collecting.row_cache import NAME, RowCache, stamp
@@ -71,7 +71,7 @@ def read_runs(
     rows: list[Row] = []
     read = 0
     # `disable=None` disables the bar if the output is not a terminal.
-    for run in tqdm(found.runs, unit="run", leave=False, disable=None if progress else True):
+    for run in progress_bar(found.runs, unit="run", leave=False, shown=progress):
         try:
             row, is_new = _row(run, row_cache)
         except (OSError, ValueError) as error:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from proxy_keras.io.atomic_files import write_text_atomically
+from proxy_keras.io.progress import progress_bar
 from tuner import job as jobs
 from tuner.comparing.arms import Arm
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
@@ -93,8 +92,11 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
         write_text_atomically(study.folder / _ABOUT, text)
     by_folder = {item[2].folder: item for item in missing}
     failures: list[str] = []
-    with tqdm(
-        total=len(planned), initial=len(planned) - len(missing), unit="run", disable=quiet
+    with progress_bar(
+        total=len(planned),
+        initial=len(planned) - len(missing),
+        unit="run",
+        shown=not quiet,
     ) as bar:
 
         def report(job: Job, outcome: dict[str, Any] | JobError) -> None:

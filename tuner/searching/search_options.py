@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.program_name import program_name
+from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import check_source
@@ -119,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--yes", action="store_true", default=False, help="skip the confirmation of --fresh"
     )
     add_config_option(group)
+    add_verbose_option(group)
     group.add_argument("--quiet", action="store_true", default=False, help="print only the result")
     add_train_options(parser)
     return parser

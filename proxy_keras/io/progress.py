@@ -1,0 +1,13 @@
+"""Progress bars of long work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm.auto import tqdm
+
+
+def progress_bar(*iterables: Any, shown: bool, **options: Any) -> Any:
+    """Return a `tqdm` bar that is hidden unless it is `shown` and there is a terminal."""
+    # None makes tqdm look for a terminal.
+    return tqdm(*iterables, disable=None if shown else True, **options)
