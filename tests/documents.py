@@ -1,4 +1,4 @@
-"""What the README and the pages of docs/ hold, for the tests that run and read them."""
+"""Contents of the README and the pages of docs/, for tests that run and read them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 
 
 def blocks(language: str, page: str) -> list[str]:
-    """The code blocks of a page that are in this language, in order."""
+    """Return the code blocks of a page in this language, in order."""
     return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 def commands(pages: Iterable[str]) -> list[str]:
-    """The lines `python -m ...` of the pages, each once."""
+    """Return the lines `python -m ...` of the pages, each once."""
     lines = [
         line for page in pages for block in blocks("bash", page) for line in block.splitlines()
     ]
@@ -52,13 +52,13 @@ def commands(pages: Iterable[str]) -> list[str]:
 
 
 def parsed(line: str) -> argparse.Namespace:
-    """What the parser of its command makes of a line `python -m COMMAND ...`."""
+    """Return the parsed options of a line `python -m COMMAND ...`."""
     words = shlex.split(line)
     return PARSERS[words[2]]().parse_args(words[3:])
 
 
 def write_photos(folder: Path, *, each: int = 25) -> None:
-    """Writes `folder/cat` and `folder/dog`: images of 50 x 40 px that hold nothing but noise."""
+    """Write noise images of 50 x 40 px to `folder/cat` and `folder/dog`."""
     draw = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)

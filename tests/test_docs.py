@@ -25,14 +25,14 @@ from mkdocs.exceptions import PluginError
 from playwright.sync_api import sync_playwright
 
 import proxy_keras
-from docs import repository_text
+from docs import option_tables, repository_text
 from proxy_keras import attribution, augment
 from proxy_keras.data import ImageData
+from proxy_keras.settings import declared
 from tests.documents import (
     DOCS,
     PAGES,
     PARSERS,
-    README,
     ROOT,
     blocks,
     commands,
@@ -102,9 +102,8 @@ APART = {"serving"}
 
 
 def python_of(page: str) -> list[str]:
-    """The Python of a page as a reader sees it, with what it includes."""
-    text = repository_text.with_includes(PAGES[page], f"{page}.md")
-    return blocks("python", text)
+    """Return the Python blocks of a page, in order."""
+    return blocks("python", PAGES[page])
 
 
 def run(codes: list[str], page: str, names: Namespace) -> Namespace:
@@ -254,22 +253,12 @@ def test_everything_public_is_in_the_api(package: str) -> None:
     assert documented >= set(importlib.import_module(f"proxy_keras{package}").__all__)
 
 
-def test_sections_of_a_text() -> None:
-    code = "```bash\n# no title\n```"
-    text = f"# A\n\nfirst\n\n**Words** (of it)\n\n| a |\n\n**Bold** begins.\n\n{code}\n## B\nend"
-    assert repository_text.sections(text) == {
-        "A": "first",
-        "Words": f"| a |\n\n**Bold** begins.\n\n{code}",
-        "B": "end",
-    }
-
-
 @pytest.mark.parametrize(
     ("target", "folder", "page", "link"),
     [
         ("docs/explanations.md#checks", "", "train.md", "explanations.md#checks"),
         ("docs/images/page.png", "", "api/a.md", "../images/page.png"),
-        ("../README.md#from-the-command-line", "docs", "evaluation.md", "train.md"),
+        ("../CONTRIBUTING.md#tests", "docs", "search.md", "contributing.md#tests"),
         ("../README.md", "docs", "search.md", "index.md"),
         ("../studies.md", "docs/studies", "studies/README.md", "../studies.md"),
         ("../proxy_keras/training/run.py", "docs", "a.md", "../proxy_keras/training/run.py"),
@@ -281,22 +270,36 @@ def test_links_of_the_repository_become_links_of_the_site(
     assert repository_text.site_link(target, folder, page) == link
 
 
-@pytest.mark.parametrize(
-    ("file", "title", "message"),
-    [
-        ("NONE.md", None, "a.md includes NONE.md, which is no file"),
-        ("README.md", "Never", "includes 'Never' of README.md, which has no such title. It has: "),
-    ],
-)
-def test_what_cannot_be_included_ends_the_build(file: str, title: str | None, message: str) -> None:
-    with pytest.raises(PluginError, match=message):
-        repository_text.included(file, title, "a.md")
+def test_files_of_the_repository_are_included() -> None:
+    included = repository_text.with_includes("a\n\n<!-- include: CITATION.cff -->\n\nb", "a.md")
+    assert included.startswith("a\n\ncff-version: ") and included.endswith("\n\nb")
 
 
-def test_tables_of_options_are_those_of_the_readme() -> None:
-    page = repository_text.with_includes(PAGES["train"], "train.md")
-    rows = [line for line in README.splitlines() if line.startswith("| `--threshold")]
-    assert len(rows) == 1 and rows[0] in page and rows[0] not in PAGES["train"]
+def test_including_a_missing_file_ends_the_build() -> None:
+    with pytest.raises(PluginError, match="a.md includes NONE.md, which is not a file"):
+        repository_text.with_includes("<!-- include: NONE.md -->", "a.md")
+
+
+def test_option_tables_are_those_of_the_declarations() -> None:
+    page = PAGES["train"]
+    assert option_tables.with_tables(page) == page, "Run python docs/option_tables.py"
+    for cls in option_tables.CLASSES.values():
+        table = option_tables.option_table(cls)
+        assert table in page
+        for setting in declared(cls).values():
+            start = re.compile(rf"\| `{setting.option}[ `]")
+            [row] = [row for row in table.splitlines() if start.match(row)]
+            assert setting.about.help in row and setting.default_text in row
+            explained = setting.name in option_tables.SEE
+            assert explained or all(f"`{name}`" in row for name in setting.choices)
+
+
+def test_option_tables_replace_old_text_and_escape_bars() -> None:
+    old = "a\n<!-- options: recipe -->\n\n| old |\n\n<!-- /options -->\nb"
+    new = option_tables.with_tables(old)
+    assert "| old |" not in new and new.startswith("a\n<!-- options: recipe -->\n\n| option |")
+    assert r"| `--lr LR\|auto` | 0.001 |" in new and "A number > 0, or `auto`. |" in new
+    assert new.endswith(" |\n\n<!-- /options -->\nb")
 
 
 @pytest.fixture(scope="module")
