@@ -283,7 +283,9 @@ def arguments_text(cls: type, *, indent: int) -> str:
     """
     blocks = []
     for name, setting in declared(cls).items():
-        text = f"{name}: {setting.about.help} Must be {setting.rule}."
+        text = f"{name}: {setting.about.help}"
+        if setting.rule:
+            text += f" Must be {setting.rule}."
         if setting.default_text:
             text += f" Default: {setting.default_text}."
         space = " " * indent

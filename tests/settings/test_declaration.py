@@ -93,6 +93,8 @@ def test_the_callback_takes_every_setting_with_its_default() -> None:
         default = None if name == "method_options" else setting.default
         assert taken[name].default == default, name
         assert f"{name}: {' '.join(setting.about.help.split())}" in help_text
+    assert "Must be a number in [0, 1]. Default: 0.85." in help_text
+    assert "Must be ." not in help_text and "<settings>" not in help_text
     others = set(taken) - set(declared(ProxyConfig))
     assert others == {"data", "batch_size", "log_dir", "sheet_dir", "verbose", "team"}
 
