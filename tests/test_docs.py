@@ -327,6 +327,14 @@ class Resources(HTMLParser):
 
 
 @pytest.mark.slow
+def test_the_api_shows_the_declared_settings(site: Path) -> None:
+    page = (site / "api/proxy_keras.html").read_text(encoding="utf-8")
+    words = " ".join(re.sub(r"<[^>]+>", "", page).split())
+    assert "threshold (float, default: 0.85 ) – Heat at or above which pixels are" in words
+    assert "settings&gt;" not in words
+
+
+@pytest.mark.slow
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > len(PAGES)
