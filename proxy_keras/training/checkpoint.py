@@ -19,7 +19,7 @@ from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, wr
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.training.class_counts import ClassCounts
-from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
+from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
 
 

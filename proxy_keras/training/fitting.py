@@ -19,7 +19,7 @@ from proxy_keras.data.data_split import Subset
 from proxy_keras.data.train_split import TrainSubset
 from proxy_keras.distribution import Team
 from proxy_keras.settings import TrainConfig
-from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps, map_callback
+from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps, map_callback
 from proxy_keras.training.optimizer import make_optimizer
 
 

@@ -32,8 +32,8 @@ from proxy_keras.training.fitting import (
     training_batches,
     validation_batches,
 )
+from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.lr_range_test import find_learning_rate
-from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.precision import resolve_precision
 from proxy_keras.training.run_folder import has_begun

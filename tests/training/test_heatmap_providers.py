@@ -17,7 +17,7 @@ from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import RunCheckpoint
 from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.fitting import augmentation
-from proxy_keras.training.map_refresh import FrozenTeacher, RefreshMaps, map_callback
+from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps, map_callback
 
 SIZE, CLASSES = 8, 3
 

@@ -62,7 +62,7 @@ class RefreshMaps(keras.callbacks.Callback):
     it would do by chance.
 
     ```python
-    maps = proxy_keras.training.map_refresh.RefreshMaps(data.train, every=3)
+    maps = proxy_keras.training.heatmap_providers.RefreshMaps(data.train, every=3)
     batches = data.train.batches(64, one_hot=True, augment=augment.get("saliencymix"))
     model.fit(batches, epochs=20, callbacks=[maps])
     ```
