@@ -27,7 +27,7 @@ from proxy_keras.data.train_split import Attenuation, TrainSubset
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
 from proxy_keras.metrics import classification
-from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, TrainConfig
@@ -175,7 +175,7 @@ def _step(
         batch_size=int(config.batch_size),
         log=StepLog(None, None),
         verbose=0,
-        rules=HeatRules(proxy, data),
+        heatmap_filter=HeatmapFilter(proxy, data),
     )
     return step.run(epoch)
 

@@ -19,7 +19,7 @@ from proxy_keras.distribution import Team
 from proxy_keras.proxy import selection
 from proxy_keras.proxy.epoch_record import EpochRecord
 from proxy_keras.proxy.freshness import check_fresh
-from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, arguments_text, declared
@@ -116,7 +116,7 @@ class ProxyAttention(keras.callbacks.Callback):
         self.config = ProxyConfig(**settings)
         self.data = data
         self.steps: list[StepSummary] = []
-        self._rules = HeatRules(self.config, data)
+        self._heatmap_filter = HeatmapFilter(self.config, data)
         self._subset = subset
         self._explain = explain
         self._batch_size = batch_size
@@ -171,14 +171,14 @@ class ProxyAttention(keras.callbacks.Callback):
             "schedule": self._schedule.get_state(),
             "steps": [asdict(step) for step in self.steps],
         }
-        return self.data.store.get_state() | self._rules.get_state(), rest
+        return self.data.store.get_state() | self._heatmap_filter.get_state(), rest
 
     def set_state(
         self, proxies: Mapping[str, NDArray[np.generic]], rest: Mapping[str, Any]
     ) -> None:
         """Restores what `get_state` gave."""
         self.data.store.set_state(proxies)
-        self._rules.set_state(proxies)
+        self._heatmap_filter.set_state(proxies)
         self._schedule.set_state(rest["schedule"])
         self._is_restored = True
         self.steps = [StepSummary(**step) for step in rest["steps"]]
@@ -221,7 +221,7 @@ class ProxyAttention(keras.callbacks.Callback):
             log=self._log,
             verbose=self._verbose,
             team=self._team,
-            rules=self._rules,
+            heatmap_filter=self._heatmap_filter,
         )
         self._explained = model
 
@@ -237,7 +237,7 @@ class ProxyAttention(keras.callbacks.Callback):
         if epoch == 0:
             self.steps = []
             self._schedule.reset()
-            self._rules.clear()
+            self._heatmap_filter.clear()
         if epoch == 0 or epoch in self._plan.clears:
             store.clear()
         missed = [step for step in self._plan.steps if step < epoch]

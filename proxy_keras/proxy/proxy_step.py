@@ -19,7 +19,7 @@ from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.proxy import controls, selection
-from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig
 
@@ -73,7 +73,7 @@ class ProxyStep:
         log: Where the step is written down.
         verbose: 1: progress bars; 0: none.
         team: The processes that share the work; None: this one does it all.
-        rules: Which heat counts.
+        heatmap_filter: Which heat counts.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ProxyStep:
         batch_size: int,
         log: StepLog,
         verbose: int,
-        rules: HeatRules,
+        heatmap_filter: HeatmapFilter,
         team: Team | None = None,
     ) -> None:
         self._data = data
@@ -96,7 +96,7 @@ class ProxyStep:
         self._batch_size = batch_size
         self._log = log
         self._verbose = verbose
-        self._rules = rules
+        self._heatmap_filter = heatmap_filter
         self._team = Team() if team is None else team
 
     def run(self, epoch: int, answers: Answers | None = None) -> StepSummary:
@@ -124,7 +124,7 @@ class ProxyStep:
         else:
             share = self._share(len(data))
             heatmaps = self._team.merge_rows(answers.heatmaps, share, chosen)
-        heatmaps, is_left = self._rules(chosen, heatmaps)
+        heatmaps, is_left = self._heatmap_filter(chosen, heatmaps)
         is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
         is_used = ~is_left & ~is_blank
         masks = self._masks(chosen[is_used], heatmaps[is_used], epoch)

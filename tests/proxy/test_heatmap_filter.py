@@ -8,7 +8,7 @@ import pytest
 
 from proxy_keras import ProxyAttention
 from proxy_keras.data import ImageData
-from proxy_keras.proxy.heat_rules import HeatRules
+from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.settings import ProxyConfig
 
 RED = np.array([[[200, 40], [0, 0]]], np.uint8)
@@ -33,41 +33,41 @@ def at(*positions: int) -> np.ndarray:
 
 
 def test_agreed_heat_is_the_smaller_of_two_steps(data):
-    rules = HeatRules(ProxyConfig(agree=True), data.train)
-    maps, left = rules(at(3, 5), np.concatenate([RED, BLUE]))
+    heatmap_filter = HeatmapFilter(ProxyConfig(agree=True), data.train)
+    maps, left = heatmap_filter(at(3, 5), np.concatenate([RED, BLUE]))
     assert left.tolist() == [True, True]
-    maps, left = rules(at(2, 3, 5), np.concatenate([RED, BLUE, RED]))
+    maps, left = heatmap_filter(at(2, 3, 5), np.concatenate([RED, BLUE, RED]))
     assert left.tolist() == [True, False, False]
     both = [[100, 40], [0, 0]]
     assert maps[1].tolist() == both and maps[2].tolist() == both
     # The step before counts, not the one before that.
-    maps, left = rules(at(2, 9), np.concatenate([BLUE, BLUE]))
+    maps, left = heatmap_filter(at(2, 9), np.concatenate([BLUE, BLUE]))
     assert left.tolist() == [False, True] and maps[0].tolist() == both
-    rules.clear()
-    assert rules(at(2), RED)[1].tolist() == [True]
+    heatmap_filter.clear()
+    assert heatmap_filter(at(2), RED)[1].tolist() == [True]
 
 
 def test_the_heat_of_the_step_before_is_part_of_the_state(data):
-    rules = HeatRules(ProxyConfig(agree=True), data.train)
-    rules(at(3, 5), np.concatenate([RED, BLUE]))
-    other = HeatRules(ProxyConfig(agree=True), data.train)
-    other.set_state(rules.get_state())
+    heatmap_filter = HeatmapFilter(ProxyConfig(agree=True), data.train)
+    heatmap_filter(at(3, 5), np.concatenate([RED, BLUE]))
+    other = HeatmapFilter(ProxyConfig(agree=True), data.train)
+    other.set_state(heatmap_filter.get_state())
     maps, left = other(at(3), BLUE)
     assert left.tolist() == [False] and maps[0].tolist() == [[100, 40], [0, 0]]
-    assert HeatRules(ProxyConfig(), data.train).get_state() == {}
+    assert HeatmapFilter(ProxyConfig(), data.train).get_state() == {}
 
 
 def test_images_whose_heat_lies_in_the_box_are_spared(data):
-    rules = HeatRules(ProxyConfig(spare=0.7), data.train)
+    heatmap_filter = HeatmapFilter(ProxyConfig(spare=0.7), data.train)
     inside, outside, half = np.zeros([3, 1, 8, 8], np.uint8)
     inside[0, 2:4, 1:3] = 255
     outside[0, 2:4, 5:7] = 255
     half[0, 2, 3:5] = 255
     maps = np.concatenate([inside, outside, half])
-    counted, left = rules(at(0, 1, 2), maps)
+    counted, left = heatmap_filter(at(0, 1, 2), maps)
     assert left.tolist() == [True, False, False]
     np.testing.assert_array_equal(counted, maps)
-    assert HeatRules(ProxyConfig(spare=0.5), data.train)(at(2), half)[1].tolist() == [True]
+    assert HeatmapFilter(ProxyConfig(spare=0.5), data.train)(at(2), half)[1].tolist() == [True]
 
 
 def test_spare_needs_boxes():

@@ -1,4 +1,4 @@
-"""HeatRules: which of the chosen images keep their heat, and so get a proxy."""
+"""HeatmapFilter: which of the chosen images keep their heat, and so get a proxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy_keras.metrics.localisation import mass_inside
 from proxy_keras.settings import ProxyConfig
 
 
-class HeatRules:
+class HeatmapFilter:
     """Takes heat away by the settings `agree` and `spare`.
 
     Args:
