@@ -12,10 +12,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 SQUARE_CELLS = 32
-"""Cells per side of the maps that `squares` draws on."""
+"""Cells per side of the maps that `square_masks` draws on."""
 
 
-def displaced(
+def random_masks(
     heatmaps: NDArray[Scalar], *, seed: int, epoch: int
 ) -> tuple[NDArray[Scalar], NDArray[np.int64]]:
     """Each heatmap exchanged for another image's, and shifted at random: `random_mask`.
@@ -44,7 +44,7 @@ def displaced(
     return moved, donors
 
 
-def squares(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.uint8]:
+def square_masks(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.uint8]:
     """Masks that are one square of a given mean area at a random place: `erasing`.
 
     Args:

@@ -194,12 +194,12 @@ class ProxyStep:
             heatmaps = 255 - heatmaps
         thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
         if config.control == "random_mask":
-            heatmaps, donors = controls.displaced(heatmaps, seed=seed, epoch=epoch)
+            heatmaps, donors = controls.random_masks(heatmaps, seed=seed, epoch=epoch)
             # A map that was moved to a border covers another area there; it is held to its own.
             thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
         if config.control == "erasing" and len(positions):
             area = float(replaced.mean())
-            heatmaps = controls.squares(len(positions), area=area, seed=seed, epoch=epoch)
+            heatmaps = controls.square_masks(len(positions), area=area, seed=seed, epoch=epoch)
             thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
         return Masks(positions, heatmaps, thresholds, replaced)
 
