@@ -307,4 +307,4 @@ class ProxyAttention(keras.callbacks.Callback):
         """
         if self._step is None:
             raise RuntimeError("A proxy step runs inside `fit`, which calls on_train_begin first.")
-        return self._step.run(epoch, None if self._record is None else self._record.answers())
+        return self._step.run(epoch, None if self._record is None else self._record.predictions())

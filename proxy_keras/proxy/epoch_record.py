@@ -6,11 +6,11 @@ import numpy as np
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.train_split import TrainSubset
-from proxy_keras.proxy.proxy_step import Answers
+from proxy_keras.proxy.proxy_step import Predictions
 
 
 class EpochRecord:
-    """Collects an epoch's answers, step by step, from the training steps themselves.
+    """Collects an epoch's predictions, step by step, from the training steps themselves.
 
     Args:
         data: The training split whose batches are trained on.
@@ -22,7 +22,7 @@ class EpochRecord:
 
     def __init__(self, data: TrainSubset, explainer: Explainer) -> None:
         self._data = data
-        self._tap = explainer.train_step_recorder()
+        self._recorder = explainer.train_step_recorder()
         self._map_shape = explainer.map_shape
         self._num_classes = explainer.num_classes
         self._is_wanted = True
@@ -39,11 +39,11 @@ class EpochRecord:
                 "wrong_from='train' needs the batches of the split that ProxyAttention has. Give "
                 "`fit` the result of `data.train.batches(...)`."
             )
-        self._tap.attach(min(self._data.largest_batch, len(self._data)))
+        self._recorder.attach(min(self._data.largest_batch, len(self._data)))
 
     def detach(self) -> None:
         """Gives the model its own training step back."""
-        self._tap.detach()
+        self._recorder.detach()
 
     def begin(self, is_wanted: bool) -> None:
         """Forgets the epoch before; the new one is recorded if it `is_wanted`."""
@@ -59,10 +59,10 @@ class EpochRecord:
         if self._is_wanted:
             feed = self._data.clock.feeds[-1]
             feed.check_undoable()
-            self._parts.append(self._tap.read(len(feed.positions[len(self._parts)])))
+            self._parts.append(self._recorder.read(len(feed.positions[len(self._parts)])))
 
-    def answers(self) -> Answers:
-        """The answers to all training images; heatmaps in the geometry of the originals.
+    def predictions(self) -> Predictions:
+        """The predictions to all training images; heatmaps in the geometry of the originals.
 
         Raises:
             RuntimeError: The epoch was not recorded to its end.
@@ -86,4 +86,4 @@ class EpochRecord:
             raise FloatingPointError(
                 f"{broken} of {len(logits)} logits of the epoch's training steps are not finite."
             )
-        return Answers(logits, heatmaps)
+        return Predictions(logits, heatmaps)

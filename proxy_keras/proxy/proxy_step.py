@@ -24,7 +24,7 @@ from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig
 
 
-class Answers(NamedTuple):
+class Predictions(NamedTuple):
     """What the model says of every training image.
 
     Attributes:
@@ -99,12 +99,12 @@ class ProxyStep:
         self._heatmap_filter = heatmap_filter
         self._team = Team() if team is None else team
 
-    def run(self, epoch: int, answers: Answers | None = None) -> StepSummary:
+    def run(self, epoch: int, predictions: Predictions | None = None) -> StepSummary:
         """Makes proxies of what the model gets wrong.
 
         Args:
             epoch: The epoch that has just ended, counted from 0; keys the draw.
-            answers: What the model said of the training images in that epoch; None: it is asked
+            predictions: What the model said of the training images in that epoch; None: it is asked
                 now, with the images as they are.
 
         Returns:
@@ -112,18 +112,18 @@ class ProxyStep:
         """
         start = time.perf_counter()
         data, config = self._data, self._config
-        if answers is None:
+        if predictions is None:
             self._explainer.refresh()
-            answers = self._ask()
-        logits = answers.logits
+            predictions = self._predict()
+        logits = predictions.logits
         chosen = selection.choose(
             config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
         )
-        if answers.heatmaps is None:
+        if predictions.heatmaps is None:
             heatmaps = self._heatmaps(chosen)
         else:
             share = self._share(len(data))
-            heatmaps = self._team.merge_rows(answers.heatmaps, share, chosen)
+            heatmaps = self._team.merge_rows(predictions.heatmaps, share, chosen)
         heatmaps, is_left = self._heatmap_filter(chosen, heatmaps)
         is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
         is_used = ~is_left & ~is_blank
@@ -144,8 +144,8 @@ class ProxyStep:
         self._log.write(step, data, masks, np.argmax(logits, axis=1))
         return step
 
-    def _ask(self) -> Answers:
-        """The answers to all originals; with heatmaps where one pass yields both."""
+    def _predict(self) -> Predictions:
+        """The predictions to all originals; with heatmaps where one pass yields both."""
         explainer, data = self._explainer, self._data
         logits = np.empty([len(data), explainer.num_classes], np.float32)
         heatmaps = None
@@ -159,7 +159,7 @@ class ProxyStep:
                 logits[positions], maps = explainer.logits_and_heatmaps(images, labels)
                 heatmaps[positions] = quantise(maps)
         logits = self._team.merge_rows(logits, share, np.arange(len(data)))
-        return Answers(logits, heatmaps)
+        return Predictions(logits, heatmaps)
 
     def _share(self, count: int) -> NDArray[np.int64]:
         return self._team.share(count, self._batch_size)

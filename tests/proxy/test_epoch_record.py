@@ -1,4 +1,4 @@
-"""wrong_from="train": answers out of the training steps, equal to those of a pass of their own."""
+"""wrong_from="train": predictions from the training steps equal those of a separate pass."""
 
 import keras
 import numpy as np
@@ -120,7 +120,7 @@ def test_wrong_ones_are_those_of_the_training_steps(data):
     proxy = ProxyAttention(data.train, "p,1", subset=1.0, wrong_from="train", verbose=0)
     history = _fit(proxy, data, model=model).history
     (step,) = proxy.steps
-    # At a learning rate of 0 the accuracy that `fit` logs counts the same answers.
+    # At a learning rate of 0 the accuracy that `fit` logs counts the same predictions.
     right = round(history["accuracy"][0] * len(data.train))
     assert 0 < step.wrong == len(data.train) - right
 
@@ -145,7 +145,7 @@ def test_a_step_makes_no_pass_of_its_own(data, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a pass over the originals was made")
 
-    monkeypatch.setattr(ProxyStep, "_ask", refuse)
+    monkeypatch.setattr(ProxyStep, "_predict", refuse)
     monkeypatch.setattr(ProxyStep, "_heatmaps", refuse)
     proxy = _everything(data)
     _fit(proxy, data, model=_model())
