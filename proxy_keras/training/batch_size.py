@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.io.extras import extra
 from proxy_keras.training.optimizer import make_optimizer
-from proxy_keras.training.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 _FIRST = 8
 _LARGEST = 512
@@ -113,7 +113,7 @@ def find_batch_size(
     reason = (
         f"larger ones would pass {_LARGEST}, or leave fewer than {_FEWEST_STEPS} steps an epoch"
     )
-    with left_as_it_was(model):
+    with preserve_variables(model):
         step = make_step(
             model,
             make_optimizer(total_steps=1, one_cycle=False),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.io.extras import extra
 from proxy_keras.training.optimizer import make_optimizer
-from proxy_keras.training.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 _SMOOTHING = 0.9
 # The sweep ends when the smoothed loss is this many times its least value.
@@ -98,13 +98,13 @@ def find_learning_rate(
         raise ValueError(f"`steps` must be >= 20. Received: steps={steps}")
     losses: list[float] = []
     lrs = np.geomspace(min_lr, max_lr, steps)
-    with left_as_it_was(model):
+    with preserve_variables(model):
         _seed_random_layers(model, seed)
         optimizer = make_optimizer(lr=min_lr, weight_decay=0.0, total_steps=steps, one_cycle=False)
         step = make_step(
             model, optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
-        for lr, (images, labels) in zip(lrs, _endless(batches), strict=False):
+        for lr, (images, labels) in zip(lrs, _cycle(batches), strict=False):
             optimizer.learning_rate = lr
             loss = float(step(images, labels))
             if not np.isfinite(loss):
@@ -148,7 +148,7 @@ def suggest(lrs: NDArray[np.float64], losses: Iterable[float]) -> float:
     return float(lrs[first + int(np.argmin(slopes[first : least + 1]))])
 
 
-def _endless(batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+def _cycle(batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
     """Yields the batches over and over."""
     while True:
         count = 0

@@ -53,7 +53,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         )
         return ops.where(step < turn, up, down)
 
-    def closest_relative(self) -> keras.optimizers.schedules.CosineDecay:
+    def to_cosine_decay(self) -> keras.optimizers.schedules.CosineDecay:
         """Return Keras' own schedule with the same start, peak and end; its warm-up is linear."""
         start = self.peak / _START_DIVISOR
         warm_up = max(1, round(self.warm_up * (self.total_steps - 1)))

@@ -41,7 +41,7 @@ def _portable(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     if config.get("registered_name") == _ONE_CYCLE:
-        return keras.saving.serialize_keras_object(OneCycle(**config["config"]).closest_relative())
+        return keras.saving.serialize_keras_object(OneCycle(**config["config"]).to_cosine_decay())
     if config.items() >= _SHARES.items():
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         return keras.saving.serialize_keras_object(loss)

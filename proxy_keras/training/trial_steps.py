@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 @contextmanager
-def left_as_it_was(model: keras.Model) -> Iterator[None]:
+def preserve_variables(model: keras.Model) -> Iterator[None]:
     """Restores every variable on leaving: weights, moving averages and random states.
 
     The model is worked on in place: a copy would cost its memory again, and not every model has

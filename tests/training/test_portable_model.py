@@ -89,8 +89,8 @@ def test_saving_leaves_the_model_as_it_was(tmp_path: Path) -> None:
     assert "cross_entropy_of_shares" in json.dumps(model.get_compile_config())
 
 
-def test_the_closest_relative_has_the_same_start_peak_and_end() -> None:
+def test_the_cosine_decay_has_the_same_start_peak_and_end() -> None:
     ours = OneCycle(0.1, total_steps=101)
-    keras_own = ours.closest_relative()
+    keras_own = ours.to_cosine_decay()
     for step in (0, 30, 100):
         assert float(keras_own(step)) == pytest.approx(float(ours(step)), rel=1e-3)

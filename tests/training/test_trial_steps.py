@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.training.trial_steps import left_as_it_was, make_step
+from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 
 def linear() -> keras.Model:
@@ -58,7 +58,7 @@ def test_frozen_weights_stay_and_others_move() -> None:
 
 def test_variables_are_restored_even_after_an_error() -> None:
     model = linear()
-    with pytest.raises(RuntimeError, match="halfway"), left_as_it_was(model):
+    with pytest.raises(RuntimeError, match="halfway"), preserve_variables(model):
         model.layers[-1].kernel.assign([[7.0, 7.0]])
         raise RuntimeError("halfway")
     np.testing.assert_array_equal(model.get_weights()[0], [[0.0, 0.0]])
