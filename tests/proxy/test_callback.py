@@ -377,7 +377,7 @@ def test_schedule_that_does_not_fit_stops_before_training(data):
         ({"control": "none"}, "`control` must be"),
         ({"batch_size": 0}, "`batch_size` must be"),
         ({"schedule": "5,x"}, "schedule"),
-        ({"method": "gradcam"}, "Unknown attribution method 'gradcam'"),
+        ({"method": "gradcam"}, "`method` must be one of .*Received: 'gradcam'"),
         ({"method_options": {"channels": 3}}, "has no option channels"),
         ({"explain": "wrong"}, "`explain` must be one of predicted, true, contrast"),
         ({"engine": "fast"}, "`engine` must be one of compiled, tf-keras-vis"),
