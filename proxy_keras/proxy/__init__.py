@@ -1,1 +1,1 @@
-"""Proxy Attention: which images, when, what is hidden in them, and what was done."""
+"""Proxy Attention: the callback, image selection, heatmap filters and controls."""

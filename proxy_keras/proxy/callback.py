@@ -1,4 +1,4 @@
-"""ProxyAttention: the callback that makes proxies of training images while a model trains."""
+"""ProxyAttention: the callback that replaces training images with proxies during `fit`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SETTINGS = declared(ProxyConfig)
 
 
 class ProxyAttention(keras.callbacks.Callback):
-    """Replaces training images by attenuated copies, where the model looked, as it trains.
+    """Callback that replaces training images with copies attenuated where the model looked.
 
-    At the end of the scheduled epochs the model classifies the training images as they are, the
-    selected ones (by default a fifth of those that it gets wrong) are explained by a heatmap, and
-    from the next epoch on the data pipeline serves them with the hot pixels attenuated. Originals
-    are never changed, a proxy replaces its original 1:1, and no validation or test image is
-    touched. Nothing about the model changes in a step: it computes on a float32 copy.
+    At the end of each scheduled epoch the model classifies the original training images. The
+    selected ones (by default a fifth of the misclassified) are explained by a heatmap, and from
+    the next epoch on the data pipeline serves them with the hot pixels attenuated. Originals never
+    change, a proxy replaces its original 1:1, and validation and test images are not touched. A
+    proxy step runs on a float32 copy of the model and leaves the model unchanged.
 
     ```python
     data = proxy_keras.ImageData.from_folder("photos", image_size=224, seed=0)
@@ -45,24 +45,24 @@ class ProxyAttention(keras.callbacks.Callback):
     ```
 
     Args:
-        data: The training split whose `batches` are given to `fit`.
+        data: The training split whose `batches` are passed to `fit`.
         <settings>
         batch_size: Images per batch in the proxy step.
-        log_dir: Where scalars and a picture of proxies go for TensorBoard; None: nowhere.
-        sheet_dir: Where the same picture goes as a PNG per step; None: nowhere.
+        log_dir: TensorBoard directory for scalars and a picture of proxies; None: not written.
+        sheet_dir: Directory for the same picture as one PNG per step; None: not written.
         verbose: 1: a progress bar and a line per step; 0: silent.
-        team: The processes that share the work of a step; None: this one does it all.
+        team: The processes that share the work of a step; None: this process does it all.
 
     Raises:
         MissingExtra: `log_dir` or `sheet_dir` is given without the packages of the extra `train`.
-        ValueError: A setting breaks its rule (now), the schedule does not fit `epochs`, the model
-            has no layer to explain (when training begins), or the data given to `fit` would
-            serve stale proxies (at the first batch of the epoch in question).
+        ValueError: A setting is invalid (at once), the schedule does not fit `epochs` or the model
+            has no layer to explain (when training begins), or the dataset passed to `fit` would
+            serve stale proxies (at the first batch of that epoch).
 
     Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023).
     """
 
-    # The settings in this docstring come from their declarations.
+    # The settings are documented where they are declared.
     __doc__ = str(__doc__).replace("<settings>", arguments_text(ProxyConfig, indent=8))
 
     def __init__(
@@ -107,7 +107,7 @@ class ProxyAttention(keras.callbacks.Callback):
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
         self._schedule = parse(schedule)
-        # Functions are no settings: they stand beside those that could be written to a file.
+        # `config` can be saved as JSON, so callables are kept outside it.
         settings["schedule"] = str(self._schedule)
         settings["method_options"] = dict(method_options or {})
         for name in ("subset", "explain"):
@@ -137,11 +137,11 @@ class ProxyAttention(keras.callbacks.Callback):
 
     @classmethod
     def from_settings(cls, data: TrainSubset, config: ProxyConfig, **options: Any) -> Self:
-        """The callback with the hyper-parameters of `config`; `options` are the other arguments."""
+        """Create the callback from a config; `options` are the remaining arguments."""
         return cls(data, **config.to_dict(), **options)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument but the data and the team, as plain values."""
+        """Return every argument except the data and the team as plain values."""
         functions = {"subset": self._subset, "explain": self._explain}
         return {
             **self.config.to_dict(),
@@ -158,7 +158,7 @@ class ProxyAttention(keras.callbacks.Callback):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, data: TrainSubset) -> Self:
-        """The callback that `get_config` described, for a training split."""
+        """Create the callback for a training split from the result of `get_config`."""
         values = dict(config)
         for name in ("subset", "explain"):
             if isinstance(values[name], Mapping):
@@ -166,7 +166,7 @@ class ProxyAttention(keras.callbacks.Callback):
         return cls(data, **values)
 
     def get_state(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
-        """The proxies as arrays, and the rest as JSON values: for a checkpoint between epochs."""
+        """Return the proxies as arrays and the rest as JSON values, for a checkpoint."""
         rest = {
             "schedule": self._schedule.get_state(),
             "steps": [asdict(step) for step in self.steps],
@@ -176,7 +176,7 @@ class ProxyAttention(keras.callbacks.Callback):
     def set_state(
         self, proxies: Mapping[str, NDArray[np.generic]], rest: Mapping[str, Any]
     ) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
         self.data.store.set_state(proxies)
         self._heatmap_filter.set_state(proxies)
         self._schedule.set_state(rest["schedule"])
@@ -184,18 +184,18 @@ class ProxyAttention(keras.callbacks.Callback):
         self.steps = [StepSummary(**step) for step in rest["steps"]]
 
     def prepare(self, model: keras.Model, epochs: int) -> None:
-        """Checks that the schedule fits `epochs` and that the model can be explained.
+        """Check that the schedule fits `epochs` and that the model can be explained.
 
-        `fit` does this when it begins; a call before it finds mistakes before anything is trained.
+        `fit` calls this when it begins; call it earlier to find mistakes before training.
 
         Raises:
-            ValueError: It does not fit, or the model has no layer to explain.
+            ValueError: The schedule does not fit, or the model has no layer to explain.
         """
         self._plan = self._schedule.plan(epochs)
         self._prepare_for(model)
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that `fit` trains, and has its steps recorded where that is asked for."""
+        """Set the model, and record its training steps if `wrong_from` is "train"."""
         super().set_model(model)
         self._prepare_for(model)
         if self._record is not None:
@@ -210,7 +210,7 @@ class ProxyAttention(keras.callbacks.Callback):
         if config.wrong_from == "train":
             self._record = EpochRecord(self.data, explainer)
         else:
-            # Now, lest a method that does not suit the model be found out after hours of training.
+            # Fail now rather than hours into training.
             explainer.prepare()
         self._step = ProxyStep(
             self.data,
@@ -226,13 +226,13 @@ class ProxyAttention(keras.callbacks.Callback):
         self._explained = model
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Prepares for the model and the number of epochs that `fit` was given."""
+        """Prepare for the model and the number of epochs passed to `fit`."""
         self.prepare(self.model, self.params["epochs"])
         self.data.attenuation = Attenuation(self.config.weight, self.config.replacement)
         self._is_first = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Clears and expires proxies that are due, and draws which of them are shown."""
+        """Clear and expire proxies that are due, and draw which ones are shown."""
         store = self.data.store
         if epoch == 0:
             self.steps = []
@@ -243,8 +243,8 @@ class ProxyAttention(keras.callbacks.Callback):
         missed = [step for step in self._plan.steps if step < epoch]
         if self._is_first and missed and not self.steps and not self._is_restored:
             warnings.warn(
-                f"Training goes on at epoch {epoch + 1} without the proxies of the {len(missed)} "
-                "steps before it. Keep `get_state()` with your checkpoint, and give it to "
+                f"Training resumes at epoch {epoch + 1} without the proxies of earlier steps "
+                f"({len(missed)}). Save `get_state()` with your checkpoint and pass it to "
                 "`set_state()` before `fit`.",
                 UserWarning,
                 stacklevel=2,
@@ -252,14 +252,14 @@ class ProxyAttention(keras.callbacks.Callback):
         self._is_first = False
         if self.config.keep_epochs is not None:
             store.expire(born_before=epoch - self.config.keep_epochs)
-        store.draw_shown(epoch, show=self._chance_of_showing(epoch))
+        store.draw_shown(epoch, show=self._show_probability(epoch))
         self.data.clock.begin(epoch)
         self._epoch = epoch
         self._must_check = True
         if self._record is not None:
             self._record.begin(self._schedule.may_be_due(epoch, self._plan))
 
-    def _chance_of_showing(self, epoch: int) -> float:
+    def _show_probability(self, epoch: int) -> float:
         config = self.config
         if config.control == "proxies_off":
             return 0.0
@@ -269,7 +269,7 @@ class ProxyAttention(keras.callbacks.Callback):
         return config.show_from + (config.show - config.show_from) * share
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stops a training whose data would not show the proxies of this epoch."""
+        """Stop training if the dataset would not show the proxies of this epoch."""
         if self._must_check:
             self._must_check = False
             check_fresh(self.data, self.params["steps"], self._epoch)
@@ -277,12 +277,12 @@ class ProxyAttention(keras.callbacks.Callback):
             self._record.add()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the model its own training step back, if its steps were recorded."""
+        """Restore the model's own training step if its steps were recorded."""
         if self._record is not None:
             self._record.detach()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Runs a proxy step where the schedule says so, and logs it."""
+        """Run a proxy step if one is due, and log it."""
         check_fresh(self.data, self.params["steps"], self._epoch)
         logs = {} if logs is None else logs
         step = None
@@ -291,20 +291,20 @@ class ProxyAttention(keras.callbacks.Callback):
             self.steps.append(step)
             if self._verbose:
                 tqdm.write(str(step))
-        # The same keys in every epoch, because CSVLogger and others fix their columns at the first.
+        # The same keys every epoch: CSVLogger and others fix their columns after the first.
         logs["proxies"] = len(self.data.store)
         for name in StepSummary.numbers():
             logs[f"proxy_{name}"] = 0 if step is None else getattr(step, name)
 
     def run_step(self, epoch: int) -> StepSummary:
-        """Makes proxies now: classify, select, explain, store. `fit` calls it when it is due.
+        """Run a proxy step now: classify, select, explain, store. `fit` calls it when it is due.
 
         Args:
-            epoch: The epoch that has just ended, counted from 0; keys the draw.
+            epoch: The epoch that has just ended, counted from 0; seeds the draw.
 
         Returns:
-            What was done.
+            A summary of the step.
         """
         if self._step is None:
-            raise RuntimeError("A proxy step runs inside `fit`, which calls on_train_begin first.")
+            raise RuntimeError("Call `run_step` inside `fit`, or after `prepare(model, epochs)`.")
         return self._step.run(epoch, None if self._record is None else self._record.predictions())

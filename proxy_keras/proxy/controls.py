@@ -1,4 +1,4 @@
-"""Controls of a comparison: masks of the same size that say nothing about the network."""
+"""Control masks: as large as the proxies' masks, but independent of the model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 SQUARE_CELLS = 32
-"""Cells per side of the maps that `square_masks` draws on."""
+"""Cells per side of the masks from `square_masks`."""
 
 
 def random_masks(
     heatmaps: NDArray[Scalar], *, seed: int, epoch: int
 ) -> tuple[NDArray[Scalar], NDArray[np.int64]]:
-    """Each heatmap exchanged for another image's, and shifted at random: `random_mask`.
+    """Swap heatmaps between images and shift each at random (the `random_mask` control).
 
-    The shift wraps around, so that values, and with them area and shape on the torus, stay.
+    The shift wraps around, so each map keeps its values and therefore its area.
 
     Args:
         heatmaps: [n, h, w], of any dtype.
@@ -28,8 +28,8 @@ def random_masks(
         epoch: Counted from 0.
 
     Returns:
-        [n, h, w], of the same dtype, and [n] which image each map came from. No map stays with its
-        image, except where there is only one.
+        [n, h, w] of the same dtype, and [n] the image each map came from. No map stays with its
+        image unless there is only one.
     """
     draw = np.random.default_rng([seed, epoch, 3])
     n, height, width = heatmaps.shape
@@ -45,21 +45,21 @@ def random_masks(
 
 
 def square_masks(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.uint8]:
-    """Masks that are one square of a given mean area at a random place: `erasing`.
+    """Return masks with one square each, at a random place (the `erasing` control).
 
     Args:
         n: Number of masks.
-        area: Share of the image that a square covers in the mean, in [0, 1]. Sides are the two
-            whole numbers of cells nearest to it, mixed so that the mean comes out.
+        area: Mean share of the image covered by a square, in [0, 1]. Sides are drawn from the two
+            nearest whole numbers of cells, in proportions that give this mean.
         seed: With `epoch`, keys the draw.
         epoch: Counted from 0.
 
     Returns:
-        [n, 32, 32] uint8: 255 inside the square, which lies within the image, and 0 outside. Blank
-        where the side is 0.
+        [n, 32, 32] uint8: 255 in the square, which lies inside the image, 0 elsewhere. Blank if
+        the side is 0.
 
-    Source: DeVries and Taylor, Cutout (2017), there partly outside the image, which would make the
-    covered area smaller than asked.
+    Source: DeVries and Taylor, Cutout (2017), where squares may reach outside the image and so
+    cover a smaller area.
     """
     draw = np.random.default_rng([seed, epoch, 4])
     cells = SQUARE_CELLS**2 * area

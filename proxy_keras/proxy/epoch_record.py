@@ -1,4 +1,4 @@
-"""EpochRecord: what a model said of its training images while it was trained on them."""
+"""EpochRecord: the predictions that a model makes for its training images while it trains."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from proxy_keras.proxy.proxy_step import Predictions
 
 
 class EpochRecord:
-    """Collects an epoch's predictions, step by step, from the training steps themselves.
+    """Predictions and heatmaps of an epoch, collected from its training steps.
 
     Args:
-        data: The training split whose batches are trained on.
-        explainer: Says how to explain; its model is the one that is trained.
+        data: The training split that the model trains on.
+        explainer: Explains the model that trains.
 
     Raises:
-        ValueError: The method, or the model's head, does not allow it; the message says why.
+        ValueError: The method or the model's head does not support recording.
     """
 
     def __init__(self, data: TrainSubset, explainer: Explainer) -> None:
@@ -29,24 +29,24 @@ class EpochRecord:
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
 
     def attach(self) -> None:
-        """Lets the model's next `fit` record its steps.
+        """Start recording the steps of the model's next `fit`.
 
         Raises:
             ValueError: `fit` was not given batches of the training split.
         """
         if not self._data.largest_batch:
             raise ValueError(
-                "wrong_from='train' needs the batches of the split that ProxyAttention has. Give "
-                "`fit` the result of `data.train.batches(...)`."
+                "wrong_from='train' needs batches of ProxyAttention's own training split. Pass "
+                "`data.train.batches(...)` to `fit`."
             )
         self._recorder.attach(min(self._data.largest_batch, len(self._data)))
 
     def detach(self) -> None:
-        """Gives the model its own training step back."""
+        """Restore the model's own training step."""
         self._recorder.detach()
 
     def begin(self, is_wanted: bool) -> None:
-        """Forgets the epoch before; the new one is recorded if it `is_wanted`."""
+        """Discard the previous epoch, and record the new one if it `is_wanted`."""
         self._parts = []
         self._is_wanted = is_wanted
 
@@ -62,24 +62,24 @@ class EpochRecord:
             self._parts.append(self._recorder.read(len(feed.positions[len(self._parts)])))
 
     def predictions(self) -> Predictions:
-        """The predictions to all training images; heatmaps in the geometry of the originals.
+        """Return the predictions for all training images; heatmaps are aligned to the originals.
 
         Raises:
-            RuntimeError: The epoch was not recorded to its end.
-            FloatingPointError: The training has diverged.
+            RuntimeError: The epoch was not recorded completely.
+            FloatingPointError: Training has diverged.
         """
         data = self._data
         recorded = sum(len(logits) for logits, _ in self._parts)
         if recorded != len(data):
             raise RuntimeError(
-                f"With wrong_from='train' a step needs a whole epoch of training. Recorded: "
-                f"{recorded} of {len(data)} images."
+                f"wrong_from='train' needs a complete training epoch. Recorded: {recorded} of "
+                f"{len(data)} images."
             )
         logits = np.empty([len(data), self._num_classes], np.float32)
         heatmaps = np.empty([len(data), *self._map_shape], np.uint8)
-        for batch, (said, maps) in enumerate(self._parts):
+        for batch, (batch_logits, maps) in enumerate(self._parts):
             feed = data.clock.feeds[-1]
-            logits[feed.positions[batch]] = said
+            logits[feed.positions[batch]] = batch_logits
             heatmaps[feed.positions[batch]] = feed.undo(maps, batch)
         broken = int((~np.isfinite(logits)).any(axis=1).sum())
         if broken:

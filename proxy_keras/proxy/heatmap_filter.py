@@ -1,4 +1,4 @@
-"""HeatmapFilter: which of the chosen images keep their heat, and so get a proxy."""
+"""HeatmapFilter: the settings `agree` and `spare`, applied to the heatmaps of a step."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from proxy_keras.settings import ProxyConfig
 
 
 class HeatmapFilter:
-    """Takes heat away by the settings `agree` and `spare`.
+    """Filter that applies the settings `agree` and `spare` to heatmaps.
 
     Args:
         config: The settings.
         data: The training split.
 
     Raises:
-        ValueError: `spare` is given, but the data do not say where the object is.
+        ValueError: `spare` is set, but the data has no object boxes.
     """
 
     def __init__(self, config: ProxyConfig, data: TrainSubset) -> None:
         if config.spare is not None and data.boxes is None:
             raise ValueError(
-                "`spare` needs data that say where the object is (boxes, as `decoy_digits` has). "
-                f"Received: spare={config.spare}. Leave it out."
+                "`spare` needs data with object boxes, such as `decoy_digits`. Received: "
+                f"spare={config.spare}. Leave it out."
             )
         self._config = config
         self._data = data
@@ -36,40 +36,40 @@ class HeatmapFilter:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets the heat of the step before."""
+        """Forget the heatmaps of the previous step."""
         self._positions = np.zeros([0], np.int64)
         self._heatmaps = np.zeros([0, 1, 1], np.uint8)
 
     def __call__(
         self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The heat that counts.
+        """Return the filtered heatmaps, and which images to leave unchanged.
 
         Args:
-            positions: [n] ascending: the chosen images.
-            heatmaps: [n, h, w] uint8, 255 stands for 1.0.
+            positions: [n] ascending, of the chosen images.
+            heatmaps: [n, h, w] uint8, 255 represents 1.0.
 
         Returns:
-            [n, h, w] uint8, and [n] which images are to be left as they are.
+            [n, h, w] uint8, and [n] bool: the images to leave unchanged.
         """
         left = np.zeros(len(positions), bool)
         if self._config.spare is not None and len(positions):
             left |= self._share_inside(positions, heatmaps) >= self._config.spare
-        counted = heatmaps
+        filtered = heatmaps
         if self._config.agree:
-            counted, is_new = self._agreed(positions, heatmaps)
+            filtered, is_new = self._agreed(positions, heatmaps)
             left |= is_new
             self._positions, self._heatmaps = positions.copy(), heatmaps.copy()
-        return counted, left
+        return filtered, left
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
-        """The heat of the last step as arrays, for a checkpoint; empty where none is kept."""
+        """Return the heatmaps of the last step for a checkpoint; empty without `agree`."""
         if not self._config.agree:
             return {}
         return {"rules_positions": self._positions, "rules_heatmaps": self._heatmaps}
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
         if self._config.agree:
             self._positions = np.asarray(arrays["rules_positions"], np.int64)
             self._heatmaps = np.asarray(arrays["rules_heatmaps"], np.uint8)
@@ -77,13 +77,13 @@ class HeatmapFilter:
     def _agreed(
         self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The smaller of this heat and that of the step before, and which images had none then."""
+        """Return the minimum with the previous heatmaps, and which images had none."""
         is_known = np.isin(positions, self._positions)
-        counted = heatmaps.copy()
-        before = self._heatmaps[np.isin(self._positions, positions)]
-        if len(before):
-            counted[is_known] = np.minimum(heatmaps[is_known], before)
-        return counted, ~is_known
+        agreed = heatmaps.copy()
+        previous = self._heatmaps[np.isin(self._positions, positions)]
+        if len(previous):
+            agreed[is_known] = np.minimum(heatmaps[is_known], previous)
+        return agreed, ~is_known
 
     def _share_inside(
         self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""ProxyStep: classifies the training images, selects some, explains them, and stores the maps."""
+"""ProxyStep: classifies the training images, selects some, explains them, stores heatmaps."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from proxy_keras.settings import ProxyConfig
 
 
 class Predictions(NamedTuple):
-    """What the model says of every training image.
+    """Predictions of the model for every training image.
 
     Attributes:
         logits: [N, K] float32.
-        heatmaps: [N, h, w] uint8, 255 stands for 1.0, in this process's share of them; None where
-            only the logits are known.
+        heatmaps: [N, h, w] uint8, 255 represents 1.0, filled for this process's share only; None
+            if only the logits are known.
     """
 
     logits: NDArray[np.float32]
@@ -40,15 +40,15 @@ class Predictions(NamedTuple):
 def make_explainer(
     model: keras.Model, config: ProxyConfig, explain: str | ScoreFunction | None = None
 ) -> Explainer:
-    """What explains a model as the settings say.
+    """Create the explainer that the settings ask for.
 
     Args:
         model: The classifier.
         config: The settings.
-        explain: A function of logits in place of `config.explain`; None: that.
+        explain: A function of logits that replaces `config.explain`; None: use the setting.
 
     Raises:
-        ValueError: The model has no layer to explain, or the method does not suit it.
+        ValueError: The model has no layer to explain, or does not suit the method.
     """
     return Explainer(
         model,
@@ -62,18 +62,18 @@ def make_explainer(
 
 
 class ProxyStep:
-    """Makes the proxies of a training split by one explainer.
+    """A proxy step: makes proxies of a training split with one explainer.
 
     Args:
         data: The training split.
         config: The hyper-parameters.
         subset: Share in (0, 1] of the selected images, or a callable from the epoch to one.
-        explainer: Explains the model, of which it holds a copy.
+        explainer: Explains its own copy of the model.
         batch_size: Images per batch.
-        log: Where the step is written down.
+        log: Records each step.
         verbose: 1: progress bars; 0: none.
-        team: The processes that share the work; None: this one does it all.
-        heatmap_filter: Which heat counts.
+        team: The processes that share the work; None: this process does it all.
+        heatmap_filter: Filters the heatmaps of the selected images.
     """
 
     def __init__(
@@ -100,15 +100,15 @@ class ProxyStep:
         self._team = Team() if team is None else team
 
     def run(self, epoch: int, predictions: Predictions | None = None) -> StepSummary:
-        """Makes proxies of what the model gets wrong.
+        """Make proxies of the selected training images.
 
         Args:
-            epoch: The epoch that has just ended, counted from 0; keys the draw.
-            predictions: What the model said of the training images in that epoch; None: it is asked
-                now, with the images as they are.
+            epoch: The epoch that has just ended, counted from 0; seeds the draw.
+            predictions: The model's predictions for the training images in that epoch; None:
+                predict now, on the originals.
 
         Returns:
-            What was done.
+            A summary of the step.
         """
         start = time.perf_counter()
         data, config = self._data, self._config
@@ -145,7 +145,7 @@ class ProxyStep:
         return step
 
     def _predict(self) -> Predictions:
-        """The predictions to all originals; with heatmaps where one pass yields both."""
+        """Return predictions for all originals, with heatmaps if one pass yields both."""
         explainer, data = self._explainer, self._data
         logits = np.empty([len(data), explainer.num_classes], np.float32)
         heatmaps = None
@@ -165,13 +165,13 @@ class ProxyStep:
         return self._team.share(count, self._batch_size)
 
     def _heatmaps(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Heatmaps [n, h, w] of the originals at ascending positions [n]."""
+        """Return the heatmaps [n, h, w] of the originals at ascending positions [n]."""
         heatmaps = np.empty([len(positions), *self._explainer.map_shape], np.uint8)
         if len(positions) == 0:
             return heatmaps
         share = self._share(len(positions))
-        for places, images, labels in self._batches("explain", positions[share]):
-            heatmaps[np.searchsorted(positions, places)] = quantise(
+        for batch_positions, images, labels in self._batches("explain", positions[share]):
+            heatmaps[np.searchsorted(positions, batch_positions)] = quantise(
                 self._explainer.heatmaps(images, labels)
             )
         return self._team.merge_rows(heatmaps, share, np.arange(len(positions)))
@@ -188,14 +188,14 @@ class ProxyStep:
     def _masks(
         self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int
     ) -> Masks:
-        """What to replace in the images at `positions`, by their heatmaps or by the control."""
+        """Return what to replace in the images at `positions`, by heatmap or by control."""
         config, seed = self._config, self._data.seed
         if config.region == "cold":
             heatmaps = 255 - heatmaps
         thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
         if config.control == "random_mask":
             heatmaps, donors = controls.random_masks(heatmaps, seed=seed, epoch=epoch)
-            # A map that was moved to a border covers another area there; it is held to its own.
+            # A map shifted to a border covers a different area: cap it at its original area.
             thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
         if config.control == "erasing" and len(positions):
             area = float(replaced.mean())
@@ -209,11 +209,11 @@ class ProxyStep:
         threshold: float,
         max_area: float | NDArray[np.float32] | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The threshold [n] of each map, and the share [n] of pixels that it replaces."""
+        """Return the threshold [n] of each map, and the share [n] of pixels it replaces."""
         size = (self._data.image_size, self._data.image_size)
         thresholds = np.empty([len(heatmaps)], np.float32)
         shares = np.empty([len(heatmaps)], np.float32)
-        # On the CPU, where the pipeline will compare the same values again.
+        # On the CPU like the pipeline, so that both compare identical values.
         with tf.device("CPU:0"):
             for start in range(0, len(heatmaps), self._batch_size):
                 part = slice(start, start + self._batch_size)

@@ -1,4 +1,4 @@
-"""Which training images get a proxy: candidates by rule, then a share of them."""
+"""Selection of training images for proxies: candidates by rule, then a share of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Share = float | Callable[[int], float]
 
 
 def is_wrong(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which examples are misclassified: [N] bool, from logits [N, K] and class ids [N]."""
+    """Return which examples are misclassified: [N] bool, from logits [N, K] and class ids [N]."""
     return np.argmax(logits, axis=1) != labels
 
 
@@ -25,17 +25,17 @@ def choose(
     seed: int,
     epoch: int,
 ) -> NDArray[np.int64]:
-    """The positions of the examples that get a proxy, in ascending order.
+    """Return the ascending positions of the examples that get a proxy.
 
     Args:
         select: `wrong`: a random draw of the misclassified (the thesis). `loss`: the highest
-            cross-entropy first. `margin`: the smallest difference of the two highest
-            probabilities first. `random`: a random draw of all, as many as `wrong` would
-            take (a control). `all`: a random draw of all.
-        subset: The share of the candidates to take. At least one is taken where there is one.
+            cross-entropy first. `margin`: the smallest difference between the two highest
+            probabilities first. `random`: a random draw of all, as many as for `wrong` (a
+            control). `all`: a random draw of all.
+        subset: The share of the candidates to take, at least one if there are any.
         logits: [N, K] float32.
         labels: [N] class ids.
-        seed: With `epoch`, keys the draw.
+        seed: Seeds the draw together with `epoch`.
         epoch: Counted from 0.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a proxy step did: its numbers and a picture of proxies, for TensorBoard and as files."""
+"""Summary and log of a proxy step: metrics and a picture of proxies, for TensorBoard and files."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from proxy_keras.io.figures import Figure
 
 SHOWN = 8
-"""Proxies in a picture."""
+"""Maximum number of proxies in a picture."""
 
 
 @dataclass(frozen=True)
 class StepSummary:
-    """What one proxy step did.
+    """Summary of one proxy step.
 
     Attributes:
-        epoch: The epoch at whose end it ran, counted from 0.
-        wrong: Training images that the model misclassified.
+        epoch: Epoch after which the step ran, counted from 0.
+        wrong: Misclassified training images.
         chosen: Images selected for a proxy.
-        blank: Of these, images whose heatmap is blank; they stay as they are.
+        blank: Chosen images with a blank heatmap; they stay unchanged.
         made: Proxies made: `chosen - left - blank`.
-        replaced: Mean share of pixels replaced in the proxies made, in [0, 1].
+        replaced: Mean share of pixels replaced per proxy, in [0, 1].
         seconds: Wall-clock time of the step.
-        left: Of the chosen, images that `agree` or `spare` leave as they are.
+        left: Chosen images left unchanged by `agree` or `spare`.
     """
 
     epoch: int
@@ -50,26 +50,26 @@ class StepSummary:
 
     @classmethod
     def numbers(cls) -> list[str]:
-        """Return the names of what a step counts and measures, but the time it took."""
+        """Return the names of the metrics of a step, without its duration."""
         return [f.name for f in fields(cls) if f.name not in ("epoch", "seconds")]
 
     def __str__(self) -> str:
         return (
             f"proxy step after epoch {self.epoch + 1}: {self.wrong} wrong, {self.chosen} chosen, "
-            f"{f'{self.left} left as they are, ' if self.left else ''}"
+            f"{f'{self.left} left unchanged, ' if self.left else ''}"
             f"{self.blank} blank, {self.made} proxies made, {self.replaced:.1%} of their pixels "
             f"replaced, {self.seconds:.1f} s"
         )
 
 
 class Masks(NamedTuple):
-    """What a step replaces, and where.
+    """Heatmaps and thresholds that define the pixels to replace.
 
     Attributes:
-        positions: [n] int64, ascending: the examples of the training split.
-        heatmaps: [n, h, w] uint8, 255 stands for 1.0.
+        positions: [n] int64, ascending positions in the training split.
+        heatmaps: [n, h, w] uint8, 255 represents 1.0.
         thresholds: [n] float32.
-        replaced: [n] float32, share of each image's pixels that is replaced.
+        replaced: [n] float32, share of pixels replaced in each image.
     """
 
     positions: NDArray[np.int64]
@@ -80,11 +80,11 @@ class Masks(NamedTuple):
 
 @dataclass(frozen=True)
 class StepLog:
-    """Writes the scalars and the picture of each step.
+    """Writer of the scalars and the picture of each step.
 
     Attributes:
-        log_dir: Where TensorBoard reads; None: nothing is written for it.
-        sheet_dir: Where the pictures go as PNG files; None: none is.
+        log_dir: TensorBoard directory; None: not written.
+        sheet_dir: Directory of the PNG pictures; None: not written.
 
     Raises:
         MissingExtra: A folder is given, but not the packages that write to it.
@@ -103,13 +103,13 @@ class StepLog:
     def write(
         self, step: StepSummary, data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]
     ) -> None:
-        """Writes what is asked for.
+        """Write the scalars and the picture of a step.
 
         Args:
-            step: The numbers.
+            step: The summary of the step.
             data: The training split, whose `attenuation` makes the proxies.
-            masks: What was replaced.
-            predicted: [N] the class that the model answered for every training image.
+            masks: The masks of the new proxies.
+            predicted: [N] predicted class of every training image.
         """
         if self.log_dir is None and self.sheet_dir is None:
             return
@@ -129,13 +129,13 @@ class StepLog:
 
 
 def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> Figure:
-    """Some of the new proxies, spread evenly: original, heatmap, proxy."""
+    """Draw evenly spaced new proxies: original, heatmap, proxy."""
     from proxy_keras.io import figures
 
     rows = np.unique(np.linspace(0, len(masks.positions) - 1, SHOWN).astype(int))
     examples = data.originals(len(rows), masks.positions[rows])
-    places, images, labels = next(examples.as_numpy_iterator())
-    rows = np.searchsorted(masks.positions, places)
+    positions, images, labels = next(examples.as_numpy_iterator())
+    rows = np.searchsorted(masks.positions, positions)
     enlarged = enlarge(tf.constant(dequantise(masks.heatmaps[rows])), images.shape[1:3])
     proxies = attenuate(
         tf.constant(images),
@@ -146,5 +146,5 @@ def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> Figu
         peak=255.0,
     )
     return figures.proxy_sheet(
-        images, enlarged.numpy(), proxies.numpy(), labels, predicted[places], data.classes
+        images, enlarged.numpy(), proxies.numpy(), labels, predicted[positions], data.classes
     )

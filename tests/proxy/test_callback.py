@@ -1,4 +1,4 @@
-"""ProxyAttention inside `fit`: what a step does, what it leaves alone, and what it refuses."""
+"""ProxyAttention in `fit`: the effects of a step, what it leaves unchanged, and its errors."""
 
 import csv
 
@@ -19,7 +19,7 @@ SIZE, CLASSES = 8, 3
 
 @pytest.fixture
 def data():
-    """90 noisy images in three brightnesses; a third of the labels is wrong, so that some err."""
+    """90 noisy images of three brightnesses; some labels are wrong, so some are misclassified."""
     draw = np.random.default_rng(0)
     labels = np.arange(90) % CLASSES
     levels = np.where(draw.random(90) < 0.3, draw.integers(CLASSES, size=90), labels)
@@ -64,7 +64,7 @@ def _fit(proxy, data, epochs, model=None, callbacks=(), **options):
 
 
 class SeenImages(keras.callbacks.Callback):
-    """Collects, per epoch, which originals `fit` did not get, through a model that keeps images."""
+    """Collects, per epoch, the originals that `fit` did not receive, from a `KeepingModel`."""
 
     def __init__(self, data):
         super().__init__()
@@ -84,7 +84,7 @@ class SeenImages(keras.callbacks.Callback):
 
 
 class KeepingModel(keras.Model):
-    """A model that keeps the images of its training steps, outside of the graph."""
+    """A model that keeps the images of its training steps, outside the graph."""
 
     seen: list
 
@@ -220,7 +220,7 @@ def test_random_mask_moves_the_same_maps_among_the_same_images(data):
         _fit(proxy, data, 2)
         states[control] = data.train.store.get_state()
         shares[control] = proxy.steps[0].replaced
-    # Area for area, although a map that is moved to a border would cover another one there.
+    # Equal areas, although a map shifted to a border would cover a different one there.
     assert shares["random_mask"] == pytest.approx(shares[None], abs=1e-6)
     plain, moved = states[None], states["random_mask"]
     np.testing.assert_array_equal(plain["positions"], moved["positions"])
@@ -253,7 +253,7 @@ def test_cold_region_attenuates_the_background(data):
         shares.append(proxy.steps[0].replaced)
         maps = data.train.store.get_state()["heatmaps"]
         assert maps.max() == 255
-    # At threshold 0.5 the cold region is where the hot one is not, up to heat of exactly 0.5.
+    # At threshold 0.5 the two regions are complements, except for heat of exactly 0.5.
     assert sum(shares) == pytest.approx(1.0, abs=0.02)
 
 
@@ -311,11 +311,9 @@ def test_shared_settings_equal_the_arguments(data):
     ],
     ids=["repeat", "part of an epoch", "take", "cache", "another split", "originals"],
 )
-def test_arrangements_that_would_serve_stale_proxies_are_refused(
-    data, serve, steps_per_epoch, message
-):
+def test_datasets_that_would_serve_stale_proxies_are_refused(data, serve, steps_per_epoch, message):
     proxy = ProxyAttention(data.train, "p,2", verbose=0)
-    with pytest.raises(ValueError, match=f"{message}.*Give `fit` the result"):
+    with pytest.raises(ValueError, match=f"{message}.*Pass `fit` the result"):
         _compiled().fit(
             serve(data),
             epochs=3,
@@ -395,7 +393,7 @@ def _second_logit(logits):
 
 def test_any_score_can_be_explained(data):
     inner = _model()
-    inner.get_layer(index=3).trainable = False  # the statistics of BatchNorm would go on changing
+    inner.get_layer(index=3).trainable = False  # BatchNorm statistics would keep changing
     model = _compiled(inner)
     model.optimizer.learning_rate = 0.0
     settings = {"select": "all", "subset": 1.0, "method": "grad_cam", "verbose": 0}
@@ -431,7 +429,7 @@ def test_each_callback_attenuates_by_its_own_settings(data):
     assert data.train.attenuation == Attenuation(1.0, "black")
 
 
-def test_plateau_starts_anew_with_each_training(data):
+def test_plateau_restarts_with_each_fit(data):
     proxy = ProxyAttention(data.train, "plateau:1,min_delta:1.0,monitor:loss", verbose=0)
     model = _compiled()
     model.optimizer.learning_rate = 0.0
@@ -440,9 +438,9 @@ def test_plateau_starts_anew_with_each_training(data):
         assert [step.epoch for step in proxy.steps] == [1]
 
 
-def test_going_on_without_the_proxies_of_before_is_warned_of(data):
+def test_resuming_without_the_earlier_proxies_warns(data):
     proxy = ProxyAttention(data.train, "p,2", verbose=0)
-    with pytest.warns(UserWarning, match="goes on at epoch 2 without the proxies"):
+    with pytest.warns(UserWarning, match="resumes at epoch 2 without the proxies"):
         _fit(proxy, data, 3, initial_epoch=1)
     other = ProxyAttention(data.train, "p,2", verbose=0)
     _fit(other, data, 3)
@@ -492,7 +490,7 @@ def test_two_mirrored_devices_equal_one(data, mirrored):
     results = []
     for strategy in (tf.distribute.get_strategy(), mirrored):
         with strategy.scope():
-            # BatchNorm's statistics are per replica, so this model has none.
+            # BatchNorm statistics are per replica, so this model has no BatchNorm.
             keras.utils.set_random_seed(0)
             image = keras.Input((SIZE, SIZE, 3))
             x = keras.layers.Rescaling(1 / 255)(image)
@@ -505,7 +503,7 @@ def test_two_mirrored_devices_equal_one(data, mirrored):
     (weights, store, step), (weights_2, store_2, step_2) = results
     assert step.made == step_2.made > 0 and step.wrong == step_2.wrong
     np.testing.assert_array_equal(store["positions"], store_2["positions"])
-    # Sums over replicas are rounded in another order: 1 of 255 in a map, 1e-5 in a weight.
+    # Sums over replicas are rounded in another order: up to 1/255 in a map, 1e-5 in a weight.
     difference = store["heatmaps"].astype(int) - store_2["heatmaps"].astype(int)
     assert np.abs(difference).max() <= 1
     for one, two in zip(weights, weights_2, strict=True):

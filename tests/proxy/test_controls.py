@@ -1,4 +1,4 @@
-"""The controls: the same maps on other images, elsewhere; squares of a given area."""
+"""Control masks: shifted heatmaps of other images, and squares of a given area."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""wrong_from="train": predictions from the training steps equal those of a separate pass."""
+"""wrong_from="train": predictions from training steps equal those of a separate pass."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ SIZE, CLASSES, BATCH = 8, 3, 16
 
 @pytest.fixture
 def data():
-    """90 images in three brightnesses, each with a bright spot somewhere."""
+    """90 images of three brightnesses, each with a bright spot at a random place."""
     draw = np.random.default_rng(0)
     labels = np.arange(90) % CLASSES
     images = (60 * labels)[:, None, None, None] + draw.integers(0, 60, (90, SIZE, SIZE, 3))
@@ -27,7 +27,7 @@ def data():
 
 
 def _model(*, lr=0.0, dense="dense", nested=False, dtype=None, **compile_options):
-    """A network that says in training what it says in inference, and does not change at lr=0."""
+    """A network that predicts the same in training as in inference, and is constant at lr=0."""
     keras.utils.set_random_seed(1)
     image = keras.Input((SIZE, SIZE, 3))
     features = keras.Sequential(
@@ -82,7 +82,7 @@ def _everything(data, **options):
 
 @pytest.mark.parametrize("method", ["grad_cam", "grad_cam_plus_plus", "layer_cam"])
 @pytest.mark.parametrize("explain", ["predicted", "true", "contrast"])
-def test_heatmaps_are_those_of_a_pass_of_their_own(data, method, explain):
+def test_heatmaps_equal_those_of_a_separate_pass(data, method, explain):
     model = _model()
     _fit(_everything(data, method=method, explain=explain), data, model=model)
     positions, heatmaps = _stored(data)
@@ -115,7 +115,7 @@ def test_any_kind_of_model_is_recorded(data, options):
     np.testing.assert_allclose(heatmaps, expected[positions], atol=tolerance)
 
 
-def test_wrong_ones_are_those_of_the_training_steps(data):
+def test_wrong_counts_the_errors_of_the_training_steps(data):
     model = _model()
     proxy = ProxyAttention(data.train, "p,1", subset=1.0, wrong_from="train", verbose=0)
     history = _fit(proxy, data, model=model).history
@@ -134,14 +134,14 @@ def test_maps_of_flipped_images_are_stored_unflipped(data):
     flipped = images[:, :, ::-1]
     explainer = Explainer(model, "grad_cam")
     choices = np.stack([explainer.heatmaps(images), explainer.heatmaps(flipped)[:, :, ::-1]])
-    # A 3x3 kernel sees a mirrored image differently: each map is one of the two.
+    # A 3x3 kernel responds differently to a mirrored image, so each map is one of the two.
     distance = np.abs(choices[:, positions] - heatmaps).max(axis=(2, 3))
     assert distance.min(axis=0).max() <= 1.01 / 255
     is_flipped = distance[1] < distance[0]
     assert 0.2 < is_flipped.mean() < 0.8
 
 
-def test_a_step_makes_no_pass_of_its_own(data, monkeypatch):
+def test_a_step_makes_no_separate_pass(data, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a pass over the originals was made")
 
@@ -152,7 +152,7 @@ def test_a_step_makes_no_pass_of_its_own(data, monkeypatch):
     assert proxy.steps[0].made > 0
 
 
-def test_training_goes_as_without_recording_and_the_model_is_given_back(data):
+def test_recording_changes_no_weights_and_the_model_is_restored(data):
     weights = []
     for wrong_from in ("train", "evaluation"):
         model = _model(lr=0.1)
@@ -183,7 +183,7 @@ def test_only_epochs_that_may_end_in_a_step_are_recorded(data):
 
 
 class Shift:
-    """An augmentation that says nothing of how to undo it."""
+    """An augmentation that cannot be undone."""
 
     def __call__(self, images, labels, seed):
         return images[:, ::-1], labels
@@ -211,14 +211,14 @@ def test_another_head_is_refused(data):
         _everything(data).prepare(model, 2)
 
 
-def test_a_step_outside_of_training_is_refused(data):
+def test_a_step_outside_training_is_refused(data):
     proxy = _everything(data)
     proxy.prepare(_model(), 2)
     with pytest.raises(RuntimeError, match="Recorded: 0 of"):
         proxy.run_step(0)
 
 
-def test_a_diverged_training_makes_no_proxies(data):
+def test_diverged_training_makes_no_proxies(data):
     model = _model()
     model.layers[-1].bias.assign([np.nan] * CLASSES)
     with pytest.raises(FloatingPointError, match="of the epoch's training steps are not finite"):
@@ -235,7 +235,7 @@ def test_two_devices_are_refused(data, mirrored):
 
 @pytest.mark.parametrize("adapted", [False, True])
 def test_batches_made_or_read_for_another_purpose_change_nothing(data, adapted):
-    """What a batch was made with belongs to its data set, not to the last one that was made."""
+    """A dataset keeps its own batch settings, whatever datasets are made after it."""
     model = _model()
     proxy = _everything(data, method="grad_cam")
     batches = data.train.batches(BATCH, augment=FlipAndRotate(flip=1.0, degrees=0.0))

@@ -1,4 +1,4 @@
-"""Which heat counts: agreed on by two steps, and not where the object is."""
+"""HeatmapFilter: heat that two steps agree on, and images spared for heat on the object."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_agreed_heat_is_the_smaller_of_two_steps(data):
     assert left.tolist() == [True, False, False]
     both = [[100, 40], [0, 0]]
     assert maps[1].tolist() == both and maps[2].tolist() == both
-    # The step before counts, not the one before that.
+    # Only the previous step counts, not the one before it.
     maps, left = heatmap_filter(at(2, 9), np.concatenate([BLUE, BLUE]))
     assert left.tolist() == [False, True] and maps[0].tolist() == both
     heatmap_filter.clear()
     assert heatmap_filter(at(2), RED)[1].tolist() == [True]
 
 
-def test_the_heat_of_the_step_before_is_part_of_the_state(data):
+def test_the_heatmaps_of_the_previous_step_are_part_of_the_state(data):
     heatmap_filter = HeatmapFilter(ProxyConfig(agree=True), data.train)
     heatmap_filter(at(3, 5), np.concatenate([RED, BLUE]))
     other = HeatmapFilter(ProxyConfig(agree=True), data.train)
@@ -72,7 +72,7 @@ def test_images_whose_heat_lies_in_the_box_are_spared(data):
 
 def test_spare_needs_boxes():
     digits = ImageData.from_source("digits", progress=False)
-    with pytest.raises(ValueError, match="`spare` needs data that say where the object is"):
+    with pytest.raises(ValueError, match="`spare` needs data with object boxes"):
         ProxyAttention(digits.train, spare=0.5)
 
 
@@ -102,8 +102,8 @@ def fitted(data: ImageData, epochs: int, **settings) -> tuple[ProxyAttention, li
     class Watch(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             store = data.train.store
-            answers = store.look_up(np.arange(len(data.train)))
-            shown.append(float(np.mean(answers.is_proxy)))
+            found = store.look_up(np.arange(len(data.train)))
+            shown.append(float(np.mean(found.is_proxy)))
 
     model.fit(
         data.train.batches(16), epochs=epochs, verbose=0, shuffle=False, callbacks=[proxy, Watch()]
@@ -111,18 +111,18 @@ def fitted(data: ImageData, epochs: int, **settings) -> tuple[ProxyAttention, li
     return proxy, shown
 
 
-def test_the_chance_of_being_shown_grows_evenly(data):
+def test_the_show_probability_grows_evenly(data):
     proxy, shown = fitted(data, 5, schedule="p,4", show_from=0.0)
     assert proxy.steps[0].made > 30
     assert shown[0] == 0.0 and 0.0 < shown[1] < shown[3] < shown[4] == 1.0
 
 
-def test_a_training_with_rules_leaves_images_and_says_so(data):
+def test_filtered_images_are_left_unchanged_and_counted(data):
     proxy, shown = fitted(data, 4, schedule="p,p,2", agree=True)
     first, second = proxy.steps
     assert first.left == first.chosen == len(data.train) and first.made == 0
     assert second.left == 0 and second.made > 0
-    assert f"{first.left} left as they are" in str(first) and shown[1] == 0.0 < shown[2]
+    assert f"{first.left} left unchanged" in str(first) and shown[1] == 0.0 < shown[2]
     spared, _ = fitted(data, 2, schedule="p,1", spare=0.5)
     assert 0 < spared.steps[0].left < len(data.train)
     assert spared.steps[0].made == len(data.train) - spared.steps[0].left - spared.steps[0].blank

@@ -1,4 +1,4 @@
-"""Which images are chosen: by rule, by share, and the same for the same (seed, epoch)."""
+"""Selection of images: by rule, by share, and reproducible for the same (seed, epoch)."""
 
 import numpy as np
 import pytest
