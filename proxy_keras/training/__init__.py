@@ -1,1 +1,1 @@
-"""One training run: prepared, trained, saved, resumed, and written up in its folder."""
+"""Training runs: preparation, `fit`, checkpoints, and the files of the run folder."""

@@ -1,4 +1,4 @@
-"""Finds the largest batch that a machine trains in reasonable time and memory."""
+"""Search for the largest batch size that trains in reasonable time and memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 _FIRST = 8
 _LARGEST = 512
-# Fewer steps an epoch would leave the optimizer too few to learn from a small data set.
+# With fewer steps per epoch, the optimizer learns too little from a small data set.
 _FEWEST_STEPS = 8
 _TIMED_STEPS = 3
 _SAMPLE_INTERVAL_S = 0.005
@@ -31,9 +31,9 @@ class Trial:
     """One batch size that was tried.
 
     Attributes:
-        batch_size: Images a step.
-        step_s: Median seconds of a training step; None where it ran out of memory.
-        memory_bytes: Main memory that the steps took on top of what the process had.
+        batch_size: Images per step.
+        step_s: Median seconds per training step; None if it ran out of memory.
+        memory_bytes: Main memory that the steps added to the process.
     """
 
     batch_size: int
@@ -43,12 +43,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class BatchSizeResult:
-    """What a search for a batch size found.
+    """Result of a batch size search.
 
     Attributes:
-        batch_size: The largest within the bounds.
-        trials: What was tried, in order.
-        reason: Why the search ended there.
+        batch_size: The largest one within the limits.
+        trials: The sizes tried, in order.
+        reason: Why the search stopped there.
     """
 
     batch_size: int
@@ -56,12 +56,12 @@ class BatchSizeResult:
     reason: str
 
     def __str__(self) -> str:
-        """Returns a small table."""
-        lines = ["batch size | seconds a step | memory, MB"]
+        """Return the result as a small table."""
+        lines = ["batch size |  seconds/step | memory, MB"]
         for trial in self.trials:
             seconds = "out of memory" if trial.step_s is None else f"{trial.step_s:.3f}"
             lines.append(
-                f"{trial.batch_size:10d} | {seconds:>14} | {trial.memory_bytes / 1e6:10.0f}"
+                f"{trial.batch_size:10d} | {seconds:>13} | {trial.memory_bytes / 1e6:10.0f}"
             )
         lines.append(f"batch size {self.batch_size}: {self.reason}")
         return "\n".join(lines)
@@ -76,22 +76,20 @@ def find_batch_size(
     budget_s: float = 2.0,
     memory_share: float = 0.5,
 ) -> BatchSizeResult:
-    """Returns the largest batch size that fits, and what was tried.
+    """Return the largest batch size that fits, with all trials.
 
-    Training steps on noise are run with 8, 16, 32, ... images, up to 512 and an eighth of the
-    training images. On a GPU the search ends where memory does; on a processor where a step takes
-    longer than `budget_s`, or twice the memory of the last trial would pass `memory_share` of what
-    is free. The model is left as it was: weights, moving averages, random states, and what it was
-    compiled with.
+    Runs training steps on noise with 8, 16, 32, ... images, up to 512 and an eighth of the training
+    images. On a GPU the search stops when memory runs out; on a CPU when a step takes longer than
+    `budget_s`, or when twice the memory of the last trial would exceed `memory_share` of the free
+    memory. The model stays unchanged: weights, moving averages, random states, compile settings.
 
     Args:
         model: A classifier with logits, [B, P, P, 3] to [B, K].
         image_size: P.
         num_classes: K.
         n_train: Number of training images, >= 1.
-        budget_s: Seconds that a step may take on a processor, > 0. The first size is taken even if
-            slower.
-        memory_share: Share of the free main memory that a step may take, in (0, 1].
+        budget_s: Maximum seconds per step on a CPU, > 0. The first size is accepted even if slower.
+        memory_share: Maximum share of the free main memory for a step, in (0, 1].
     Raises:
         ValueError: An argument is outside its range.
         MemoryError: Not even the smallest batch fits.
@@ -111,7 +109,7 @@ def find_batch_size(
     trials: list[Trial] = []
     best: int | None = None
     reason = (
-        f"larger ones would pass {_LARGEST}, or leave fewer than {_FEWEST_STEPS} steps an epoch"
+        f"larger sizes would exceed {_LARGEST} or leave fewer than {_FEWEST_STEPS} steps per epoch"
     )
     with preserve_variables(model):
         step = make_step(
@@ -121,7 +119,7 @@ def find_batch_size(
         )
         for size in sizes:
             if trials and not on_gpu and 2 * trials[-1].memory_bytes > allowed_bytes:
-                reason = f"{size} would take more than {allowed_bytes / 1e6:.0f} MB of memory"
+                reason = f"{size} would need more than {allowed_bytes / 1e6:.0f} MB of memory"
                 break
             images, labels = _noise(size, image_size, num_classes)
             with _PeakMemory() as peak:
@@ -144,7 +142,7 @@ def find_batch_size(
 
 
 def _sizes(n_train: int) -> list[int]:
-    """Returns the batch sizes to try: doubling, and at least one."""
+    """Return the batch sizes to try: at least one, each double the one before."""
     largest = min(_LARGEST, max(1, n_train // _FEWEST_STEPS))
     sizes = [min(_FIRST, largest)]
     while 2 * sizes[-1] <= largest:
@@ -155,7 +153,7 @@ def _sizes(n_train: int) -> list[int]:
 def _noise(
     batch_size: int, image_size: int, num_classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Returns images [B, P, P, 3] in [0, 255] and labels [B], without a global generator."""
+    """Return images [B, P, P, 3] in [0, 255] and labels [B], without a global generator."""
     rng = np.random.default_rng(0)
     images = rng.uniform(0.0, 255.0, (batch_size, image_size, image_size, 3))
     return images.astype(np.float32), rng.integers(0, num_classes, batch_size, np.int32)
@@ -164,10 +162,9 @@ def _noise(
 def _median_step_s(
     step: Callable[[Any, Any], tf.Tensor], images: Any, labels: Any, budget_s: float
 ) -> float | None:
-    """Returns the median seconds of a step, or None where memory runs out.
+    """Return the median seconds per step, or None if memory runs out.
 
-    The first step, which is traced or allocates, does not count. Steps that are far beyond the
-    budget are not repeated.
+    The first step (tracing, allocation) is not counted. Steps far over budget are not repeated.
     """
     times: list[float] = []
     try:
@@ -182,10 +179,10 @@ def _median_step_s(
 
 
 class _PeakMemory:
-    """Watches, while it is entered, the most main memory that the process holds.
+    """Context manager that measures the peak main memory of the process.
 
     Attributes:
-        rss_bytes: That memory.
+        rss_bytes: The peak resident set size so far.
     """
 
     def __init__(self) -> None:

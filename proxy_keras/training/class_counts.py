@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 class ClassCounts(keras.callbacks.Callback):
-    """Counts images and correct predictions per class during the validation of `fit`.
+    """Callback that counts images and correct predictions per class during validation in `fit`.
 
     Adds one operation to the validation step; no further pass over the data, no log, nothing in the
     training step, and no metric of the model, which would be saved with it. On several devices the
@@ -39,7 +39,7 @@ class ClassCounts(keras.callbacks.Callback):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row per epoch and class: `epoch` (from 1), `class`, `images`, `right`."""
+        """Rows per epoch and class: `epoch` (from 1), `class`, `images`, `right`."""
         return [
             {"epoch": of["epoch"], "class": name, "images": images, "right": right}
             for of in self._epochs

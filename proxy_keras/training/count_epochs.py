@@ -1,4 +1,4 @@
-"""CountEpochs: sets the epoch of the training split where no `ProxyAttention` does."""
+"""CountEpochs: sets the epoch of the training split in runs without `ProxyAttention`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from proxy_keras.data.train_split import TrainSubset
 
 
 class CountEpochs(keras.callbacks.Callback):
-    """Sets the epoch that keys order and augmentation.
+    """Callback that sets the epoch that seeds shuffling and augmentation.
 
     Args:
         data: The training split.
-        first: Added to the epochs, so that two trainings in a row need not share their order.
+        first: Offset added to the epochs, so that consecutive `fit` calls shuffle differently.
     """
 
     def __init__(self, data: TrainSubset, first: int = 0) -> None:

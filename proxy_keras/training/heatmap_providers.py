@@ -1,4 +1,4 @@
-"""Where the heatmaps of augmentations come from: the network in training, or a frozen teacher."""
+"""Callbacks that provide heatmaps for augmentations: of the trained model or of a teacher."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def heatmaps_of(
     verbose: int = 0,
     team: Team | None = None,
 ) -> NDArray[np.uint8]:
-    """Heatmaps of all training images as they are: [n, h, w], 255 stands for 1.0.
+    """Return the heatmaps of all original training images: [n, h, w], 255 represents 1.0.
 
     Args:
         data: The training split.
-        explainer: Explains them.
-        batch_size: Images at a time, >= 1.
+        explainer: Explains the images.
+        batch_size: Images per batch, >= 1.
         verbose: 1: a progress bar.
-        team: The processes that share the work; None: this one does it all.
+        team: The processes that share the work; None: this process does it all.
     """
     team = Team() if team is None else team
     share = team.share(len(data), batch_size)
@@ -54,12 +54,11 @@ def heatmaps_of(
 
 
 class RefreshMaps(keras.callbacks.Callback):
-    """Gives augmentations heatmaps of the network that is trained, refreshed as it trains.
+    """Callback that gives augmentations heatmaps of the model being trained.
 
-    At the end of every n-th epoch but the last all training images are explained as they are, and
-    from the next epoch on `data.batches` hands the maps to the augmentation. Before the first
-    refresh the maps are blank: what an augmentation does then its documentation says, mostly what
-    it would do by chance.
+    At the end of every n-th epoch except the last, all original training images are explained, and
+    from the next epoch on `data.batches` passes the maps to the augmentation. The maps are blank
+    until the first refresh: augmentations document what they do then, usually a random choice.
 
     ```python
     maps = proxy_keras.training.heatmap_providers.RefreshMaps(data.train, every=3)
@@ -68,18 +67,18 @@ class RefreshMaps(keras.callbacks.Callback):
     ```
 
     Args:
-        data: The training split whose `batches` are given to `fit`.
+        data: The training split whose `batches` are passed to `fit`.
         every: n, >= 1.
-        method: A name of `attribution.names()`.
-        explain: Which class: "true", or "predicted".
+        method: A name from `attribution.names()`.
+        explain: The class to explain: "true" or "predicted".
         target_layer: See `Explainer`.
         method_options: Options of the method, by name.
         batch_size: Images per batch, >= 1.
         verbose: 1: a progress bar.
-        team: The processes that share the work; None: this one does it all.
+        team: The processes that share the work; None: this process does it all.
 
     Raises:
-        ValueError: `every` or `batch_size` is below 1 (now), or the model cannot be explained
+        ValueError: `every` or `batch_size` is below 1 (at once), or the model cannot be explained
             (when training begins).
     """
 
@@ -116,14 +115,14 @@ class RefreshMaps(keras.callbacks.Callback):
         return self._data.maps.get_state()
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
         self._data.maps.set_state(arrays)
 
     def prepare(self, model: keras.Model) -> None:
-        """Checks that the model can be explained; `fit` does this when it begins.
+        """Check that the model can be explained; `fit` calls this when it begins.
 
         Raises:
-            ValueError: It cannot.
+            ValueError: The model cannot be explained.
         """
         if self._explained is model:
             return
@@ -138,49 +137,49 @@ class RefreshMaps(keras.callbacks.Callback):
         self._explained = model
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that `fit` trains."""
+        """Set the model and prepare to explain it."""
         super().set_model(model)
         self.prepare(model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts a new training with blank maps."""
+        """Clear the maps at the start of training."""
         if epoch == 0:
             self._data.maps.clear()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Refreshes the maps where it is due."""
+        """Refresh the maps if due."""
         if (epoch + 1) % self._every == 0 and epoch + 1 < self.params["epochs"]:
             self.refresh()
 
     def refresh(self) -> None:
-        """Explains all training images now.
+        """Explain all training images now.
 
         Raises:
-            RuntimeError: There is no model yet.
+            RuntimeError: No model is set yet.
         """
         if self._explainer is None:
-            raise RuntimeError("Maps are refreshed inside `fit`, or after `prepare(model)`.")
+            raise RuntimeError("Call `refresh` inside `fit`, or after `prepare(model)`.")
         self._explainer.refresh()
         self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
 
 
 class FrozenTeacher(keras.callbacks.Callback):
-    """Gives augmentations heatmaps of another, trained network, made once before training.
+    """Callback that gives augmentations heatmaps of a trained teacher, made once.
 
     The class that the teacher predicts is explained, so it need not know the classes of the data.
-    It runs in float32, and gets the images in [0, 255] as networks here do.
+    It runs in float32 on images in [0, 255], like all models here.
 
     Args:
-        data: The training split whose `batches` are given to `fit`.
+        data: The training split whose `batches` are passed to `fit`.
         path: A run folder or a `.keras` file.
-        method: A name of `attribution.names()`.
+        method: A name from `attribution.names()`.
         batch_size: Images per batch, >= 1.
         verbose: 1: a progress bar.
-        team: The processes that share the work; None: this one does it all.
+        team: The processes that share the work; None: this process does it all.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no model for images of this size, or cannot be explained.
+        FileNotFoundError: The file does not exist.
+        ValueError: The teacher does not take images of this size, or cannot be explained.
     """
 
     def __init__(
@@ -199,12 +198,12 @@ class FrozenTeacher(keras.callbacks.Callback):
         if any(side not in (None, data.image_size) for side in size):
             raise ValueError(
                 f"The teacher {path} takes images of {size[0]} x {size[1]} pixels. Set "
-                f"--image-size, or give another. Received: images of {data.image_size} pixels"
+                f"--image-size or use another teacher. Received: images of {data.image_size} pixels"
             )
         self._data = data
         self._explainer = Explainer(teacher, method, explain="predicted")
         self._explainer.prepare()
-        # A model for images of any size has none, which it says.
+        # Raises if the teacher takes images of any size: its maps have no fixed shape.
         _ = self._explainer.map_shape
         self._how: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "team": team}
         self._is_done = False
@@ -214,15 +213,15 @@ class FrozenTeacher(keras.callbacks.Callback):
         return self._data.maps.get_state()
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `get_state` gave, so that the teacher is not asked again."""
+        """Restore the state from `get_state`; the teacher is not run again."""
         self._data.maps.set_state(arrays)
         self._is_done = True
 
     def prepare(self, model: keras.Model) -> None:
-        """Nothing: the model that is trained is not explained."""
+        """Do nothing: the model being trained is not explained."""
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Makes the maps, the first time."""
+        """Make the maps on the first call."""
         if not self._is_done:
             self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
             self._is_done = True
@@ -231,7 +230,7 @@ class FrozenTeacher(keras.callbacks.Callback):
 def map_callback(
     source: str, data: TrainSubset, *, batch_size: int, verbose: int = 0, team: Team | None = None
 ) -> RefreshMaps | FrozenTeacher:
-    """What provides the maps that `source` names.
+    """Return the callback that provides the heatmaps of `source`.
 
     Args:
         source: "self:N", or the path of a run folder or `.keras` file.

@@ -1,4 +1,4 @@
-"""Finds a learning rate by raising it step by step and watching the loss."""
+"""Learning-rate range test: raises the rate at every step and records the loss."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from proxy_keras.training.optimizer import make_optimizer
 from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 _SMOOTHING = 0.9
-# The sweep ends when the smoothed loss is this many times its least value.
+# The sweep stops when the smoothed loss is this many times its minimum.
 _DIVERGED = 4.0
-# The first losses tell more about the first batches than about the rate.
+# The first losses depend more on the first batches than on the rate.
 _SHARE_SKIPPED = 0.1
 
 
 @dataclass(frozen=True)
 class LrRangeResult:
-    """What a learning-rate range test found.
+    """Result of a learning-rate range test.
 
     Attributes:
-        lr: Where the smoothed loss falls fastest.
-        lrs: [n] float64, the rates of the steps, rising.
-        losses: [n] float64, each batch's loss.
-        smoothed: [n] float64, their running mean.
+        lr: The rate where the smoothed loss falls fastest.
+        lrs: [n] float64, the rate of each step, increasing.
+        losses: [n] float64, the loss of each batch.
+        smoothed: [n] float64, the running mean of the losses.
     """
 
     lr: float
@@ -56,7 +56,7 @@ class LrRangeResult:
         axes.plot(self.lrs, self.losses, color="0.8", label="each batch")
         axes.plot(self.lrs, self.smoothed, label="smoothed")
         axes.axvline(self.lr, color="C1", linestyle="--", label=f"steepest: {self.lr:.2g}")
-        # A diverging end would press the rest of the curve flat.
+        # Clip the axis: a diverging end would flatten the rest of the curve.
         low, high = self.smoothed.min(), self.smoothed[0]
         axes.set_ylim(low - 0.2 * (high - low), high + 0.5 * (high - low))
         axes.legend()
@@ -72,17 +72,17 @@ def find_learning_rate(
     max_lr: float = 1.0,
     steps: int = 100,
 ) -> LrRangeResult:
-    """Returns the learning rate at which AdamW lowers the loss fastest, and the curve.
+    """Return the learning rate at which AdamW lowers the loss fastest, with the curve.
 
-    The rate rises from `min_lr` to `max_lr`, each step by the same factor, and the sweep ends early
-    when the loss diverges. The suggestion is the point of steepest descent of the smoothed loss
-    over the logarithm of the rate. The model is left as it was: weights, moving averages, random
-    states, and what it was compiled with.
+    The rate rises from `min_lr` to `max_lr` by a constant factor per step, and the sweep stops
+    early if the loss diverges. The suggestion is the steepest descent of the smoothed loss over
+    the logarithm of the rate. The model stays unchanged: weights, moving averages, random states,
+    compile settings.
 
     Args:
         model: A classifier with logits, [B, H, W, C] to [B, K].
-        batches: Of (images, integer labels [B]); begun again where they run out.
-        seed: Of the model's dropout in the sweep.
+        batches: Pairs (images, integer labels [B]); restarted when exhausted.
+        seed: Seeds the model's dropout during the sweep.
         min_lr: > 0.
         max_lr: > `min_lr`.
         steps: >= 20.
@@ -118,7 +118,7 @@ def find_learning_rate(
 
 
 def smooth(losses: Iterable[float]) -> NDArray[np.float64]:
-    """Returns the exponential running mean, freed of its bias towards 0 at the start."""
+    """Return the exponential running mean with bias correction."""
     mean, smoothed = 0.0, []
     for count, loss in enumerate(losses, start=1):
         mean = _SMOOTHING * mean + (1.0 - _SMOOTHING) * loss
@@ -127,10 +127,10 @@ def smooth(losses: Iterable[float]) -> NDArray[np.float64]:
 
 
 def suggest(lrs: NDArray[np.float64], losses: Iterable[float]) -> float:
-    """Returns the rate where the smoothed loss falls fastest, before its least value.
+    """Return the rate where the smoothed loss falls fastest, before its minimum.
 
     Args:
-        lrs: [n] rising.
+        lrs: [n] increasing.
         losses: n losses.
     Raises:
         ValueError: The smoothed loss never fell.
@@ -141,7 +141,7 @@ def suggest(lrs: NDArray[np.float64], losses: Iterable[float]) -> float:
     if least <= first:
         raise ValueError(
             "The loss did not fall at any learning rate of the range test, so none can be"
-            " suggested. Check that the labels fit the images, try a smaller min_lr, or set the"
+            " suggested. Check that the labels match the images, try a smaller min_lr, or set the"
             " learning rate by hand (1e-3)."
         )
     slopes = np.gradient(smoothed, np.log(lrs[: len(smoothed)]))
@@ -149,7 +149,7 @@ def suggest(lrs: NDArray[np.float64], losses: Iterable[float]) -> float:
 
 
 def _cycle(batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-    """Yields the batches over and over."""
+    """Yield the batches repeatedly."""
     while True:
         count = 0
         for images, labels in batches:
@@ -163,7 +163,7 @@ def _cycle(batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
 
 
 def _seed_random_layers(model: keras.Model, seed: int) -> None:
-    """Sets the state of every random layer, each to another."""
+    """Give every random layer a different state."""
     states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
     for index, state in enumerate(states):
         state.assign([seed, index])

@@ -1,4 +1,4 @@
-"""The one-cycle learning rate: up to a peak and down to almost nothing."""
+"""One-cycle learning rate schedule: a rise to the peak, then a decay to almost 0."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _FINAL_DIVISOR = 1e4
 
 @keras.saving.register_keras_serializable(package="proxy_keras")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Returns the learning rate of a step: half a cosine up to the peak, half a cosine down.
+    """One-cycle schedule: half a cosine up to the peak, half a cosine down.
 
-    The first step has `peak / 25`, the last `peak / 25 / 1e4`; later ones stay there.
+    Starts at `peak / 25`, ends at `peak / 25 / 1e4`, and stays there.
 
     Args:
         peak: The largest learning rate, > 0.
-        total_steps: Steps of the whole training, >= 1.
-        warm_up: Share of the steps until the peak, in (0, 1).
+        total_steps: Steps of the whole training run, >= 1.
+        warm_up: Share of the steps before the peak, in (0, 1).
     Raises:
         ValueError: An argument is outside its range.
-    Source: Smith & Topin, Super-Convergence (2018). Cosines for its straight lines, and the
-        divisors, as they have become usual.
+    Source: Smith & Topin, Super-Convergence (2018), with the now usual divisors, and cosines
+        instead of straight lines.
     """
 
     def __init__(self, peak: float, total_steps: int, warm_up: float = 0.3) -> None:
@@ -41,12 +41,12 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         self.warm_up = warm_up
 
     def __call__(self, step: Any) -> Any:
-        """Returns a float32 scalar for an integer step, counted from 0."""
+        """Return a float32 scalar for an integer step, counted from 0."""
         start = self.peak / _START_DIVISOR
         last = float(self.total_steps - 1)
         turn = self.warm_up * last
         step = ops.minimum(ops.cast(step, "float32"), last)
-        # A training of one step has no way up or down: it is all peak.
+        # A run of one step trains at the peak.
         up = _half_cosine(start, self.peak, step / max(turn, 1.0 / self.total_steps))
         down = _half_cosine(
             self.peak, start / _FINAL_DIVISOR, (step - turn) / max(last - turn, 1.0)
@@ -66,10 +66,10 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"peak": self.peak, "total_steps": self.total_steps, "warm_up": self.warm_up}
 
 
 def _half_cosine(first: float, last: float, share: Any) -> Any:
-    """Returns `first` at share 0 and `last` at share 1, level at both."""
+    """Interpolate from `first` (share 0) to `last` (share 1), flat at both ends."""
     return last + (first - last) * 0.5 * (1.0 + ops.cos(math.pi * share))

@@ -1,4 +1,4 @@
-"""The thesis's optimizer: AdamW under one cycle."""
+"""The thesis's optimizer: AdamW with a one-cycle learning rate."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ def make_optimizer(
     total_steps: int,
     one_cycle: bool = True,
 ) -> keras.optimizers.Optimizer:
-    """Returns AdamW, with a learning rate that rises to `2 * lr` and falls again.
+    """Return AdamW with a learning rate that rises to `2 * lr` and falls again.
 
-    Weight decay takes in biases and normalisation too, as in the thesis. Under the policy
-    `mixed_float16` Keras scales the loss by itself: `compile` wraps the optimizer
-    (`auto_scale_loss`).
+    Weight decay also applies to biases and normalisation, as in the thesis. Under `mixed_float16`,
+    `compile` wraps the optimizer for loss scaling (`auto_scale_loss`).
 
     Args:
         lr: Learning rate, > 0.
         weight_decay: Decoupled, scaled by the learning rate, >= 0.
-        total_steps: Steps of the whole training, >= 1.
-        one_cycle: Else the learning rate is constant.
+        total_steps: Steps of the whole training run, >= 1.
+        one_cycle: False: a constant learning rate.
     Raises:
         ValueError: An argument is outside its range.
     Source: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2017); settings from
@@ -37,5 +36,5 @@ def make_optimizer(
     if weight_decay < 0.0:
         raise ValueError(f"`weight_decay` must be >= 0. Received: weight_decay={weight_decay}")
     rate = OneCycle(_PEAK_FACTOR * lr, total_steps) if one_cycle else lr
-    # A given name, so that variables are called the same however many optimizers came before.
+    # A fixed name: variable names then do not depend on earlier optimizers.
     return keras.optimizers.AdamW(rate, weight_decay=weight_decay, name="adamw")

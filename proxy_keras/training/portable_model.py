@@ -1,4 +1,4 @@
-"""Saves trained models so that Keras alone opens them."""
+"""Saved models that Keras opens without this project."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def save_portable(model: keras.Model, path: Path) -> None:
     """Save a compiled model as a `.keras` file that needs no code of this project.
 
     `keras.models.load_model` opens it, compiled, with the optimizer's state, in a process that has
-    imported nothing else. What Keras does not have is written as its closest relative: one cycle as
-    `CosineDecay` with the same start, peak and end (its warm-up is linear), and the loss for mixed
-    labels as `CategoricalCrossentropy`, which equals it where labels sum to 1.
+    imported nothing else. Objects of this project are replaced with the closest built-in ones: one
+    cycle with `CosineDecay` of the same start, peak and end (its warm-up is linear), and the loss
+    for mixed labels with `CategoricalCrossentropy`, which is equal if labels sum to 1.
 
     Args:
-        model: The model. It stays as it is.
-        path: The file; it is replaced at once, never in part.
+        model: The model. Not modified.
+        path: The file; replaced atomically.
     """
     config = _portable(model.get_compile_config())
     model.get_compile_config = lambda: config
@@ -35,7 +35,7 @@ def save_portable(model: keras.Model, path: Path) -> None:
 
 
 def _portable(config: Any) -> Any:
-    """Return a serialised object with everything of this project replaced, at any depth."""
+    """Return a serialised object with all objects of this project replaced, at any depth."""
     if isinstance(config, list | tuple):
         return [_portable(item) for item in config]
     if not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""Chooses the dtype policy that is fast on this machine."""
+"""Choice of the fastest dtype policy on this machine."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ import tensorflow as tf
 
 _POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 
-# Tensor cores, which make float16 faster, came with Volta.
+# Volta introduced tensor cores, which make float16 faster.
 _TENSOR_CORES = (7, 0)
 
-# A processor without these emulates bfloat16, and is slower for it.
+# CPUs without these flags emulate bfloat16, which is slower.
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 _CPU_FLAGS_FILE = Path("/proc/cpuinfo")
 
 
 def resolve_precision(precision: str = "auto") -> str:
-    """Returns the name of a Keras dtype policy.
+    """Return the name of a Keras dtype policy.
 
     "auto" is `mixed_float16` on GPUs with tensor cores (Keras then scales the loss),
-    `mixed_bfloat16` on processors that compute it (1.35x faster than float32 there), and `float32`
-    elsewhere.
+    `mixed_bfloat16` on CPUs with native support (1.35x faster than float32 there), else `float32`.
 
     Args:
         precision: "auto", "float32", "mixed_float16" or "mixed_bfloat16".
     Raises:
-        ValueError: It is none of these.
+        ValueError: `precision` is none of these.
     Warns:
-        UserWarning: `mixed_float16` was asked for, and there is no GPU.
+        UserWarning: `mixed_float16` was requested, and there is no GPU.
     """
     if precision == "auto":
         if _has_gpu():
@@ -42,19 +41,18 @@ def resolve_precision(precision: str = "auto") -> str:
     if precision == "mixed_float16" and not _has_gpu():
         warnings.warn(
             "mixed_float16 is about five times slower than float32 without a GPU."
-            " precision='auto' takes what is fast here.",
+            " Use precision='auto' to get the fastest policy.",
             stacklevel=2,
         )
     return precision
 
 
 def _has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _gpu_capability() -> tuple[int, int]:
-    """Returns the least CUDA compute capability among the GPUs; (0, 0) where one has none."""
+    """Return the lowest CUDA compute capability of the GPUs; (0, 0) if one has none."""
     return min(
         tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
         for gpu in tf.config.list_physical_devices("GPU")
@@ -62,7 +60,7 @@ def _gpu_capability() -> tuple[int, int]:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor says that it multiplies bfloat16; False where none can be asked."""
+    """Return whether the CPU supports bfloat16; False if its flags cannot be read."""
     if not _CPU_FLAGS_FILE.is_file():
         return False
     return not _BFLOAT16_FLAGS.isdisjoint(_CPU_FLAGS_FILE.read_text().split())

@@ -1,4 +1,4 @@
-"""What a run folder says of its run; read without TensorFlow."""
+"""State of a run folder, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether a run folder holds the settings of a run."""
+    """Return whether a run folder holds the settings of a run."""
     return (folder / "config.json").exists()
 
 
 def finished_metrics(folder: Path) -> dict[str, Any] | None:
-    """The content of `metrics.json`; None where the run is not trained and evaluated to its end."""
+    """Return the content of `metrics.json`; None if the run is not trained and evaluated yet."""
     path = folder / "metrics.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

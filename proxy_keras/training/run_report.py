@@ -1,4 +1,4 @@
-"""What a run folder tells of its run beside the settings: conditions, results, figures."""
+"""Report of a run in its folder: conditions, results and figures."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from proxy_keras.training.fitting import optimizer_steps
 
 
 def log_settings(config: TrainConfig, folder: Path) -> None:
-    """Writes the settings for TensorBoard."""
+    """Write the settings for TensorBoard."""
     settings = json.dumps(config.to_dict(), indent=2)
     with tf.summary.create_file_writer(str(folder / "tensorboard" / "config")).as_default(0):
         tf.summary.text("config", "    " + settings.replace("\n", "\n    "))
 
 
 def _weights_sha256(model: keras.Model) -> str:
-    """SHA-256 of all weights in order, in hex: what runs under equal conditions begin with."""
+    """Return the SHA-256 of all weights in order, in hex."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
@@ -42,7 +42,7 @@ def _weights_sha256(model: keras.Model) -> str:
 
 
 def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str, Any]:
-    """What else a reader of the run may want to know."""
+    """Return the conditions of a run: hashes, sizes, versions, devices."""
     return {
         "split_sha256": data.split_sha256,
         "initial_weights_sha256": _weights_sha256(model),
@@ -72,7 +72,7 @@ def write_results(
     seconds: float,
     cpu_seconds: float,
 ) -> dict[str, Any]:
-    """Evaluates a trained model and writes `metrics.json`, tables and figures.
+    """Evaluate a trained model and write `metrics.json`, tables and figures.
 
     Args:
         folder: The run folder, which holds `history.csv`.
@@ -80,8 +80,8 @@ def write_results(
         data: The images and their split.
         model: The trained model.
         steps: The proxy steps.
-        seconds: Wall-clock time of the training.
-        cpu_seconds: Its processor time.
+        seconds: Wall-clock time of training.
+        cpu_seconds: CPU time of training.
 
     Returns:
         The content of `metrics.json`.
@@ -128,7 +128,7 @@ def _write_test_report(
     figure = figures.confusion_matrix(
         scores.confusion,
         classes,
-        title=f"test split: {scores.accuracy:.1%} of {scores.examples} right",
+        title=f"test split: {scores.accuracy:.1%} of {scores.examples} correct",
     )
     write_atomically(folder / "confusion.png", figure.savefig)
     with tf.summary.create_file_writer(str(folder / "tensorboard" / "test")).as_default(epochs):

@@ -1,4 +1,4 @@
-"""Trains a model for a few steps and leaves it as it was."""
+"""Trial training steps that leave the model unchanged."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import tensorflow as tf
 
 @contextmanager
 def preserve_variables(model: keras.Model) -> Iterator[None]:
-    """Restores every variable on leaving: weights, moving averages and random states.
+    """Restore all variables on exit: weights, moving averages and random states.
 
-    The model is worked on in place: a copy would cost its memory again, and not every model has
-    one.
+    Works in place: a copy would double the memory, and not every model can be copied.
     """
     before = [variable.numpy() for variable in model.variables]
     try:
@@ -30,14 +29,14 @@ def make_step(
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss,
 ) -> Callable[[Any, Any], tf.Tensor]:
-    """Returns a compiled function of (images, labels) that trains one step and returns the loss.
+    """Return a compiled function of (images, labels) that trains one step and returns the loss.
 
-    It does not touch what the model was compiled with. It is traced once for all batch sizes.
+    It ignores the model's compile settings, and is traced once for all batch sizes.
 
     Args:
         model: Takes [B, H, W, C] images.
-        optimizer: Used for this alone. Wrapped for loss scaling under `mixed_float16`.
-        loss: Of (labels [B] int32, model's output).
+        optimizer: Used by this function only; wrapped for loss scaling under `mixed_float16`.
+        loss: A loss of (labels [B] int32, model output).
     """
     if model.dtype_policy.name == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,4 +1,4 @@
-"""The search for a batch size: each of its bounds, and a model left as it was."""
+"""Batch size search: each of its limits, and an unchanged model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def model() -> keras.Model:
 
 
 def fake_steps(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float | None]) -> None:
-    """Makes a step with n images take `seconds(n)`, or run out of memory for None."""
+    """Make a step with n images take `seconds(n)`, or run out of memory for None."""
     monkeypatch.setattr(
         batch_size, "_median_step_s", lambda step, images, labels, budget: seconds(len(images))
     )
@@ -91,7 +91,7 @@ def test_a_size_that_would_take_too_much_main_memory_is_not_tried(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Memory:
-        """Each step holds 10 MB an image on top of 1 MB."""
+        """Each step holds 1 MB plus 10 MB per image."""
 
         rss_bytes = 0
 
@@ -113,9 +113,9 @@ def test_a_size_that_would_take_too_much_main_memory_is_not_tried(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     monkeypatch.setattr(psutil.Process, "memory_info", lambda self: used)
     result = find_batch_size(model, 4, 3, n_train=10_000, memory_share=0.5)
-    # 32 images hold 320 MB; 64 would hold 640 of the 500 that are allowed.
+    # 32 images hold 320 MB; 64 would hold 640 MB, but only 500 MB are allowed.
     assert tried == [8, 16, 32] and result.batch_size == 32
-    assert "64 would take more than 500 MB" in str(result)
+    assert "64 would need more than 500 MB" in str(result)
 
 
 def test_nothing_that_fits_is_an_error(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_a_step_that_runs_out_of_memory_has_no_time(error: Exception) -> None:
 
 
 def test_the_time_is_the_median_without_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Pairs of readings around three timed steps of 1, 5 and 2 seconds.
+    # Pairs of clock readings around three timed steps of 1, 5 and 2 seconds.
     clock = iter([0.0, 1.0, 1.0, 6.0, 6.0, 8.0])
     monkeypatch.setattr(batch_size.time, "perf_counter", lambda: next(clock))
     calls: list[int] = []
@@ -180,9 +180,9 @@ def test_real_steps_leave_the_model_and_the_generators_as_they_were(model: keras
 def test_the_table_reads_well() -> None:
     trials = (Trial(8, 0.25, 12_000_000), Trial(16, None, 34_000_000))
     assert str(BatchSizeResult(8, trials, "16 runs out of memory")).splitlines() == [
-        "batch size | seconds a step | memory, MB",
-        "         8 |          0.250 |         12",
-        "        16 |  out of memory |         34",
+        "batch size |  seconds/step | memory, MB",
+        "         8 |         0.250 |         12",
+        "        16 | out of memory |         34",
         "batch size 8: 16 runs out of memory",
     ]
 

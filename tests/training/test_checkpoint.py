@@ -1,4 +1,4 @@
-"""Checkpoints: complete or absent, and the whole state read back."""
+"""Checkpoints: complete or absent, and the full state restored."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def _of(model, epoch=1):
     )
 
 
-def test_restored_training_goes_on_bit_for_bit(tmp_path):
+def test_restored_training_is_bit_identical(tmp_path):
     whole = _trained(_trained(_model()))
     half = _trained(_model())
     CheckpointFolder(tmp_path / "c").add(_of(half))
@@ -56,7 +56,7 @@ def test_newest_complete_checkpoint_counts_and_is_kept(tmp_path):
     for epoch in range(1, 5):
         folder.add(_of(model, epoch))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["epoch_0004"]
-    # What a crash leaves: a folder that was not renamed yet.
+    # A crash leaves a folder that was not renamed yet.
     (tmp_path / "epoch_0005.unfinished").mkdir()
     (tmp_path / "epoch_0005.unfinished" / "weights.npz").write_bytes(b"half")
     assert folder.latest().epoch == 4

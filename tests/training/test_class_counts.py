@@ -72,7 +72,7 @@ def test_every_epoch_has_its_own_counts():
     np.testing.assert_allclose(accuracies, history["val_accuracy"], rtol=1e-6)
 
 
-def test_the_training_is_the_same_with_it_and_the_model_gets_its_step_back():
+def test_training_is_unchanged_and_the_model_is_restored():
     plain, watched = build(), build()
     before = fit(plain, epochs=2).history
     after = fit(watched, callbacks=[ClassCounts(CLASSES)], epochs=2).history
@@ -90,7 +90,7 @@ def test_an_epoch_without_validation_has_no_counts():
     assert [of["epoch"] for of in counts.get_state()] == [2, 4]
 
 
-def test_it_goes_on_after_what_was_saved():
+def test_it_continues_from_saved_counts():
     whole, model = ClassCounts(CLASSES), build()
     fit(model, callbacks=[whole], epochs=2)
     first, second, model = ClassCounts(CLASSES), ClassCounts(CLASSES), build()

@@ -1,4 +1,4 @@
-"""Heatmaps for augmentations: in the images' geometry, made when due, the same after a resume."""
+"""Heatmaps for augmentations: aligned to the images, made when due, identical after a resume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE, CLASSES = 8, 3
 
 @pytest.fixture
 def data():
-    """60 random images, different each, in three classes."""
+    """60 different random images in three classes."""
     images = np.random.default_rng(0).integers(0, 256, (60, SIZE, SIZE, 3)).astype(np.uint8)
     return ImageData.from_arrays(images, np.arange(60) % CLASSES, seed=0, progress=False)
 
@@ -42,13 +42,13 @@ def _model(seed=0, size=SIZE, classes=CLASSES):
 
 
 def _originals(data):
-    """All training images and labels, by position."""
+    """Return all training images and labels, by position."""
     parts = list(data.train.originals(100).as_numpy_iterator())
     return parts[0][1], parts[0][2]
 
 
 class Probe(augment.BatchLayer):
-    """Shows the maps that it is given."""
+    """An augmentation that returns its heatmaps as images."""
 
     needs_maps = True
 
@@ -107,20 +107,20 @@ def test_maps_are_those_of_explain_refreshed_at_the_right_epochs(data):
     assert [heat.shape[1] for heat in seen] == [1, 1, 8, 8]
     for epoch, made in ((2, 1), (3, 1)):
         np.testing.assert_allclose(dequantise(seen[epoch]), dequantise(wanted[made]), atol=0.01)
-    # Not after the last epoch, when none is left to use them.
+    # No refresh after the last epoch.
     np.testing.assert_array_equal(data.train.maps.heatmaps, seen[3])
     maps.on_epoch_begin(0)
     assert data.train.maps.is_blank
 
 
 def _train(images, folder, stop):
-    """Trains until the end of an epoch, going on from what the folder holds."""
+    """Train until the end of an epoch, resuming from the checkpoints in the folder."""
     data = ImageData.from_arrays(images, np.arange(40) % CLASSES, seed=0, progress=False)
     model = _model()
     maps = map_callback("self:2", data.train, batch_size=16)
     checkpoint = RunCheckpoint(folder, None, maps, monitor="accuracy")
     done = checkpoint.resume(model)
-    # A process that ends early still trains for as many epochs as the training is to have.
+    # Stopping from within keeps `epochs`, on which the refreshes depend.
     killed = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch + 1 == stop)
     )
@@ -137,7 +137,7 @@ def _train(images, folder, stop):
 
 
 @pytest.mark.slow
-def test_a_resumed_training_ends_the_same(tmp_path):
+def test_a_resumed_run_ends_the_same(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE, 3)).astype(np.uint8)
     for name in ("whole", "half"):
         (tmp_path / name).mkdir()
@@ -156,14 +156,14 @@ def test_a_teachers_maps_are_those_of_explain(data, tmp_path):
     want = proxy_keras.explain(teacher, images, "grad_cam")
     assert want.max() == 1.0
     np.testing.assert_array_equal(data.train.maps.heatmaps, quantise(want))
-    # After a resume it is not asked again, lest it be another by then.
+    # A resumed run does not run the teacher again: its file may have changed.
     again = FrozenTeacher(data.train, tmp_path / "teacher.keras")
     again.set_state({"heatmaps": data.train.maps.heatmaps // 2})
     again.on_train_begin()
     np.testing.assert_array_equal(again.get_state()["heatmaps"], quantise(want) // 2)
 
 
-def test_a_teacher_that_cannot_teach_is_refused(data, tmp_path):
+def test_an_unsuitable_teacher_is_refused(data, tmp_path):
     _model(size=10).save(tmp_path / "large.keras")
     with pytest.raises(ValueError, match="takes images of 10 x 10 .* images of 8 pixels"):
         FrozenTeacher(data.train, tmp_path / "large.keras")
@@ -210,7 +210,7 @@ def test_store_keeps_what_fits():
         ("", "must be self:N"),
     ],
 )
-def test_sources_that_say_nothing_are_refused(source, message):
+def test_invalid_sources_are_refused(source, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(DataConfig("digits"), augment_maps=source)
 

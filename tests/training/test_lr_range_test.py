@@ -1,4 +1,4 @@
-"""The learning-rate range test: the suggestion on known curves, and a model left as it was."""
+"""Learning-rate range test: the suggestion on known curves, and an unchanged model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
     # The loss falls most steeply at step 60, 1e-3, and explodes from step 90 on.
     losses = 2.0 / (1.0 + np.exp((position - 60) / 4.0)) + np.maximum(0, position - 90) ** 2
     found = suggest(lrs, losses)
-    # Smoothing over ten steps lags some of them behind.
+    # Smoothing over ten steps lags by a few steps.
     assert lrs[60] <= found <= lrs[70]
 
 
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_curve(
 
 
 def test_it_stops_when_the_loss_diverges() -> None:
-    # Labels that have nothing to do with the images, so that no weights are good ones.
+    # Labels are independent of the images, so no weights are good.
     rng = np.random.default_rng(0)
     batches = [(rng.uniform(0, 255, (32, 4, 4, 3)), rng.integers(0, 3, 32)) for _ in range(8)]
     linear = keras.Sequential(
@@ -125,7 +125,7 @@ def test_it_works_with_scaled_losses_under_mixed_float16(
         ]
     )
     result = find_learning_rate(linear, batches, seed=0)
-    # Losses as reported are not scaled: a guess among three classes costs log 3.
+    # Reported losses are not scaled: a random guess of three classes has a loss of log 3.
     assert 0.5 < result.losses[0] < 3.0
     assert result.losses.min() < 0.5 * result.losses[0]
 

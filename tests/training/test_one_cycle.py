@@ -1,4 +1,4 @@
-"""The one-cycle rate at its corners, between them, and inside an optimizer."""
+"""One-cycle schedule at its corners, between them, and in an optimizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_halfway_of_either_cosine_is_the_mean_of_its_ends() -> None:
     schedule = OneCycle(1.0, total_steps=101)
     assert float(schedule(15)) == pytest.approx((1.0 + 1 / 25) / 2)
     assert float(schedule(65)) == pytest.approx((1.0 + 1 / 25e4) / 2)
-    # A third of the way a cosine has gone a quarter, which a straight line has not.
+    # At a third of the way a cosine has risen by a quarter; a straight line by a third.
     assert float(schedule(10)) == pytest.approx(1 / 25 + (1 - 1 / 25) / 4)
 
 
@@ -51,7 +51,7 @@ def test_it_rises_then_falls_and_never_leaves_its_bounds(
     assert (np.diff(rates[:turn]) >= 0).all() and (np.diff(rates[turn:]) <= 0).all()
 
 
-def test_a_training_of_one_step_has_the_peak() -> None:
+def test_a_run_of_one_step_trains_at_the_peak() -> None:
     assert float(OneCycle(0.1, total_steps=1)(0)) == pytest.approx(0.1)
 
 

@@ -37,7 +37,7 @@ def test_the_rate_follows_the_steps_taken() -> None:
     assert float(optimizer.learning_rate) == pytest.approx(1.0)
 
 
-def test_decay_takes_in_every_variable() -> None:
+def test_decay_applies_to_every_variable() -> None:
     kernel, bias = keras.Variable(1.0, name="kernel"), keras.Variable(1.0, name="bias")
     optimizer = make_optimizer(lr=0.1, weight_decay=0.5, total_steps=1, one_cycle=False)
     optimizer.build([kernel, bias])

@@ -1,4 +1,4 @@
-"""A trained model opens in a process that has imported Keras alone."""
+"""A saved model opens in a process that has imported only Keras."""
 
 from __future__ import annotations
 

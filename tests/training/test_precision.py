@@ -1,4 +1,4 @@
-"""Which dtype policy a machine gets."""
+"""The dtype policy chosen for each kind of machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy_keras.training.precision import resolve_precision
 
 @pytest.fixture
 def cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without a GPU, whose processor's flags are in the returned file."""
+    """A machine without a GPU; the returned file holds its CPU flags."""
     flags = tmp_path / "cpuinfo"
     monkeypatch.setattr(precision, "_CPU_FLAGS_FILE", flags)
     monkeypatch.setattr(precision, "_has_gpu", lambda: False)

@@ -1,4 +1,4 @@
-"""Steps on trial: what they change while they run, and that nothing stays changed."""
+"""Trial training steps: correct gradients, and all variables restored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxy_keras.training.trial_steps import make_step, preserve_variables
 
 
 def linear() -> keras.Model:
-    """Returns a model whose two logits start at 0, on images of one pixel."""
+    """Return a model of one-pixel images whose two logits start at 0."""
     return keras.Sequential(
         [
             keras.Input((1, 1, 1)),
