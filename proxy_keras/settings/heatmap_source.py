@@ -1,4 +1,4 @@
-"""Where the heatmaps of augmentations come from, as text."""
+"""The `augment_maps` setting: the source of the heatmaps for augmentations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ SELF = "self:"
 
 
 def refresh_every(source: str) -> int | None:
-    """The N of "self:N", the network in training, explained every N epochs; None for a path.
+    """Return N of "self:N" (the model being trained, explained every N epochs); None for a path.
 
     Raises:
-        ValueError: N is not a whole number >= 1, or there is no text.
+        ValueError: N is not a whole number >= 1, or `source` is empty.
     """
     if not source:
         raise ValueError("`augment_maps` must be self:N, a run folder or a .keras file.")
@@ -18,7 +18,7 @@ def refresh_every(source: str) -> int | None:
     number = source.removeprefix(SELF)
     if not number.isdecimal() or int(number) < 1:
         raise ValueError(
-            f"`augment_maps` from the network in training is self:N, every N epochs, N >= 1. "
-            f"Received: {source!r}"
+            "`augment_maps` self:N refreshes the heatmaps every N epochs; N must be a whole number "
+            f">= 1. Received: {source!r}"
         )
     return int(number)

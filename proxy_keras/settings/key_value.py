@@ -1,4 +1,4 @@
-"""KeyValue: an option `--option KEY=VALUE` that can be repeated."""
+"""KeyValue: the action of a repeatable option `--option KEY=VALUE`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class KeyValue(argparse.Action):
-    """Collects `--option KEY=VALUE`, given any number of times, in one dictionary.
+    """Action that collects repeated `--option KEY=VALUE` options in one dictionary.
 
-    Values are read as Python writes them (3, 0.5, True, (0, 1)); all else is text.
+    Values are Python literals (3, 0.5, True, (0, 1)); anything else is text.
     """
 
     def __call__(
@@ -20,7 +20,7 @@ class KeyValue(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Adds one pair; see `argparse.Action`."""
+        """Add one pair; see `argparse.Action`."""
         key, found, text = str(values).partition("=")
         if not found or not key.isidentifier():
             parser.error(f"{option_string} takes KEY=VALUE, e.g. samples=50. Received: {values!r}")
@@ -28,7 +28,7 @@ class KeyValue(argparse.Action):
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             value = text
-        # As JSON will give it back, so that a saved option equals the one given.
+        # JSON has no tuples: a list stays equal after saving and loading.
         value = list(value) if isinstance(value, tuple) else value
         collected = dict(getattr(namespace, self.dest, None) or {})
         collected[key] = value

@@ -1,4 +1,4 @@
-"""When proxy steps run: schedules such as "5,p,9,p,4", every n epochs, or on a plateau."""
+"""Schedules of proxy steps: a list such as "5,p,9,p,4", every n epochs, or on a plateau."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Plan:
-    """The epochs (counted from 0) of one training at which something happens.
+    """Epochs (counted from 0) of a training run with a proxy step or a clear.
 
     Attributes:
-        steps: Epochs at whose end a proxy step runs.
-        clears: Epochs before whose beginning all proxies are cleared.
+        steps: Epochs that end with a proxy step.
+        clears: Epochs that start by clearing all proxies.
     """
 
     steps: frozenset[int]
@@ -24,29 +24,29 @@ class Plan:
 
 
 class Schedule(Protocol):
-    """Says when proxy steps run. `str(schedule)` is the text that `parse` reads back."""
+    """Protocol of a schedule of proxy steps. `parse(str(schedule))` restores it."""
 
     def plan(self, epochs: int) -> Plan:
-        """The steps and clears of a training of `epochs` epochs; ValueError if they do not fit."""
+        """Return the steps and clears of `epochs` epochs; ValueError if they do not fit."""
 
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
-        """Whether a step runs at the end of `epoch`. Called once per epoch, in order."""
+        """Return whether a step runs at the end of `epoch`. Called once per epoch, in order."""
 
     def may_be_due(self, epoch: int, plan: Plan) -> bool:
-        """Whether, as far as is known before `epoch`, a step may run at its end."""
+        """Return, before `epoch` begins, whether a step may run at its end."""
 
     def get_state(self) -> dict[str, float]:
-        """What must be kept so that a resumed training decides as an unbroken one would."""
+        """Return the state that a resumed run needs to decide like an uninterrupted one."""
 
     def set_state(self, state: dict[str, float]) -> None:
-        """Restores what `get_state` gave."""
+        """Restore the state from `get_state`."""
 
     def reset(self) -> None:
-        """Forgets what earlier trainings were like."""
+        """Reset the state for a new training run."""
 
 
 class _Fixed:
-    """A schedule that is known before training starts, and so has no state."""
+    """A schedule without state, known before training starts."""
 
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
         return epoch in plan.steps
@@ -70,7 +70,7 @@ class Segments(_Fixed):
     """The thesis's schedule: numbers are plain epochs, `p` is an epoch with a step at its end.
 
     Attributes:
-        parts: Integers >= 1, "p", and "c" (clears all proxies there; takes no epoch).
+        parts: Integers >= 1, "p", and "c" (clears all proxies; takes no epoch).
     """
 
     parts: tuple[int | str, ...]
@@ -114,11 +114,11 @@ class Segments(_Fixed):
 
 @dataclass(frozen=True)
 class Every(_Fixed):
-    """A step at the end of every n-th epoch, and none in a last share of the training.
+    """A step at the end of every n-th epoch, except in a final share of training.
 
     Attributes:
-        n: Epochs from one step to the next, >= 1.
-        finish: Share of the epochs at the end that train on originals only, in [0, 1). Proxies
+        n: Epochs between steps, >= 1.
+        finish: Final share of the epochs that trains on originals only, in [0, 1). All proxies
             are cleared before it.
     """
 
@@ -133,7 +133,7 @@ class Every(_Fixed):
 
     def plan(self, epochs: int) -> Plan:
         last = epochs - math.ceil(self.finish * epochs - 1e-9)
-        # A step at the end of the very last epoch would make proxies that nothing trains on.
+        # Proxies made after the last epoch would never be used.
         steps = {epoch for epoch in range(self.n - 1, last, self.n) if epoch < last - 1}
         if not steps:
             _warn(f"The schedule {str(self)!r} makes no proxies in {epochs} epochs.")
@@ -145,12 +145,12 @@ class Every(_Fixed):
 
 @dataclass
 class Plateau:
-    """A step whenever a monitored loss has stopped falling.
+    """A step whenever a monitored loss has stopped improving.
 
     Attributes:
-        patience: Epochs without an improvement before a step, >= 1. Counting starts anew after it.
-        min_delta: Smallest fall that counts as an improvement, >= 0.
-        monitor: A key of the epoch's logs that should fall, such as "val_loss".
+        patience: Epochs without improvement before a step, >= 1. Each step restarts the count.
+        min_delta: Smallest decrease that counts as an improvement, >= 0.
+        monitor: A key of the epoch's logs that should decrease, such as "val_loss".
     """
 
     patience: int = 3
@@ -171,8 +171,8 @@ class Plateau:
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
         if self.monitor not in logs:
             raise ValueError(
-                f"schedule {str(self)!r} watches {self.monitor!r}, which this training does not "
-                f"log. Logged: {', '.join(sorted(logs))}. Pass validation_data, or another monitor."
+                f"The schedule {str(self)!r} monitors {self.monitor!r}, which is not logged. "
+                f"Logged: {', '.join(sorted(logs))}. Pass validation_data, or another monitor."
             )
         value = float(logs[self.monitor])
         if value < self._best - self.min_delta:
@@ -202,24 +202,24 @@ class Plateau:
 
 
 def every(n: int, *, finish: float = 0.0) -> Every:
-    """A schedule with a step at the end of every n-th epoch; see `Every`."""
+    """Return a schedule with a step at the end of every n-th epoch; see `Every`."""
     return Every(n, finish)
 
 
 def plateau(patience: int = 3, min_delta: float = 0.0, *, monitor: str = "val_loss") -> Plateau:
-    """A schedule with a step whenever `monitor` has stopped falling; see `Plateau`."""
+    """Return a schedule with a step whenever `monitor` stops improving; see `Plateau`."""
     return Plateau(patience, min_delta, monitor)
 
 
 def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
-    """The schedule that a text, a list or a schedule object stands for.
+    """Return the schedule described by a string, a list or a schedule object.
 
     Args:
         schedule: "5,p,9,p,4", [5, "p", 9, "p", 4], "every:3", "every:3,finish:0.2",
             "plateau:3,min_delta:0.01", a number of plain epochs, or a schedule object.
 
     Raises:
-        ValueError: The text is none of these.
+        ValueError: `schedule` is none of these.
     """
     if isinstance(schedule, int):
         return Segments((schedule,))
@@ -228,9 +228,11 @@ def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
     if isinstance(schedule, Sequence):
         return Segments(tuple(schedule))
     if isinstance(schedule, (Segments, Every, Plateau)):
-        # A copy, because a schedule that is shared would share its state.
+        # A copy, because a shared schedule would share its state.
         return replace(schedule)
-    raise ValueError(f"A schedule is a text, a list or a schedule object. Received: {schedule!r}")
+    raise ValueError(
+        f"A schedule must be a string, a list or a schedule object. Received: {schedule!r}"
+    )
 
 
 def _parse_text(text: str) -> Schedule:
@@ -245,7 +247,7 @@ def _parse_text(text: str) -> Schedule:
     known = {"every": {"finish"}, "plateau": {"min_delta", "monitor"}}
     if kind not in known or set(options) - {kind} - known[kind]:
         raise ValueError(
-            "A schedule is a list such as '5,p,9,p,4', 'every:N[,finish:SHARE]' or "
+            "A schedule must be a list such as '5,p,9,p,4', 'every:N[,finish:SHARE]' or "
             f"'plateau:PATIENCE[,min_delta:X][,monitor:NAME]'. Received: {text!r}"
         )
     try:
@@ -257,7 +259,7 @@ def _parse_text(text: str) -> Schedule:
             options.get("monitor", "val_loss"),
         )
     except ValueError as error:
-        raise ValueError(f"The schedule {text!r} cannot be read: {error}") from error
+        raise ValueError(f"Invalid schedule {text!r}: {error}") from error
 
 
 def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Each setting is declared once: checks, options and help texts come from the declaration."""
+"""Settings are declared once: checks, options and help come from the declaration."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _needed(cls: type) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_value_is_refused_when_the_settings_are_made(name: str) -> None:
+def test_an_invalid_value_is_refused_at_construction(name: str) -> None:
     value, message = WRONG[name]
     with pytest.raises(ValueError, match=message):
         ProxyConfig(**{name: value})
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_every_setting_refuses_what_it_cannot_be_and_names_itself(cls: type) -> None:
+def test_every_setting_refuses_other_types_and_names_itself(cls: type) -> None:
     for name, setting in declared(cls).items():
         for wrong in (object(), [object()]):
             with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: "):
@@ -61,7 +61,7 @@ def test_every_setting_refuses_what_it_cannot_be_and_names_itself(cls: type) -> 
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_defaults_are_allowed_and_every_setting_says_what_it_does(cls: type) -> None:
+def test_defaults_are_valid_and_every_setting_has_help(cls: type) -> None:
     for setting in declared(cls).values():
         assert setting.about.help.endswith(".") and len(setting.about.help) > 5
         if setting.default is not dataclasses.MISSING:
@@ -144,7 +144,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_wrong_value_is_named_before_tensorflow_is_imported(way: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_named_before_tensorflow_is_imported(way: str, tmp_path: Path) -> None:
     settings = {"data": {"source": "digits"}, "proxy": {"threshold": 1.5}}
     _write(tmp_path / "a.json", json.dumps(settings))
     _write(tmp_path / "a.yaml", "proxy:a: {threshold: 1.5}\n")

@@ -1,4 +1,4 @@
-"""Options of attribution methods on the command line."""
+"""KEY=VALUE options of attribution methods on the command line."""
 
 import argparse
 
@@ -14,7 +14,7 @@ def _parsed(*words):
     return parser.parse_args(words).method_options
 
 
-def test_values_are_read_as_python_writes_them():
+def test_values_are_python_literals_or_text():
     words = ["samples=50", "noise=0.1", "baseline=blur", "value_range=(-1, 1)", "name=a=b"]
     options = _parsed(*(part for word in words for part in ("--method-option", word)))
     assert options == {

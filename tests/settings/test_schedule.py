@@ -1,4 +1,4 @@
-"""Schedules: which epochs have a step, and the errors for those that do not fit."""
+"""Schedules: the epochs with a step, and the errors for schedules that do not fit."""
 
 import math
 import warnings
@@ -34,7 +34,7 @@ def test_unreadable_schedules_are_refused(text):
         parse(text)
 
 
-def test_step_that_nothing_trains_on_is_warned_of():
+def test_a_step_whose_proxies_are_never_used_warns():
     with pytest.warns(UserWarning, match="after epoch 4 are never used"):
         parse("3,p").plan(4)
     with pytest.warns(UserWarning, match="after epoch 1 are never used"):
@@ -71,7 +71,7 @@ def test_segments_cover_exactly_their_sum(parts):
 @given(st.integers(1, 8), st.floats(0, 0.9), st.integers(1, 60))
 def test_every_step_is_trained_on_before_the_finish(n, finish, epochs):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where there is no step at all
+        warnings.simplefilter("ignore")  # if there is no step at all
         plan = Every(n, finish).plan(epochs)
         assert parse(str(Every(n, finish))).plan(epochs) == plan
     end = min(plan.clears, default=epochs)
@@ -82,7 +82,7 @@ def test_every_step_is_trained_on_before_the_finish(n, finish, epochs):
 @pytest.mark.parametrize(
     "text", ["every:3", "every:3,finish:0.2", "plateau:2,min_delta:0.01", "plateau:1,min_delta:0.0"]
 )
-def test_text_of_a_schedule_reads_back(text):
+def test_a_schedule_is_restored_from_its_text(text):
     assert str(parse(text)) == text
     assert parse(str(parse(text))) == parse(text)
 
@@ -92,12 +92,12 @@ def _due(schedule, losses):
     return [e for e, x in enumerate(losses) if schedule.is_due(e, plan, {"val_loss": x})]
 
 
-def test_plateau_fires_after_patience_and_counts_anew():
-    # best 1.0 at epoch 1; epochs 2 and 3 without a fall of 0.1 -> step; 4 and 5 -> step
+def test_plateau_fires_after_patience_and_restarts_its_count():
+    # best 1.0 at epoch 1; no decrease of 0.1 in epochs 2 and 3 -> step; nor in 4 and 5 -> step
     assert _due(plateau(2, 0.1), [2.0, 1.0, 0.95, 0.95, 1.0, 1.0, 0.5, 0.5]) == [3, 5]
 
 
-def test_plateau_goes_on_from_its_state():
+def test_plateau_resumes_from_its_state():
     losses = [2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     whole = _due(plateau(2), losses)
     first, second = plateau(2), plateau(2)
@@ -115,14 +115,16 @@ def test_plateau_forgets_and_is_not_shared():
 
 
 @pytest.mark.parametrize("schedule", [None, 5.0, {"p": 1}])
-def test_what_is_no_schedule_is_refused(schedule):
-    with pytest.raises(ValueError, match="A schedule is a text, a list or a schedule object"):
+def test_other_types_are_refused(schedule):
+    with pytest.raises(
+        ValueError, match="A schedule must be a string, a list or a schedule object"
+    ):
         parse(schedule)
 
 
-def test_plateau_names_a_monitor_that_is_missing():
+def test_plateau_names_a_missing_monitor():
     schedule = Plateau(1)
-    with pytest.raises(ValueError, match="'val_loss', which this training does not log.*accuracy"):
+    with pytest.raises(ValueError, match="'val_loss', which is not logged.*accuracy"):
         schedule.is_due(0, schedule.plan(1), {"accuracy": 0.5})
 
 

@@ -1,4 +1,4 @@
-"""Settings: rules checked, JSON read back, presets."""
+"""Settings: validation, JSON round trip, presets."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_thesis_defaults():
 
 
 @pytest.mark.parametrize("proxy", [None, ProxyConfig(max_area=0.3, keep_epochs=2, smooth=0.5)])
-def test_json_reads_back(tmp_path, proxy):
+def test_json_round_trip(tmp_path, proxy):
     config = TrainConfig(
         data=DataConfig("npz:x.npz", image_size=32, folds=5, fold=1), proxy=proxy, lr="auto"
     )
@@ -60,6 +60,6 @@ def test_presets_are_settings():
         (lambda: ProxyConfig.from_dict({"treshold": 1}), "Settings of ProxyConfig are schedule"),
     ],
 )
-def test_broken_rules_are_named(make, message):
+def test_invalid_settings_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()

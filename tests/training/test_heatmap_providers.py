@@ -205,7 +205,7 @@ def test_store_keeps_what_fits():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("self:0", "self:N, every N epochs"),
+        ("self:0", "self:N refreshes the heatmaps every N epochs"),
         ("self:x", "Received: 'self:x'"),
         ("", "must be self:N"),
     ],
