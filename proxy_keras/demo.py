@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.demo`: plain training, proxies, their control, and the model in use."""
+"""`python -m proxy_keras.demo`: training with and without proxies, a control, and serving."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMON = (
 
 
 class Arm(NamedTuple):
-    """One of the trainings: what it is, for the table, and its options beside the common ones."""
+    """A training run: its title in the table, and its options in addition to `COMMON`."""
 
     title: str
     options: str
@@ -34,49 +34,49 @@ ARMS: dict[str, Arm] = {
 
 
 def command(arm: str, out: Path) -> list[str]:
-    """The words of the command that trains one arm; run again, it goes on or answers at once."""
+    """Return the arguments that train one arm, or resume it."""
     options = f"{COMMON} {ARMS[arm].options}"
     return ["-m", "proxy_keras.train", *options.split(), "--out", str(out / arm), "--resume"]
 
 
-def serving(out: Path) -> dict[str, list[str]]:
-    """The words of the commands that put the model with proxies into use, by what they do."""
-    file, pictures, used = out / "proxy.onnx", out / "held_out", out / "predictions"
+def serving_commands(out: Path) -> dict[str, list[str]]:
+    """Return the arguments that export the model with proxies and run it, by title."""
+    file, images, results = out / "proxy.onnx", out / "held_out", out / "predictions"
     return {
-        "one ONNX file that explains itself": [
+        "export to ONNX, with heatmaps": [
             *("-m", "export", str(out / "proxy"), "--out", str(file)),
-            *("--held-out", str(pictures)),
+            *("--held-out", str(images)),
         ],
-        "that file on the held-out images, without TensorFlow": [
-            *("-m", "serve.predict", str(file), str(pictures), "--quiet"),
-            *("--json", str(used / "answers.json"), "--overlay", str(used / "overlays")),
+        "predict the held-out images, without TensorFlow": [
+            *("-m", "serve.predict", str(file), str(images), "--quiet"),
+            *("--json", str(results / "answers.json"), "--overlay", str(results / "overlays")),
         ],
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains the arms, puts one of them into use, and tells of both."""
+    """Train the arms, export and run one of the models, and print the results."""
     parser = argparse.ArgumentParser(
         prog=program_name("proxy_keras.demo"),
-        description="Digits in clutter, with a patch that tells of the class in training only: "
-        "trained plainly, with proxies, and with random masks; then one of the models as an ONNX "
-        "file, on the held-out images.",
+        description="Train on cluttered digits with a decoy patch that hints at the class in "
+        "training only: without proxies, with proxies, and with random masks. Then export the "
+        "model with proxies to ONNX and run it on the held-out images.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR")
     out: Path = parser.parse_args(arguments).out
-    jobs = {ARMS[arm].title: command(arm, out) for arm in ARMS} | serving(out)
-    for title, words in jobs.items():
-        print(f"\n=== {title}\n$ python {shlex.join(words)}", flush=True)
-        code = subprocess.run([sys.executable, *words], check=False).returncode
+    jobs = {ARMS[arm].title: command(arm, out) for arm in ARMS} | serving_commands(out)
+    for title, command_line in jobs.items():
+        print(f"\n=== {title}\n$ python {shlex.join(command_line)}", flush=True)
+        code = subprocess.run([sys.executable, *command_line], check=False).returncode
         if code != 0:
             return code
-    print(table(out))
-    print(in_use(out))
+    print(results_table(out))
+    print(serving_results(out))
     return 0
 
 
-def table(out: Path) -> str:
-    """What came out of the three arms, for the screen."""
+def results_table(out: Path) -> str:
+    """Return the results of the three arms."""
     lines = ["", f"{'':24} {'val':>7} {'test':>7} {'proxies':>8} {'minutes':>8}"]
     for arm, (title, _) in ARMS.items():
         metrics = json.loads((out / arm / "metrics.json").read_text(encoding="utf-8"))
@@ -87,10 +87,10 @@ def table(out: Path) -> str:
     sheets = sorted((out / "proxy" / "sheets").glob("*.png"))
     lines += [
         "",
-        "In training and validation images the colour of a patch tells which of two classes it",
-        "may be, in test images it tells nothing: the test column is what a network knows of the",
+        "In training and validation images the colour of a patch narrows the class down to two;",
+        "in test images it is random. Test accuracy thus shows what a model learned about the",
         "digits themselves.",
-        "One seed proves nothing, and seeds differ a lot here: compare several.",
+        "One seed proves nothing, and results vary a lot between seeds here: compare several.",
         "",
         f"picture of the proxies: {sheets[-1] if sheets else 'no proxies were made'}",
         f"curves, confusion matrix, per-class report: {out / 'proxy'}",
@@ -99,18 +99,18 @@ def table(out: Path) -> str:
     return "\n".join(lines)
 
 
-def in_use(out: Path) -> str:
-    """What came out of serving, beside what Keras said, for the screen."""
+def serving_results(out: Path) -> str:
+    """Return the accuracy under ONNX Runtime, compared with Keras."""
     answers = json.loads((out / "predictions" / "answers.json").read_text(encoding="utf-8"))
     metrics = json.loads((out / "proxy" / "metrics.json").read_text(encoding="utf-8"))
     served, trained = answers["scores"]["accuracy"], metrics["test"]["accuracy"]
-    verdict = "as Keras says" if served == trained else f"but Keras says {trained:.2%}"
+    verdict = "same as Keras" if served == trained else f"but {trained:.2%} in Keras"
     return "\n".join(
         [
             "",
-            f"held-out images by ONNX Runtime: {served:.2%} right, {verdict}",
-            f"heatmaps over them: {out / 'predictions' / 'overlays'}",
-            f"a page to drop images on: python -m serve.server {out / 'proxy.onnx'}",
+            f"ONNX Runtime on the held-out images: {served:.2%} accuracy, {verdict}",
+            f"heatmap overlays: {out / 'predictions' / 'overlays'}",
+            f"web page for your own images: python -m serve.server {out / 'proxy.onnx'}",
         ]
     )
 
