@@ -39,7 +39,7 @@ _HOMES = {
 }
 
 
-# TensorFlow takes seconds to import; commands that only read and start runs do without it.
+# Lazy, because TensorFlow takes seconds to import, and some commands do not need it.
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`python -m proxy_keras.train`: trains a classifier with proxies, into a run folder."""
+"""`python -m proxy_keras.train`: a training run with proxies, saved in a run folder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from proxy_keras.training.run_folder import finished_metrics, has_begun
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; options that are not given leave no trace, so that defaults stay in `config`."""
+    """Return the parser. Options not given are absent: the defaults are in the settings."""
     parser = argparse.ArgumentParser(
         prog=program_name("proxy_keras.train"),
-        description="Trains an image classifier with Proxy Attention, into a run folder.",
+        description="Train an image classifier with Proxy Attention.",
         argument_default=argparse.SUPPRESS,
     )
     _add_run_options(parser)
@@ -43,7 +43,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the last checkpoint in DIR, with the settings saved there",
+        help="resume from the last checkpoint in DIR, with the settings saved there",
     )
     add_config_option(parser)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
@@ -51,15 +51,15 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
-    """The settings saved in a run folder.
+    """Return the settings saved in a run folder.
 
     Args:
-        folder: A run folder that has begun.
-        given: Options given beside `--resume`. They must say what the run was started with; "auto"
-            stands for what was measured then.
+        folder: A run folder with saved settings.
+        given: Options given with `--resume`. They must equal the saved settings; "auto" equals any
+            measured value.
 
     Raises:
-        ValueError: An option says something else.
+        ValueError: An option differs.
     """
     saved = TrainConfig.load(folder / "config.json")
     given = {name: value for name, value in given.items() if value != "auto"}
@@ -71,13 +71,13 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
     if differing:
         raise ValueError(
             f"{folder} was started with other settings: {'; '.join(differing)}. Leave these "
-            "options out to go on with it, or give another --out."
+            "options out to resume it, or choose another --out."
         )
     return saved
 
 
 def _with_measured(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
-    """The settings asked for, with what was measured or found where they leave it open."""
+    """Return `asked`, with measured values from `saved` where it leaves them open."""
     size = asked.data.image_size or saved.data.image_size
     return dataclasses.replace(
         asked,
@@ -90,7 +90,7 @@ def _with_measured(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code: 0 done, 2 bad arguments or data."""
+    """Run the command and return its exit code: 0 done, 2 bad arguments or data."""
     given = vars(build_parser().parse_args(arguments))
     folder: Path = given.pop("out")
     resume, verbose = given.pop("resume", False), int(not given.pop("quiet", False))
@@ -103,16 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if has_begun(folder):
             if not resume:
                 raise ValueError(
-                    f"{folder} already holds a run. Add --resume to go on with it, or give "
+                    f"{folder} already holds a run. Add --resume to continue it, or choose "
                     "another --out."
                 )
             config = resumed_config(folder, given)
         else:
             if folder.exists() and any(folder.iterdir()) and not resume:
-                raise ValueError(f"{folder} is not empty. Give a new or empty folder as --out.")
+                raise ValueError(f"{folder} is not empty. Choose a new or empty folder as --out.")
             config = build_config(given)
         config.check_schedule()
-        # TensorFlow takes seconds to import: wrong settings are named before it.
+        # Imported late: TensorFlow takes seconds, and invalid settings are reported without it.
         start_quietly(arguments)
         from proxy_keras.distribution import WorkerLost
         from proxy_keras.training import run as runs
@@ -124,10 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         metrics = runs.train(prepared, verbose=verbose)
     except KeyboardInterrupt:
-        print(f"\nstopped. Go on with: python -m proxy_keras.train --resume --out {folder}")
+        print(f"\nStopped. Resume with: python -m proxy_keras.train --resume --out {folder}")
         return 130
     except FloatingPointError as error:
-        print(f"error: the training has diverged: {error} Lower --lr.", file=sys.stderr)
+        print(f"error: training has diverged: {error} Lower --lr.", file=sys.stderr)
         return 2
     except WorkerLost as error:
         print(f"error: {error}", file=sys.stderr)
