@@ -1,4 +1,4 @@
-"""Small data sets for whole journeys, and a way to run the real commands."""
+"""Small data sets for end-to-end tests, and a way to run the real commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment() -> dict[str, str]:
-    """The environment of a command: the project importable, TensorFlow quiet."""
+    """Return an environment for commands: the project importable, TensorFlow quiet."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 @pytest.fixture(scope="session")
 def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python WORDS...` and returns its code and output."""
+    """A function that runs `python WORDS...` and returns its code and output."""
 
     def run(*words: object, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""Two workers on this machine, killed and resumed, against two devices in one process."""
+"""Two local workers, killed and resumed, equal two devices in one process."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def _workers(words, kill_at=(0, 0)):
 
 
 def _state(out):
-    """Everything that must be identical: arrays by name, and values by name."""
+    """Return all that must be identical: arrays by name, and values by name."""
     last = out / "checkpoints" / f"epoch_{EPOCHS:04d}"
     arrays = {}
     for name in ("weights", "optimizer", "proxies"):
@@ -86,7 +86,7 @@ def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
     mirrored, apart = tmp_path / "mirrored", tmp_path / "apart"
     one = _start([*words, mirrored, "--strategy", "mirrored", "--replicas", "2"])
 
-    # A machine is lost in the second epoch: the other one says so, and all start again.
+    # A worker is lost in the second epoch: the other one reports it, and both start again.
     words = [*words, apart, "--strategy", "multi_worker"]
     chief, lost = _workers(words, kill_at=(0, STEPS + 2))
     _, errors = chief.communicate(timeout=300)
@@ -107,6 +107,6 @@ def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
     assert metrics == metrics_2 and history == history_2
     rows = pd.read_csv(apart / "history.csv")
     assert rows["epoch"].tolist() == [1, 2]
-    # What was validated on both devices is what the saved model answers on one.
+    # Validation on both devices equals the saved model on one.
     assert metrics["val"]["loss"] == pytest.approx(rows["val_loss"].iloc[-1], rel=1e-5)
     assert metrics["val"]["accuracy"] == pytest.approx(rows["val_accuracy"].iloc[-1])

@@ -1,4 +1,4 @@
-"""Evaluations of runs and of a foreign classifier with the real command."""
+"""Evaluations of runs and of an external classifier with the real command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAST = ["--quiet", "--heat-images", "12"]
 def runs(squares, run_command, tmp_path_factory) -> Path:
     """Two runs on the same split, "proxies" and "plain", and one on another, "elsewhere".
 
-    In processes of their own: a training makes all operations of its process deterministic.
+    In separate processes: training makes all operations of its process deterministic.
     """
     folder = tmp_path_factory.mktemp("runs")
     data = ["--data", f"npz:{squares}", "--model", "small_cnn", "--quiet", "--epochs", "2"]
@@ -42,7 +42,7 @@ def runs(squares, run_command, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(runs) -> Path:
-    """The evaluation of one run against the other."""
+    """The folder of an evaluation of one run against the other."""
     words = [str(runs / "proxies"), "--against", str(runs / "plain"), *FAST]
     assert evaluate.main(words) == 0
     return runs / "proxies" / "evaluation_against_plain"
@@ -57,7 +57,7 @@ def load(folder: Path) -> dict:
 
 
 def failed(words: list[object], capsys) -> str:
-    """Return the one line that a refused command prints."""
+    """Return the one line that a failed command prints."""
     assert evaluate.main([str(word) for word in words]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ") and "\n" not in said
@@ -76,7 +76,7 @@ def test_the_folder_is_complete(report):
     assert "python -m proxy_keras.train --config config.json" in html
 
 
-def test_the_numbers_are_scikit_learns_and_the_trainings_own(runs, report):
+def test_the_metrics_equal_those_of_scikit_learn_and_of_training(runs, report):
     metrics, rows = load(report), pd.read_csv(report / "predictions.csv")
     scores = metrics["classification"]
     assert scores["examples"] == len(rows) == 60
@@ -93,13 +93,13 @@ def test_the_numbers_are_scikit_learns_and_the_trainings_own(runs, report):
     assert scores["loss"] == pytest.approx(own["test"]["loss"], rel=1e-4)
 
 
-def test_another_method_looks_than_the_one_that_trained(report):
+def test_the_heatmaps_are_of_another_method_than_in_training(report):
     heat = load(report)["heatmaps"]
     assert heat["method"] == "layer_cam" and heat["images"] == 12
     assert "made its proxies with grad_cam" in heat["why"]
 
 
-def test_the_split_is_the_untouched_one_and_its_hash_is_named(runs, report):
+def test_the_test_split_is_evaluated_and_its_hash_is_given(runs, report):
     data = load(report)["data"]
     assert (data["split"], data["images"]) == ("test", 60)
     assert data["split_sha256"] in (runs / "proxies" / "split.sha256").read_text()
@@ -124,7 +124,7 @@ def test_the_same_command_gives_the_same_numbers(runs, report):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory) -> tuple[Path, Path]:
-    """A foreign classifier and a folder of images with boxes.
+    """An external classifier and a folder of images with boxes.
 
     Class by the brightest channel; the object is a bright square. The model knows the classes in
     another order than the folder's, and one more.
@@ -141,7 +141,7 @@ def foreign(tmp_path_factory) -> tuple[Path, Path]:
             pixels[y : y + 6, x : x + 6, channel] = 250
             Image.fromarray(pixels).save(folder / f"{number}.png")
             boxes.append(f"{name}/{number}.png,{x},{y},{x + 5},{y + 5}")
-    # One green image of class red: the only error, with a blank heatmap.
+    # One green image of class red is the only error, with a blank heatmap.
     pixels[...] = (0, 250, 0)
     Image.fromarray(pixels).save(root / "photos" / "red" / "0.png")
     (root / "photos" / "boxes.csv").write_text("\n".join(boxes) + "\n")
@@ -159,7 +159,7 @@ def foreign(tmp_path_factory) -> tuple[Path, Path]:
     return root / "colours.keras", root / "photos"
 
 
-def test_a_classifier_from_elsewhere_is_examined_with_its_own_classes(foreign, tmp_path):
+def test_an_external_classifier_is_evaluated_with_its_own_classes(foreign, tmp_path):
     model, photos = foreign
     words = [model, "--data", photos, "--labels", model.parent / "labels.json", "--out", tmp_path]
     assert evaluate.main([*map(str, words), "--quiet", "--no-corruptions"]) == 0
@@ -182,7 +182,7 @@ def test_a_classifier_from_elsewhere_is_examined_with_its_own_classes(foreign, t
     assert metrics["robustness"] is None and not (photos / "evaluation").exists()
 
 
-def test_without_names_those_of_the_images_are_taken_only_if_they_are_as_many(foreign, capsys):
+def test_class_names_default_to_those_of_the_images_if_as_many(foreign, capsys):
     model, photos = foreign
     said = failed([model, "--data", photos, *FAST], capsys)
     assert "has 4 classes, but the images have 3" in said and "--labels FILE.json" in said

@@ -20,7 +20,7 @@ from proxy_keras.io import figures
 
 @pytest.fixture
 def model(tmp_path):
-    """A saved classifier of three classes for 16 px images, and its class names beside it."""
+    """A saved classifier of three classes for 16 px images, with its class names in the folder."""
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 3))
     x = layers.Rescaling(1 / 64)(image)
@@ -36,7 +36,7 @@ def model(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Two readable pictures, one of them in a folder of its own, and a file that is none."""
+    """Two readable images, one of them in a subfolder, and a file that is not an image."""
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     draw = np.random.default_rng(0)
@@ -141,23 +141,23 @@ def test_images_are_mapped_to_the_range_of_the_model(photos, tmp_path):
         (["--value-range", "1", "0"], "`--value-range` must be increasing"),
     ],
 )
-def test_bad_arguments_say_what_to_do(model, photos, tmp_path, capsys, words, message):
+def test_errors_say_what_to_do(model, photos, tmp_path, capsys, words, message):
     assert _explain(model, photos, "--out", tmp_path / "out", *words) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_in_a_folder_that_holds_something_is_overwritten(model, photos, tmp_path, capsys):
+def test_a_folder_that_is_not_empty_is_refused(model, photos, tmp_path, capsys):
     assert _explain(model, photos, "--out", model) == 2
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_there_is_named(photos, tmp_path, capsys):
+def test_a_missing_model_is_named(photos, tmp_path, capsys):
     assert _explain(tmp_path, photos, "--out", tmp_path / "out") == 2
     assert "model.keras does not exist" in capsys.readouterr().err
 
 
-def test_a_diverged_model_is_told_in_one_line(model, photos, tmp_path, capsys):
+def test_a_diverged_model_is_reported_in_one_line(model, photos, tmp_path, capsys):
     diverged = keras.saving.load_model(model / "model.keras")
     diverged.layers[-1].bias.assign([np.nan] * 3)
     diverged.save(tmp_path / "diverged.keras")
@@ -167,7 +167,7 @@ def test_a_diverged_model_is_told_in_one_line(model, photos, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_runs_and_is_no_module_to_import(model, photos, tmp_path):
+def test_the_command_runs_and_cannot_be_imported(model, photos, tmp_path):
     out = tmp_path / "out"
     words = [sys.executable, "-m", "proxy_keras.explain", model, photos, "--out", out]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""kill -9 at any moment, then `--resume`: the very same end as an unbroken run."""
+"""kill -9 at any moment, then `--resume`: the same result as an uninterrupted run."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from tests.end_to_end.conftest import environment
 SEED = 20
 EPOCHS = 12
 
-# Runs the command with one function that kills the process the given time it is called.
+# Runs the command with one function patched to kill the process on its n-th call.
 KILL_INSIDE = """
 import os, signal, sys
 import proxy_keras.{module} as module
@@ -73,7 +73,7 @@ def _finish(process):
 
 
 def _state(out):
-    """Everything that must be identical: arrays by name, and values by name."""
+    """Return all that must be identical: arrays by name, and values by name."""
     last = out / "checkpoints" / f"epoch_{EPOCHS:04d}"
     arrays = {}
     for name in ("weights", "optimizer", "proxies"):
@@ -89,7 +89,7 @@ def _state(out):
 
 
 def _kill_after_an_epoch(words, out, delay_s):
-    """Starts the command, and kills it the given time after it has completed an epoch."""
+    """Start the command, and kill it the given time after it completes an epoch."""
     history = out / "history.csv"
     before = history.stat().st_mtime_ns
     process = _start(words)
@@ -102,7 +102,7 @@ def _kill_after_an_epoch(words, out, delay_s):
 
 
 @pytest.mark.slow
-def test_kills_end_like_an_unbroken_run(squares, tmp_path):
+def test_killed_runs_end_like_an_uninterrupted_one(squares, tmp_path):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     beside = _start(_words(squares, unbroken))
     words = _words(squares, broken)

@@ -132,7 +132,7 @@ def check_epochs(out: Path, *, lost: int) -> None:
     assert len(trained) - len({(trial, epoch) for trial, epoch, _ in trained}) <= lost
 
 
-def test_killed_searches_end_like_unbroken_ones(searches: Searches) -> None:
+def test_killed_searches_end_like_uninterrupted_ones(searches: Searches) -> None:
     draw = random.Random(5)
     words = {name: ("--algorithm", name, "--trials", n) for name, n in TRIALS.items()}
     whole = {name: searches.start(f"{name}-whole", *words[name]) for name in TRIALS}
@@ -173,7 +173,7 @@ def test_killed_searches_end_like_unbroken_ones(searches: Searches) -> None:
     assert halved == ["2"] * 5 + ["6"] * 3
 
 
-def test_a_killed_training_goes_on_or_is_given_up(searches: Searches) -> None:
+def test_a_killed_trial_resumes_or_is_given_up(searches: Searches) -> None:
     out = searches.folder / "deaths"
     pid = searches.start("deaths", "--algorithm", "random", "--trials", 3)
     killed: set[int] = set()
@@ -199,7 +199,7 @@ def test_a_killed_training_goes_on_or_is_given_up(searches: Searches) -> None:
     assert len({process for name, _, process in epochs(out) if name == "0000"}) == 2
 
 
-def test_trainings_end_with_their_search(searches: Searches) -> None:
+def test_trials_end_with_their_search(searches: Searches) -> None:
     out = searches.folder / "orphans"
     words = ("--algorithm", "random", "--trials", 2, "--workers", 2, "--quiet")
     pid = searches.start("orphans", *words)
@@ -231,12 +231,12 @@ def test_interrupted_fresh_and_other_settings(searches: Searches) -> None:
     assert searches.run("stopped", "--algorithm", "random", "--trials", 1, "--fresh", "--yes") == 0
     assert len(rows(out)) == 1 and (out / "mine.txt").exists()
     assert (out / "earlier-1" / "trials" / "0000" / "epochs.txt").exists()
-    # More trials are the same search.
+    # A search can be extended with more trials.
     assert searches.run("stopped", "--algorithm", "random", "--trials", 3) == 0
     assert len(rows(out)) == 3
 
 
-def test_what_cannot_be_trained_is_a_failed_trial(searches: Searches) -> None:
+def test_a_trial_that_cannot_be_trained_fails(searches: Searches) -> None:
     space = searches.folder / "methods.yaml"
     space.write_text("parameters: {method: {type: choice, values: [grad_cam, lime, cam]}}")
     assert searches.run("methods", "--algorithm", "grid", "--space", space) == 0
@@ -257,7 +257,7 @@ def test_chief_and_two_workers_of_which_one_dies(searches: Searches) -> None:
     }
     out = searches.folder / "chief"
     wait_for(lambda: len(epochs(out)) >= 7)
-    # A chief that is killed, too, goes on where it was.
+    # A killed chief resumes, too.
     os.kill(pids["chief"], signal.SIGKILL)
     assert searches.wait(pids["chief"]) == -signal.SIGKILL
     pids["chief"] = searches.start("chief", *words, **address, KERASTUNER_TUNER_ID="chief")

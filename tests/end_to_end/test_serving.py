@@ -1,4 +1,4 @@
-"""From a training to answers without TensorFlow, by the real commands."""
+"""From training to predictions without TensorFlow, with the real commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAIN = "--model resnet20 --epochs 2 --batch-size 16 --no-proxy --lr 3e-3 --quie
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """JPEG files of several sizes in two classes, larger than the network takes."""
+    """JPEG files of several sizes in two classes, larger than the model input."""
     folder = tmp_path_factory.mktemp("photos")
     draw = np.random.default_rng(0)
     for number in range(80):
@@ -33,7 +33,7 @@ def _test_accuracy(run: Path) -> float:
 
 
 @pytest.mark.slow
-def test_the_served_accuracy_is_that_of_training(run_command, squares, tmp_path):
+def test_the_served_accuracy_equals_that_of_training(run_command, squares, tmp_path):
     run, file, pictures = tmp_path / "run", tmp_path / "squares.onnx", tmp_path / "held_out"
     trained = run_command(
         "-m", "proxy_keras.train", "--data", f"npz:{squares}", *TRAIN, "--out", run
@@ -67,7 +67,7 @@ def test_the_served_accuracy_is_that_of_training(run_command, squares, tmp_path)
 
 
 @pytest.mark.slow
-def test_the_held_out_files_of_a_folder_are_found_by_its_split(run_command, photos, tmp_path):
+def test_held_out_files_are_selected_by_the_split(run_command, photos, tmp_path):
     run, file = tmp_path / "run", tmp_path / "photos.onnx"
     trained = run_command(
         "-m", "proxy_keras.train", "--data", photos, "--image-size", "32", *TRAIN, "--out", run

@@ -1,4 +1,4 @@
-"""Settings from a file, augmentations by name: what a study and a search start trainings with."""
+"""Settings from a file and augmentations by name, as studies and searches pass them."""
 
 import json
 
@@ -8,7 +8,7 @@ from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 
 
 @pytest.mark.slow
-def test_a_file_of_settings_trains_and_is_gone_on_with(run_command, squares, tmp_path):
+def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
     config = TrainConfig(
         DataConfig(f"npz:{squares}", limit=90),
         ProxyConfig(schedule="1,p", select="all", subset=1.0),

@@ -1,4 +1,4 @@
-"""A real study, killed and resumed, and its controls."""
+"""A real study, killed and resumed, with its controls."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from tests.end_to_end.conftest import environment
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_its_control_equals_plain_training(squares, tmp_path):
+def test_a_killed_study_resumes_and_its_control_equals_plain_training(squares, tmp_path):
     out = tmp_path / "study"
     words = [
         *(sys.executable, "-m", "tuner.study", "--data", f"npz:{squares}", "--out", str(out)),

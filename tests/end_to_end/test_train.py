@@ -16,7 +16,7 @@ COMMON = ["--model", "resnet20", "--batch-size", "48", "--precision", "float32"]
 
 @pytest.fixture(scope="module")
 def trained(run_command, squares, tmp_path_factory):
-    """A finished run of four epochs, and what its command printed."""
+    """A finished run of four epochs, and the output of its command."""
     out = tmp_path_factory.mktemp("runs") / "run"
     done = run_command(
         *("-m", "proxy_keras.train", "--data", f"npz:{squares}", "--out", out, *COMMON),
@@ -92,7 +92,7 @@ def _snapshot(folder):
 
 
 @pytest.mark.slow
-def test_folder_of_images_is_left_byte_for_byte(run_command, squares, tmp_path):
+def test_the_image_folder_is_unchanged_byte_for_byte(run_command, squares, tmp_path):
     photos = tmp_path / "photos"
     with np.load(squares) as arrays:
         for number, (image, label) in enumerate(
@@ -164,11 +164,11 @@ def test_bad_settings_exit_2_and_say_why(capsys, tmp_path, words, message):
 
 
 @pytest.mark.parametrize("data", ["nosuchfolder", "npz:nosuch.npz", "tdfs:cifar100"])
-def test_missing_data_exit_2_and_say_what(capsys, tmp_path, data):
+def test_missing_data_exits_2_and_is_named(capsys, tmp_path, data):
     assert data.partition(":")[2] or data in _message(capsys, tmp_path, "--quiet", data=data)
 
 
-def test_folder_that_is_not_empty_is_left_alone(capsys, tmp_path):
+def test_a_folder_that_is_not_empty_is_refused(capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious.txt").write_text("keep")
     assert "is not empty" in _message(capsys, tmp_path)
