@@ -51,7 +51,7 @@ def _start(words, *, kill_at=0, worker=None, ports=()):
     )
 
 
-def _told(process):
+def _reported(process):
     out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     (line,) = [line for line in out.splitlines() if line.startswith("told ")]
@@ -96,9 +96,9 @@ def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
     before = os.listdir(apart / "checkpoints")
     assert before == ["epoch_0001"]
 
-    told = [_told(worker) for worker in _workers(words)]
+    reported = [_reported(worker) for worker in _workers(words)]
 
-    assert told[0] == told[1] == _told(one)
+    assert reported[0] == reported[1] == _reported(one)
     arrays, metrics, history = _state(mirrored)
     arrays_2, metrics_2, history_2 = _state(apart)
     assert arrays.keys() == arrays_2.keys() and len(arrays["proxies/positions"]) > 10

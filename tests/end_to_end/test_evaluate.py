@@ -110,8 +110,8 @@ def test_the_other_run_is_compared_on_the_same_images(runs, report):
     against = load(report)["against"]
     own = json.loads((runs / "plain" / "metrics.json").read_text())
     assert against["scores"]["accuracy"]["other"] == pytest.approx(own["test"]["accuracy"])
-    told = against["disagree"]
-    gap = (told["only_this_right"] - told["only_other_right"]) / 60
+    disagreement = against["disagree"]
+    gap = (disagreement["only_this_right"] - disagreement["only_other_right"]) / 60
     assert against["scores"]["accuracy"]["difference"] == pytest.approx(gap)
 
 
@@ -123,13 +123,13 @@ def test_the_same_command_gives_the_same_numbers(runs, report):
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory) -> tuple[Path, Path]:
+def external(tmp_path_factory) -> tuple[Path, Path]:
     """An external classifier and a folder of images with boxes.
 
     Class by the brightest channel; the object is a bright square. The model knows the classes in
-    another order than the folder's, and one more.
+    a different order than the folder, plus one more.
     """
-    root = tmp_path_factory.mktemp("foreign")
+    root = tmp_path_factory.mktemp("external")
     draw = np.random.default_rng(0)
     boxes = ["file,x0,y0,x1,y1"]
     for name, channel in (("blue", 2), ("green", 1), ("red", 0)):
@@ -159,8 +159,8 @@ def foreign(tmp_path_factory) -> tuple[Path, Path]:
     return root / "colours.keras", root / "photos"
 
 
-def test_an_external_classifier_is_evaluated_with_its_own_classes(foreign, tmp_path):
-    model, photos = foreign
+def test_an_external_classifier_is_evaluated_with_its_own_classes(external, tmp_path):
+    model, photos = external
     words = [model, "--data", photos, "--labels", model.parent / "labels.json", "--out", tmp_path]
     assert evaluate.main([*map(str, words), "--quiet", "--no-corruptions"]) == 0
     metrics = load(tmp_path)
@@ -182,22 +182,22 @@ def test_an_external_classifier_is_evaluated_with_its_own_classes(foreign, tmp_p
     assert metrics["robustness"] is None and not (photos / "evaluation").exists()
 
 
-def test_class_names_default_to_those_of_the_images_if_as_many(foreign, capsys):
-    model, photos = foreign
+def test_class_names_default_to_those_of_the_images_if_as_many(external, capsys):
+    model, photos = external
     said = failed([model, "--data", photos, *FAST], capsys)
     assert "has 4 classes, but the images have 3" in said and "--labels FILE.json" in said
 
 
-def test_unknown_classes_are_named(foreign, capsys, tmp_path):
-    model, photos = foreign
+def test_unknown_classes_are_named(external, capsys, tmp_path):
+    model, photos = external
     names = tmp_path / "names.json"
     names.write_text(json.dumps(["red", "green", "violet", "grey"]))
     said = failed([model, "--data", photos, "--labels", names, *FAST], capsys)
     assert "does not have the classes blue" in said
 
 
-def test_what_cannot_be_evaluated_is_refused_in_one_line(runs, foreign, capsys, tmp_path):
-    model, photos = foreign
+def test_what_cannot_be_evaluated_is_refused_in_one_line(runs, external, capsys, tmp_path):
+    model, photos = external
     proxies = runs / "proxies"
     assert "Give the images to evaluate: --data SRC" in failed([model], capsys)
     assert "does not exist" in failed([tmp_path / "nothing"], capsys)

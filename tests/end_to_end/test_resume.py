@@ -103,9 +103,9 @@ def _kill_after_an_epoch(words, out, delay_s):
 
 @pytest.mark.slow
 def test_killed_runs_end_like_an_uninterrupted_one(squares, tmp_path):
-    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    beside = _start(_words(squares, unbroken))
-    words = _words(squares, broken)
+    uninterrupted, interrupted = tmp_path / "uninterrupted", tmp_path / "interrupted"
+    reference = _start(_words(squares, uninterrupted))
+    words = _words(squares, interrupted)
 
     for code in (*IN_CHECKPOINT_WRITES, IN_PROXY_STEP):
         process = _start(words, code)
@@ -113,14 +113,14 @@ def test_killed_runs_end_like_an_uninterrupted_one(squares, tmp_path):
         assert process.returncode == -signal.SIGKILL
     draw = random.Random(SEED)
     for _ in range(3):
-        _kill_after_an_epoch(words, broken, draw.uniform(0.0, 0.3))
+        _kill_after_an_epoch(words, interrupted, draw.uniform(0.0, 0.3))
     _finish(_start(words))
-    _finish(beside)
+    _finish(reference)
 
-    arrays, values, metrics, history = _state(unbroken)
-    arrays_2, values_2, metrics_2, history_2 = _state(broken)
+    arrays, values, metrics, history = _state(uninterrupted)
+    arrays_2, values_2, metrics_2, history_2 = _state(interrupted)
     assert arrays.keys() == arrays_2.keys() and len(arrays["proxies/positions"]) > 10
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, arrays_2[name], err_msg=name)
     assert values == values_2 and metrics == metrics_2 and history == history_2
-    assert len(pd.read_csv(unbroken / "history.csv")) == EPOCHS
+    assert len(pd.read_csv(uninterrupted / "history.csv")) == EPOCHS

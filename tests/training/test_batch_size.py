@@ -58,7 +58,7 @@ def test_sizes_leave_eight_steps_an_epoch(n_train: int) -> None:
     assert all(b == 2 * a for a, b in zip(sizes, sizes[1:], strict=False))
 
 
-def test_a_processor_s_steps_stay_within_the_time_budget(
+def test_cpu_steps_stay_within_the_time_budget(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_steps(monkeypatch, lambda n: n / 64)
@@ -76,7 +76,7 @@ def test_the_first_size_is_taken_even_if_slow(
     assert result.batch_size == 8 and len(result.trials) == 1
 
 
-def test_a_gpu_has_no_time_budget_and_ends_where_memory_does(
+def test_a_gpu_is_limited_by_memory_only(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
@@ -152,7 +152,7 @@ def test_steps_far_beyond_the_budget_are_not_repeated(monkeypatch: pytest.Monkey
     assert batch_size._median_step_s(lambda *_: 0.0, None, None, 10.0) == 31.0
 
 
-def test_peak_memory_sees_an_array_that_is_gone_afterwards() -> None:
+def test_peak_memory_includes_a_freed_array() -> None:
     before = psutil.Process().memory_info().rss
     with batch_size._PeakMemory() as peak:
         array = np.ones(40_000_000, np.uint8)

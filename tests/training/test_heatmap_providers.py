@@ -81,7 +81,7 @@ def test_coarse_maps_are_flipped_exactly():
     np.testing.assert_array_equal(back, maps)
 
 
-def test_what_needs_maps_must_come_first():
+def test_augmentations_that_need_maps_must_come_first():
     layer, mixup = augment.get("saliencymix"), augment.get("mixup")
     assert Compose([FlipAndRotate(), layer, mixup]).needs_maps
     assert not Compose([FlipAndRotate(), mixup]).needs_maps

@@ -56,7 +56,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
     assert lrs[60] <= found <= lrs[70]
 
 
-def test_a_fall_within_the_first_steps_is_not_the_rate_s_doing() -> None:
+def test_a_fall_within_the_first_steps_is_ignored() -> None:
     lrs = np.geomspace(1e-6, 1.0, 100)
     losses = np.where(np.arange(100) < 3, 10.0, 2.0) - 0.01 * np.maximum(0, np.arange(100) - 50)
     assert suggest(lrs, losses) >= lrs[10]

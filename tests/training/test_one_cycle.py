@@ -21,7 +21,7 @@ def test_the_corners_are_exact() -> None:
     assert float(schedule(1000)) == float(schedule(100))
 
 
-def test_halfway_of_either_cosine_is_the_mean_of_its_ends() -> None:
+def test_halfway_up_or_down_the_rate_is_the_mean_of_its_ends() -> None:
     schedule = OneCycle(1.0, total_steps=101)
     assert float(schedule(15)) == pytest.approx((1.0 + 1 / 25) / 2)
     assert float(schedule(65)) == pytest.approx((1.0 + 1 / 25e4) / 2)

@@ -59,7 +59,7 @@ def test_keras_scales_the_loss_under_mixed_float16_only() -> None:
         assert not np.array_equal(model.get_weights()[0], before[0])
 
 
-def test_its_variables_have_the_same_names_however_many_came_before() -> None:
+def test_variable_names_do_not_depend_on_earlier_optimizers() -> None:
     paths = []
     for _ in range(2):
         optimizer = make_optimizer(total_steps=3)

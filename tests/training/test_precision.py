@@ -30,14 +30,12 @@ def cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ("flags : not_avx512_bf16x", "float32"),
     ],
 )
-def test_a_processor_gets_bfloat16_only_if_it_computes_it(
-    cpu: Path, flags: str, policy: str
-) -> None:
+def test_a_cpu_gets_bfloat16_only_with_native_support(cpu: Path, flags: str, policy: str) -> None:
     cpu.write_text(flags)
     assert resolve_precision("auto") == policy
 
 
-def test_a_processor_that_cannot_be_asked_gets_float32(cpu: Path) -> None:
+def test_a_cpu_without_readable_flags_gets_float32(cpu: Path) -> None:
     assert resolve_precision() == "float32"
 
 
@@ -62,13 +60,13 @@ def test_gpus_get_float16_if_all_have_tensor_cores(
     assert resolve_precision("auto") == policy
 
 
-def test_float16_without_a_gpu_is_granted_with_a_warning(cpu: Path) -> None:
+def test_float16_without_a_gpu_warns(cpu: Path) -> None:
     with pytest.warns(UserWarning, match="five times slower"):
         assert resolve_precision("mixed_float16") == "mixed_float16"
 
 
 @pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
-def test_others_are_granted_silently_and_known_to_keras(cpu: Path, name: str) -> None:
+def test_other_policies_are_returned_without_a_warning(cpu: Path, name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert keras.DTypePolicy(resolve_precision(name)).name == name
