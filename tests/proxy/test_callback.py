@@ -403,7 +403,7 @@ def test_any_score_can_be_explained(data):
     _, images, _ = next(data.train.originals(len(data.train)).as_numpy_iterator())
     expected = explain(model, images, "grad_cam", class_ids=1)[made["positions"]]
     np.testing.assert_allclose(dequantise(made["heatmaps"]), expected, atol=1.01 / 255)
-    assert proxy.get_config()["explain"]["config"] == "_second_logit"
+    assert proxy.get_config()["explain"]["config"] == "tests>_second_logit"
     again = ProxyAttention.from_config(proxy.get_config(), data=data.train)
     assert again.get_config() == proxy.get_config()
 
