@@ -22,7 +22,7 @@ from _timing import environment, interleaved, table
 from export.exporter import export_model
 from export.reduced_precision import accuracy
 from export.source import open_source
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 
 THREADS, BATCH = 2, 8
 TRAIN = "--data digits --model resnet18 --no-proxy --flip 0 --rotation 0 --precision float32"
@@ -34,7 +34,7 @@ def _trained(folder: Path, epochs: int) -> Path:
     return folder / "run"
 
 
-def _batches(subset: Subset):
+def _batches(subset: DataSplit):
     for _, images, labels in subset.originals(BATCH).as_numpy_iterator():
         yield images.astype(np.uint8), labels
 

@@ -25,7 +25,7 @@ from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.data import ImageData
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.graph import FlatClone
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 
@@ -217,9 +217,9 @@ def _quantised(
 
 
 def _batches(
-    subset: Subset, positions: NDArray[np.int64] | None = None
+    split: DataSplit, positions: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    for _, images, labels in subset.originals(_BATCH, positions).as_numpy_iterator():
+    for _, images, labels in split.originals(_BATCH, positions).as_numpy_iterator():
         yield images.astype(np.uint8), labels
 
 

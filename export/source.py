@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_sample_images
 
 from proxy_keras.data import ImageData
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.images import read_image, resize
 from proxy_keras.io import saved_model
 from proxy_keras.io.saved_model import SavedModel, open_saved
@@ -143,8 +143,8 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in names}
 
 
-def _first(subset: Subset, count: int) -> NDArray[np.uint8]:
-    batches = subset.originals(count, np.arange(min(count, len(subset))))
+def _first(split: DataSplit, count: int) -> NDArray[np.uint8]:
+    batches = split.originals(count, np.arange(min(count, len(split))))
     parts = [images for _, images, _ in batches.as_numpy_iterator()]
     return np.concatenate(parts).astype(np.uint8)
 

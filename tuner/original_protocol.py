@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.data.train_split import Attenuation, TrainSubset
+from proxy_keras.data.train_split import Attenuation, TrainSplit
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
 from proxy_keras.metrics import classification
@@ -50,7 +50,7 @@ class SegmentClock(keras.callbacks.Callback):
         show: Probability that an image with a proxy is replaced by it.
     """
 
-    def __init__(self, data: TrainSubset, show: float) -> None:
+    def __init__(self, data: TrainSplit, show: float) -> None:
         super().__init__()
         self._data = data
         self._show = show
@@ -150,7 +150,7 @@ def _redraw(table: SplitTable, *, seed: int, segment: int) -> SplitTable:
     return dataclasses.replace(table, splits=tuple(splits), folds=None)
 
 
-def _carry_over(before: TrainSubset, now: TrainSubset) -> None:
+def _carry_over(before: TrainSplit, now: TrainSplit) -> None:
     """Gives a new training split the proxies of those of its images that had one before."""
     state = before.store.get_state()
     position_of = {id_: position for position, id_ in enumerate(now.example_ids)}
@@ -165,7 +165,7 @@ def _carry_over(before: TrainSubset, now: TrainSubset) -> None:
 
 
 def _step(
-    model: keras.Model, config: TrainConfig, proxy: ProxyConfig, data: TrainSubset, *, epoch: int
+    model: keras.Model, config: TrainConfig, proxy: ProxyConfig, data: TrainSplit, *, epoch: int
 ) -> StepSummary:
     step = ProxyStep(
         data,

@@ -36,7 +36,7 @@ class BatchLayer(keras.layers.Layer):
     """Base class of the augmentations; a subclass implements `augment`.
 
     Called with a seed, the result depends on the seed and the inputs alone (this is how
-    `TrainSubset.batches` calls it). Called without one, like Keras' own layers, each call draws the
+    `TrainSplit.batches` calls it). Called without one, like Keras' own layers, each call draws the
     next seed from the layer's own generator.
 
     ```python

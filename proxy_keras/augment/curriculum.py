@@ -111,7 +111,7 @@ class Curriculum(BatchLayer):
 
         Args:
             images, labels, seed, heatmaps, strength, training: See `BatchLayer.call`.
-            epoch: Counted from 0, a scalar; `TrainSubset.batches` passes it.
+            epoch: Counted from 0, a scalar; `TrainSplit.batches` passes it.
 
         Raises:
             ValueError: The strength depends on the epoch, and `epoch` is None.

@@ -15,7 +15,7 @@ _BATCH = 256
 
 
 class Examples(Protocol):
-    """Images that can be read without augmentation, such as a `TrainSubset`."""
+    """Images that can be read without augmentation, such as a `TrainSplit`."""
 
     labels: NDArray[np.int32]
     classes: list[str]

@@ -1,4 +1,4 @@
-"""Subset: a split of the data as tf.data batches, in a fixed order."""
+"""DataSplit: a split of the data as tf.data batches, in a fixed order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RowStream(Protocol):
         """The given rows, in the order of the stream: (row int64, image uint8 [P, P, 3])."""
 
 
-class Subset:
+class DataSplit:
     """One split of the data, read in a fixed order.
 
     Args:

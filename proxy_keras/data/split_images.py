@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.image_source import ImageSource
 from proxy_keras.data.limit import stratified_subset
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL
 from proxy_keras.data.shortcut import Shortcut
 from proxy_keras.data.split_draw import draw_split, match_saved_split
 from proxy_keras.data.split_table import SKIPPED_FILE, SplitTable, first_few, save_skipped
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 
 
 class SplitImages:
@@ -86,9 +86,9 @@ class SplitImages:
                 image_size=self.image_size,
                 in_val=val_shortcut,
             )
-        self.train = TrainSubset(**self._subset(TRAIN))
-        self.val = Subset(**self._subset(VAL))
-        self.test = Subset(**self._subset(TEST))
+        self.train = TrainSplit(**self._subset(TRAIN))
+        self.val = DataSplit(**self._subset(VAL))
+        self.test = DataSplit(**self._subset(TEST))
 
     @property
     def num_classes(self) -> int:
@@ -100,7 +100,7 @@ class SplitImages:
         """SHA-256 of the split table, in hex."""
         return self.table.sha256
 
-    def all_images(self) -> Subset:
+    def all_images(self) -> DataSplit:
         """Return the images of all splits as one subset "all", for models trained elsewhere.
 
         Raises:
@@ -109,7 +109,7 @@ class SplitImages:
         if len({id(reader) for reader in self._readers.values()}) > 1:
             raise ValueError("The splits are separate streams. Use train, val or test instead.")
         everything = self._subset(TEST, np.arange(len(self.table)))
-        return Subset(**{**everything, "name": "all"})
+        return DataSplit(**{**everything, "name": "all"})
 
     def limit_training(self, count: int) -> None:
         """Keep only `count` training images, stratified by class; val and test do not change.
@@ -127,7 +127,7 @@ class SplitImages:
         positions = stratified_subset(
             self.table.rows(TRAIN), self.table, count, seed=self.seed, what="training images"
         )
-        self.train = TrainSubset(**self._subset(TRAIN, positions))
+        self.train = TrainSplit(**self._subset(TRAIN, positions))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write split.csv, split.sha256, labels.json and skipped.csv.
@@ -164,7 +164,7 @@ class SplitImages:
         return "\n".join(lines)
 
     def _subset(self, split: str, positions: NDArray[np.int64] | None = None) -> dict[str, Any]:
-        """Return the arguments of `Subset` for a split, or for given positions in the table."""
+        """Return the arguments of `DataSplit` for a split, or for given positions in the table."""
         positions = self.table.rows(split) if positions is None else positions
         return {
             "reader": self._readers[split],

@@ -1,4 +1,4 @@
-"""TrainSubset: the training split as tf.data batches that serve proxies."""
+"""TrainSplit: the training split as tf.data batches that serve proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
-from proxy_keras.data.data_split import RowStream, Subset, check_batch_size, finished, in_python
+from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished, in_python
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_store import ProxyStore
@@ -29,7 +29,7 @@ class Attenuation:
     replacement: str = "blended"
 
 
-class TrainSubset(Subset):
+class TrainSplit(DataSplit):
     """The training split: shuffled anew each epoch, proxies in place of their originals.
 
     Its `store` says which examples have a proxy, and `attenuation` how a proxy is made of them.

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.io.saved_model import SavedModel
 from proxy_keras.settings import TrainConfig
 
@@ -203,18 +203,18 @@ class EvaluatedModel:
         """SHA-256 of the model's file, in hex."""
         return hashlib.sha256(self.file.read_bytes()).hexdigest()
 
-    def class_ids(self, subset: Subset) -> NDArray[np.int64]:
-        """Return the true classes of a subset's images as class ids of the model, [N].
+    def class_ids(self, split: DataSplit) -> NDArray[np.int64]:
+        """Return the true classes of a split's images as class ids of the model, [N].
 
         Raises:
             ValueError: The images have a class that the model does not have.
         """
-        unknown = [name for name in subset.classes if name not in self.classes]
+        unknown = [name for name in split.classes if name not in self.classes]
         if unknown:
             raise ValueError(
                 f"{self.name} does not have the classes {', '.join(unknown)} of the images. Its "
                 f"classes are {', '.join(self.classes)}. Rename the folders of the images, or give "
                 f"the class names of the model: {self.labels_option} FILE.json"
             )
-        own = np.array([self.classes.index(name) for name in subset.classes])
-        return own[subset.labels].astype(np.int64)
+        own = np.array([self.classes.index(name) for name in split.classes])
+        return own[split.labels].astype(np.int64)

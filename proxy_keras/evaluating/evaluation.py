@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.data import ImageData
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel, TrainedRun
@@ -39,7 +39,7 @@ class EvaluationImages:
 
     Attributes:
         data: The data set with its split.
-        subset: The images to classify.
+        split: The images to classify.
         config: The settings of the data.
         seen: A sentence on whether the model may have been trained on them.
         split_sha256: SHA-256 of their split; that of the run for its own split, as it stays the
@@ -47,7 +47,7 @@ class EvaluationImages:
     """
 
     data: ImageData
-    subset: Subset
+    split: DataSplit
     config: TrainConfig
     seen: str
     split_sha256: str
@@ -61,30 +61,30 @@ class EvaluationImages:
     @property
     def is_test(self) -> bool:
         """Whether they are a test split rather than all images of the source."""
-        return self.subset.name == TEST
+        return self.split.name == TEST
 
     @property
     def description(self) -> str:
         """One line on which images are evaluated."""
         return (
-            f"evaluated: {len(self.subset)} images of {self.config.data.source}, split "
-            f"{self.subset.name!r}. {self.seen}"
+            f"evaluated: {len(self.split)} images of {self.config.data.source}, split "
+            f"{self.split.name!r}. {self.seen}"
         )
 
     @property
     def image_names(self) -> list[str]:
-        """The path of each image of the subset, or its id if it is not a file."""
+        """The path of each image of the split, or its id if it is not a file."""
         if self.root is None:
-            return self.subset.example_ids
+            return self.split.example_ids
         paths = dict(zip(self.data.table.example_ids, self.data.table.paths, strict=True))
-        return [paths[example_id] for example_id in self.subset.example_ids]
+        return [paths[example_id] for example_id in self.split.example_ids]
 
     def to_dict(self) -> dict[str, Any]:
         """Return `data` of `metrics.json`."""
         return {
             "source": self.config.data.source,
-            "split": self.subset.name,
-            "images": len(self.subset),
+            "split": self.split.name,
+            "images": len(self.split),
             "image_size": self.data.image_size,
             "split_sha256": self.split_sha256,
             "seen_in_training": self.seen,
@@ -123,30 +123,30 @@ def evaluate_model(
     images = load_images(saved, run, settings, progress=not options.quiet)
     _check_size(saved, images)
     model = EvaluatedModel.of(saved, run, images.data.classes)
-    model.class_ids(images.subset)
+    model.class_ids(images.split)
     other_model = None
     if other is not None:
         _check_size(other, images)
         _check_other(saved, run, other, other_run, images)
         other_model = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
-        other_model.class_ids(images.subset)
+        other_model.class_ids(images.split)
         _check_classes(model, other_model)
     object_masks = find_object_masks(
         images.data,
-        images.subset,
+        images.split,
         images.root,
         masks=options.masks,
         boxes=options.boxes,
-        positions=heatmap_positions(images.subset, options),
+        positions=heatmap_positions(images.split, options),
         progress=not options.quiet,
     )
     proxy = None if run is None else run.config.proxy
     trained_with = None if proxy is None else proxy.method
     method = explanation_method(options.method, trained_with)
-    results = measure_model(model, images.subset, object_masks, options, method)
+    results = measure_model(model, images.split, object_masks, options, method)
     other_results = None
     if other_model is not None:
-        other_results = measure_model(other_model, images.subset, object_masks, options, method)
+        other_results = measure_model(other_model, images.split, object_masks, options, method)
     metrics = build_metrics(
         results,
         data=images.to_dict(),
@@ -205,14 +205,14 @@ def load_images(
         seen = "The model was not trained on them, and they were not used to select it."
         return EvaluationImages(data, data.test, config, seen, run.split_sha256)
     is_given = TEST in data.given_splits
-    subset = data.test if is_given else data.all_images()
+    split = data.test if is_given else data.all_images()
     seen = (
         "They are the test split that the data came with; it is unknown whether the model was "
         "trained on them."
         if is_given
         else "They are all images of the source; the model may have been trained on some of them."
     )
-    return EvaluationImages(data, subset, config, seen, data.split_sha256)
+    return EvaluationImages(data, split, config, seen, data.split_sha256)
 
 
 def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
@@ -253,12 +253,12 @@ def _check_other(
     images: EvaluationImages,
 ) -> None:
     """Refuse two models if only one of them may have been trained on the images."""
-    split = images.split_sha256
+    sha256 = images.split_sha256
     if run is None and other_run is None:
         return
     if run is not None and other_run is not None and run.split_sha256 == other_run.split_sha256:
         return
-    if run is not None and run.split_sha256 != split:
+    if run is not None and run.split_sha256 != sha256:
         raise ValueError(
             f"{saved.name} was trained with another split than that of these images, and "
             f"{other.name} does not share its split, so one may have seen more of them than the "
@@ -266,10 +266,10 @@ def _check_other(
         )
     if other_run is None:
         return
-    if other_run.split_sha256 != split:
+    if other_run.split_sha256 != sha256:
         raise ValueError(
             f"{other.name} was trained with another split (SHA-256 "
-            f"{other_run.split_sha256[:12]}..., not {split[:12]}...), so it may have seen these "
+            f"{other_run.split_sha256[:12]}..., not {sha256[:12]}...), so it may have seen these "
             "images. Train both with the same --data, --split-seed and shares."
         )
     if not images.is_test:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.report_parts import Card, EmbeddedImage, StyledText
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
@@ -52,21 +52,24 @@ class ExplainedImages:
 
 
 def explain_images(
-    subset: Subset, positions: NDArray[np.int64], explainers: Sequence[Explainer], batch_size: int
+    split: DataSplit,
+    positions: NDArray[np.int64],
+    explainers: Sequence[Explainer],
+    batch_size: int,
 ) -> ExplainedImages:
     """Overlay images with heatmaps of their predicted classes.
 
     Args:
-        subset: The split.
+        split: The split.
         positions: [n] positions of its images, without duplicates.
         explainers: One per model.
         batch_size: Images per batch.
     """
-    side = subset.image_size
+    side = split.image_size
     images = np.empty([len(positions), side, side, 3], np.uint8)
     overlays = [np.empty_like(images) for _ in explainers]
     place_of = {int(position): place for place, position in enumerate(positions)}
-    for found, batch, _ in subset.originals(batch_size, positions).as_numpy_iterator():
+    for found, batch, _ in split.originals(batch_size, positions).as_numpy_iterator():
         places = [place_of[int(position)] for position in found]
         images[places] = batch.astype(np.uint8)
         for explainer, drawn in zip(explainers, overlays, strict=True):

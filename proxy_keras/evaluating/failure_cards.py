@@ -43,7 +43,7 @@ def failure_cards(
     ) -> None:
         makers = [one for one in explainers if one is not None]
         if len(positions):
-            made = explain_images(results.subset, positions, makers, batch_size)
+            made = explain_images(results.split, positions, makers, batch_size)
             cards[name] = made.cards(lines, titles[: len(makers)])
             sheets[name] = made.sheet(lines, titles[: len(makers)])
 

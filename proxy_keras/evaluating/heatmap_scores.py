@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.bootstrap import Bootstrap
 from proxy_keras.evaluating.bootstrap_statistics import mean_difference
 from proxy_keras.evaluating.localisation_scores import LocalisationScores, score_localisation
@@ -86,7 +86,7 @@ class HeatmapScores:
 def score_heatmaps(
     explainer: Explainer,
     classifier: CompiledClassifier,
-    subset: Subset,
+    split: DataSplit,
     positions: NDArray[np.int64],
     *,
     object_masks: ObjectMasks | None = None,
@@ -100,7 +100,7 @@ def score_heatmaps(
     Args:
         explainer: Explains the predicted classes.
         classifier: The same model.
-        subset: The split.
+        split: The split.
         positions: [n] positions of its images, without duplicates, n >= 1.
         object_masks: Masks of the objects; None if unknown.
         steps: Steps of deletion and insertion, >= 1.
@@ -124,7 +124,7 @@ def score_heatmaps(
     own, by_chance = ({name: np.empty(len(chosen)) for name in _CURVES} for _ in range(2))
     parts: list[LocalisationScores] = []
     with progress_bar(total=len(chosen), desc="heatmaps", unit="image", shown=progress) as bar:
-        for found, images, _ in subset.originals(batch_size, chosen).as_numpy_iterator():
+        for found, images, _ in split.originals(batch_size, chosen).as_numpy_iterator():
             places = np.searchsorted(chosen, found)
             logits, maps = explainer.logits_and_heatmaps(images)
             class_ids = logits.argmax(axis=1)

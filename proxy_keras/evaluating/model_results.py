@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
 from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_statistic
 from proxy_keras.evaluating.calibration import Calibration, negative_log_likelihoods
@@ -30,7 +30,7 @@ class ModelResults:
 
     Attributes:
         model: The model.
-        subset: The N images.
+        split: The N images.
         predictions: Predictions on the images.
         robustness: Results on corrupted images; None if not requested.
         explainer: The explainer of the heatmaps; None without heatmaps.
@@ -39,7 +39,7 @@ class ModelResults:
     """
 
     model: EvaluatedModel
-    subset: Subset
+    split: DataSplit
     predictions: Predictions
     robustness: Robustness | None
     explainer: Explainer | None
@@ -151,7 +151,7 @@ class ModelResults:
 
 def measure_model(
     model: EvaluatedModel,
-    subset: Subset,
+    split: DataSplit,
     object_masks: ObjectMasks | None,
     options: EvaluationOptions,
     method: str,
@@ -160,7 +160,7 @@ def measure_model(
 
     Args:
         model: The model.
-        subset: The images.
+        split: The images.
         object_masks: Masks of the objects; None if unknown.
         options: The options of the evaluation.
         method: The attribution method.
@@ -172,13 +172,13 @@ def measure_model(
     """
     classifier = CompiledClassifier(model.keras_model)
     size, progress, seed = options.batch_size, not options.quiet, options.seed
-    labels = model.class_ids(subset)
-    predictions = predict(classifier, subset, labels, batch_size=size, progress=progress)
+    labels = model.class_ids(split)
+    predictions = predict(classifier, split, labels, batch_size=size, progress=progress)
     robustness = None
     if options.corruptions:
         robustness = measure_robustness(
             lambda images: classifier.logits(images, size),
-            subset,
+            split,
             labels,
             batch_size=size,
             seed=seed,
@@ -192,18 +192,18 @@ def measure_model(
         heatmaps = score_heatmaps(
             explainer,
             classifier,
-            subset,
-            heatmap_positions(subset, options),
+            split,
+            heatmap_positions(split, options),
             object_masks=object_masks,
             batch_size=size,
             seed=seed,
             progress=progress,
         )
-    return ModelResults(model, subset, predictions, robustness, explainer, heatmaps, seed)
+    return ModelResults(model, split, predictions, robustness, explainer, heatmaps, seed)
 
 
-def heatmap_positions(subset: Subset, options: EvaluationOptions) -> Any:
+def heatmap_positions(split: DataSplit, options: EvaluationOptions) -> Any:
     """Draw the images whose heatmaps are scored, the same for every model: [n] int64, ascending."""
-    count = min(options.heat_images, len(subset))
-    drawn = np.random.default_rng(options.seed).permutation(len(subset))[:count]
+    count = min(options.heat_images, len(split))
+    drawn = np.random.default_rng(options.seed).permutation(len(split))[:count]
     return np.sort(drawn)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
 from proxy_keras.evaluating.mask_folder import MaskFolder
 from proxy_keras.io.progress import progress_bar
@@ -82,7 +82,7 @@ class ObjectMasks:
 
 def find_object_masks(
     data: ImageData,
-    subset: Subset,
+    split: DataSplit,
     root: str | os.PathLike[str] | None = None,
     *,
     masks: str | os.PathLike[str] | None = None,
@@ -90,24 +90,24 @@ def find_object_masks(
     positions: NDArray[np.int64] | None = None,
     progress: bool = True,
 ) -> ObjectMasks | None:
-    """Find the object masks of a subset's images; None if there are none.
+    """Find the object masks of a split's images; None if there are none.
 
     Uses the first of: `masks`, `boxes`, the folder `masks` in `root`, the file `boxes.csv` in
     `root`, the boxes that come with the data set.
 
     Args:
         data: The images.
-        subset: One of its splits, or all images.
+        split: One of its splits, or all images.
         root: The folder that the images were read from; None if they are not files.
         masks: Folder of masks, see `MaskFolder`.
         boxes: File of boxes, see `BoxTable`.
-        positions: Positions of the images to look up in the subset; None: all.
+        positions: Positions of the images to look up in the split; None: all.
         progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: `masks` or `boxes` does not exist.
         ValueError: Both are given, the images are not files, none of the entries belongs to an
-            image of the subset, or an entry is damaged or does not fit its image.
+            image of the split, or an entry is damaged or does not fit its image.
     """
     if masks is not None and boxes is not None:
         raise ValueError("Give masks or boxes, not both. Masks are more exact.")
@@ -116,20 +116,20 @@ def find_object_masks(
             "Masks and boxes are matched to image files by name, but these images are not files. "
             "Leave out --masks and --boxes, or give the images as a folder."
         )
-    places = np.arange(len(subset)) if positions is None else np.asarray(positions, np.int64)
+    places = np.arange(len(split)) if positions is None else np.asarray(positions, np.int64)
     if root is not None:
         path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
-        paths = [path_of[example_id] for example_id in subset.example_ids]
+        paths = [path_of[example_id] for example_id in split.example_ids]
         for known in _files(Path(root), masks, boxes):
             if any(known.has(path) for path in paths):
-                found = _read(known, Path(root), paths, places, subset.image_size, progress)
-                return ObjectMasks(found, subset.image_size)
+                found = _read(known, Path(root), paths, places, split.image_size, progress)
+                return ObjectMasks(found, split.image_size)
             if masks is not None or boxes is not None:
                 raise ValueError(
-                    f"{known} has {len(known)} images, but none of the split {subset.name!r}. Name "
+                    f"{known} has {len(known)} images, but none of the split {split.name!r}. Name "
                     f"them like the images of the data, e.g. {known.expected_name(paths[0])!r}."
                 )
-    return None if subset.boxes is None else _of_data(subset, places)
+    return None if split.boxes is None else _of_data(split, places)
 
 
 def _files(
@@ -165,12 +165,12 @@ def _read(
     }
 
 
-def _of_data(subset: Subset, places: NDArray[np.int64]) -> ObjectMasks:
-    boxes = subset.boxes or {}
-    known = [at for at in places.tolist() if subset.example_ids[at] in boxes]
-    side = subset.image_size
+def _of_data(split: DataSplit, places: NDArray[np.int64]) -> ObjectMasks:
+    boxes = split.boxes or {}
+    known = [at for at in places.tolist() if split.example_ids[at] in boxes]
+    side = split.image_size
     masks = {
-        at: pixels_of_boxes(np.array([boxes[subset.example_ids[at]]], np.float64), side)
+        at: pixels_of_boxes(np.array([boxes[split.example_ids[at]]], np.float64), side)
         for at in known
     }
     return ObjectMasks(masks, side)

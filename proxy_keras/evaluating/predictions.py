@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.metrics import CompiledClassifier
 
@@ -53,17 +53,17 @@ class Predictions:
 
 def predict(
     classifier: CompiledClassifier,
-    subset: Subset,
+    split: DataSplit,
     labels: NDArray[np.int64],
     *,
     batch_size: int = 64,
     progress: bool = True,
 ) -> Predictions:
-    """Classify all images of a subset, in its order.
+    """Classify all images of a split, in its order.
 
     Args:
         classifier: The model, in float32.
-        subset: N images.
+        split: N images.
         labels: [N] true class ids of the model.
         batch_size: Images per batch.
         progress: Whether to show a progress bar.
@@ -71,10 +71,10 @@ def predict(
     Raises:
         FloatingPointError: The model outputs non-finite values.
     """
-    logits = np.empty([len(subset), classifier.num_classes], np.float32)
-    bar = progress_bar(total=len(subset), desc="predictions", unit="image", shown=progress)
+    logits = np.empty([len(split), classifier.num_classes], np.float32)
+    bar = progress_bar(total=len(split), desc="predictions", unit="image", shown=progress)
     with bar:
-        for positions, images, _ in subset.originals(batch_size).as_numpy_iterator():
+        for positions, images, _ in split.originals(batch_size).as_numpy_iterator():
             logits[positions] = classifier.logits(images, batch_size)
             bar.update(len(positions))
     return Predictions(logits, labels)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from proxy_keras.io.progress import progress_bar
 
@@ -49,20 +49,20 @@ class Robustness:
 
 def measure_robustness(
     predict: Predict,
-    subset: Subset,
+    split: DataSplit,
     labels: ArrayLike,
     *,
     batch_size: int = 64,
     seed: int = 0,
     progress: bool = True,
 ) -> Robustness:
-    """Classify the images of a subset under every corruption and severity.
+    """Classify the images of a split under every corruption and severity.
 
     Each image is read once; memory holds one batch and one corrupted copy of it.
 
     Args:
         predict: The model.
-        subset: N images.
+        split: N images.
         labels: [N] true class ids of the model.
         batch_size: Images per batch, >= 1.
         seed: Seed of the corruptions, see `corrupt`.
@@ -72,9 +72,9 @@ def measure_robustness(
         ValueError: `labels` is not [N].
     """
     truth = np.asarray(labels)
-    if truth.shape != (len(subset),):
+    if truth.shape != (len(split),):
         raise ValueError(
-            f"`labels` must be one per image, [{len(subset)}]. Received: {list(truth.shape)}"
+            f"`labels` must be one per image, [{len(split)}]. Received: {list(truth.shape)}"
         )
     corrupted = {name: np.empty([len(SEVERITIES), len(truth)], bool) for name in CORRUPTIONS}
     copies = len(CORRUPTIONS) * len(SEVERITIES)
@@ -84,7 +84,7 @@ def measure_robustness(
         unit="image",
         shown=progress,
     ) as bar:
-        for positions, images, _ in subset.originals(batch_size).as_numpy_iterator():
+        for positions, images, _ in split.originals(batch_size).as_numpy_iterator():
             for name, right in corrupted.items():
                 for row, severity in enumerate(SEVERITIES):
                     worse = corrupt(images, name, severity, positions, seed=seed)

@@ -17,7 +17,7 @@ from proxy_keras.attribution import names as methods
 from proxy_keras.augment import BatchLayer, adapt, parse
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.io.saved_model import image_size, open_saved
@@ -146,7 +146,7 @@ def augmented(
     return made.numpy(), shares.numpy()
 
 
-def first_images(data: TrainSubset, count: int) -> Row:
+def first_images(data: TrainSplit, count: int) -> Row:
     """Return the first `count` images of the split, or all, cycling through the classes."""
     order = np.argsort(data.labels, kind="stable")
     starts = np.searchsorted(data.labels[order], data.labels[order])

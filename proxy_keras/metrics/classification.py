@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.io.extras import extra
 
 
@@ -46,10 +46,10 @@ class Scores:
         return {**vars(self), "confusion": self.confusion.tolist()}
 
 
-def predict_logits(model: keras.Model, subset: Subset, batch_size: int) -> NDArray[np.float32]:
+def predict_logits(model: keras.Model, split: DataSplit, batch_size: int) -> NDArray[np.float32]:
     """Return the logits of a split's images in the order of its ids, [N, K] float32."""
-    logits = np.empty([len(subset), len(subset.classes)], np.float32)
-    for positions, images, _ in subset.originals(batch_size):
+    logits = np.empty([len(split), len(split.classes)], np.float32)
+    for positions, images, _ in split.originals(batch_size):
         logits[positions.numpy()] = model.predict_on_batch(images)
     return logits
 

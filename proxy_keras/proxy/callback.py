@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.data.train_split import Attenuation, TrainSubset
+from proxy_keras.data.train_split import Attenuation, TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.proxy import selection
 from proxy_keras.proxy.epoch_record import EpochRecord
@@ -67,7 +67,7 @@ class ProxyAttention(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data: TrainSubset,
+        data: TrainSplit,
         schedule: str | Sequence[int | str] | Schedule = ProxyConfig.schedule,
         method: str = ProxyConfig.method,
         *,
@@ -99,7 +99,7 @@ class ProxyAttention(keras.callbacks.Callback):
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in SETTINGS}
         super().__init__()
-        if not isinstance(data, TrainSubset):
+        if not isinstance(data, TrainSplit):
             raise ValueError(
                 "ProxyAttention needs the training split of an ImageData. Received: "
                 f"{type(data).__name__}. Pass `data.train`, and `data.train.batches(...)` to fit."
@@ -136,7 +136,7 @@ class ProxyAttention(keras.callbacks.Callback):
         self._is_first = True
 
     @classmethod
-    def from_settings(cls, data: TrainSubset, config: ProxyConfig, **options: Any) -> Self:
+    def from_settings(cls, data: TrainSplit, config: ProxyConfig, **options: Any) -> Self:
         """Create the callback from a config; `options` are the remaining arguments."""
         return cls(data, **config.to_dict(), **options)
 
@@ -157,7 +157,7 @@ class ProxyAttention(keras.callbacks.Callback):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, data: TrainSubset) -> Self:
+    def from_config(cls, config: Mapping[str, Any], *, data: TrainSplit) -> Self:
         """Create the callback for a training split from the result of `get_config`."""
         values = dict(config)
         for name in ("subset", "explain"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.proxy.proxy_step import Predictions
 
 
@@ -20,7 +20,7 @@ class EpochRecord:
         ValueError: The method or the model's head does not support recording.
     """
 
-    def __init__(self, data: TrainSubset, explainer: Explainer) -> None:
+    def __init__(self, data: TrainSplit, explainer: Explainer) -> None:
         self._data = data
         self._recorder = explainer.train_step_recorder()
         self._map_shape = explainer.map_shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 
 _REMEDY = (
     "Pass `fit` the result of `data.train.batches(...)`, from the split given to ProxyAttention, "
@@ -10,7 +10,7 @@ _REMEDY = (
 )
 
 
-def check_fresh(data: TrainSubset, steps: int | None, epoch: int) -> None:
+def check_fresh(data: TrainSplit, steps: int | None, epoch: int) -> None:
     """Check that `fit` reads all batches of this epoch and none of another.
 
     The pipeline must be opened once per epoch and read to its end: leftover batches would be

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.metrics.localisation import mass_inside
 from proxy_keras.settings import ProxyConfig
@@ -24,7 +24,7 @@ class HeatmapFilter:
         ValueError: `spare` is set, but the data has no object boxes.
     """
 
-    def __init__(self, config: ProxyConfig, data: TrainSubset) -> None:
+    def __init__(self, config: ProxyConfig, data: TrainSplit) -> None:
         if config.spare is not None and data.boxes is None:
             raise ValueError(
                 "`spare` needs data with object boxes, such as `decoy_digits`. Received: "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.augment.attenuation import area_thresholds, replaced_share
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
@@ -78,7 +78,7 @@ class ProxyStep:
 
     def __init__(
         self,
-        data: TrainSubset,
+        data: TrainSplit,
         config: ProxyConfig,
         subset: selection.Share,
         explainer: Explainer,

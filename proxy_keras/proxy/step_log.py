@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuation import attenuate
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.atomic_files import write_atomically
@@ -101,7 +101,7 @@ class StepLog:
                 import tensorboard  # noqa: F401
 
     def write(
-        self, step: StepSummary, data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]
+        self, step: StepSummary, data: TrainSplit, masks: Masks, predicted: NDArray[np.int64]
     ) -> None:
         """Write the scalars and the picture of a step.
 
@@ -128,7 +128,7 @@ class StepLog:
                     tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
 
 
-def _draw(data: TrainSubset, masks: Masks, predicted: NDArray[np.int64]) -> Figure:
+def _draw(data: TrainSplit, masks: Masks, predicted: NDArray[np.int64]) -> Figure:
     """Draw evenly spaced new proxies: original, heatmap, proxy."""
     from proxy_keras.io import figures
 

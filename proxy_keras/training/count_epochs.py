@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 
 
 class CountEpochs(keras.callbacks.Callback):
@@ -17,7 +17,7 @@ class CountEpochs(keras.callbacks.Callback):
         first: Offset added to the epochs, so that consecutive `fit` calls shuffle differently.
     """
 
-    def __init__(self, data: TrainSubset, first: int = 0) -> None:
+    def __init__(self, data: TrainSplit, first: int = 0) -> None:
         super().__init__()
         self._data = data
         self._first = first

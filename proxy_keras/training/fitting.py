@@ -15,8 +15,8 @@ from proxy_keras.augment.compose import needs_maps
 from proxy_keras.augment.manifold_mixup import LatentMixing, ManifoldMixup
 from proxy_keras.augment.registry import build
 from proxy_keras.augment.snapmix import cross_entropy_of_shares
-from proxy_keras.data.data_split import Subset
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps, map_callback
@@ -45,13 +45,13 @@ def optimizer_steps(config: TrainConfig, epochs: int, examples: int) -> int:
     return epochs * -(-examples // int(config.batch_size))
 
 
-def training_batches(config: TrainConfig, data: TrainSubset, team: Team | None = None) -> Any:
+def training_batches(config: TrainConfig, data: TrainSplit, team: Team | None = None) -> Any:
     """Return the augmented batches of the training split, divided among the replicas."""
     make = partial(data.batches, augment=augmentation(config, data))
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 
 
-def validation_batches(config: TrainConfig, data: Subset, team: Team | None = None) -> Any:
+def validation_batches(config: TrainConfig, data: DataSplit, team: Team | None = None) -> Any:
     """Return the batches of a split for validation, with labels in the form of training."""
     team = team or Team()
     batch_size = team.evaluation_batch_size(len(data), int(config.batch_size))
@@ -69,7 +69,7 @@ def _batches(
     return team.distribute(make, -(-examples // batch_size))
 
 
-def augmentation(config: TrainConfig, data: TrainSubset | None = None) -> Augmentation:
+def augmentation(config: TrainConfig, data: TrainSplit | None = None) -> Augmentation:
     """Return the random changes to training images, except those of `latent_mixing`.
 
     Args:
@@ -118,7 +118,7 @@ def _wraps_manifold_mixup(layer: BatchLayer) -> bool:
 
 
 def map_provider(
-    config: TrainConfig, data: TrainSubset, model: keras.Model, *, verbose: int, team: Team
+    config: TrainConfig, data: TrainSplit, model: keras.Model, *, verbose: int, team: Team
 ) -> RefreshMaps | FrozenTeacher | None:
     """Return the callback that makes heatmaps for augmentations; None if they need none.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import quantise
 from proxy_keras.io.progress import progress_bar
@@ -23,7 +23,7 @@ METHOD = "grad_cam"
 
 
 def heatmaps_of(
-    data: TrainSubset,
+    data: TrainSplit,
     explainer: Explainer,
     *,
     batch_size: int = 64,
@@ -84,7 +84,7 @@ class RefreshMaps(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data: TrainSubset,
+        data: TrainSplit,
         every: int = 3,
         *,
         method: str = METHOD,
@@ -184,7 +184,7 @@ class FrozenTeacher(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data: TrainSubset,
+        data: TrainSplit,
         path: str | os.PathLike[str],
         *,
         method: str = METHOD,
@@ -228,7 +228,7 @@ class FrozenTeacher(keras.callbacks.Callback):
 
 
 def map_callback(
-    source: str, data: TrainSubset, *, batch_size: int, verbose: int = 0, team: Team | None = None
+    source: str, data: TrainSplit, *, batch_size: int, verbose: int = 0, team: Team | None = None
 ) -> RefreshMaps | FrozenTeacher:
     """Return the callback that provides the heatmaps of `source`.
 

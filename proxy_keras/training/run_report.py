@@ -94,11 +94,11 @@ def write_results(
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
     }
-    for subset in (data.val, data.test):
-        logits = classification.predict_logits(model, subset, int(config.batch_size))
-        scores = classification.score(logits, subset.labels, data.classes)
-        metrics[subset.name] = scores.to_dict()
-        if subset is data.test:
+    for split in (data.val, data.test):
+        logits = classification.predict_logits(model, split, int(config.batch_size))
+        scores = classification.score(logits, split.labels, data.classes)
+        metrics[split.name] = scores.to_dict()
+        if split is data.test:
             _write_test_report(folder, scores, data.classes, config.epochs)
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))

@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from proxy_keras.data import ImageData, SplitTable
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.images import read_image, resize
-from proxy_keras.data.train_split import TrainSubset
+from proxy_keras.data.train_split import TrainSplit
 
 SPLITS = ("train", "val", "test")
 
@@ -26,7 +26,7 @@ IMAGES = some_images(60, 8, 8, 3)
 LABELS = np.arange(60) % 3
 
 
-def read(subset: Subset) -> tuple[np.ndarray, np.ndarray]:
+def read(subset: DataSplit) -> tuple[np.ndarray, np.ndarray]:
     """The subset's images, as read, and labels, in its order."""
     found = list(subset.originals(7).as_numpy_iterator())
     order = np.argsort(np.concatenate([positions for positions, _, _ in found]))
@@ -53,7 +53,7 @@ def test_folder(folder):
     assert data.num_classes == 3
     assert data.image_size == 8
     assert [len(getattr(data, split)) for split in SPLITS] == [33, 12, 15]
-    assert isinstance(data.train, TrainSubset)
+    assert isinstance(data.train, TrainSplit)
     for split in SPLITS:
         subset = getattr(data, split)
         assert subset.name == split

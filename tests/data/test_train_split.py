@@ -1,4 +1,4 @@
-"""Subset and TrainSubset: order, proxies at read time, and no stale example."""
+"""DataSplit and TrainSplit: order, proxies at read time, and no stale example."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuation import attenuate
-from proxy_keras.data.data_split import Subset
-from proxy_keras.data.train_split import Attenuation, TrainSubset
+from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.train_split import Attenuation, TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
 
@@ -33,7 +33,7 @@ class ArrayStream:
 
 
 def _train(reader=None, **options):
-    return TrainSubset(
+    return TrainSplit(
         reader or ArrayRows(),
         np.arange(10, 10 + N),
         LABELS,
@@ -176,7 +176,7 @@ def test_cardinality_is_known_and_one_hot_labels_are_given():
     assert data.batches(16).cardinality() == 3
     _, labels = _epoch(data, one_hot=True)
     assert labels.shape == (N, 4) and (labels.sum(axis=1) == 1).all()
-    subset = Subset(
+    subset = DataSplit(
         ArrayRows(), [0, 1], [1, 3], ["a", "b"], name="val", seed=0, classes=list("abcd")
     )
     _, labels = next(iter(subset.batches(2, one_hot=True)))

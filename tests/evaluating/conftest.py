@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import METHODS, Entry
 from proxy_keras.attribution.method import Method
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.readers import ArrayReader
 
 
@@ -45,12 +45,12 @@ def known_methods(monkeypatch):
 
 
 @pytest.fixture
-def build_subset():
+def build_split():
     """Return a function that builds a split of images [n, P, P, 3] uint8 and labels [n]."""
 
     def build(images, labels, boxes=None):
         ids = [f"id{number}" for number in range(len(images))]
-        return Subset(
+        return DataSplit(
             ArrayReader(images, images.shape[1]),
             np.arange(len(images)),
             labels,

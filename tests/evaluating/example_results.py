@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from proxy_keras.data.data_split import Subset
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.readers import ArrayReader
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores
@@ -69,7 +69,7 @@ def results_of_answers(
     images = np.zeros([len(labels), 8, 8, 3], np.uint8)
     images[..., 0] = np.arange(len(labels))[:, None, None]
     ids = [f"id{number}" for number in range(len(labels))]
-    subset = Subset(
+    split = DataSplit(
         ArrayReader(images, 8),
         np.arange(len(labels)),
         labels,
@@ -83,7 +83,7 @@ def results_of_answers(
     )
     return ModelResults(
         EvaluatedModel(name, model, classes, Path(__file__), None),
-        subset,
+        split,
         Predictions(logits_of(answers, confidence), labels),
         robust,
         None,

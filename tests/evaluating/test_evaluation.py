@@ -247,7 +247,7 @@ def test_a_run_whose_files_were_renamed_still_answers_its_test_split(tmp_path, s
     run = evaluation.TrainedRun.read(folder)
     saved = evaluation.open_saved(folder)
     images = evaluation.load_images(saved, run, settings, progress=False)
-    assert images.is_test and len(images.subset) == 9
+    assert images.is_test and len(images.split) == 9
     assert images.to_dict()["split_sha256"] == run.split_sha256 != images.data.split_sha256
 
 
@@ -256,5 +256,5 @@ def test_settings_of_the_data_that_are_the_runs_change_nothing_else(made):
     run = evaluation.TrainedRun.read(made / "a")
     images = evaluation.load_images(saved, run, {"limit": 9}, progress=False)
     plain = evaluation.load_images(saved, run, {}, progress=False)
-    assert images.subset.example_ids == plain.subset.example_ids
+    assert images.split.example_ids == plain.split.example_ids
     assert dataclasses.replace(images.config.data, limit=None) == plain.config.data

@@ -33,13 +33,13 @@ def masks():
 
 
 @pytest.fixture
-def subset(build_subset, masks):
+def split(build_split, masks):
     images = np.repeat(masks[..., None].astype(np.uint8) * 255, 3, axis=-1)
-    return build_subset(images, np.ones(COUNT, int))
+    return build_split(images, np.ones(COUNT, int))
 
 
 @pytest.fixture
-def scores_of(known_methods, model, subset, masks):
+def scores_of(known_methods, model, split, masks):
     """Return a function that scores a method on images; all but the first have a mask."""
     object_masks = ObjectMasks(dict(list(enumerate(masks))[1:]), SIDE)
 
@@ -47,7 +47,7 @@ def scores_of(known_methods, model, subset, masks):
         return score_heatmaps(
             Explainer(model, method),
             CompiledClassifier(model),
-            subset,
+            split,
             np.array(positions),
             object_masks=object_masks,
             steps=8,
@@ -96,23 +96,23 @@ def test_some_images_have_the_scores_that_they_have_among_all(scores_of):
     assert (other.random_deletion != some.random_deletion).any()
 
 
-def test_random_heat_is_as_coarse_as_the_heatmaps(scores_of, model, subset):
+def test_random_heat_is_as_coarse_as_the_heatmaps(scores_of, model, split):
     found = scores_of("coarse", [2, 5], seed=4)
     images = np.concatenate(
-        [images for _, images, _ in subset.originals(4, np.array([2, 5])).as_numpy_iterator()]
+        [images for _, images, _ in split.originals(4, np.array([2, 5])).as_numpy_iterator()]
     )
     heat = np.stack([np.random.default_rng([4, at]).random((4, 4), np.float32) for at in (2, 5)])
     expected = deletion(model, images, heat, 1, steps=8, seed=4).scores
     assert found.random_deletion == pytest.approx(expected, abs=1e-6)
 
 
-def test_blank_heatmaps_are_counted(known_methods, model, build_subset):
+def test_blank_heatmaps_are_counted(known_methods, model, build_split):
     images = np.stack([np.full([SIDE, SIDE, 3], 90), np.zeros([SIDE, SIDE, 3])]).astype(np.uint8)
     images[1, 3, 3] = 200
     found = score_heatmaps(
         Explainer(model, "bright"),
         CompiledClassifier(model),
-        build_subset(images, [0, 1]),
+        build_split(images, [0, 1]),
         np.arange(2),
         steps=2,
         progress=False,
@@ -127,13 +127,13 @@ def test_without_objects_there_are_no_scores_of_them(scores_of):
     assert scores_of("bright", [1, 2], object_masks=None).objects is None
 
 
-def test_no_images_and_other_classes_are_refused(scores_of, model, subset):
+def test_no_images_and_other_classes_are_refused(scores_of, model, split):
     with pytest.raises(ValueError, match="at least one image"):
         scores_of("bright", [])
     with pytest.raises(ValueError, match="explain='true'"):
         score_heatmaps(
             Explainer(model, "bright", explain="true"),
             CompiledClassifier(model),
-            subset,
+            split,
             np.arange(2),
         )

@@ -30,9 +30,9 @@ def opened(photos):
     return ImageData.from_folder(photos, image_size=P, progress=False)
 
 
-def paths_of(data, subset):
+def paths_of(data, split):
     path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
-    return [path_of[example_id] for example_id in subset.example_ids]
+    return [path_of[example_id] for example_id in split.example_ids]
 
 
 def add_mask(photos, path, *, left):

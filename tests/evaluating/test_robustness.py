@@ -11,11 +11,11 @@ COPIES = len(CORRUPTIONS) * len(SEVERITIES)
 
 
 @pytest.fixture
-def subset(build_subset):
+def split(build_split):
     """Return a split of eleven grainy images; bright ones have class 1."""
     draw = np.random.default_rng(0)
     images = draw.normal(110 + 30 * LABELS[:, None, None, None], 30, (11, 16, 16, 3))
-    return build_subset(np.clip(images, 0, 255).astype(np.uint8), LABELS)
+    return build_split(np.clip(images, 0, 255).astype(np.uint8), LABELS)
 
 
 def by_brightness(images):
@@ -23,16 +23,16 @@ def by_brightness(images):
     return np.stack([-bright, bright], axis=1)
 
 
-def test_counted_image_by_image(subset):
+def test_counted_image_by_image(split):
     sizes = []
 
     def predict(images):
         sizes.append(len(images))
         return by_brightness(images)
 
-    found = measure_robustness(predict, subset, LABELS, batch_size=4, seed=2, progress=False)
+    found = measure_robustness(predict, split, LABELS, batch_size=4, seed=2, progress=False)
     assert sizes == [4] * COPIES * 2 + [3] * COPIES
-    images = np.concatenate([images for _, images, _ in subset.originals(4).as_numpy_iterator()])
+    images = np.concatenate([images for _, images, _ in split.originals(4).as_numpy_iterator()])
     for name in CORRUPTIONS:
         for row, severity in enumerate(SEVERITIES):
             worse = corrupt(images, name, severity, np.arange(11), seed=2)
@@ -43,8 +43,8 @@ def test_counted_image_by_image(subset):
     assert found.accuracies["brightness"][2] < 0.8 < min(found.accuracies["blur"])
 
 
-def test_the_mean_is_of_all_corruptions_and_severities(subset):
-    found = measure_robustness(by_brightness, subset, LABELS, progress=False)
+def test_the_mean_is_of_all_corruptions_and_severities(split):
+    found = measure_robustness(by_brightness, split, LABELS, progress=False)
     everything = [value for values in found.accuracies.values() for value in values]
     assert found.mean_accuracy == pytest.approx(np.mean(everything))
     assert found.shares_right.shape == (11,)
@@ -54,6 +54,6 @@ def test_the_mean_is_of_all_corruptions_and_severities(subset):
     }
 
 
-def test_wrong_labels_are_refused(subset):
+def test_wrong_labels_are_refused(split):
     with pytest.raises(ValueError, match="one per image"):
-        measure_robustness(by_brightness, subset, LABELS[:3], progress=False)
+        measure_robustness(by_brightness, split, LABELS[:3], progress=False)
