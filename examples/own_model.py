@@ -1,4 +1,4 @@
-"""Your own Keras model and your own tf.data stream, trained plainly and with proxies.
+"""Train your own Keras model on your own tf.data stream, plainly and with proxies.
 
 python examples/own_model.py --out runs/own_model
 """
@@ -17,7 +17,7 @@ from keras import layers
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
-# The packages beside this folder, without an installation. Where they are installed, leave it out.
+# Import the packages of this repository without installing them. Omit this if they are installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
@@ -27,10 +27,10 @@ BATCH_SIZE = 64
 
 
 def my_stream() -> tf.data.Dataset:
-    """1,797 handwritten digits as (image uint8 [8, 8, 1], label), in a fixed order, un-batched.
+    """Return 1,797 handwritten digits as (image uint8 [8, 8, 1], label), unbatched, in fixed order.
 
-    Any source of such pairs will do: `from_generator`, `TFRecordDataset`, ... It is read anew in
-    each epoch, so it may be larger than memory. Shuffling is left to the training split.
+    Any source of such pairs works: `from_generator`, `TFRecordDataset`, ... It is read again in
+    each epoch, so it may be larger than memory. The training split shuffles it.
     """
     digits = load_digits()
     images = np.uint8(digits.images * 255 / 16)[..., np.newaxis]
@@ -38,10 +38,10 @@ def my_stream() -> tf.data.Dataset:
 
 
 def my_model(num_classes: int) -> keras.Model:
-    """A small network of any make: one image input, one output per class."""
+    """Return a small network. Any network with one image input and one output per class works."""
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
-    # Images come in [0, 255]. Preprocessing belongs inside, so that heatmaps, export and serving
-    # cannot forget it.
+    # Images are in [0, 255]. Preprocessing belongs inside the model, so that heatmaps, export and
+    # serving use it too.
     x = layers.Rescaling(1 / 255)(images)
     for filters in (16, 32, 64):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
@@ -58,8 +58,8 @@ def train(
     callbacks: list[keras.callbacks.Callback],
     seed: int,
 ) -> tuple[keras.Model, float]:
-    """A trained model, and its accuracy on the test split."""
-    # Both trainings start from the same weights and see the images in the same order.
+    """Train a model; return it and its accuracy on the test split."""
+    # Both runs start from the same weights and see the images in the same order.
     keras.utils.set_random_seed(seed)
     model = my_model(data.num_classes)
     model.compile(
@@ -72,7 +72,7 @@ def train(
         validation_data=data.val.batches(BATCH_SIZE),
         epochs=epochs,
         callbacks=callbacks,
-        shuffle=False,  # The batches come shuffled.
+        shuffle=False,  # The batches are already shuffled.
         verbose=2,
     )
     scores = model.evaluate(data.test.batches(BATCH_SIZE), verbose=0, return_dict=True)
@@ -80,7 +80,7 @@ def train(
 
 
 def save_heatmaps(model: keras.Model, data: proxy_keras.ImageData, file: Path) -> None:
-    """Writes a picture of eight test images, and of where the model looks in them."""
+    """Write a picture of eight test images and their heatmaps."""
     images, _ = next(iter(data.test.batches(8)))
     heatmaps = proxy_keras.explain(model, images, method="grad_cam_plus_plus", size="image")
     figure = Figure(figsize=(12, 3.2), layout="constrained")
@@ -93,10 +93,9 @@ def save_heatmaps(model: keras.Model, data: proxy_keras.ImageData, file: Path) -
 
 
 def save(model: keras.Model, proxy: proxy_keras.ProxyAttention, out: Path) -> None:
-    """Writes the model, and the proxies that it was training on.
+    """Write the model and the current proxies.
 
-    A training that stopped after epoch N goes on with the model loaded, a ProxyAttention of the
-    same settings, and then
+    To resume after epoch N, load the model, create a ProxyAttention with the same settings, then
 
         proxy.set_state(dict(np.load("proxies.npz")), json.loads(Path("proxies.json").read_text()))
         model.fit(..., initial_epoch=N, callbacks=[proxy])
@@ -108,10 +107,10 @@ def save(model: keras.Model, proxy: proxy_keras.ProxyAttention, out: Path) -> No
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
-        description="Trains a model of one's own on a tf.data stream of one's own, plainly and "
-        "with proxies. Offline; under two minutes on two cores.",
+        description="Train your own model on your own tf.data stream, plainly and with proxies. "
+        "Works offline; takes less than two minutes on two cores.",
     )
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="(default: 10)")
     parser.add_argument("--seed", type=int, default=0, metavar="I", help="(default: 0)")
@@ -120,11 +119,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Trains twice, prints both accuracies, and writes what came out."""
+    """Train twice, print both accuracies, and write the results."""
     given = build_parser().parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
 
-    # The split into train, val and test is drawn here, once; the seed says which.
+    # The split into train, val and test is drawn here, once; it depends on the seed.
     data = proxy_keras.ImageData.from_dataset(
         my_stream(), image_size=IMAGE_SIZE, seed=given.seed, progress=False
     )
@@ -132,9 +131,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     _, plain = train(data, given.epochs, [], given.seed)
 
-    # At the end of every third epoch a fifth of the training images that the model gets wrong are
-    # explained, and from the next epoch on shown as proxies. These are the thesis's settings; see
-    # `select`, `show`, `threshold` and `weight` for stronger ones.
+    # At the end of every third epoch, a fifth of the misclassified training images is explained;
+    # from the next epoch on, these images are shown as proxies. These are the thesis's settings;
+    # `select`, `show`, `threshold` and `weight` make them stronger.
     proxy = proxy_keras.ProxyAttention(data.train, schedule="every:3", verbose=0)
     model, with_proxies = train(data, given.epochs, [proxy], given.seed)
 
@@ -144,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(step)
     print(f"test accuracy, trained plainly:     {plain:.1%}")
     print(f"test accuracy, trained on proxies:  {with_proxies:.1%}")
-    print("One run of each shows no difference, only an example of one: `python -m tuner.study`.")
+    print("One run of each is an example, not a comparison: see `python -m tuner.study`.")
     print(f"written to {given.out}: model.keras, proxies.npz, proxies.json, heatmaps.png")
 
 

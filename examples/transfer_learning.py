@@ -1,4 +1,4 @@
-"""Transfer learning: a new head on EfficientNet-Lite0's ImageNet weights, plainly and with proxies.
+"""Train a new head on EfficientNet-Lite0's ImageNet weights, plainly and with proxies.
 
 python examples/transfer_learning.py --data imagewoof --out runs/transfer_learning
 """
@@ -17,7 +17,7 @@ from efficientnet_lite0.legacy_torch import read_tensors
 from efficientnet_lite0.network import efficientnet_lite0
 from efficientnet_lite0.weights import installed_file, load_tensors
 
-# The packages beside this folder, without an installation. Where they are installed, leave it out.
+# Import the packages of this repository without installing them. Omit this if they are installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
@@ -28,10 +28,10 @@ BATCH_SIZE = 32
 def imagenet_accuracy(
     tensors: dict[str, np.ndarray], data: proxy_keras.ImageData, image_size: int
 ) -> float:
-    """Top-1 accuracy among ImageNet's 1,000 classes on the test split, in [0, 1].
+    """Return the top-1 accuracy among ImageNet's 1,000 classes on the test split, in [0, 1].
 
-    Nothing is trained for it. A mistake in preprocessing, padding or the order of a kernel's axes
-    would show here, where fine-tuning hides it.
+    Nothing is trained. A mistake in preprocessing, padding or the axis order of kernels would show
+    here, whereas fine-tuning would hide it.
     """
     model = efficientnet_lite0(image_size=image_size)
     load_tensors(model, tensors)
@@ -46,11 +46,11 @@ def imagenet_accuracy(
 def transfer_model(
     tensors: dict[str, np.ndarray], num_classes: int, image_size: int
 ) -> keras.Model:
-    """The pretrained network, frozen, under a new head."""
+    """Return the pretrained network, frozen, with a new head."""
     model = efficientnet_lite0(num_classes=num_classes, image_size=image_size)
     load_tensors(model, tensors, with_head=False)
     for layer in model.layers:
-        # A frozen BatchNormalization keeps ImageNet's statistics, in training too.
+        # A frozen BatchNormalization keeps ImageNet's statistics, also in training mode.
         layer.trainable = layer.name == "fc"
     model.compile(
         keras.optimizers.Adam(2e-3),
@@ -66,30 +66,30 @@ def train(
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> float:
-    """Trains the model, and returns its accuracy on the test split, in [0, 1]."""
+    """Train the model and return its accuracy on the test split, in [0, 1]."""
     model.fit(
-        # The backbone does not change, but its features cannot be kept: proxies change the images.
+        # The backbone is frozen, but its features cannot be cached: proxies change the images.
         data.train.batches(BATCH_SIZE),
         validation_data=data.val.batches(BATCH_SIZE),
         epochs=epochs,
         callbacks=callbacks,
-        shuffle=False,  # The batches come shuffled.
+        shuffle=False,  # The batches are already shuffled.
         verbose=2,
     )
     return model.evaluate(data.test.batches(BATCH_SIZE), verbose=0, return_dict=True)["accuracy"]
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
-        description="Trains a new head on EfficientNet-Lite0's ImageNet weights, plainly and with "
-        "proxies. For 2,000 images about six minutes on two cores.",
+        description="Train a new head on EfficientNet-Lite0's ImageNet weights, plainly and with "
+        "proxies. 2,000 images take about six minutes on two cores.",
     )
     parser.add_argument(
         "--data",
         required=True,
         metavar="ROOT",
-        help="images as ROOT/CLASS/* or ROOT/{train,val,test}/CLASS/*, such as Imagewoof's",
+        help="images as ROOT/CLASS/* or ROOT/{train,val,test}/CLASS/*, e.g. Imagewoof",
     )
     parser.add_argument(
         "--weights",
@@ -105,10 +105,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Trains twice, prints both accuracies, and writes the model.
+    """Train twice, print both accuracies, and write the model.
 
     Raises:
-        FileNotFoundError, ValueError: The weights or the images are absent or cannot be used.
+        FileNotFoundError, ValueError: The weights or the images are missing or unusable.
     """
     tensors = read_tensors(given.weights or installed_file())
     data = proxy_keras.ImageData.from_folder(
@@ -120,15 +120,15 @@ def run(given: argparse.Namespace) -> None:
         print(f"test accuracy before training, among ImageNet's 1,000 classes: {accuracy:.1%}")
 
     def fresh() -> keras.Model:
-        # Both trainings start from the same head.
+        # Both runs start from the same head.
         keras.utils.set_random_seed(given.seed)
         return transfer_model(tensors, data.num_classes, given.image_size)
 
     plain = train(fresh(), data, given.epochs, [])
     model = fresh()
-    # At the end of the first epoch every image is explained; from then on each is shown half of the
-    # time with its hot pixels black. The default, a fifth of the images that the model gets wrong,
-    # would be a handful here.
+    # At the end of the first epoch, every image is explained; from then on, each is shown half of
+    # the time with its hot pixels black. By default, only a fifth of the misclassified images would
+    # get proxies: a handful here.
     proxy = proxy_keras.ProxyAttention(
         data.train,
         schedule=["p", *[1] * (given.epochs - 1)],
@@ -146,8 +146,8 @@ def run(given: argparse.Namespace) -> None:
     (given.out / "labels.json").write_text(json.dumps(data.classes))
     print(f"test accuracy, trained plainly:     {plain:.1%}")
     print(f"test accuracy, trained on proxies:  {with_proxies:.1%}")
-    print("One run of each shows no difference, only an example of one: `python -m tuner.study`.")
-    print("As one ONNX file, which answers with the class and its heatmap:")
+    print("One run of each is an example, not a comparison: see `python -m tuner.study`.")
+    print("To export an ONNX file that returns the class and its heatmap:")
     print(
         f"  python -m export {given.out / 'model.keras'} --labels {given.out / 'labels.json'}"
         f" --out {given.out / 'model.onnx'}"
@@ -155,7 +155,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the example, and returns its exit code: 0 done, 2 absent or bad weights or images."""
+    """Run the example; return 0 if done, 2 if weights or images are missing or unusable."""
     given = build_parser().parse_args(arguments)
     try:
         run(given)

@@ -239,7 +239,7 @@ def test_tensors_of_another_network_are_refused(tensors: dict[str, np.ndarray]) 
     fewer = {name: array for name, array in tensors.items() if name != "_bn1.bias"}
     with pytest.raises(ValueError, match=r"no bn1\.bias"):
         load_tensors(model, fewer, with_head=False)
-    with pytest.raises(ValueError, match=r"has blocks_16_bn0\.bias, which the model has not"):
+    with pytest.raises(ValueError, match=r"has blocks_16_bn0\.bias, which the model does not have"):
         more = {**tensors, "_blocks.16._bn0.bias": np.zeros(3)}
         load_tensors(model, more, with_head=False)
 

@@ -1,1 +1,1 @@
-"""EfficientNet-Lite0 in Keras, with ImageNet weights out of a PyTorch file, without PyTorch."""
+"""EfficientNet-Lite0 in Keras, with ImageNet weights read from a PyTorch file without PyTorch."""

@@ -16,4 +16,4 @@ _BREEDS = (
 IMAGENET_IDS: dict[str, int] = {
     folder: number for wordnet_id, name, number in _BREEDS for folder in (wordnet_id, name)
 }
-"""ImageNet's class id, in [0, 1000), by the folder's name: the WordNet id, or the breed."""
+"""ImageNet's class id, in [0, 1000), by folder name: the WordNet id or the breed."""

@@ -1,4 +1,4 @@
-"""Reads the tensors of a file that `torch.save` wrote before PyTorch 1.6, without PyTorch."""
+"""A reader, without PyTorch, of tensors that `torch.save` wrote before PyTorch 1.6."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-# Such a file is five pickles (magic number, version, byte order, the object, the storages' keys),
-# then for each key the number of its elements, int64, and the elements.
+# The file holds five pickles (magic number, version, byte order, object, storage keys), then for
+# each key the number of its elements, int64, and the elements.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 # As strings, because a pickle may change the state of an object such as a dtype.
@@ -24,7 +24,7 @@ _STORAGES = {
     "IntStorage": "<i4",
     "LongStorage": "<i8",
 }
-# What the pickle machine raises on input that is damaged or was made to mislead it.
+# Errors that unpickling raises on damaged or malicious input.
 _DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
@@ -51,17 +51,17 @@ class _Tensor(NamedTuple):
 
 
 def read_tensors(path: str | Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a state dictionary, by name.
+    """Return the tensors of a state dictionary, by name.
 
-    A pickle is a program, and may call whatever it names. Here it can name an ordered dictionary
-    and the parts of a tensor; anything else is refused before it is looked up.
+    A pickle is a program that can call anything it names. Here, it may name only an ordered
+    dictionary and the parts of a tensor; anything else is refused before it is imported.
 
     Args:
         path: A `.pth` file with one dictionary of tensors, in the format before PyTorch 1.6.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is of another format, damaged, or names something that is no tensor.
+        ValueError: It has another format, is damaged, or names something other than tensors.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -76,7 +76,7 @@ def read_tensors(path: str | Path) -> dict[str, NDArray[Any]]:
         except _DAMAGED as error:
             raise ValueError(
                 f"{path} cannot be read as tensors saved before PyTorch 1.6: {error}. "
-                "Bring the file again from where it came from."
+                "Download the file again."
             ) from error
 
 
@@ -105,7 +105,7 @@ def _elements(file: BinaryIO, storage: _Storage) -> NDArray[Any]:
 
 
 def _array(tensor: _Tensor, elements: NDArray[Any]) -> NDArray[Any]:
-    # A tensor may be a transposed view of its storage, but must stay within it.
+    # A tensor may be a transposed view of its storage, but must not exceed it.
     steps = zip(tensor.shape, tensor.strides, strict=True)
     stop = 1 + tensor.offset + sum((size - 1) * stride for size, stride in steps)
     lowest = min((tensor.offset, *tensor.shape, *tensor.strides))
@@ -116,13 +116,13 @@ def _array(tensor: _Tensor, elements: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Rebuilds dictionaries and descriptions of tensors; refuses every other global name."""
+    """An unpickler of dictionaries and tensor descriptions that refuses all other global names."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            # A new function each time, because a pickle may set attributes of what it is given.
+            # A new function each time, because a pickle may set attributes of its objects.
             return lambda *parts: _tensor(*parts)
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]

@@ -16,8 +16,8 @@ class _Stage(NamedTuple):
     filters: int
 
 
-# EfficientNet-B0's stages. What Lite leaves out are squeeze-and-excitation and swish, which
-# small devices are slow at.
+# EfficientNet-B0's stages. Lite omits squeeze-and-excitation and swish, which are slow on small
+# devices.
 _STAGES = (
     _Stage(1, 3, 1, 1, 16),
     _Stage(2, 3, 2, 6, 24),
@@ -32,14 +32,14 @@ _STAGES = (
 def efficientnet_lite0(
     *, num_classes: int = 1000, image_size: int = 224, dropout: float = 0.2
 ) -> keras.Model:
-    """Returns a classifier that takes raw images and answers logits, with newly drawn weights.
+    """Return a classifier from raw images to logits, with newly drawn weights.
 
     Layers are named as in the PyTorch file (`_blocks.3._bn1` is `blocks_3_bn1`). "top_activation"
     is the last feature map [B, P/32, P/32, 1280], "fc" the head.
 
     Args:
         num_classes: K.
-        image_size: Side P of the images. The published accuracy is that at 224.
+        image_size: Side P of the images. The published accuracy is for 224.
         dropout: Share of the pooled features dropped in training.
 
     Returns:
@@ -66,14 +66,14 @@ def efficientnet_lite0(
 
 
 def _block(x: Any, stage: _Stage, name: str) -> Any:
-    """A mobile inverted bottleneck: widen, filter each channel, narrow."""
+    """Apply a mobile inverted bottleneck: expand, filter each channel, project."""
     shortcut, channels = x, x.shape[-1]
     if stage.expansion > 1:
         widened = channels * stage.expansion
         x = layers.Conv2D(widened, 1, use_bias=False, name=f"{name}_expand_conv")(x)
         x = _activated(x, f"{name}_bn0", f"{name}_expand_activation")
-    # TensorFlow's "same", as in the weights' training: where it strides it pads the right and the
-    # bottom only, unlike PyTorch's own padding.
+    # TensorFlow's "same", as in the training of the weights: with strides, it pads only the right
+    # and the bottom, unlike PyTorch's own padding.
     x = layers.DepthwiseConv2D(
         stage.kernel_size,
         strides=stage.strides,

