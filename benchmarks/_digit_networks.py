@@ -1,4 +1,4 @@
-"""Two small networks for cluttered digits, and how they are trained."""
+"""Two small networks for digits in clutter, and their training recipe."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ BATCH = 32
 
 
 def resnet() -> keras.Model:
-    """A ResNet-20."""
+    """Return a ResNet-20."""
     return build_model("resnet20", num_classes=10, image_size=IMAGE_SIZE)
 
 
 def transformer() -> keras.Model:
-    """A small vision transformer, for the methods that look at attention.
+    """Return a small vision transformer, for methods that use attention.
 
-    Convolutions make its tokens; from patches alone it would learn so few images by heart.
+    Its tokens come from convolutions; with plain patches it would memorise so few images.
     """
     image = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
@@ -41,7 +41,7 @@ def transformer() -> keras.Model:
 
 
 def compiled(build: Callable[[], keras.Model], *, images: int, epochs: int) -> keras.Model:
-    """The network with seeded weights, ready for `fit` on so many images and epochs."""
+    """Return the network with seeded weights, compiled for this number of images and epochs."""
     keras.utils.set_random_seed(0)
     model = build()
     steps = epochs * -(-images // BATCH)

@@ -1,4 +1,4 @@
-"""Times functions against each other within one run, so that ratios hold on a noisy machine."""
+"""Timing of functions in turn within one run, so that ratios hold on a noisy machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Timing:
 def interleaved(
     functions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1
 ) -> dict[str, Timing]:
-    """The timing of each function; every round calls each of them once, in turn."""
+    """Return the timing of each function; every round calls each of them once, in turn."""
     for function in functions.values():
         for _ in range(warm_up):
             function()
@@ -41,7 +41,7 @@ def interleaved(
 
 
 def environment() -> str:
-    """A line on the machine and the versions, to stand above every table."""
+    """Return a line with machine and versions, to print above the tables."""
     versions = ", ".join(
         f"{name} {metadata.version(name)}" for name in ("tensorflow", "keras", "tf-keras-vis")
     )
@@ -53,7 +53,7 @@ def environment() -> str:
 
 
 def table(title: str, rows: list[list[str]], header: list[str]) -> str:
-    """A Markdown table under a heading."""
+    """Return a Markdown table with a heading."""
     lines = [f"\n### {title}\n", "| " + " | ".join(header) + " |"]
     lines.append("|" + "|".join("---" for _ in header) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]

@@ -1,4 +1,4 @@
-"""What a heatmap costs by each method, beside the plain compiled forward pass and tf-keras-vis.
+"""Cost of a heatmap by each method, compared with a plain compiled forward pass and tf-keras-vis.
 
 python benchmarks/attribution.py [--quick]
 """
@@ -32,20 +32,20 @@ with warnings.catch_warnings():
     from tf_keras_vis.utils.scores import CategoricalScore
 
 FORWARD = "plain compiled forward"
-BLEND = "grad_cam: logits, heat, enlarged, blended"
+BLEND = "grad_cam: logits, heat, resized, blended"
 PEERS = {
     "grad_cam": Gradcam,
     "grad_cam_plus_plus": GradcamPlusPlus,
     "layer_cam": Layercam,
     "saliency": Saliency,
 }
-ASKED = {
+TARGETS = {
     "grad_cam": "<= 1.05",
     "grad_cam_plus_plus": "<= 1.05",
     "layer_cam": "<= 1.05",
     BLEND: "<= 1.05",
 }
-HEADER = ["what", "images/s", "wall x", "CPU x", "asked"]
+HEADER = ["what", "images/s", "wall x", "CPU x", "target"]
 
 
 def _forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -54,7 +54,7 @@ def _forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _peer(model: keras.Model, method: str, images: np.ndarray, layer: str | None) -> Callable:
-    """A call as tf-keras-vis documents it, on the user's model, of the predicted classes."""
+    """Return a documented call of tf-keras-vis, on the user's model, for the predicted classes."""
     visualise = PEERS[method](model)
     score = CategoricalScore(np.argmax(model(images, training=False), axis=1).tolist())
     where = {} if layer is None else {"penultimate_layer": layer}
@@ -62,7 +62,7 @@ def _peer(model: keras.Model, method: str, images: np.ndarray, layer: str | None
 
 
 def _rows(
-    times: Mapping[str, Timing], forward: Timing, batch: int, asked: Mapping[str, str]
+    times: Mapping[str, Timing], forward: Timing, batch: int, targets: Mapping[str, str]
 ) -> list[list[str]]:
     return [
         [
@@ -70,16 +70,16 @@ def _rows(
             f"{batch / t.wall_s:.1f}" if t.wall_s < batch else f"{batch / t.wall_s:.3f}",
             f"{t.wall_s / forward.wall_s:.2f}",
             f"{t.cpu_s / forward.cpu_s:.2f}",
-            asked.get(what, ""),
+            targets.get(what, ""),
         ]
         for what, t in times.items()
     ]
 
 
 def single_pass(name: str, size: int, batch: int, rounds: int) -> str:
-    """The methods that cost about a forward pass, beside tf-keras-vis; all start and end in NumPy.
+    """Compare the methods that cost about one forward pass with tf-keras-vis, from NumPy to NumPy.
 
-    The last column of the peers says how much faster ours is.
+    The last column of tf-keras-vis says how much faster ours is.
     """
     model, images = _network(name, size), _images(batch, size)
     explainers = {m: Explainer(model, m) for m in names() if get(m).single_pass}
@@ -103,17 +103,17 @@ def single_pass(name: str, size: int, batch: int, rounds: int) -> str:
     times = interleaved(functions, rounds=rounds, warm_up=2)
     gains = {
         f"tf-keras-vis, {method}": f"ours {times[f'tf-keras-vis, {method}'].cpu_s / t.cpu_s:.1f}x "
-        "faster" + ("" if method == "saliency" else ", asked 3x")
+        "faster" + ("" if method == "saliency" else ", target 3x")
         for method, t in times.items()
         if method in PEERS
     }
     title = f"{name}, {size} px: one pass, batches of {batch}, {rounds} rounds"
-    rows = _rows(times, times[FORWARD], len(images), {**ASKED, **gains})
+    rows = _rows(times, times[FORWARD], len(images), {**TARGETS, **gains})
     return table(title, rows, HEADER)
 
 
 def many_passes(name: str, size: int, batch: int, rounds: int) -> str:
-    """All other methods with their default options."""
+    """Measure all other methods with their default options."""
     model, images = _network(name, size), _images(batch, size)
     forward = _forward(model)
     functions: dict[str, Callable[[], object]] = {FORWARD: lambda: forward(images)}
@@ -124,7 +124,7 @@ def many_passes(name: str, size: int, batch: int, rounds: int) -> str:
         try:
             explainer = Explainer(model, method)
             explainer.prepare()
-            # The first run of a graph costs more; of the others only the network is one.
+            # The first run of a graph costs more. Untraced methods have no graph but the network's.
             _ = explainer.heatmaps(images) if get(method).is_traced else explainer.logits(images)
         except ValueError as error:
             left_out.append(f"{method}: {error}")
@@ -149,7 +149,7 @@ def _images(count: int, size: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller batches")
     quick = parser.parse_args().quick

@@ -1,4 +1,4 @@
-"""What each augmentation costs: beside cutmix, and as a share of a training step of ResNet-18.
+"""Cost of each augmentation, relative to cutmix and as a share of a ResNet-18 training step.
 
 python benchmarks/augment.py [--quick]
 """
@@ -20,24 +20,24 @@ from proxy_keras import augment, build_model
 
 BASE = "cutmix"
 STEP = "training step of resnet18"
-ASKED = 0.05
-"""Largest share of a training step that an augmentation without a network may cost."""
+TARGET = 0.05
+"""Largest share of a training step that an augmentation without heatmaps may cost."""
 
 
 def _layer(name: str) -> augment.BatchLayer:
     needed = {"of": "cutout", "epochs": 1} if name == "curriculum" else {}
-    # All images are changed, whatever the layer's own chance is.
+    # Change all images, whatever the layer's own probability is.
     return augment.get(name, probability=1.0, **needed)
 
 
 def _compiled(name: str, images: tf.Tensor, labels: tf.Tensor) -> Callable[[], object]:
-    """A call as `tf.data` makes it: traced once, with another seed each time."""
+    """Return a call like that of `tf.data`: traced once, with a new seed each time."""
     layer = _layer(name)
     given = {"epoch": 1} if layer.needs_epoch else {}
     if layer.needs_maps:
         maps = np.random.default_rng(1).uniform(size=(len(images), 7, 7))
         given["heatmaps"] = tf.constant(maps, tf.float32)
-    # A concrete function, as TensorFlow warns of many that are traced in a row.
+    # A concrete function, because TensorFlow warns if many functions are traced in a row.
     traced = tf.function(lambda seed: layer(images, labels, seed, **given)).get_concrete_function(
         tf.TensorSpec([2], tf.int64)
     )
@@ -47,14 +47,14 @@ def _compiled(name: str, images: tf.Tensor, labels: tf.Tensor) -> Callable[[], o
 
 def _batch(count: int, size: int, classes: int = 10) -> tuple[tf.Tensor, tf.Tensor]:
     draw = np.random.default_rng(0)
-    # Smooth images: of noise, an equalised or compressed one would not be like a photograph.
+    # Smooth images: equalising or compressing noise would not be like doing so to a photograph.
     coarse = draw.uniform(0, 255, (count, 8, 8, 3))
     images = tf.clip_by_value(tf.image.resize(coarse, [size, size], "bicubic"), 0.0, 255.0)
     return images, tf.one_hot(np.arange(count) % classes, classes)
 
 
 def throughput(size: int, batch: int, rounds: int) -> str:
-    """Every augmentation against `cutmix`, by CPU time."""
+    """Compare every augmentation with `cutmix`."""
     images, labels = _batch(batch, size)
     functions = {name: _compiled(name, images, labels) for name in augment.names()}
     times = interleaved(functions, rounds=rounds, warm_up=2)
@@ -67,12 +67,12 @@ def throughput(size: int, batch: int, rounds: int) -> str:
         ]
         for name, t in times.items()
     ]
-    title = f"Augmentations beside {BASE}: {size} px, batches of {batch}, {rounds} rounds"
+    title = f"Augmentations relative to {BASE}: {size} px, batches of {batch}, {rounds} rounds"
     return table(title, rows, ["what", "images/s", "wall x", "CPU x"])
 
 
 def share_of_a_step(size: int, batch: int, rounds: int) -> str:
-    """Every augmentation as a share of the CPU time of a training step, in turn with it."""
+    """Measure every augmentation as a share of the CPU time of a training step."""
     images, labels = _batch(batch, size)
     keras.utils.set_random_seed(0)
     model = build_model("resnet18", num_classes=10, image_size=size)
@@ -93,19 +93,19 @@ def share_of_a_step(size: int, batch: int, rounds: int) -> str:
         for name, t in times.items()
     ]
     title = f"Share of a training step: resnet18, {size} px, batches of {batch}, {rounds} rounds"
-    return table(title, rows, ["what", "CPU per image", "share", "asked"])
+    return table(title, rows, ["what", "CPU per image", "share", "target"])
 
 
 def _verdict(name: str, time: Timing, step: Timing) -> str:
-    """What is asked of those that need no network, and whether it holds."""
+    """Return the target for augmentations without heatmaps, and whether it is met."""
     if name == STEP or _layer(name).needs_maps:
         return ""
-    held = time.cpu_s <= ASKED * step.cpu_s
-    return f"<= {ASKED:.0%}: {'held' if held else 'NOT held'}"
+    is_met = time.cpu_s <= TARGET * step.cpu_s
+    return f"<= {TARGET:.0%}: {'met' if is_met else 'NOT met'}"
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller batches")
     quick = parser.parse_args().quick

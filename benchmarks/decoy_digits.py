@@ -1,4 +1,4 @@
-"""How many points a plainly trained network loses on decoy_digits by the decoys.
+"""Points of accuracy that the decoys of decoy_digits cost a plainly trained network.
 
 python benchmarks/decoy_digits.py [--quick] [--seeds 0 1 2]
 """
@@ -20,7 +20,7 @@ from proxy_keras.training.optimizer import make_optimizer
 
 
 def accuracy(seed: int, *, decoys: bool, epochs: int, batch: int = 32) -> float:
-    """Test accuracy in per cent of resnet20 after the last epoch."""
+    """Return the test accuracy of resnet20 after the last epoch, in per cent."""
     made = make_decoy_digits(decoys=decoys)
     data = ImageData.from_arrays(
         made.x_train,
@@ -49,7 +49,7 @@ def accuracy(seed: int, *, decoys: bool, epochs: int, batch: int = 32) -> float:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
@@ -62,7 +62,7 @@ def main() -> None:
         with_decoys = accuracy(seed, decoys=True, epochs=epochs)
         lost = without - with_decoys
         rows.append([str(seed), f"{without:.1f}", f"{with_decoys:.1f}", f"{lost:.1f}", "15 to 40"])
-    header = ["seed", "without decoys", "with decoys", "points lost", "asked"]
+    header = ["seed", "without decoys", "with decoys", "points lost", "target"]
     print(table(f"decoy_digits: resnet20, {epochs} epochs, test accuracy", rows, header))
 
 

@@ -1,4 +1,4 @@
-"""What it costs to take answers and heatmaps out of the training steps themselves.
+"""Cost of taking predictions and heatmaps from the training steps.
 
 python benchmarks/in_step.py [--quick]
 """
@@ -23,7 +23,7 @@ from proxy_keras.training.count_epochs import CountEpochs
 
 
 class EpochTimes(keras.callbacks.Callback):
-    """Wall-clock and CPU seconds of each epoch's steps; the first, which traces, is left out."""
+    """Wall-clock and CPU seconds of each epoch's steps, without the first epoch, which traces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class EpochTimes(keras.callbacks.Callback):
 
 
 def compare(name: str, size: int, count: int, batch: int, epochs: int, rounds: int) -> str:
-    """Training steps with and without recording, and the proxy steps that follow."""
+    """Compare training steps with and without recording, and the proxy steps that follow."""
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     data = ImageData.from_arrays(images, np.arange(count) % 10, progress=False)
@@ -71,7 +71,7 @@ def compare(name: str, size: int, count: int, batch: int, epochs: int, rounds: i
                 epochs=epochs,
                 verbose=0,
                 shuffle=False,
-                # Its clock stops before the proxy step, which is the next callback's.
+                # The timer stops before the proxy step, which runs in the next callback.
                 callbacks=[times[what], callback],
             )
             if isinstance(callback, ProxyAttention):
@@ -92,13 +92,13 @@ def compare(name: str, size: int, count: int, batch: int, epochs: int, rounds: i
                 f"{statistics.median(step):.2f} s" if step else "",
             ]
         )
-    header = ["an epoch of", "wall", "CPU", "wall x", "CPU x", "asked", "proxy step after it"]
+    header = ["an epoch of", "wall", "CPU", "wall x", "CPU x", "target", "proxy step after it"]
     title = f"In-step proxies: {name}, {size} px, {len(data.train)} images, batches of {batch}"
     return table(f"{title}, median of {len(plain.walls)} epochs", rows, header)
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and epochs")
     quick = parser.parse_args().quick

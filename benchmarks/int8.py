@@ -1,4 +1,4 @@
-"""What eight-bit integers save and cost: CPU time and accuracy of a trained model.
+"""CPU time and accuracy of a trained model in int8, compared with fp32.
 
 python benchmarks/int8.py [--quick] [RUN]
 """
@@ -48,10 +48,10 @@ def _call(file: Path, images: np.ndarray):
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few epochs and rounds")
-    parser.add_argument("run", type=Path, nargs="?", help="a run folder; default: one is trained")
+    parser.add_argument("run", type=Path, nargs="?", help="a run folder (default: train one)")
     given = parser.parse_args()
     print(environment())
 
@@ -80,7 +80,7 @@ def main() -> None:
                 ]
             )
         size = source.image_size[0]
-        title = f"{source.name}, {size} px, batch {BATCH}; asked: <= 0.4 and <= 0.5 points lost"
+        title = f"{source.name}, {size} px, batch {BATCH}; target: <= 0.4 and <= 0.5 points lost"
         print(table(title, rows, ["precision", "MB", "CPU ms/image", "x", "val", "test"]))
 
 

@@ -1,4 +1,4 @@
-"""Whether the memory of this process grows with the number of explanations, for every method.
+"""Growth of memory with the number of explanations, for every attribution method.
 
 python benchmarks/memory.py [--quick]
 """
@@ -40,7 +40,7 @@ def _resident() -> float:
 
 
 def growth(calls: int) -> str:
-    """MB that the process gained from call 10 on."""
+    """Measure the memory gained from call 10 on."""
     keras.utils.set_random_seed(0)
     model = build_model("resnet20", num_classes=10, image_size=32)
     images = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
@@ -51,7 +51,7 @@ def growth(calls: int) -> str:
             for _ in range(10):
                 explainer.heatmaps(images)
         except ValueError as error:
-            rows.append([name, "", f"not for this network: {str(error).split('.')[0]}"])
+            rows.append([name, "", f"not applicable: {str(error).split('.')[0]}"])
             continue
         before = _resident()
         for _ in range(calls):
@@ -59,12 +59,12 @@ def growth(calls: int) -> str:
         gained = _resident() - before
         rows.append([name, f"{gained:+.1f} MB", f"{1024 * gained / calls:+.0f} KB"])
     return table(
-        f"{calls} calls of 4 images after 10: resnet20, 32 px", rows, ["", "all", "a call"]
+        f"{calls} calls of 4 images after 10: resnet20, 32 px", rows, ["", "total", "per call"]
     )
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer calls")
     print(environment())

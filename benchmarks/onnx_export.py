@@ -1,4 +1,4 @@
-"""How far exported files are from Keras, what converting takes, and what the heatmap costs.
+"""Difference of exported files from Keras, cost of the export, and cost of the heatmap.
 
 python benchmarks/onnx_export.py [--quick]
 """
@@ -32,7 +32,7 @@ THREADS = 2
 
 
 def _saved(name: str, size: int, policy: str, folder: Path, classes: int = 10) -> Path:
-    """A seeded model of the library, saved under a dtype policy."""
+    """Save a seeded model of the library under a dtype policy; return the file."""
     keras.mixed_precision.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
     file = folder / f"{name}_{policy}.keras"
@@ -42,7 +42,7 @@ def _saved(name: str, size: int, policy: str, folder: Path, classes: int = 10) -
 
 
 def _exported(model: Path, file: Path, *options: str) -> tuple[dict, float, float]:
-    """The report of an export in a process of its own, its seconds, and its peak memory in GB."""
+    """Export in a separate process; return the report, seconds, and peak memory in GB."""
     words = [sys.executable, "-m", "export", model, "--out", file, "--tolerance", "1", *options]
     start = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -60,7 +60,7 @@ def _worst(report: dict, output: str) -> str:
 
 
 def parity(models: list[str], folder: Path) -> str:
-    """Every model under every policy, explained by Grad-CAM."""
+    """Compare every model under every policy, with Grad-CAM."""
     rows = []
     for name in models:
         size = 32 if name in SMALL else 224
@@ -82,12 +82,12 @@ def parity(models: list[str], folder: Path) -> str:
             model.unlink()
             file.unlink()
     header = ["model", "policy", "logits", "heatmap", "same class", "seconds", "GB"]
-    title = "Largest relative difference from float32 Keras, grad_cam; asked: 1e-5; < 6 GB"
+    title = "Largest relative difference from float32 Keras, grad_cam; target: 1e-5; < 6 GB"
     return table(title, rows, header)
 
 
 def methods(models: list[str], folder: Path) -> str:
-    """Every method on every model, float32."""
+    """Compare every method on every model, in float32."""
     rows = []
     for name in models:
         model = _saved(name, 224 if name.startswith("vit") else 32, "float32", folder)
@@ -99,11 +99,11 @@ def methods(models: list[str], folder: Path) -> str:
             report, _, _ = _exported(model, folder / "m.onnx", "--explain", method)
             row.append(_worst(report, "heatmap"))
         rows.append(row)
-    return table("Largest difference of heatmaps from the tape's", rows, ["model", *METHODS])
+    return table("Largest difference of heatmaps from the gradient tape", rows, ["model", *METHODS])
 
 
 def _run(file: Path, images: np.ndarray) -> Callable[[], object]:
-    """A call of a file on images."""
+    """Return a call that runs a file on images."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -112,7 +112,7 @@ def _run(file: Path, images: np.ndarray) -> Callable[[], object]:
 
 
 def cost(name: str, size: int, batch: int, rounds: int, folder: Path, classes: int) -> str:
-    """What a heatmap adds to the plain logits, by method."""
+    """Measure the cost of a heatmap relative to logits only, by method."""
     model = _saved(name, size, "float32", folder, classes=classes)
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
     calls = {}
@@ -131,14 +131,12 @@ def cost(name: str, size: int, batch: int, rounds: int, folder: Path, classes: i
         ]
         for method, t in times.items()
     ]
-    title = (
-        f"{name}, {size} px, {classes} classes, batch {batch}: with heatmap against logits alone"
-    )
+    title = f"Heatmap relative to logits only: {name}, {size} px, {classes} classes, batch {batch}"
     return table(title, rows, ["explain", "images/s", "wall x", "CPU x"])
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small models, few rounds")
     quick = parser.parse_args().quick

@@ -1,4 +1,4 @@
-"""Which attribution methods pass the sanity checks, on a network that is really trained.
+"""Sanity checks of all attribution methods on a trained network.
 
 python benchmarks/sanity_checks.py [--quick] [--methods grad_cam,saliency] [--out FILE.md]
 """
@@ -26,7 +26,7 @@ from proxy_keras import metrics
 from proxy_keras.attribution import names
 from proxy_keras.data.decoy_digits import make_decoy_digits
 
-# Methods that perturb images get few copies: the checks ask for some twenty maps of every image.
+# Perturbation methods use few copies, because the checks need about twenty maps per image.
 OPTIONS: dict[str, dict[str, Any]] = {
     "rise": {"masks": 200},
     "lime": {"samples": 200},
@@ -42,26 +42,26 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 TRAINING_IMAGES = 704
 
-# Rank correlation from which on maps count as unchanged, and below which as changed.
+# Maps count as unchanged at or above the first rank correlation, as changed below the second.
 UNCHANGED, CHANGED = 0.5, 0.9
 
 CHECKS = {
-    "top layer random": "the logits' layer is drawn anew",
-    "all layers random": "every layer is drawn anew, from the logits down",
-    "one layer random": "one layer alone is drawn anew, the mean over four of them",
+    "top layer random": "the logits' layer is randomised",
+    "all layers random": "every layer is randomised, from the logits down",
+    "one layer random": "a single layer is randomised, mean over four layers",
     "labels random": "a twin trained on permuted labels",
     "another image": "the same class explained in another image",
-    "shift taken back": "images shifted by 64, which a first layer takes back",
-    "noise": "uniform noise of 2 % of the range",
+    "shift taken back": "images shifted by 64, which the first layer compensates",
+    "noise": "uniform noise of 2% of the range",
     "perturbed": "the worst of a few perturbations by at most 8 that keep the class",
 }
-# Under the first ones there is something else to explain: maps must change. Else they must not.
+# In the first checks, something else is explained: maps must change. In the others, they must not.
 MUST_CHANGE = 5
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, its layers from the top, its twin trained on permuted labels, and images."""
+    """A network, its layers from the top, its twin trained on permuted labels, and test images."""
 
     layers: tuple[str, ...]
     model: keras.Model
@@ -71,13 +71,13 @@ class Trained:
 
 
 NETWORKS = {"ResNet-20": (resnet, 15), "a small vision transformer": (transformer, 30)}
-"""What is trained, and for how many epochs."""
+"""Networks to train, and their numbers of epochs."""
 
 OF_TRANSFORMERS = ("attention_rollout",)
 
 
 def train(name: str, count: int) -> Trained:
-    """The two networks, trained alike, and `count` test images that the first gets right."""
+    """Train a network and its twin; keep `count` test images that it classifies correctly."""
     build_network, epochs = NETWORKS[name]
     data = make_decoy_digits(0, decoys=False, image_size=IMAGE_SIZE)
     images = data.x_train[:TRAINING_IMAGES].astype(np.float32)
@@ -98,14 +98,14 @@ def train(name: str, count: int) -> Trained:
     learned = twin.history.history["accuracy"][-1]
     summary = (
         f"{name}, trained on {TRAINING_IMAGES} cluttered digits of {IMAGE_SIZE} px for {epochs} "
-        f"epochs: {is_right.mean():.0%} right on test. Its twin has learned {learned:.0%} of its "
-        f"permuted labels. Both trained in {seconds:.0f} s ({cpu_seconds:.0f} CPU s)."
+        f"epochs: {is_right.mean():.0%} test accuracy. Its twin has learned {learned:.0%} of its "
+        f"permuted labels. Training both took {seconds:.0f} s ({cpu_seconds:.0f} CPU s)."
     )
     return Trained(metrics.weight_layers(model), model, twin, test[is_right][:count], summary)
 
 
 def check(method: str, trained: Trained, *, quick: bool) -> list[str]:
-    """The row of one method: mean rank correlations, and the CPU seconds that they took."""
+    """Return the row of one method: mean rank correlations and CPU seconds."""
     start = time.process_time()
     model, images, layers = trained.model, trained.images, trained.layers
     spread = [layers[i] for i in np.linspace(0, len(layers) - 1, 4).round().astype(int)]
@@ -129,7 +129,7 @@ def check(method: str, trained: Trained, *, quick: bool) -> list[str]:
 
 
 def _marked(values: list[float]) -> list[str]:
-    """The values, those that speak against the method in bold."""
+    """Format the values, in bold if they speak against the method."""
     fails = [
         value >= UNCHANGED if index < MUST_CHANGE else value < CHANGED
         for index, value in enumerate(values)
@@ -141,15 +141,15 @@ def _marked(values: list[float]) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """The message in one line, without the trace that TensorFlow puts around those of a graph."""
+    """Return the message in one line, without the trace that TensorFlow adds in graphs."""
     return str(error).rpartition("ValueError: ")[2].strip().splitlines()[0]
 
 
 def report(methods: list[str], *, quick: bool) -> str:
-    """The table over methods, with what it means."""
+    """Return the table of all methods, with an explanation."""
     rows, reasons, summaries = [], [], []
     count, network = (4 if quick else 16), None
-    # Each network is trained once: first all methods of the one, then those of the other.
+    # Sorted, so that each network is trained only once.
     for method in tqdm(sorted(methods, key=OF_TRANSFORMERS.__contains__), desc="methods"):
         wanted = list(NETWORKS)[method in OF_TRANSFORMERS]
         if network != wanted:
@@ -167,9 +167,9 @@ def report(methods: list[str], *, quick: bool) -> str:
         "",
         "\n\n".join(summaries),
         "",
-        f"Bold speaks against a method: in the first {MUST_CHANGE} columns, where something else "
-        f"is to be explained, maps that stay ({UNCHANGED} or more); in the others, where the "
-        f"network answers the same, maps that do not (below {CHANGED}).",
+        f"Bold values speak against a method: in the first {MUST_CHANGE} columns, where something "
+        f"else is explained, maps that stay the same ({UNCHANGED} or more); in the others, where "
+        f"the network's answer stays the same, maps that change (below {CHANGED}).",
         "",
         *(f"- {name}: {what}." for name, what in CHECKS.items()),
         *reasons,
@@ -178,17 +178,17 @@ def report(methods: list[str], *, quick: bool) -> str:
 
 
 def main() -> None:
-    """Prints the table, and writes it where asked."""
+    """Print the table, and write it to `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and perturbations")
-    parser.add_argument("--methods", help="names, separated by commas (default: all)")
-    parser.add_argument("--out", type=Path, help="a file to write the table to as well")
+    parser.add_argument("--methods", help="comma-separated names (default: all)")
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     chosen = arguments.methods.split(",") if arguments.methods else names()
     unknown = [name for name in chosen if name not in names()]
     if unknown:
         parser.error(f"unknown methods: {', '.join(unknown)}. Known: {', '.join(names())}")
-    # Many functions are made on purpose here, one set per method and network.
+    # One set of traced functions per method and network is intended here.
     warnings.filterwarnings("ignore", message=".*retracing.*")
     text = f"{environment()}\n{report(chosen, quick=arguments.quick)}"
     print(text)

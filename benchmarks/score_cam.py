@@ -1,4 +1,4 @@
-"""Score-CAM and what is faster: time, memory, and how near the maps come on a trained network.
+"""Score-CAM and its faster variants: time, memory, and similarity of maps on a trained network.
 
 python benchmarks/score_cam.py [--quick]
 """
@@ -39,7 +39,7 @@ def _explainers(model: keras.Model) -> dict[str, Explainer]:
 
 
 def times(name: str, size: int, count: int, rounds: int, *, with_reference: bool) -> str:
-    """The time of each, as a share of exact Score-CAM's."""
+    """Compare the time of each variant with that of exact Score-CAM."""
     keras.utils.set_random_seed(0)
     model = build_model(name, num_classes=10, image_size=size)
     images = np.random.default_rng(0).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
@@ -52,23 +52,23 @@ def times(name: str, size: int, count: int, rounds: int, *, with_reference: bool
         functions[what]()
     measured = interleaved(functions, rounds=rounds, warm_up=0)
     exact = measured[EXACT]
-    asked = {"layer_score_cam": ">= 50x", REFERENCE: "<= 1x"}
+    targets = {"layer_score_cam": ">= 50x", REFERENCE: "<= 1x"}
     rows = [
         [
             what,
             f"{t.cpu_s / count:.2f} s",
             f"{exact.cpu_s / t.cpu_s:.2f}x",
             f"{exact.wall_s / t.wall_s:.2f}x",
-            asked.get(what, ""),
+            targets.get(what, ""),
         ]
         for what, t in measured.items()
     ]
-    header = ["what", "CPU per image", "faster by CPU", "faster by wall", "asked"]
+    header = ["what", "CPU per image", "faster by CPU", "faster by wall", "target"]
     return table(f"{name}, {size} px, {count} images, {rounds} rounds", rows, header)
 
 
 def memory(name: str, size: int) -> str:
-    """The most memory that each takes for one image beyond a forward pass, in its own process."""
+    """Measure the peak memory of each variant for one image, each in its own process."""
     rows = []
     for what in (EXACT, REFERENCE, "layer_score_cam"):
         words = [sys.executable, __file__, "--peak", what, name, str(size)]
@@ -78,7 +78,7 @@ def memory(name: str, size: int) -> str:
 
 
 def peak(what: str, name: str, size: int) -> None:
-    """Prints by how many MB one explanation raises this process's memory at its highest."""
+    """Print the peak memory of one explanation beyond a forward pass, in MB."""
     keras.utils.set_random_seed(0)
     model = build_model(name, num_classes=10, image_size=size)
     images = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
@@ -100,7 +100,7 @@ def peak(what: str, name: str, size: int) -> None:
 
 
 def _trained(epochs: int) -> tuple[keras.Model, ImageData, float]:
-    """ResNet-20 trained on digits in clutter without decoys' help to speak of."""
+    """Return a ResNet-20 trained on digits, the data, and its test accuracy."""
     keras.utils.set_random_seed(0)
     data = ImageData.from_source("digits", seed=0, progress=False)
     model = build_model("resnet20", num_classes=data.num_classes, image_size=data.image_size)
@@ -121,7 +121,7 @@ def _trained(epochs: int) -> tuple[keras.Model, ImageData, float]:
 
 
 def correlation(epochs: int, count: int) -> str:
-    """How near the maps come to exact Score-CAM's on test images of a trained network."""
+    """Compare the maps with those of exact Score-CAM on test images of a trained network."""
     model, data, accuracy = _trained(epochs)
     _, images, _ = next(data.test.originals(count).as_numpy_iterator())
     maps = {what: explainer.heatmaps(images) for what, explainer in _explainers(model).items()}
@@ -136,17 +136,19 @@ def correlation(epochs: int, count: int) -> str:
             [what, f"{np.mean(linear):.3f}", f"{np.min(linear):.3f}", f"{np.mean(ranks):.3f}"]
         )
     title = (
-        f"Correlation with exact Score-CAM: resnet20 trained on digits ({accuracy:.1%} on test), "
-        f"{count} test images, {maps[EXACT].shape[1]}x{maps[EXACT].shape[2]} cells"
+        f"Correlation with exact Score-CAM: resnet20 trained on digits (test accuracy "
+        f"{accuracy:.1%}), {count} test images, {maps[EXACT].shape[1]}x{maps[EXACT].shape[2]} cells"
     )
     return table(title, rows, ["what", "Pearson, mean", "lowest", "Spearman, mean"])
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
-    parser.add_argument("--peak", nargs=3, metavar=("WHAT", "NAME", "SIZE"), help="for itself")
+    parser.add_argument(
+        "--peak", nargs=3, metavar=("WHAT", "NAME", "SIZE"), help="internal: measure one variant"
+    )
     given = parser.parse_args()
     if given.peak:
         return peak(given.peak[0], given.peak[1], int(given.peak[2]))

@@ -1,4 +1,4 @@
-"""Whether trial 30 of a search needs more memory than trial 3, and the search itself too.
+"""Peak memory of the trials of a search, and of the search itself: trial 30 against trial 3.
 
 python benchmarks/search_memory.py [--quick]
 """
@@ -25,7 +25,7 @@ SETTINGS = (
 
 
 def _peak_mb(process: psutil.Process) -> float | None:
-    """The largest memory that a process has had so far; None: it has ended."""
+    """Return the peak memory of a process so far; None if it has ended."""
     try:
         lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
         return next((int(x.split()[1]) / 1024 for x in lines if x.startswith("VmHWM:")), None)
@@ -34,7 +34,7 @@ def _peak_mb(process: psutil.Process) -> float | None:
 
 
 def _trial(process: psutil.Process) -> str | None:
-    """The number of the trial that a process trains; None: it is none, or has ended."""
+    """Return the name of the trial that a process trains; None if there is none or it has ended."""
     try:
         words = process.cmdline()
     except psutil.Error:
@@ -43,7 +43,7 @@ def _trial(process: psutil.Process) -> str | None:
 
 
 def measure(trials: int) -> tuple[dict[str, float], dict[str, float]]:
-    """MB at most of each trial's process, and of the search while that trial ran."""
+    """Return the peak MB of each trial's process, and MB of the search while that trial ran."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "tuner.search", *SETTINGS]
         command += ["--trials", str(trials), "--out", f"{out}/search"]
@@ -64,7 +64,7 @@ def measure(trials: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="6 trials instead of 30")
     trials = 6 if parser.parse_args().quick else 30
@@ -86,9 +86,9 @@ def main() -> None:
     print(environment())
     print(
         table(
-            "peak memory of each training; memory of the search",
+            "Peak memory of each trial; memory of the search",
             rows,
-            ["trial", "training", "search"],
+            ["trial", "trial process", "search"],
         )
     )
 

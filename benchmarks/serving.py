@@ -1,4 +1,4 @@
-"""The HTTP server beside a raw decode and ONNX Runtime loop; draining, memory, and start-up.
+"""The HTTP server compared with a plain decode and ONNX Runtime loop; shutdown, memory, start-up.
 
 python benchmarks/serving.py [--quick] [--only throughput drain memory start]
 """
@@ -34,7 +34,7 @@ from serve.images import read_image, resize
 CLIENTS, BATCH, THREADS = 16, 8, 2
 PARTS = ("throughput", "drain", "memory", "start")
 
-# Made by a process of its own, so that TensorFlow takes no part in what is measured.
+# Runs in a separate process, so that TensorFlow does not affect the measurements.
 MAKE = """
 import sys, keras
 from export.exporter import export_model
@@ -64,7 +64,7 @@ class Server:
     port: int
 
     def resident_mb(self) -> float:
-        """Its resident memory."""
+        """Return the resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
@@ -85,7 +85,7 @@ def _made(name: str, size: int, folder: Path) -> Path:
 
 
 def _photographs(count: int) -> list[bytes]:
-    """JPEG files of 500 x 375 pixels, each another crop."""
+    """Return JPEG files of 500 x 375 pixels, each a different crop."""
     draw = np.random.default_rng(0)
     files = []
     for number in range(count):
@@ -123,7 +123,7 @@ def _serving(file: Path, *options: str) -> Iterator[Server]:
 
 
 class Session:
-    """ONNX Runtime without anything around it."""
+    """A plain ONNX Runtime session."""
 
     def __init__(self, file: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -135,16 +135,16 @@ class Session:
         self._size = int(self._session.get_inputs()[0].shape[1])
 
     def decode(self, file: bytes) -> np.ndarray:
-        """The image as the model takes it."""
+        """Decode and resize an image for the model."""
         return resize(read_image(file, at_least=2 * self._size), self._size)
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """The model's outputs."""
+        """Return the outputs of the model."""
         return self._session.run(None, {"image": np.stack(images)})
 
 
 def _raw(session: Session, files: list[bytes], pool: ThreadPoolExecutor) -> float:
-    """Seconds of a loop over batches: the files of one decoded in two threads, then run."""
+    """Return the seconds of a loop that decodes each batch in two threads and then runs it."""
     start = time.perf_counter()
     for first in range(0, len(files), BATCH):
         session.run(list(pool.map(session.decode, files[first : first + BATCH])))
@@ -159,14 +159,14 @@ def _request(file: bytes) -> bytes:
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Status, body, and whether the server closes the connection."""
+    """Read a response: status, body, and whether the server closes the connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     length = int(re.search(r"content-length: (\d+)", head)[1])
     return int(head.split()[1]), await reader.readexactly(length), "connection: close" in head
 
 
 async def _loaded(port: int, files: list[bytes]) -> list[float]:
-    """The latency of each request, by 16 clients that keep their connections."""
+    """Return the latency of each request of 16 clients with persistent connections."""
     waiting = iter(files)
     latencies: list[float] = []
 
@@ -186,7 +186,7 @@ async def _loaded(port: int, files: list[bytes]) -> list[float]:
 
 
 def throughput(name: str, size: int, count: int, rounds: int, folder: Path) -> str:
-    """Images a second of the server, and of the raw loop, in turn."""
+    """Compare images per second of the server and the plain loop, in turn."""
     file = _made(name, size, folder)
     files = _photographs(count)
     session, raws, served, latencies = Session(file), [], [], []
@@ -203,16 +203,16 @@ def throughput(name: str, size: int, count: int, rounds: int, folder: Path) -> s
     p50, p99 = (1000 * float(np.quantile(latencies, q)) for q in (0.5, 0.99))
     return (
         f"\n### {name}, {size} px, {CLIENTS} clients, {count} images, {rounds} rounds\n\n"
-        f"| | images/s | of raw |\n|---|---|---|\n"
-        f"| raw: decode in {THREADS} threads, run batches of {BATCH} | {count / raw:.1f} | |\n"
-        f"| server | {count / own:.1f} | {raw / own:.1%} (asked: 95 %) |\n\n"
-        f"latency: median {p50:.0f} ms, p99 {p99:.0f} ms = {p99 / batch_ms:.1f} x the raw batch "
-        f"({batch_ms:.0f} ms; asked: <= 4)"
+        f"| | images/s | of plain |\n|---|---|---|\n"
+        f"| plain: decode in {THREADS} threads, run batches of {BATCH} | {count / raw:.1f} | |\n"
+        f"| server | {count / own:.1f} | {raw / own:.1%} (target: 95%) |\n\n"
+        f"latency: median {p50:.0f} ms, p99 {p99:.0f} ms = {p99 / batch_ms:.1f} x the plain batch "
+        f"({batch_ms:.0f} ms; target: <= 4)"
     )
 
 
 async def _until_gone(port: int, file: bytes) -> tuple[int, int]:
-    """Answered and lost requests of a client that goes on until nobody listens any more."""
+    """Return the answered and lost requests of a client that runs until the server is gone."""
     answered = lost = 0
     while True:
         try:
@@ -234,7 +234,7 @@ async def _until_gone(port: int, file: bytes) -> tuple[int, int]:
 
 
 def drain(times: int, folder: Path) -> str:
-    """Requests lost when the server is told to stop under load."""
+    """Count the requests lost when the server gets SIGTERM under load."""
     file = _made("resnet20", 32, folder)
     photograph = _photographs(1)[0]
     answered = lost = 0
@@ -256,12 +256,12 @@ def drain(times: int, folder: Path) -> str:
         lost += sum(b for _, b in results)
     return (
         f"\n### SIGTERM under load, {CLIENTS} clients, {times} times\n\n"
-        f"{answered} answered, {lost} lost (asked: 0); exit codes {sorted(set(codes))}"
+        f"{answered} answered, {lost} lost (target: 0); exit codes {sorted(set(codes))}"
     )
 
 
 def memory(requests: int, folder: Path) -> str:
-    """Resident memory of the server over many requests."""
+    """Measure the resident memory of the server over many requests."""
     file = _made("resnet20", 32, folder)
     files = _photographs(32)
     rows = []
@@ -275,7 +275,7 @@ def memory(requests: int, folder: Path) -> str:
 
 
 def start(folder: Path) -> str:
-    """Seconds from nothing to `import serve`, and to the first answer of `serve.predict`."""
+    """Measure the seconds to `import serve`, and to the first answer of `serve.predict`."""
     file = _made("resnet20", 32, folder)
     (folder / "a.jpg").write_bytes(_photographs(1)[0])
     check = (
@@ -306,14 +306,14 @@ def start(folder: Path) -> str:
         rows.append(f"| {what} | {statistics.median(seconds):.2f} |")
     loaded = json.loads(out.splitlines()[-1].replace("'", '"'))
     return (
-        "\n### Start-up (asked: < 1.5 s)\n\n| | seconds |\n|---|---|\n"
+        "\n### Start-up (target: < 1.5 s)\n\n| | seconds |\n|---|---|\n"
         + "\n".join(rows)
-        + f"\n\nof TensorFlow and Keras loaded: {loaded or 'none'}"
+        + f"\n\nloaded of TensorFlow and Keras: {loaded or 'none'}"
     )
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few requests and rounds")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)

@@ -1,9 +1,9 @@
-"""How often a study of `tuner` is wrong, and how often it finds what is there, on made-up data.
+"""False alarms and power of a study of `tuner`, on simulated data.
 
 python benchmarks/study_statistics.py [--quick]
 
-The data: 6 arms, 5 seeds, accuracies of a seed effect that all arms share, plus noise of each run.
-A null study is wrong when any of its 8 planned comparisons is declared a difference.
+Each study has 6 arms and 5 seeds; accuracies are a seed effect shared by all arms, plus noise per
+run. A null study raises a false alarm if any of its 8 planned comparisons is called a difference.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Noise = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 
 def skewed(draw: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Runs that now and then fall far below the others; mean 0, standard deviation 1."""
+    """Draw noise with occasional runs far below the others; mean 0, standard deviation 1."""
     return 1.0 - draw.exponential(1.0, shape)
 
 
 def one_skewed(draw: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal noise, but `proxy` alone falls far down now and then: its differences are skewed."""
+    """Draw normal noise, but skewed noise for `proxy`, so that its differences are skewed."""
     noise = draw.normal(size=shape)
     noise[:, PROXY] = 2.0 * skewed(draw, noise[:, PROXY].shape)
     return noise
 
 
 def unequal(draw: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Normal noise of another size in each arm, from 0.25 to 4."""
+    """Draw normal noise with a different standard deviation per arm, from 0.25 to 4."""
     return draw.normal(size=shape) * np.geomspace(0.25, 4.0, shape[1])[:, None]
 
 
@@ -59,15 +59,15 @@ NOISES: dict[str, Noise] = {
 def studies(
     noise: Noise, number: int, *, seed: int, sd: float = 0.7, effect: float = 0.0, seeds: int = 5
 ) -> NDArray[np.float64]:
-    """Accuracies [studies, arms, seeds], shares: those of 4,000 test images.
+    """Return simulated accuracies [studies, arms, seeds] in [0, 1], for 4,000 test images.
 
     Args:
-        noise: Of each run, with a standard deviation of about 1.
-        number: Of studies.
-        seed: Of the random numbers.
-        sd: Of the noise, points.
-        effect: What `proxy` gains, points.
-        seeds: Of each study.
+        noise: Noise of each run, with a standard deviation of about 1.
+        number: Number of studies.
+        seed: Seed of the random numbers.
+        sd: Standard deviation of the noise, in points.
+        effect: Gain of `proxy`, in points.
+        seeds: Number of seeds in each study.
     """
     draw = np.random.default_rng(seed)
     points = 80.0 + draw.normal(0.0, 1.0, (number, 1, seeds))
@@ -77,19 +77,19 @@ def studies(
 
 
 def corrected(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm-corrected p-values [studies, comparisons]."""
+    """Return Holm-corrected p-values [studies, comparisons]."""
     differences = paired_tests.paired_differences(accuracies[:, LEFT], accuracies[:, RIGHT])
     return paired_tests.holm(paired_tests.paired_t_test(differences))
 
 
 def rate(hits: NDArray[np.bool_]) -> str:
-    """A share in per cent with its standard error."""
+    """Format a share in per cent with its standard error."""
     share = float(np.mean(hits))
     return f"{100 * share:.1f} ± {100 * (share * (1 - share) / len(hits)) ** 0.5:.1f}"
 
 
 def false_alarms(number: int) -> str:
-    """Share of null studies with any false alarm, with and without correction."""
+    """Return the shares of null studies with any false alarm, with and without correction."""
     rows = []
     for seed, (name, noise) in enumerate(NOISES.items()):
         accuracies = studies(noise, number, seed=seed)
@@ -108,14 +108,14 @@ def false_alarms(number: int) -> str:
 
 
 def findings(number: int) -> str:
-    """Share of studies that find what `proxy` gains over `none`, beside the power foretold."""
+    """Return the shares of studies that find the gain of `proxy`, and the predicted power."""
     rows = []
     cases = [(3.0, 0.5, 5), (3.0, 0.7, 5), (1.0, 0.5, 5), (1.0, 0.5, 10)]
     for seed, (effect, sd, seeds) in zip(count(100), cases):
         found = corrected(
             studies(NOISES["normal"], number, seed=seed, sd=sd, effect=effect, seeds=seeds)
         )
-        told = study_power(
+        predicted = study_power(
             seeds, sd_points=sd * 2**0.5, effect_points=effect, comparisons=len(PAIRS)
         )
         rows.append(
@@ -124,15 +124,15 @@ def findings(number: int) -> str:
                 f"{sd * 2**0.5:.2f}",
                 str(seeds),
                 rate(found[:, 0] <= 0.05),
-                f"{100 * told.power:.1f} to {100 * told.power_uncorrected:.1f}",
+                f"{100 * predicted.power:.1f} to {100 * predicted.power_uncorrected:.1f}",
             ]
         )
-    header = ["effect", "sd of differences", "seeds", "found, %", "foretold, %"]
+    header = ["effect", "sd of differences", "seeds", "found, %", "predicted, %"]
     return table("Effects of proxy over none", rows, header)
 
 
 def coverage(number: int) -> str:
-    """Share of 95 % intervals that hold the true value, and of false claims of sameness."""
+    """Return the coverage of 95% intervals, and the share of false claims of equivalence."""
     draw = np.random.default_rng(200)
     differences = draw.normal(1.0, 0.7, (number, 5))
     low, high = paired_tests.mean_interval(differences)
@@ -141,16 +141,16 @@ def coverage(number: int) -> str:
     g = np.mean([size.hedges_g for size in sizes if size is not None])
     same = paired_tests.equivalence_test(differences, 1.0) <= 0.05
     rows = [
-        ["interval of the mean holds it", rate((low <= 1.0) & (high >= 1.0)), "95"],
-        ["interval of the effect size holds it", rate(holds), "95"],
-        ["same within 1 point claimed, true difference 1 point", rate(same), "at most 5"],
+        ["interval of the mean covers the true value", rate((low <= 1.0) & (high >= 1.0)), "95"],
+        ["interval of the effect size covers the true value", rate(holds), "95"],
+        ["equivalence within 1 point claimed, true difference 1 point", rate(same), "at most 5"],
         ["mean of Hedges' g, true 1.43", f"{g:.2f}", "1.43"],
     ]
-    return table("Intervals and sameness", rows, ["", "measured", "should be"])
+    return table("Intervals and equivalence", rows, ["", "measured", "should be"])
 
 
 def whole_path(number: int) -> str:
-    """Share of null studies with a false alarm, through `analyse` as a study runs it."""
+    """Return the share of null studies with a false alarm, analysed as in a real study."""
     wrong = []
     for accuracies in studies(NOISES["normal"], number, seed=0):
         study = analyse(
@@ -168,11 +168,11 @@ def whole_path(number: int) -> str:
             )
         )
         wrong.append(any(item.outcome in ("better", "worse") for item in study.comparisons))
-    return f"{rate(np.array(wrong))} % of {number} null studies raise a false alarm."
+    return f"{rate(np.array(wrong))}% of {number} null studies raise a false alarm."
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer studies")
     number = 500 if parser.parse_args().quick else 20_000
@@ -180,7 +180,7 @@ def main() -> None:
     print(false_alarms(number))
     print(findings(number))
     print(coverage(number))
-    print(f"\nThe whole path: {whole_path(20 if number == 500 else 200)}")
+    print(f"\nWith the complete analysis: {whole_path(20 if number == 500 else 200)}")
 
 
 if __name__ == "__main__":

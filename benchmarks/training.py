@@ -1,4 +1,4 @@
-"""What proxies cost a training: the proxy step, a whole schedule, and the data pipeline.
+"""Cost of proxies in training: the proxy step, a whole schedule, and the data pipeline.
 
 python benchmarks/training.py [--quick]
 """
@@ -22,7 +22,7 @@ from sklearn.datasets import load_sample_images
 from proxy_keras import ImageData, ProxyAttention, build_model
 from proxy_keras.data.train_split import Attenuation
 
-HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "asked"]
+HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "target"]
 
 
 def _compiled(name: str, size: int, classes: int = 10) -> keras.Model:
@@ -43,7 +43,7 @@ def _random_data(n: int, size: int) -> ImageData:
 
 
 def proxy_step(name: str, size: int, n: int, rounds: int) -> str:
-    """The proxy step against a plain training epoch."""
+    """Compare the proxy step with a plain training epoch."""
     data, model = _random_data(n, size), _compiled(name, size)
     batches = data.train.batches(32)
     functions = {"plain training epoch": lambda: model.fit(batches, verbose=0, shuffle=False)}
@@ -73,7 +73,7 @@ def proxy_step(name: str, size: int, n: int, rounds: int) -> str:
 
 
 def schedule(n: int, size: int, rounds: int) -> str:
-    """Trainings of 40 epochs with four proxy steps against 40 plain ones, in turn."""
+    """Compare 40 epochs with four proxy steps with 40 plain epochs, in turn."""
     data, model = _random_data(n, size), _compiled("resnet20", size)
     batches = data.train.batches(32)
 
@@ -106,7 +106,7 @@ def schedule(n: int, size: int, rounds: int) -> str:
 
 
 def _write_photos(folder: Path, n: int) -> None:
-    """n JPEG files of 224 px cut from scikit-learn's two photographs."""
+    """Write n JPEG files of 224 px, cut from scikit-learn's two photographs."""
     draw = np.random.default_rng(0)
     photos = load_sample_images().images
     for number in range(n):
@@ -119,7 +119,7 @@ def _write_photos(folder: Path, n: int) -> None:
 
 
 def _textbook(folder: Path) -> tf.data.Dataset:
-    """The usual pipeline, as tutorials have it: decode, resize, batch."""
+    """Return the usual pipeline of tutorials: decode, resize, batch."""
 
     def read(path: tf.Tensor) -> tf.Tensor:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
@@ -130,7 +130,7 @@ def _textbook(folder: Path) -> tf.data.Dataset:
 
 
 def pipeline(n: int, rounds: int) -> str:
-    """Reading 224 px JPEG files with and without proxies."""
+    """Compare reading 224 px JPEG files with and without proxies."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_photos(folder, n)
@@ -172,7 +172,7 @@ def pipeline(n: int, rounds: int) -> str:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
     quick = parser.parse_args().quick
