@@ -1,7 +1,7 @@
-"""Draws the pictures of the methods in this documentation. Run by hand, with `make pictures`.
+"""The pictures of the methods in this documentation, drawn by `make pictures`.
 
-Cluttered digits, which are embedded, and two small networks that are trained on them here; seeded
-throughout. About ten minutes on two cores.
+They show bundled digits in clutter, explained with two small networks that are trained here.
+Everything is seeded. This takes about ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ IMAGES = Path(__file__).parent / "images"
 EPOCHS = 15
 SHOWN = 6
 AUGMENTED = 3
-"""As many as leave the shares under them legible on a phone."""
+"""Few enough that the shares under them are legible on a phone."""
 
 DRAWN_BY = 4
-"""Seed of their draws: one by which three images find other partners than themselves."""
+"""Seed of their draws: one that gives all three images another image as partner."""
 
 DOTS_PER_INCH = 150
 SIDE, GAP = 64, 4
 COLOURS = 64
-"""Of a picture: as few as do not show, for the size of the files."""
+"""Colours of a picture: few, for small files, but enough not to be visible."""
 
 OF_TRANSFORMERS = ("attention_rollout",)
 OPTIONS: dict[str, dict[str, Any]] = {
     "lime": {"samples": 3000},
     "kernel_shap": {"samples": 3000},
-    # With its default of 0.2, hardly anything of a second image is seen in most pictures.
+    # With its default of 0.2, the second image is hardly visible in most pictures.
     "mixup": {"alpha": 1.0},
 }
 
 
 def trained(build: Any, data: ImageData) -> keras.Model:
-    """The network, trained plainly."""
+    """Return the network, trained plainly."""
     model = compiled(build, images=len(data.train), epochs=EPOCHS)
     model.fit(data.train.batches(BATCH), epochs=EPOCHS, verbose=0, shuffle=False)
     accuracy = model.evaluate(data.test.batches(BATCH), verbose=0)[1]
-    print(f"{model.name}: {accuracy:.1%} right on test")
+    print(f"{model.name}: {accuracy:.1%} test accuracy")
     return model
 
 
 def answered(data: ImageData, models: list[keras.Model]) -> NDArray[np.float32]:
-    """Test images [SHOWN, P, P, 3] of as many classes that all networks get right."""
+    """Return test images [SHOWN, P, P, 3], one per class, that all networks classify correctly."""
     parts = [(images.numpy(), labels.numpy()) for images, labels in data.test.batches(BATCH)]
     images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
     is_right = np.ones(len(labels), bool)
@@ -67,20 +67,20 @@ def answered(data: ImageData, models: list[keras.Model]) -> NDArray[np.float32]:
 
 
 def strip(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pictures [n, H, W, 3] beside each other, white between them."""
+    """Return the pictures [n, H, W, 3] side by side, with white between them."""
     padded = np.pad(pictures, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255)
     return np.concatenate(list(padded), axis=1)[:, :-GAP]
 
 
 def save(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Writes the picture as a PNG of few colours."""
+    """Write the picture as a PNG with few colours."""
     path.parent.mkdir(parents=True, exist_ok=True)
     few = Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
 
 
 def draw_methods(data: ImageData, network: keras.Model) -> None:
-    """A strip of heatmaps over the same images for each attribution method."""
+    """Draw a strip of heatmaps over the same images for each attribution method."""
     second = trained(transformer, data)
     images = answered(data, [network, second])
     large = images.repeat(SIDE // IMAGE_SIZE, axis=1).repeat(SIDE // IMAGE_SIZE, axis=2)
@@ -95,7 +95,7 @@ def draw_methods(data: ImageData, network: keras.Model) -> None:
 
 
 def draw_augmentations(data: ImageData, network: keras.Model) -> None:
-    """A strip of changed images with the shares of their labels for each augmentation."""
+    """Draw a strip of changed images with the shares of their labels for each augmentation."""
     images, labels = augmentation_gallery.first_images(data.train, AUGMENTED)
     heatmaps = attribution.explain(network, images, "grad_cam")
     rows = {"images": {"": (images, labels)}}
@@ -117,7 +117,7 @@ def draw_augmentations(data: ImageData, network: keras.Model) -> None:
 
 
 def main() -> None:
-    """Trains the networks and writes all pictures."""
+    """Train the networks and write all pictures."""
     tf.config.experimental.enable_op_determinism()
     data = ImageData.from_source("decoy_digits", image_size=IMAGE_SIZE, seed=0, progress=False)
     network = trained(resnet, data)

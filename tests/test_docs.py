@@ -28,7 +28,7 @@ import proxy_keras
 from docs import option_tables, repository_text
 from proxy_keras import attribution, augment
 from proxy_keras.data import ImageData
-from proxy_keras.settings import declared
+from proxy_keras.settings import PRESETS, ProxyConfig, declared
 from tests.documents import (
     DOCS,
     PAGES,
@@ -292,6 +292,15 @@ def test_option_tables_are_those_of_the_declarations() -> None:
             assert setting.about.help in row and setting.default_text in row
             explained = setting.name in option_tables.SEE
             assert explained or all(f"`{name}`" in row for name in setting.choices)
+
+
+def test_the_settings_of_the_shortcut_preset_are_those_of_the_page() -> None:
+    match = re.search(r"`shortcut`: `(--.+)`\.", PAGES["train"])
+    assert match is not None
+    words = match[1].split()
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    options = {declared(ProxyConfig)[name].option: v for name, v in PRESETS["shortcut"].items()}
+    assert given == {o: f"{v:g}" if isinstance(v, float) else v for o, v in options.items()}
 
 
 def test_option_tables_replace_old_text_and_escape_bars() -> None:
