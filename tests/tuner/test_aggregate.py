@@ -23,7 +23,7 @@ DOCUMENT = (ROOT / "docs" / "aggregate.md").read_text(encoding="utf-8")
 def runs(tmp_path):
     """Return runs of two models, plain and with proxies, two seeds each; one is unfinished."""
     folder = tmp_path / "runs"
-    for i, model in enumerate(["resnet20", "vit"]):
+    for i, model in enumerate(["resnet20", "vgg16"]):
         for seed in range(2):
             for name, proxy in (("none", None), ("proxy", ProxyConfig(schedule="1,p"))):
                 write_run(
@@ -48,10 +48,10 @@ def test_one_row_per_run(runs, capsys):
 
 
 def test_columns_where_and_sort(runs, capsys):
-    condition = "model == 'vit' and method == 'none'"
+    condition = "model == 'vgg16' and method == 'none'"
     columns = ["--columns", "name,seed", "--where", condition]
     table = _csv(capsys, runs, *columns, "--sort", "test_accuracy")
-    assert table.to_dict("list") == {"name": ["vit_none_1", "vit_none_0"], "seed": [1, 0]}
+    assert table.to_dict("list") == {"name": ["vgg16_none_1", "vgg16_none_0"], "seed": [1, 0]}
     table = _csv(capsys, runs, *columns, "--sort", "seed", "--descending")
     assert table["seed"].tolist() == [1, 0]
 
@@ -83,7 +83,7 @@ def test_groups(runs, capsys):
     main([str(runs), "--to", "csv", "--group-by", "model,schedule"])
     read = capsys.readouterr()
     table = pd.read_csv(io.StringIO(read.out))
-    assert table["model"].tolist() == ["resnet20", "resnet20", "vit", "vit"]
+    assert table["model"].tolist() == ["resnet20", "resnet20", "vgg16", "vgg16"]
     assert table["runs"].tolist() == [2, 2, 2, 2]
     assert table["test_accuracy_mean"].tolist() == [0.4375] * 4
     assert "1 unfinished runs left out" in read.err and "differ" not in read.err
@@ -100,10 +100,10 @@ def test_best_of_each_group(runs, capsys):
     assert table["name"].tolist() == [
         "resnet20_none_1",
         "resnet20_proxy_1",
-        "vit_none_1",
-        "vit_proxy_1",
+        "vgg16_none_1",
+        "vgg16_proxy_1",
     ]
-    assert _csv(capsys, runs, "--best")["name"].tolist() == ["vit_none_1"]
+    assert _csv(capsys, runs, "--best")["name"].tolist() == ["vgg16_none_1"]
     assert _csv(capsys, runs, "--best", "--by", "val_loss")["name"].tolist() == ["resnet20_none_0"]
 
 
@@ -171,12 +171,12 @@ def test_no_folder_and_no_run_are_exit_code_2(tmp_path, capsys):
 
 
 def test_unreadable_runs_are_exit_code_1_and_the_rest_is_done(runs, capsys):
-    (runs / "vit_none_0" / "config.json").write_text("[")
+    (runs / "vgg16_none_0" / "config.json").write_text("[")
     assert main([str(runs), "--to", "csv"]) == 1
     read = capsys.readouterr()
     assert len(read.out.splitlines()) == 9
-    assert "1 unreadable (vit_none_0: config.json is not valid JSON" in read.err
-    assert main([str(runs / "vit_none_0")]) == 2
+    assert "1 unreadable (vgg16_none_0: config.json is not valid JSON" in read.err
+    assert main([str(runs / "vgg16_none_0")]) == 2
 
 
 def test_out_through_a_link_keeps_the_link(runs, tmp_path):

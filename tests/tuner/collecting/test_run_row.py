@@ -16,7 +16,12 @@ def _change(path, **values):
 
 
 def test_row_of_a_finished_run(tmp_path):
-    proxy = ProxyConfig(schedule="1,p", control="random_mask", method_options={"samples": 5})
+    proxy = ProxyConfig(
+        schedule="1,p",
+        method="smooth_grad",
+        control="random_mask",
+        method_options={"samples": 5},
+    )
     run = write_run(tmp_path, config(source="npz:/data/cats.npz", proxy=proxy, seed=3))
     os.utime(run / "metrics.json", (0, 86400))
     row = read_run(run)
@@ -25,7 +30,7 @@ def test_row_of_a_finished_run(tmp_path):
         "data": "cats",
         "source": "npz:/data/cats.npz",
         "arm": "random_mask",
-        "method": "grad_cam_plus_plus",
+        "method": "smooth_grad",
         "method_options": '{"samples": 5}',
         "schedule": "1,p",
         "threshold": 0.85,
