@@ -61,8 +61,46 @@ def make_explainer(
     )
 
 
+def explain_originals(
+    data: TrainSplit,
+    explainer: Explainer,
+    positions: NDArray[np.int64],
+    *,
+    batch_size: int,
+    desc: str,
+    verbose: int = 0,
+    team: Team | None = None,
+) -> NDArray[np.uint8]:
+    """Return the heatmaps of the originals at ascending positions [n].
+
+    The heatmaps are [n, h, w] uint8, 255 represents 1.0. `desc` titles the progress bar.
+    """
+    team = Team() if team is None else team
+    heatmaps = np.empty([len(positions), *explainer.map_shape], np.uint8)
+    if len(positions) == 0:
+        return heatmaps
+    share = team.share(len(positions), batch_size)
+    batches = _batches(data, positions[share], batch_size, desc, verbose)
+    for batch_positions, images, labels in batches:
+        rows = np.searchsorted(positions, batch_positions)
+        heatmaps[rows] = quantise(explainer.heatmaps(images, labels))
+    return team.merge_rows(heatmaps, share, np.arange(len(positions)))
+
+
+def _batches(
+    data: TrainSplit, positions: NDArray[np.int64], batch_size: int, desc: str, verbose: int
+) -> Any:
+    return progress_bar(
+        data.originals(batch_size, positions).as_numpy_iterator(),
+        total=-(-len(positions) // batch_size),
+        desc=desc,
+        leave=False,
+        shown=bool(verbose),
+    )
+
+
 class ProxyStep:
-    """A proxy step: makes proxies of a training split with one explainer.
+    """Proxy step: makes proxies of a training split with one explainer.
 
     Args:
         data: The training split.
@@ -120,9 +158,17 @@ class ProxyStep:
             config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
         )
         if predictions.heatmaps is None:
-            heatmaps = self._heatmaps(chosen)
+            heatmaps = explain_originals(
+                data,
+                self._explainer,
+                chosen,
+                batch_size=self._batch_size,
+                desc="proxy step, explain",
+                verbose=self._verbose,
+                team=self._team,
+            )
         else:
-            share = self._share(len(data))
+            share = self._team.share(len(data), self._batch_size)
             heatmaps = self._team.merge_rows(predictions.heatmaps, share, chosen)
         heatmaps, is_left = self._heatmap_filter(chosen, heatmaps)
         is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
@@ -151,8 +197,10 @@ class ProxyStep:
         heatmaps = None
         if explainer.single_pass:
             heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
-        share = self._share(len(data))
-        for positions, images, labels in self._batches("classify", share):
+        share = self._team.share(len(data), self._batch_size)
+        for positions, images, labels in _batches(
+            data, share, self._batch_size, "proxy step, classify", self._verbose
+        ):
             if heatmaps is None:
                 logits[positions] = explainer.logits(images)
             else:
@@ -160,30 +208,6 @@ class ProxyStep:
                 heatmaps[positions] = quantise(maps)
         logits = self._team.merge_rows(logits, share, np.arange(len(data)))
         return Predictions(logits, heatmaps)
-
-    def _share(self, count: int) -> NDArray[np.int64]:
-        return self._team.share(count, self._batch_size)
-
-    def _heatmaps(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the heatmaps [n, h, w] of the originals at ascending positions [n]."""
-        heatmaps = np.empty([len(positions), *self._explainer.map_shape], np.uint8)
-        if len(positions) == 0:
-            return heatmaps
-        share = self._share(len(positions))
-        for batch_positions, images, labels in self._batches("explain", positions[share]):
-            heatmaps[np.searchsorted(positions, batch_positions)] = quantise(
-                self._explainer.heatmaps(images, labels)
-            )
-        return self._team.merge_rows(heatmaps, share, np.arange(len(positions)))
-
-    def _batches(self, what: str, positions: NDArray[np.int64]) -> Any:
-        return progress_bar(
-            self._data.originals(self._batch_size, positions).as_numpy_iterator(),
-            total=-(-len(positions) // self._batch_size),
-            desc=f"proxy step, {what}",
-            leave=False,
-            shown=bool(self._verbose),
-        )
 
     def _masks(
         self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int

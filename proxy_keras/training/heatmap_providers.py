@@ -14,46 +14,36 @@ from numpy.typing import NDArray
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
-from proxy_keras.heatmaps.eight_bit import quantise
-from proxy_keras.io.progress import progress_bar
 from proxy_keras.io.saved_model import open_saved
+from proxy_keras.proxy.proxy_step import explain_originals
 from proxy_keras.settings.heatmap_source import refresh_every
 
 METHOD = "grad_cam"
 
 
-def heatmaps_of(
-    data: TrainSplit,
-    explainer: Explainer,
-    *,
-    batch_size: int = 64,
-    verbose: int = 0,
-    team: Team | None = None,
-) -> NDArray[np.uint8]:
-    """Return the heatmaps of all original training images: [n, h, w], 255 represents 1.0.
+class _HeatmapProvider(keras.callbacks.Callback):
+    def __init__(self, data: TrainSplit, **options: Any) -> None:
+        super().__init__()
+        self._data = data
+        self._options = options
 
-    Args:
-        data: The training split.
-        explainer: Explains the images.
-        batch_size: Images per batch, >= 1.
-        verbose: 1: a progress bar.
-        team: The processes that share the work; None: this process does it all.
-    """
-    team = Team() if team is None else team
-    share = team.share(len(data), batch_size)
-    heatmaps = np.empty([len(data), *explainer.map_shape], np.uint8)
-    for positions, images, labels in progress_bar(
-        data.originals(batch_size, share).as_numpy_iterator(),
-        total=-(-len(share) // batch_size),
-        desc="heatmaps for augmentation",
-        leave=False,
-        shown=bool(verbose),
-    ):
-        heatmaps[positions] = quantise(explainer.heatmaps(images, labels))
-    return team.merge_rows(heatmaps, share, np.arange(len(data)))
+    def get_state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the maps as an array, for a checkpoint between epochs."""
+        return self._data.maps.get_state()
+
+    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Restore the state from `get_state`."""
+        self._data.maps.set_state(arrays)
+
+    def _explain_all(self, explainer: Explainer) -> None:
+        positions = np.arange(len(self._data))
+        desc = "heatmaps for augmentation"
+        self._data.maps.replace(
+            explain_originals(self._data, explainer, positions, desc=desc, **self._options)
+        )
 
 
-class RefreshMaps(keras.callbacks.Callback):
+class RefreshMaps(_HeatmapProvider):
     """Callback that gives augmentations heatmaps of the model being trained.
 
     At the end of every n-th epoch except the last, all original training images are explained, and
@@ -95,28 +85,18 @@ class RefreshMaps(keras.callbacks.Callback):
         verbose: int = 0,
         team: Team | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(data, batch_size=batch_size, verbose=verbose, team=team)
         if every < 1:
             raise ValueError(f"`every` must be >= 1 epochs. Received: {every}")
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
-        self._data = data
         self._every = every
         self._method = method
-        self._options = dict(method_options or {})
+        self._method_options = dict(method_options or {})
         self._explain = explain
         self._target_layer = target_layer
-        self._how: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "team": team}
         self._explained: keras.Model | None = None
         self._explainer: Explainer | None = None
-
-    def get_state(self) -> dict[str, NDArray[np.generic]]:
-        """The maps as an array: for a checkpoint between epochs."""
-        return self._data.maps.get_state()
-
-    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restore the state from `get_state`."""
-        self._data.maps.set_state(arrays)
 
     def prepare(self, model: keras.Model) -> None:
         """Check that the model can be explained; `fit` calls this when it begins.
@@ -131,7 +111,7 @@ class RefreshMaps(keras.callbacks.Callback):
             self._method,
             explain=self._explain,
             target_layer=self._target_layer,
-            **self._options,
+            **self._method_options,
         )
         self._explainer.prepare()
         self._explained = model
@@ -160,10 +140,10 @@ class RefreshMaps(keras.callbacks.Callback):
         if self._explainer is None:
             raise RuntimeError("Call `refresh` inside `fit`, or after `prepare(model)`.")
         self._explainer.refresh()
-        self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
+        self._explain_all(self._explainer)
 
 
-class FrozenTeacher(keras.callbacks.Callback):
+class FrozenTeacher(_HeatmapProvider):
     """Callback that gives augmentations heatmaps of a trained teacher, made once.
 
     The class that the teacher predicts is explained, so it need not know the classes of the data.
@@ -192,7 +172,7 @@ class FrozenTeacher(keras.callbacks.Callback):
         verbose: int = 0,
         team: Team | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(data, batch_size=batch_size, verbose=verbose, team=team)
         teacher = open_saved(path).model
         size = teacher.input_shape[1:3]
         if any(side not in (None, data.image_size) for side in size):
@@ -200,21 +180,15 @@ class FrozenTeacher(keras.callbacks.Callback):
                 f"The teacher {path} takes images of {size[0]} x {size[1]} pixels. Set "
                 f"--image-size or use another teacher. Received: images of {data.image_size} pixels"
             )
-        self._data = data
         self._explainer = Explainer(teacher, method, explain="predicted")
         self._explainer.prepare()
         # Raises if the teacher takes images of any size: its maps have no fixed shape.
         _ = self._explainer.map_shape
-        self._how: dict[str, Any] = {"batch_size": batch_size, "verbose": verbose, "team": team}
         self._is_done = False
-
-    def get_state(self) -> dict[str, NDArray[np.generic]]:
-        """The maps as an array: for a checkpoint between epochs."""
-        return self._data.maps.get_state()
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Restore the state from `get_state`; the teacher is not run again."""
-        self._data.maps.set_state(arrays)
+        super().set_state(arrays)
         self._is_done = True
 
     def prepare(self, model: keras.Model) -> None:
@@ -223,7 +197,7 @@ class FrozenTeacher(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Make the maps on the first call."""
         if not self._is_done:
-            self._data.maps.replace(heatmaps_of(self._data, self._explainer, **self._how))
+            self._explain_all(self._explainer)
             self._is_done = True
 
 

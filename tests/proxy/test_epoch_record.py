@@ -146,7 +146,7 @@ def test_a_step_makes_no_separate_pass(data, monkeypatch):
         raise AssertionError("a pass over the originals was made")
 
     monkeypatch.setattr(ProxyStep, "_predict", refuse)
-    monkeypatch.setattr(ProxyStep, "_heatmaps", refuse)
+    monkeypatch.setattr(Explainer, "heatmaps", refuse)
     proxy = _everything(data)
     _fit(proxy, data, model=_model())
     assert proxy.steps[0].made > 0
