@@ -472,7 +472,8 @@ def test_tensorboard_sheet_and_csv(data, tmp_path):
         for event in [tf.compat.v1.Event.FromString(record.numpy())]
         for value in event.summary.value
     ]
-    tags = {f"proxy/{n}" for n in ("wrong", "chosen", "blank", "made", "replaced", "seconds")}
+    names = ("wrong", "chosen", "blank", "left", "made", "replaced", "seconds")
+    tags = {f"proxy/{name}" for name in names}
     assert set(events) == {(tag, 0) for tag in tags | {"proxy/sheet"}}
     rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [int(float(row["proxy_chosen"])) > 0 for row in rows] == [True, False, False]
