@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from proxy_keras.io.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from export.exporter import Exported, export_model
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exported", "Source", "export_model", "open_source"]
 
-_HOMES = {
+_MODULES = {
     "Exported": "exporter",
     "Source": "source",
     "export_model": "exporter",
@@ -20,7 +21,4 @@ _HOMES = {
 
 
 # `python -m export` imports this first, and names the extra when ONNX is missing.
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

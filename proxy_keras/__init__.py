@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from proxy_keras.io.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from proxy_keras.attribution import explain
@@ -27,7 +28,7 @@ __all__ = [
     "plateau",
 ]
 
-_HOMES = {
+_MODULES = {
     "ImageData": "data",
     "ProxyAttention": "proxy.callback",
     "StepSummary": "proxy.step_log",
@@ -40,13 +41,4 @@ _HOMES = {
 
 
 # Lazy, because TensorFlow takes seconds to import, and some commands do not need it.
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

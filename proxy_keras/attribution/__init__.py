@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from proxy_keras.io.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from proxy_keras.attribution.catalogue import names
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explainer", "explain", "find_target_layer", "get", "names"]
 
-_HOMES = {
+_MODULES = {
     "Explainer": "explainer",
     "explain": "explain_images",
     "find_target_layer": "target_layer",
@@ -24,13 +25,4 @@ _HOMES = {
 
 
 # Lazy, because the catalogue must be importable without TensorFlow.
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

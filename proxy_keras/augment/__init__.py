@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from proxy_keras.io.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from proxy_keras.augment.attenuation import area_thresholds, attenuate
@@ -45,30 +46,30 @@ __all__ = [
 ]
 
 _MODULES = {
-    "attenuation": ("area_thresholds", "attenuate"),
-    "batch_layer": ("BatchLayer",),
-    "catalogue": ("REPLACEMENTS", "AugmentationSpec", "names"),
-    "compose": ("Augmentation", "Compose"),
-    "consistency": ("ConsistentModel", "Views", "jensen_shannon_loss"),
-    "curriculum": ("Curriculum", "CurriculumClock"),
-    "dataset_statistics": ("adapt",),
-    "geometry": ("FlipAndRotate",),
-    "labels": ("sample_weights",),
-    "manifold_mixup": ("LatentMixing",),
-    "registry": ("build", "get", "parse", "register_all"),
-    "snapmix": ("cross_entropy_of_shares",),
+    "Augmentation": "compose",
+    "AugmentationSpec": "catalogue",
+    "BatchLayer": "batch_layer",
+    "Compose": "compose",
+    "ConsistentModel": "consistency",
+    "Curriculum": "curriculum",
+    "CurriculumClock": "curriculum",
+    "FlipAndRotate": "geometry",
+    "LatentMixing": "manifold_mixup",
+    "REPLACEMENTS": "catalogue",
+    "Views": "consistency",
+    "adapt": "dataset_statistics",
+    "area_thresholds": "attenuation",
+    "attenuate": "attenuation",
+    "build": "registry",
+    "cross_entropy_of_shares": "snapmix",
+    "get": "registry",
+    "jensen_shannon_loss": "consistency",
+    "names": "catalogue",
+    "parse": "registry",
+    "register_all": "registry",
+    "sample_weights": "labels",
 }
 
 
 # Lazy, so that names and texts of augmentations can be checked without importing TensorFlow.
-def __getattr__(name: str) -> Any:
-    for module, members in _MODULES.items():
-        if name in members:
-            value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -13,41 +13,41 @@ from numpy.typing import NDArray
 from proxy_keras.distribution.parts import Parts
 
 Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
-"""Changes read images [B, P, P, 3], given their rows [B]: a pure function of both."""
+"""Changes images [B, P, P, 3] as they are read, given their rows [B]: a pure function of both."""
 
 
 class RowReader(Protocol):
-    """Reads any rows of a data set: arrays or files."""
+    """A reader of any rows of a data set: arrays or files."""
 
     image_size: int
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the rows [B]: uint8 [B, P, P, 3]. Called from several threads."""
+        """Return the images of rows [B]: uint8 [B, P, P, 3]. Called from several threads."""
 
 
 @runtime_checkable
 class RowStream(Protocol):
-    """Reads a data set that can only be read from its beginning, in a fixed order."""
+    """A reader of a data set that can only be read from its start, in a fixed order."""
 
     image_size: int
 
     def stream(self, rows: NDArray[np.int64]) -> tf.data.Dataset:
-        """The given rows, in the order of the stream: (row int64, image uint8 [P, P, 3])."""
+        """Return the given rows in stream order: (row int64, image uint8 [P, P, 3])."""
 
 
 class DataSplit:
     """One split of the data, read in a fixed order.
 
     Args:
-        reader: Where the images come from.
+        reader: Reads the images.
         rows: [n] int64, the reader's rows that belong to the split.
         labels: [n] int32 class ids.
         example_ids: n ids, unique.
         name: "train", "val" or "test".
-        seed: Keys everything random.
+        seed: Seed of everything random.
         classes: Names of the classes, by class id.
-        finish: Applied to the images as they are read; None: nothing.
-        boxes: x0, y0, x1, y1 of the object in pixels, by example id; None: not known.
+        finish: Applied to the images as they are read; None: not used.
+        boxes: x0, y0, x1, y1 of the object in pixels, by example id; None: unknown.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class DataSplit:
         self._finish = finish
 
     def __len__(self) -> int:
-        """The number of examples."""
+        """Return the number of examples."""
         return len(self.rows)
 
     def batches(
         self, batch_size: int, *, one_hot: bool = False, parts: Parts | None = None
     ) -> tf.data.Dataset:
-        """The examples in a fixed order, once.
+        """Return the examples in a fixed order, once.
 
         Args:
             batch_size: Examples per batch, >= 1; the last batch may be smaller.
             one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
-            parts: The parts of each batch to give instead of batches.
+            parts: Return these parts of each batch instead of batches.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels).
@@ -102,16 +102,16 @@ class DataSplit:
         *,
         parts: Parts | None = None,
     ) -> tf.data.Dataset:
-        """Unchanged examples by position, in ascending order of position where they are chosen.
+        """Return unchanged examples, in ascending order of their positions.
 
         Args:
             batch_size: Examples per batch, >= 1.
-            positions: [m] which of the split's examples, counted from 0; None: all of them.
-            parts: The parts of each batch to give instead of batches.
+            positions: [m] positions of examples in the split, counted from 0; None: all.
+            parts: Return these parts of each batch instead of batches.
 
         Returns:
             Batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255], labels int32
-            [B]). The order is fixed, but a stream keeps its own.
+            [B]). A stream keeps its own, fixed order.
         """
         check_batch_size(batch_size)
         chosen = np.arange(len(self)) if positions is None else np.sort(positions)
@@ -138,7 +138,7 @@ class DataSplit:
         return tf.one_hot(labels, len(self.classes)) if one_hot else labels
 
     def _read(self, reader: RowReader, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Positions [B] and their images: uint8 [B, P, P, 3]."""
+        """Return positions [B] and their images: uint8 [B, P, P, 3]."""
 
         def read(places: NDArray[np.int64]) -> NDArray[np.uint8]:
             rows = self.rows[places]
@@ -148,7 +148,7 @@ class DataSplit:
         return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
 
     def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:
-        """(position int64, image uint8 [P, P, 3]), in the order of the stream."""
+        """Return (position int64, image uint8 [P, P, 3]) in stream order."""
         position_of = np.full([int(self.rows.max()) + 1], -1, np.int64)
         position_of[self.rows[positions]] = positions
 
@@ -171,11 +171,11 @@ class DataSplit:
 def in_python(
     function: Callable[..., Any], inputs: list[tf.Tensor], dtypes: tf.DType | list[tf.DType]
 ) -> Any:
-    """What a NumPy function returns, as tensors.
+    """Call a NumPy function and return its results as tensors.
 
-    Declared stateless: within an epoch, whose pipeline is opened once, all that is called here
-    depends on its inputs alone. Were it declared stateful, deterministic operations would turn
-    the whole pipeline sequential, without reading ahead.
+    Declared stateless: within an epoch, in which the pipeline is opened once, the functions depend
+    on their inputs alone. Stateful functions would make the whole pipeline sequential, without
+    reading ahead, when operations are deterministic.
     """
     return tf.numpy_function(function, inputs, dtypes, stateful=False)
 
@@ -183,7 +183,7 @@ def in_python(
 def finished(
     batches: tf.data.Dataset, examples: int, batch_size: int, parts: Parts | None = None
 ) -> tf.data.Dataset:
-    """The dataset with its length known and its order fixed."""
+    """Return the dataset with a known length and a fixed order."""
     options = tf.data.Options()
     options.deterministic = True
     count = -(-examples // batch_size) * (1 if parts is None else parts.count)

@@ -1,4 +1,4 @@
-"""MapStore: a heatmap of every training image, for augmentations that go by what is attended."""
+"""MapStore: a heatmap of every training image, for augmentations that use heatmaps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from proxy_keras.heatmaps.eight_bit import dequantise
 
 
 class MapStore:
-    """Heatmaps of all training images by position; blank ones until there are others.
+    """Heatmaps of all training images by position, blank at first.
 
     They are kept in 8 bits at their own resolution, n * h * w bytes: 7 x 7 cells of the 1.28
-    million images of ImageNet take 63 MB. Looked up while they are replaced, all maps of a batch
-    are old or all are new.
+    million images of ImageNet take 63 MB. If maps are replaced during a look-up, the maps of a
+    batch are all old or all new.
 
     Args:
-        count: How many images there are, n.
+        count: Number of images, n.
     """
 
     def __init__(self, count: int) -> None:
@@ -27,26 +27,26 @@ class MapStore:
 
     @property
     def heatmaps(self) -> NDArray[np.uint8]:
-        """[n, h, w], 255 stands for 1.0; [n, 1, 1] zeros where there are none. To be read only."""
+        """[n, h, w], 255 stands for 1.0; [n, 1, 1] zeros without maps. Read only."""
         return self._heatmaps
 
     @property
     def is_blank(self) -> bool:
-        """Whether there are no maps yet."""
+        """Whether there are no maps."""
         return self._heatmaps.shape[1:] == (1, 1)
 
     def clear(self) -> None:
-        """Forgets all maps."""
+        """Remove all maps."""
         self._heatmaps = np.zeros([self._count, 1, 1], np.uint8)
 
     def replace(self, heatmaps: NDArray[np.uint8]) -> None:
-        """Keeps new maps instead of those before.
+        """Replace all maps.
 
         Args:
             heatmaps: [n, h, w], 255 stands for 1.0.
 
         Raises:
-            ValueError: Shape or dtype is another.
+            ValueError: The shape or dtype is wrong.
         """
         if heatmaps.ndim != 3 or len(heatmaps) != self._count or heatmaps.dtype != np.uint8:
             raise ValueError(
@@ -56,18 +56,18 @@ class MapStore:
         self._heatmaps = heatmaps
 
     def look_up(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The maps of the images at positions [B]: [B, h, w] float32 in [0, 1]."""
+        """Return the maps of the images at positions [B]: [B, h, w] float32 in [0, 1]."""
         return dequantise(self._heatmaps[positions])
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
-        """The maps as an array, for a checkpoint; empty where there are none."""
+        """Return the maps as an array for a checkpoint; empty without maps."""
         return {} if self.is_blank else {"heatmaps": self._heatmaps}
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Restores what `get_state` gave.
+        """Restore what `get_state` returned.
 
         Raises:
-            ValueError: The maps belong to another number of images.
+            ValueError: The number of images differs.
         """
         if arrays:
             self.replace(np.asarray(arrays["heatmaps"], np.uint8))

@@ -23,17 +23,17 @@ from proxy_keras.heatmaps.scaling import enlarge
 
 @dataclass(frozen=True)
 class Attenuation:
-    """How a proxy is made of its original: see `augment.attenuate`."""
+    """How a proxy is made from its original; see `augment.attenuate`."""
 
     weight: float = 0.1
     replacement: str = "blended"
 
 
 class TrainSplit(DataSplit):
-    """The training split: shuffled anew each epoch, proxies in place of their originals.
+    """The training split: shuffled anew each epoch, with proxies in place of their originals.
 
-    Its `store` says which examples have a proxy, and `attenuation` how a proxy is made of them.
-    `ProxyAttention` sets both; datasets read them batch by batch, also datasets built earlier.
+    `store` holds the examples that have a proxy, and `attenuation` how a proxy is made.
+    `ProxyAttention` sets both; datasets read them batch by batch, even if built earlier.
     """
 
     SHUFFLE_BUFFER = 4096
@@ -41,7 +41,7 @@ class TrainSplit(DataSplit):
 
     attenuation = Attenuation()
     largest_batch = 0
-    """Largest batch size that batches were asked for."""
+    """Largest batch size of all calls of `batches`."""
 
     @cached_property
     def clock(self) -> EpochClock:
@@ -50,7 +50,7 @@ class TrainSplit(DataSplit):
 
     @cached_property
     def store(self) -> ProxyStore:
-        """Which examples have a proxy, and the heatmap of each."""
+        """The examples that have a proxy, with their heatmaps."""
         return ProxyStore(len(self), seed=self.seed)
 
     @cached_property
@@ -59,9 +59,9 @@ class TrainSplit(DataSplit):
         return MapStore(len(self))
 
     def reseed(self, seed: int) -> None:
-        """Keys order, augmentation and draws of proxies by another seed than the split's.
+        """Use another seed than the split's for order, augmentation and draws of proxies.
 
-        Removes all proxies. Datasets built earlier must not be read any more.
+        Removes all proxies. Datasets built earlier must not be used afterwards.
         """
         self.seed = seed
         self.store = ProxyStore(len(self), seed=seed)
@@ -75,21 +75,21 @@ class TrainSplit(DataSplit):
         augment: Augment | None = None,
         parts: Parts | None = None,
     ) -> tf.data.Dataset:
-        """The examples of an epoch in random order; those with a proxy as their proxy.
+        """Return the examples of an epoch in random order, with proxies for those that have one.
 
-        Hand the result to `fit` as it is: without `repeat`, `cache` or `steps_per_epoch`, each
-        epoch opens it anew and sees the proxies of that epoch. `ProxyAttention` stops a training
-        whose arrangement would serve old ones.
+        Pass the result to `fit` as it is: without `repeat`, `cache` or `steps_per_epoch`, each
+        epoch opens it anew and sees the proxies of that epoch. `ProxyAttention` raises an error
+        if stale proxies would be shown.
 
         Args:
             batch_size: Examples per batch, >= 1; the last batch may be smaller.
             one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
             augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
-            parts: The parts of each batch to give instead of batches.
+            parts: Return these parts of each batch instead of batches.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels). Order and augmentation
-            depend on (seed, epoch, batch) alone; that of a part on its number among all parts.
+            depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
@@ -117,8 +117,8 @@ class TrainSplit(DataSplit):
         clock = self.clock  # Made while tracing, not in a thread of tf.data.
         epoch = in_python(lambda _: clock.open(feed), [once], tf.int64)
         if isinstance(self._reader, RowStream):
-            # Without this the order would depend on the global seed too. It is set for this
-            # function's graph alone.
+            # Otherwise the order would depend on the global seed too. This sets it for this
+            # function's graph only.
             tf.compat.v1.set_random_seed(1)
             seeds = tf.random.fold_in(split_seed(self.seed), epoch)
             seed = tf.random.stateless_uniform([], seeds, None, None, tf.int64)
@@ -171,7 +171,7 @@ class TrainSplit(DataSplit):
         one_hot: bool,
         augment: Augment | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The finished batch: proxies made, then augmentation."""
+        """Return the finished batch: proxies made, then augmented."""
         is_proxy, heatmaps, thresholds, weight, code, epoch, maps = shown
 
         def with_proxies() -> tf.Tensor:
@@ -189,8 +189,8 @@ class TrainSplit(DataSplit):
         return images, labels
 
 
-# Compiled into one pass over the images, which costs a tenth of operation after operation. One
-# shape is compiled per size of batch, so originals take part, with a threshold beyond reach.
+# Compiled into one pass over the images, at a tenth of the cost of separate operations. One
+# program is compiled per batch size, so originals are included, with an infinite threshold.
 @partial(tf.function, jit_compile=True, autograph=False)
 def _attenuated(
     images: tf.Tensor,
@@ -200,7 +200,7 @@ def _attenuated(
     seed: tf.Tensor,
     replacement: str,
 ) -> tf.Tensor:
-    """Images uint8 [B, P, P, 3] as float32 in [0, 255], each attenuated from its threshold on."""
+    """Attenuate images uint8 [B, P, P, 3] above their thresholds: float32 in [0, 255]."""
     return attenuate(
         tf.cast(images, tf.float32),
         heatmaps,

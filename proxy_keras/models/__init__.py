@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from proxy_keras.io.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from proxy_keras.models.build import build_model
@@ -31,7 +32,4 @@ _MODULES = {
 
 
 # Keras takes seconds to import; `names` does not need it.
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

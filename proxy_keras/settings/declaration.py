@@ -185,11 +185,6 @@ class Declared:
         return self.is_number and float not in _parts(self.type)
 
     @property
-    def is_optional(self) -> bool:
-        """Whether it can be None."""
-        return type(None) in _parts(self.type)
-
-    @property
     def default_text(self) -> str:
         """The default in words; empty where there is none."""
         default = self.default
