@@ -156,7 +156,12 @@ def run(given: argparse.Namespace) -> None:
         # Check the folder before the work.
         image_paths(held_out, given.held_out)
     exported = export_model(
-        source, given.out, input_dtype=given.input_type, images=given.images, **options
+        source,
+        given.out,
+        input_dtype=given.input_type,
+        images=given.images,
+        progress=not given.quiet,
+        **options,
     )
     lines = [str(exported.parity)]
     if exported.quantisation is not None:

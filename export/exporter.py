@@ -28,6 +28,7 @@ from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.graph import FlatClone
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.progress import progress_bar
 
 LIMITS: dict[str, tuple[float | None, float | None]] = {
     "fp32": (1e-5, 1e-4),
@@ -71,6 +72,7 @@ def export_model(
     tolerance: float | None = None,
     max_drop: float = 0.5,
     calibration_images: int = 256,
+    progress: bool = False,
 ) -> Exported:
     """Export a model to one ONNX file that returns class scores and a heatmap.
 
@@ -85,6 +87,7 @@ def export_model(
         tolerance: Largest relative difference from Keras, in [0, inf); None: that of `LIMITS`.
         max_drop: Largest drop of validation accuracy for int8, in percentage points, in [0, inf).
         calibration_images: Number of training images for the calibration of int8.
+        progress: Show a progress bar.
 
     Raises:
         ValueError: An argument is invalid; the model cannot be exported, or not with this heatmap;
@@ -103,29 +106,37 @@ def export_model(
         data = source.data_for(
             "int8 is calibrated on training images and checked on validation images."
         )
-    pictures, description = real_images(source, images)
-    model = _of_fixed_size(source.model, source.image_size)
-    flat = FlatClone(model, inline_blocks=True)
-    target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
-    converted = to_onnx(
-        Explained(flat, layer, explain), flat.model.variables, (*source.image_size, 3), input_dtype
-    )
-    exported, quantisation = converted.model, None
-    if precision == "fp16":
-        exported = to_fp16(converted)
-    elif data is not None:
-        exported, quantisation = _quantised(converted, data, max_drop, calibration_images)
-    heatmaps = None
-    if explain != NONE:
-        explainer = Explainer(model, explain, target_layer=target_layer)
-        heatmaps = explainer.heatmaps(pictures)
-    parity = _compared(
-        exported,
-        pictures,
-        description,
-        keras_reference(model, flat, pictures, heatmaps),
-        LIMITS[precision] if tolerance is None else (tolerance, tolerance),
-    )
+    with progress_bar(shown=progress, total=4, unit="step", leave=False) as bar:
+        bar.set_description("reading images")
+        pictures, description = real_images(source, images)
+        _advance(bar, "converting")
+        model = _of_fixed_size(source.model, source.image_size)
+        flat = FlatClone(model, inline_blocks=True)
+        target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
+        converted = to_onnx(
+            Explained(flat, layer, explain),
+            flat.model.variables,
+            (*source.image_size, 3),
+            input_dtype,
+        )
+        _advance(bar, f"making {precision}")
+        exported, quantisation = converted.model, None
+        if precision == "fp16":
+            exported = to_fp16(converted)
+        elif data is not None:
+            exported, quantisation = _quantised(converted, data, max_drop, calibration_images)
+        _advance(bar, "comparing with Keras")
+        heatmaps = None
+        if explain != NONE:
+            explainer = Explainer(model, explain, target_layer=target_layer)
+            heatmaps = explainer.heatmaps(pictures)
+        parity = _compared(
+            exported,
+            pictures,
+            description,
+            keras_reference(model, flat, pictures, heatmaps),
+            LIMITS[precision] if tolerance is None else (tolerance, tolerance),
+        )
     if not parity.is_passed:
         raise ValueError(
             f"The exported model differs from Keras by more than the limit. No file was written.\n"
@@ -149,6 +160,11 @@ def export_model(
     write_text_atomically(report, json.dumps(details, indent=2) + "\n")
     write_atomically(file, lambda path: onnx.save(exported, path))
     return Exported(file, report, parity, quantisation)
+
+
+def _advance(bar: Any, description: str) -> None:
+    bar.update()
+    bar.set_description(description)
 
 
 def report_of(file: Path) -> Path:
