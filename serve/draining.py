@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import ctypes
 import logging
 import math
 import os
 import signal
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -27,6 +29,11 @@ _LAME_DUCK_S = 1.0
 _FIRST_REQUEST_S = 0.25
 
 _POLL_S = 0.01
+
+# From <asm-generic/socket.h> and <linux/filter.h>, for which Python has no names. One instruction,
+# BPF_RET | BPF_K: zero bytes of each packet pass.
+_SO_ATTACH_FILTER = 26
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class DrainingServer(uvicorn.Server):
@@ -97,10 +104,11 @@ class DrainingServer(uvicorn.Server):
         """Accept every connection in the backlog, then close the listening sockets."""
         accepted = []
         for listening in sockets:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    accepted.append(listening.accept()[0])
-        # Immediately after the last `accept`: a connection made in between would be reset.
+            _refuse_connections(listening)
+            while (connection := _accept(listening)) is not None:
+                accepted.append(connection)
+        # Immediately after the last `accept`: without the filter, a connection made in between
+        # would be reset.
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
@@ -108,3 +116,30 @@ class DrainingServer(uvicorn.Server):
             await loop.connect_accepted_socket(
                 lambda: Connection(self.config, self.server_state, self.lifespan.state), connection
             )
+
+
+def _refuse_connections(listening: socket.socket) -> None:
+    """Let the kernel complete no more connections; those in the backlog can still be accepted.
+
+    On Linux, a packet filter on the listening socket drops everything that arrives. A client that
+    connects now tries again, and is refused once the socket is closed.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    try:
+        listening.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program))
+        )
+    except OSError as error:
+        _logger.warning("Connections made while the server closes may be reset: %s", error)
+
+
+def _accept(listening: socket.socket) -> socket.socket | None:
+    """Return the next connection of the backlog; None if it is empty."""
+    try:
+        connection, _ = listening.accept()
+    except BlockingIOError:
+        return None
+    connection.setblocking(False)
+    return connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from serve import draining
 from serve.server import bind, build_server
 
 Run = Callable[..., Any]
@@ -111,6 +113,33 @@ def test_a_connection_that_only_the_kernel_has_accepted_is_answered(
         with client:
             answer = answer_on(client)
             assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone filters packets")
+def test_no_connection_is_made_while_the_server_closes(
+    run_server: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, outcomes = draining._accept, []
+
+    def accept_and_connect(listening: socket.socket) -> socket.socket | None:
+        connection = real(listening)
+        if connection is None:
+            with socket.socket() as late:
+                late.settimeout(0.2)
+                try:
+                    late.connect(listening.getsockname())
+                    outcomes.append("connected")
+                except TimeoutError:
+                    outcomes.append("timed out")
+        return connection
+
+    monkeypatch.setattr(draining, "_accept", accept_and_connect)
+    server = run_server()
+    server.stop()
+    server.thread.join(PATIENCE_S)
+    assert outcomes == ["timed out"]
+    with pytest.raises(ConnectionRefusedError):
+        connect(server.port)
 
 
 def test_a_request_under_way_is_answered_and_told_that_it_is_the_last(
