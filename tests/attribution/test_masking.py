@@ -1,5 +1,6 @@
 """Common behaviour of methods that mask images: chunks, progress, and score changes."""
 
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -61,7 +62,10 @@ def test_no_pass_takes_more_copies_than_a_chunk(model, images, method, monkeypat
 
 
 @pytest.mark.parametrize("method", OPTIONS)
-def test_progress_is_shown_if_requested(model, images, method, capsys):
+def test_progress_is_shown_if_requested_in_a_terminal(model, images, method, capsys, monkeypatch):
+    Explainer(model, method, progress=True, **OPTIONS[method]).heatmaps(images[:1])
+    assert "it/s]" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for progress in (False, True):
         explainer = Explainer(model, method, progress=progress, **OPTIONS[method])
         explainer.heatmaps(images[:1])

@@ -116,7 +116,7 @@ def test_options_are_checked(options, message):
 
 def test_a_curriculum_by_loss_is_refused_on_the_command_line():
     config = TrainConfig(DataConfig("digits"), augment=("curriculum:of=cutmix,shape=loss",))
-    with pytest.raises(ValueError, match="only a CurriculumClock tells it"):
+    with pytest.raises(ValueError, match="which only a CurriculumClock in Python passes on"):
         augmentation(config)
 
 
@@ -132,7 +132,7 @@ def test_nested_curricula_and_clocks_without_loss_are_refused():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("curriculum:of=manifold_mixup",), "mixes inside the network, where nothing else"),
+        (("curriculum:of=manifold_mixup",), "mixes inside the network and cannot be wrapped"),
         (("manifold_mixup", "manifold_mixup:alpha=1"), "manifold_mixup can be given once"),
     ],
 )

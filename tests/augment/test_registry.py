@@ -202,7 +202,7 @@ def test_unknown_names_and_options_are_refused(text, message):
 @pytest.mark.parametrize("name", augment.names())
 def test_the_documentation_lists_every_option(name):
     if name == "curriculum":
-        described = PAGE.split("## Over the training")[1].split("\n## ")[0]
+        described = PAGE.split("## Over the epochs")[1].split("\n## ")[0]
     else:
         described = re.search(rf"^\| `{name}` .*$", PAGE, re.MULTILINE)[0]
     options = set(make(name).get_config()) - {

@@ -187,5 +187,5 @@ def test_proxies_with_parts_and_an_epoch_that_is_cut_short(mirrored, model, data
     proxy = ProxyAttention(data.train, "p,1", select="all", verbose=0)
     _fit(Team(mirrored), model, data, 2, proxy)
     assert proxy.steps[0].chosen == round(0.2 * len(data.train))
-    with pytest.raises(ValueError, match="An epoch of 2 steps does not read the training data"):
+    with pytest.raises(ValueError, match="An epoch of 2 steps does not read all 4 batches"):
         _fit(Team(mirrored), model, data, 2, proxy, steps_per_epoch=2)

@@ -33,7 +33,7 @@ sys.exit(main(sys.argv[1:]))
 """
 IN_CHECKPOINT_WRITES = [
     KILL_INSIDE.format(
-        module="checkpoint",
+        module="training.checkpoint",
         owner="Checkpoint",
         name="save",
         call=call,
@@ -42,7 +42,7 @@ IN_CHECKPOINT_WRITES = [
     for call in (1, 2)
 ]
 IN_PROXY_STEP = KILL_INSIDE.format(
-    module="proxy_step", owner="Explainer", name="logits_and_heatmaps", call=4, before="pass"
+    module="proxy.proxy_step", owner="Explainer", name="logits_and_heatmaps", call=4, before="pass"
 )
 
 

@@ -19,6 +19,7 @@ sys.modules[package] = None
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 TRAINED = ("--data", "digits", "--epochs", "1", "--out", "new")
+SEARCHED = (*TRAINED, "--algorithm", "grid")
 
 
 def without(package: str, module: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -75,7 +76,7 @@ def test_the_callback_asks_for_what_it_writes_with_before_training(monkeypatch, 
                 ("sklearn", "proxy_keras.train", TRAINED, "train"),
                 ("matplotlib", "proxy_keras.explain", ("run", "a.png", "--out", "new"), "explain"),
                 ("jinja2", "proxy_keras.evaluate", ("run",), "evaluate"),
-                ("keras_tuner", "tuner.search", (), "tuner"),
+                ("keras_tuner", "tuner.search", SEARCHED, "tuner"),
                 ("scipy", "tuner.study", TRAINED, "tuner"),
                 ("onnx", "export", ("run", "--out", "a.onnx"), "export"),
                 ("onnx", "proxy_keras.cli", ("export", "run", "--out", "a.onnx"), "export"),

@@ -211,7 +211,7 @@ def test_freezing_leaves_the_head_alone_trainable_and_batch_statistics_still() -
 
 def test_freezing_asks_for_the_head_of_another_model() -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="top")])
-    with pytest.raises(ValueError, match="no layer 'logits'.*Pass head='top'"):
+    with pytest.raises(ValueError, match="no layer 'logits'.*Pass for example head='top'"):
         freeze_backbone(model)
     freeze_backbone(model, head="top")
     assert len(model.trainable_variables) == 2

@@ -11,6 +11,7 @@ import os
 import sys
 
 from tuner import search
+from tuner.searching import search as preloaded  # noqa: F401
 
 
 def start(arguments: list[str], environment: dict[str, str], log: str) -> int:
