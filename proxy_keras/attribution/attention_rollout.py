@@ -42,12 +42,14 @@ class AttentionRollout(AttentionRolloutOptions, Method):
         # Only one row of the product is needed: it is multiplied from the last matrix to the first.
         row = tf.tile(row[tf.newaxis], [count, 1, 1])
         for weights in reversed(record):
-            tf.debugging.assert_equal(
+            is_global = tf.debugging.assert_equal(
                 tf.shape(weights)[0],
                 count,
                 "Attention rollout does not support attention within windows.",
             )
-            mixing = _FUSIONS[self.head_fusion](weights, axis=1) + tf.eye(tokens)
+            # Otherwise a reshape further down may fail first, with a message about shapes.
+            with tf.control_dependencies([is_global]):
+                mixing = _FUSIONS[self.head_fusion](weights, axis=1) + tf.eye(tokens)
             mixing /= tf.reduce_sum(mixing, axis=-1, keepdims=True)
             row = tf.matmul(row, mixing)
         patches = row[:, 0, prefix:]
