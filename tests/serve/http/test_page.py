@@ -188,7 +188,10 @@ def test_a_picture_can_be_chosen_by_keyboard_or_pasted(
     if way == "paste":
         seen.drop(picture("blue"), how=PASTE)
     else:
+        # Choosers are intercepted from here on, not only once the key has been pressed.
+        seen.page.on("filechooser", lambda _: None)
         seen.page.keyboard.press("Tab")
+        expect(seen.page.locator("#file")).to_be_focused()
         with seen.page.expect_file_chooser() as chooser:
             seen.page.keyboard.press("Space")
         chooser.value.set_files(
