@@ -16,7 +16,6 @@ from proxy_keras.evaluating.findings import derive_findings
 from proxy_keras.evaluating.metrics_file import build_metrics
 from proxy_keras.evaluating.model_comparison import compare
 from proxy_keras.evaluating.model_results import heatmap_positions, measure_model
-from proxy_keras.evaluating.object_masks import find_object_masks
 from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
 from proxy_keras.evaluating.report_folder import (
     REPORT,
@@ -28,6 +27,7 @@ from proxy_keras.evaluating.report_folder import (
 from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.report_sections import build_report
 from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
+from proxy_keras.objects.object_masks import find_object_masks
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import build_config, changed
 from proxy_keras.training.run import load_data

@@ -14,10 +14,10 @@ from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.bootstrap import Bootstrap
 from proxy_keras.evaluating.bootstrap_statistics import mean_difference
 from proxy_keras.evaluating.localisation_scores import LocalisationScores, score_localisation
-from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.metrics import CompiledClassifier, deletion, insertion
 from proxy_keras.metrics.heatmap_arrays import is_constant
+from proxy_keras.objects.object_masks import ObjectMasks
 
 STEPS = 20
 """Steps of deletion and insertion; an image costs 4 * (STEPS + 1) predictions."""

@@ -16,12 +16,12 @@ from proxy_keras.evaluating.calibration import Calibration, negative_log_likelih
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
 from proxy_keras.evaluating.mistakes import confused_pairs, heat_outside, worst_mistakes
-from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluating.predictions import Predictions, predict
 from proxy_keras.evaluating.proportions import difference_interval, share_interval
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
 from proxy_keras.metrics import CompiledClassifier, classification
+from proxy_keras.objects.object_masks import ObjectMasks
 
 
 @dataclass(frozen=True)

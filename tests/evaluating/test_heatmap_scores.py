@@ -7,8 +7,8 @@ from keras import layers
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.evaluating.heatmap_scores import score_heatmaps
-from proxy_keras.evaluating.object_masks import ObjectMasks
 from proxy_keras.metrics import CompiledClassifier, deletion
+from proxy_keras.objects.object_masks import ObjectMasks
 
 SIDE, COUNT = 16, 7
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from proxy_keras.data import ImageData
-from proxy_keras.evaluating.object_masks import ObjectMasks, find_object_masks
+from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 
 P = 16
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
-from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
-from proxy_keras.evaluating.mask_folder import MaskFolder
 from proxy_keras.io.progress import progress_bar
+from proxy_keras.objects.box_table import BoxTable, pixels_of_boxes
+from proxy_keras.objects.mask_folder import MaskFolder
 
 MASKS, BOXES = "masks", "boxes.csv"
 """Names that are looked up in the folder of the images."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_keras.evaluating.mask_folder import MaskFolder
+from proxy_keras.objects.mask_folder import MaskFolder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from proxy_keras.evaluating.box_table import BoxTable, pixels_of_boxes
+from proxy_keras.objects.box_table import BoxTable, pixels_of_boxes
 
 
 @pytest.fixture
