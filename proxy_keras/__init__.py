@@ -9,6 +9,7 @@ from proxy_keras.io.lazy_names import lazy_names
 if TYPE_CHECKING:
     from proxy_keras.attribution import explain
     from proxy_keras.augment import attenuate
+    from proxy_keras.cues import Cues, find_cues
     from proxy_keras.data import ImageData
     from proxy_keras.models import build_model
     from proxy_keras.proxy.callback import ProxyAttention
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cues",
     "ImageData",
     "ProxyAttention",
     "StepSummary",
@@ -25,10 +27,12 @@ __all__ = [
     "build_model",
     "every",
     "explain",
+    "find_cues",
     "plateau",
 ]
 
 _MODULES = {
+    "Cues": "cues",
     "ImageData": "data",
     "ProxyAttention": "proxy.callback",
     "StepSummary": "proxy.step_log",
@@ -36,6 +40,7 @@ _MODULES = {
     "build_model": "models",
     "every": "settings.schedule",
     "explain": "attribution",
+    "find_cues": "cues",
     "plateau": "settings.schedule",
 }
 

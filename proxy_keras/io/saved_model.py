@@ -65,7 +65,7 @@ def open_saved(
     own_labels = file.parent / "labels.json"
     if labels is None and (path.is_dir() or run is not None) and own_labels.is_file():
         labels, names = own_labels, read_class_names(own_labels)
-    model = _load(file)
+    model = load_model(file)
     _check_shapes(model, file)
     count = model.output_shape[-1]
     if names is not None and len(names) != count:
@@ -127,7 +127,15 @@ def image_size(model: keras.Model, side: int | None = None) -> tuple[int, int]:
     return height, width
 
 
-def _load(file: Path) -> keras.Model:
+def load_model(file: Path) -> keras.Model:
+    """Load a `.keras` file, not compiled.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a Keras model, or needs classes that are not registered.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist. Pass a FILE.keras.")
     if not _is_intact(file):
         raise ValueError(f"{file} is not a .keras file or is damaged. Save the model again.")
     try:

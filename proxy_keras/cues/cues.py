@@ -1,0 +1,278 @@
+"""Cues: what a classifier looks at, told apart, and which of it is not the object."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_keras.cues.cell_reader import CellReader
+from proxy_keras.cues.cue_folder import SavedCues, load_folder, save_folder
+from proxy_keras.cues.cue_tree import CueTree
+from proxy_keras.cues.examined import ExaminedImages
+from proxy_keras.cues.facts import PRESENT, CueFacts, FactFinder
+from proxy_keras.cues.verdicts import NOT_OBJECT, OBJECT, Verdicts
+
+MASK_EVIDENCE = 0.15
+"""Evidence from which a cell of a ticked cue is masked."""
+
+FEWEST_KNOWN = 5
+"""Images with a known object, in which a cue must be present to be judged by `tick_outside`."""
+
+
+class CueCells(NamedTuple):
+    """The cues in a batch of images.
+
+    Attributes:
+        clusters: [B, h, w] int32, the cluster of each cell; `Cues.tree` tells whose it is.
+        evidence: [B, h, w] float32 in [0, 1], scaled by each image's own maximum.
+        is_ticked: [B, h, w] bool, whether the cell belongs to a ticked cue.
+    """
+
+    clusters: NDArray[np.int32]
+    evidence: NDArray[np.float32]
+    is_ticked: NDArray[np.bool_]
+
+
+class Cues:
+    """The cues of a classifier; made by `find_cues` or `Cues.load`.
+
+    A cue is *ticked* if it was said not to be the object. A verdict on a cue covers its halves,
+    unless they have one of their own.
+
+    ```python
+    cues = proxy_keras.find_cues(model, data)
+    print(cues)
+    cues.tick(["3", "7b"])
+    cues.save("cues")
+    ```
+
+    Attributes:
+        model: The classifier.
+        tree: The clusters, and the cues that are shown.
+        images: The images in which they were found.
+        verdicts: What was said of them.
+        classes: Names of the K classes; None: unknown.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        reader: CellReader,
+        tree: CueTree,
+        images: ExaminedImages,
+        verdicts: Verdicts | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        self.model = model
+        self.tree = tree
+        self.images = images
+        self.verdicts = Verdicts() if verdicts is None else verdicts
+        self.classes = None if classes is None else list(classes)
+        self._reader = reader
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Load cues, and the classifier they were found in, from a folder.
+
+        Raises:
+            FileNotFoundError: The folder, or one of its files, does not exist.
+            ValueError: A file is damaged, or does not fit the others.
+        """
+        saved = load_folder(folder)
+        return cls(
+            saved.model, saved.reader, saved.tree, saved.images, saved.verdicts, saved.classes
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Save the cues, the verdicts and the classifier in a folder, without pickle.
+
+        Raises:
+            ValueError: Keras cannot save the classifier.
+        """
+        facts = [fact_dict(self.facts(name)) for name in self.shown]
+        saved = SavedCues(
+            self.model, self._reader, self.tree, self.images, self.verdicts, self.classes
+        )
+        save_folder(Path(folder), saved, facts)
+
+    @property
+    def target_layer(self) -> str:
+        """Name of the layer whose cells were clustered."""
+        return self._reader.target_layer
+
+    @property
+    def shown(self) -> list[str]:
+        """Names of the cues that are shown at first, most suspicious first."""
+        return self.tree.shown
+
+    def facts(self, name: str) -> CueFacts:
+        """Return the facts about a cue.
+
+        Raises:
+            ValueError: There is no cue of this name.
+        """
+        return self._fact_finder.facts(name)
+
+    def tick(self, names: Iterable[str]) -> None:
+        """Say that cues are not the object.
+
+        Raises:
+            ValueError: There is no cue of one of the names; then nothing is ticked.
+        """
+        self.say(names, NOT_OBJECT)
+
+    def say(self, names: Iterable[str], verdict: str | None) -> None:
+        """Give cues a verdict: "object", "not_object" (ticked), "mixture", or None to take it back.
+
+        Raises:
+            ValueError: There is no cue of one of the names, or no such verdict; then nothing is
+                said.
+        """
+        names = [str(name) for name in names]
+        for name in names:
+            self.tree.node(name)
+        self.verdicts = self.verdicts.say(names, verdict)
+
+    def tick_outside(self, share: float) -> list[str]:
+        """Tick what has less than `share` of its evidence on the object.
+
+        A cue is judged by its halves as long as both are present in at least `FEWEST_KNOWN` images
+        whose object is known; one that is present in fewer is not judged.
+
+        Args:
+            share: In (0, 1].
+
+        Returns:
+            The names of the ticked cues.
+
+        Raises:
+            ValueError: `share` is outside its range, or no object is known.
+        """
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"`share` must be in (0, 1]. Received: {share}")
+        if not self.images.has_object.any():
+            raise ValueError(
+                "No object is known in these images, so nothing can be told to lie outside. Give "
+                "boxes or masks of some of them, or tick by hand."
+            )
+        names: list[str] = []
+        for name in self.shown:
+            names += self._outside(name, share)
+        self.tick(names)
+        return names
+
+    def _outside(self, name: str, share: float) -> list[str]:
+        halves = self.tree.halves_of(name)
+        if halves and all(self._known_images(half) >= FEWEST_KNOWN for half in halves):
+            ticked = [self._outside(half, share) for half in halves]
+            # Where both halves are ticked as a whole, so is the cue.
+            return [name] if ticked == [[half] for half in halves] else sum(ticked, [])
+        inside = self.facts(name).inside
+        is_judged = self._known_images(name) >= FEWEST_KNOWN
+        return [name] if is_judged and inside is not None and inside < share else []
+
+    def _known_images(self, name: str) -> int:
+        """Return in how many images with a known object a cue is present."""
+        on_cue = self.images.evidence_by_cluster[:, self.tree.members(name)].sum(axis=1)
+        return int((self.images.has_object & (on_cue >= PRESENT)).sum())
+
+    def undo(self) -> None:
+        """Take the last verdict back; nothing happens if there is none."""
+        self.verdicts = self.verdicts.undo()
+
+    @property
+    def ticked(self) -> list[str]:
+        """Names of the ticked cues."""
+        current = self.verdicts.current
+        return [name for name, verdict in current.items() if verdict == NOT_OBJECT]
+
+    @property
+    def ticked_clusters(self) -> NDArray[np.bool_]:
+        """Whether each cluster belongs to a ticked cue, [M]."""
+        ticked = np.zeros([self.images.num_clusters], bool)
+        # The halves of a cue have longer names, so their verdicts come later and win.
+        for name, verdict in sorted(self.verdicts.current.items(), key=lambda item: len(item[0])):
+            if verdict in (OBJECT, NOT_OBJECT):
+                ticked[self.tree.members(name)] = verdict == NOT_OBJECT
+        return ticked
+
+    def cells(self, images: Any) -> CueCells:
+        """Return the cluster and the evidence of every cell of images.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+
+        Raises:
+            ValueError: The images have the wrong shape.
+            FloatingPointError: The model computes values that are not finite.
+        """
+        found = self._reader.nearest(images, self.tree.clusters.centroids)
+        return CueCells(found.clusters, found.evidence, self.ticked_clusters[found.clusters])
+
+    def masks(self, images: Any, *, evidence: float = MASK_EVIDENCE) -> NDArray[np.bool_]:
+        """Return the cells of ticked cues that hold evidence: [B, h, w] bool.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+            evidence: Evidence from which a cell counts, in [0, 1]; 0: all cells of ticked cues.
+
+        Raises:
+            ValueError: Nothing is ticked, an argument is out of its range, or the images have the
+                wrong shape.
+        """
+        if not 0.0 <= evidence <= 1.0:
+            raise ValueError(f"`evidence` must be in [0, 1]. Received: {evidence}")
+        if not self.ticked_clusters.any():
+            raise ValueError("No cue is ticked. Tick what is not the object: cues.tick(['3']).")
+        cells = self.cells(images)
+        return cells.is_ticked & (cells.evidence >= evidence)
+
+    def ticked_share(self, images: Any) -> NDArray[np.float32]:
+        """Return the share of each image's evidence on ticked cues: [B] float32 in [0, 1]."""
+        cells = self.cells(images)
+        total = cells.evidence.sum(axis=(1, 2))
+        on_ticked = np.where(cells.is_ticked, cells.evidence, 0).sum(axis=(1, 2))
+        return np.divide(on_ticked, total, out=np.zeros_like(total), where=total > 0)
+
+    def __str__(self) -> str:
+        """Return a table of the shown cues."""
+        return facts_table([self.facts(name) for name in self.shown], self.verdicts.current)
+
+    @cached_property
+    def _fact_finder(self) -> FactFinder:
+        return FactFinder(self.tree, self.images, self._reader.num_classes)
+
+
+def fact_dict(facts: CueFacts) -> dict[str, Any]:
+    """Return the facts about a cue as JSON values; unknown shares are None."""
+    values = dataclasses.asdict(facts)
+    shares = (None if math.isnan(share) else share for share in facts.classes)
+    return {**values, "classes": list(shares)}
+
+
+def facts_table(facts: Sequence[CueFacts], verdicts: dict[str, str] | Any) -> str:
+    """Return the facts about cues as a table in text."""
+    lines = [
+        f"{'cue':>5} {'evidence':>9} {'cells':>7} {'inside':>7} {'wrong':>7} {'images':>7} "
+        f"{'purity':>7}  verdict"
+    ]
+    for cue in facts:
+        inside = "-" if cue.inside is None else f"{cue.inside:.0%}"
+        wrong = "-" if cue.leads_wrong is None else f"{cue.leads_wrong:.0%}"
+        note = verdicts.get(cue.name, "").replace("_", " ")
+        if cue.is_mixture:
+            note = f"{note} (mixture: split it)".strip()
+        lines.append(
+            f"{cue.name:>5} {cue.evidence_share:9.1%} {cue.cell_share:7.1%} {inside:>7} "
+            f"{wrong:>7} {cue.present_in:7d} {cue.purity:7.2f}  {note}".rstrip()
+        )
+    return "\n".join(lines)

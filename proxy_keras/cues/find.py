@@ -1,0 +1,219 @@
+"""find_cues: what a classifier looks at, told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_keras.cues.cell_reader import CellReader
+from proxy_keras.cues.clustering import CellClusters, cluster_cells
+from proxy_keras.cues.cue_tree import SHOWN, CueTree, open_tree, reorder
+from proxy_keras.cues.cues import Cues
+from proxy_keras.cues.examined import ExaminedImages
+from proxy_keras.cues.facts import FactFinder
+from proxy_keras.cues.object_cells import object_cells
+from proxy_keras.cues.readable_images import ArrayImages, ReadableImages, SplitImagesReader
+from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.split_images import SplitImages
+from proxy_keras.heatmaps.eight_bit import quantise
+from proxy_keras.io.progress import progress_bar
+from proxy_keras.objects.object_masks import ObjectMasks
+
+EVIDENCE_FROM = 0.3
+"""Evidence from which a cell is used to find clusters."""
+
+SAMPLE = 0.2
+"""Share of the examined images whose cells are clustered, but at least `SMALLEST_SAMPLE`."""
+
+SMALLEST_SAMPLE = 1000
+
+SAMPLE_BYTES = 2**29
+"""Largest size of the sampled features in memory."""
+
+CELLS_PER_CLUSTER = 50
+"""With clusters="auto": cells in the sample for each cluster."""
+
+MOST_CLUSTERS = 96
+"""With clusters="auto": the largest number. More changed little on planted shortcuts."""
+
+
+def find_cues(
+    model: keras.Model,
+    images: Any,
+    labels: Any = None,
+    *,
+    clusters: int | Literal["auto"] = "auto",
+    target_layer: str | None = None,
+    objects: ObjectMasks | None = None,
+    max_images: int = 10_000,
+    shown: int = SHOWN,
+    batch_size: int = 64,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Cues:
+    """Find the cues of a classifier: the things it looks at, told apart by their features.
+
+    The cells of the target layer that hold evidence for the predicted class are clustered by their
+    features, and similar clusters are joined into a tree, of which the largest differences are
+    shown. Which of the cues are not the object is for a person to say: see `Cues.tick`.
+
+    Args:
+        model: Any built Keras 3 classifier, as in `explain`.
+        images: An `ImageData`, whose training images are examined, with mistakes counted on its
+            validation images; one of its splits; or an array [N, H, W, C] in the model's range.
+        labels: [N] class ids of the images of an array; None: unknown.
+        clusters: Number of clusters, >= 2; "auto": by the number of cells, at most 96.
+        target_layer: Name of the layer whose cells are clustered; None: the last one with spatial
+            positions.
+        objects: Where the object is in some of the (training) images; None: unknown.
+        max_images: Images to examine, at most; drawn by the seed where there are more.
+        shown: Number of cues to show at first.
+        batch_size: Images per batch.
+        seed: Keys the draws. The same arguments give the same bits on a CPU.
+        verbose: 1: progress bars where there is a terminal; 0: none.
+
+    Returns:
+        The cues, most suspicious first.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+        ValueError: An argument is invalid, or the model cannot be explained; the message says what
+            to do.
+        FloatingPointError: The model computes values that are not finite.
+    """
+    _check(clusters, max_images, shown, batch_size)
+    reader = CellReader(model, target_layer)
+    examined, held_out = _sources(images, labels)
+    finder = _Finder(reader, batch_size, seed, verbose)
+    positions = _draw(len(examined.labels), max_images, seed, stream=0)
+    found = finder.cluster(examined, positions, clusters)
+    parts = [finder.examine(examined, positions, found, objects)]
+    if held_out is not None:
+        places = _draw(len(held_out.labels), max_images, seed, stream=1)
+        parts.append(finder.examine(held_out, places, found, None, is_held_out=True))
+    cells = ExaminedImages.join(parts)
+    roots = open_tree(found, cells.evidence_by_cluster.mean(axis=0), shown)
+    tree = CueTree(found, roots)
+    facts = FactFinder(tree, cells, reader.num_classes)
+    suspicion = [facts.facts(name).suspicion for name in tree.shown]
+    # A stable sort keeps ties in the order of the tree.
+    tree = reorder(tree, np.argsort(np.negative(suspicion), kind="stable").tolist())
+    return Cues(model, reader, tree, cells, classes=_class_names(images, reader.num_classes))
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Reads images, first for their features, then for the clusters of their cells."""
+
+    reader: CellReader
+    batch_size: int
+    seed: int
+    verbose: int
+
+    def cluster(
+        self, images: ReadableImages, positions: NDArray[np.int64], clusters: int | Literal["auto"]
+    ) -> CellClusters:
+        """Cluster the cells with evidence of a sample of the images at `positions`."""
+        count = max(SMALLEST_SAMPLE, round(SAMPLE * len(positions)))
+        sample = np.sort(positions[_draw(len(positions), count, self.seed, stream=2)])
+        most = max(SAMPLE_BYTES // (4 * self.reader.depth) // len(sample), 1)
+        kept = []
+        for places, batch in self._bar(images, sample, "cues, read"):
+            cells = self.reader.read(batch)
+            for position, features, evidence in zip(
+                places.tolist(), cells.features, cells.evidence, strict=True
+            ):
+                hot = features[evidence >= EVIDENCE_FROM]
+                if len(hot) > most:
+                    rng = np.random.default_rng([self.seed, position])
+                    hot = hot[np.sort(rng.choice(len(hot), most, replace=False))]
+                kept.append(hot)
+        features = np.concatenate(kept)
+        if len(features) == 0:
+            raise ValueError(
+                "The model has no evidence in any image, so there are no cues: its logits do not "
+                f"depend on the layer '{self.reader.target_layer}'. Choose another --layer."
+            )
+        if clusters == "auto":
+            clusters = int(np.clip(len(features) // CELLS_PER_CLUSTER, 2, MOST_CLUSTERS))
+        return cluster_cells(features, clusters, seed=self.seed)
+
+    def examine(
+        self,
+        images: ReadableImages,
+        positions: NDArray[np.int64],
+        found: CellClusters,
+        objects: ObjectMasks | None,
+        *,
+        is_held_out: bool = False,
+    ) -> ExaminedImages:
+        """Return the clusters and the evidence of all cells of the images at `positions`."""
+        parts = []
+        for places, batch in self._bar(images, positions, "cues, examine"):
+            cells = self.reader.nearest(batch, found.centroids)
+            inside, has_object = object_cells(objects, places, cells.evidence.shape[1:])
+            parts.append(
+                ExaminedImages(
+                    example_ids=[images.example_ids[position] for position in places.tolist()],
+                    labels=images.labels[places],
+                    predictions=cells.logits.argmax(axis=1).astype(np.int32),
+                    is_held_out=np.full([len(places)], is_held_out),
+                    clusters=cells.clusters.astype(np.uint16),
+                    evidence=quantise(cells.evidence),
+                    similarity=quantise(np.clip(cells.similarity, 0.0, 1.0)),
+                    inside=inside,
+                    has_object=has_object,
+                    num_clusters=len(found.counts),
+                )
+            )
+        return ExaminedImages.join(parts)
+
+    def _bar(self, images: ReadableImages, positions: NDArray[np.int64], desc: str) -> Any:
+        return progress_bar(
+            images.batches(positions, self.batch_size),
+            total=-(-len(positions) // self.batch_size),
+            desc=desc,
+            leave=False,
+            shown=bool(self.verbose),
+        )
+
+
+def _check(clusters: int | str, max_images: int, shown: int, batch_size: int) -> None:
+    if clusters != "auto" and (not isinstance(clusters, int) or not 2 <= clusters <= 65536):
+        raise ValueError(f"`clusters` must be 'auto' or in [2, 65536]. Received: {clusters!r}")
+    for name, value in (
+        ("max_images", max_images),
+        ("shown", shown),
+        ("batch_size", batch_size),
+    ):
+        if value < 1:
+            raise ValueError(f"`{name}` must be >= 1. Received: {value}")
+
+
+def _sources(images: Any, labels: Any) -> tuple[ReadableImages, ReadableImages | None]:
+    """Return the images to examine, and the held-out ones on which mistakes are counted."""
+    if isinstance(images, SplitImages | DataSplit):
+        if labels is not None:
+            raise ValueError("Leave out `labels`: the data have their own.")
+        if isinstance(images, DataSplit):
+            return SplitImagesReader(images), None
+        held_out = SplitImagesReader(images.val) if len(images.val) else None
+        return SplitImagesReader(images.train), held_out
+    return ArrayImages(images, labels), None
+
+
+def _class_names(images: Any, count: int) -> list[str] | None:
+    names = getattr(images, "classes", None)
+    return list(names) if isinstance(names, list) and len(names) == count else None
+
+
+def _draw(count: int, most: int, seed: int, *, stream: int) -> NDArray[np.int64]:
+    """Return at most `most` of the positions 0 to count - 1, ascending."""
+    if count <= most:
+        return np.arange(count)
+    rng = np.random.default_rng([seed, stream])
+    return np.sort(rng.choice(count, most, replace=False))
