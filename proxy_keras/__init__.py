@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from proxy_keras.models import build_model
     from proxy_keras.proxy.callback import ProxyAttention
     from proxy_keras.proxy.step_log import StepSummary
-    from proxy_keras.settings.schedule import every, plateau
+    from proxy_keras.settings.schedule import every, plateau, start
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,7 @@ __all__ = [
     "explain",
     "find_cues",
     "plateau",
+    "start",
 ]
 
 _MODULES = {
@@ -42,6 +43,7 @@ _MODULES = {
     "explain": "attribution",
     "find_cues": "cues",
     "plateau": "settings.schedule",
+    "start": "settings.schedule",
 }
 
 

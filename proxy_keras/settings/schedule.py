@@ -1,4 +1,4 @@
-"""Schedules of proxy steps: a list such as "5,p,9,p,4", every n epochs, or on a plateau."""
+"""Schedules of proxy steps, as a list such as "5,p,9,p,4" or by rule, such as "every:3"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Plan:
     """Epochs (counted from 0) of a training run with a proxy step or a clear.
 
     Attributes:
-        steps: Epochs that end with a proxy step.
+        steps: Epochs that end with a proxy step; -1: a step before the first epoch.
         clears: Epochs that start by clearing all proxies.
     """
 
@@ -128,19 +128,38 @@ class Every(_Fixed):
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"`every` needs n >= 1 epochs. Received: {self.n}")
-        if not 0.0 <= self.finish < 1.0:
-            raise ValueError(f"`finish` must be in [0, 1). Received: {self.finish}")
+        _check_finish(self.finish)
 
     def plan(self, epochs: int) -> Plan:
-        last = epochs - math.ceil(self.finish * epochs - 1e-9)
+        last = _plain_from(self.finish, epochs)
         # Proxies made after the last epoch would never be used.
         steps = {epoch for epoch in range(self.n - 1, last, self.n) if epoch < last - 1}
         if not steps:
             _warn(f"The schedule {str(self)!r} makes no proxies in {epochs} epochs.")
-        return Plan(frozenset(steps), frozenset({last} if last < epochs else ()))
+        return Plan(frozenset(steps), _clears(self.finish, epochs))
 
     def __str__(self) -> str:
         return f"every:{self.n}" + (f",finish:{self.finish!r}" if self.finish else "")
+
+
+@dataclass(frozen=True)
+class Start(_Fixed):
+    """One step before the first epoch, for masks that do not come from the model being trained.
+
+    Attributes:
+        finish: See `Every`.
+    """
+
+    finish: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_finish(self.finish)
+
+    def plan(self, epochs: int) -> Plan:
+        return Plan(frozenset({-1}), _clears(self.finish, epochs))
+
+    def __str__(self) -> str:
+        return "start" + (f",finish:{self.finish!r}" if self.finish else "")
 
 
 @dataclass
@@ -206,6 +225,11 @@ def every(n: int, *, finish: float = 0.0) -> Every:
     return Every(n, finish)
 
 
+def start(*, finish: float = 0.0) -> Start:
+    """Return a schedule with one step before the first epoch; see `Start`."""
+    return Start(finish)
+
+
 def plateau(patience: int = 3, min_delta: float = 0.0, *, monitor: str = "val_loss") -> Plateau:
     """Return a schedule with a step whenever `monitor` stops improving; see `Plateau`."""
     return Plateau(patience, min_delta, monitor)
@@ -216,7 +240,8 @@ def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
 
     Args:
         schedule: "5,p,9,p,4", [5, "p", 9, "p", 4], "every:3", "every:3,finish:0.2",
-            "plateau:3,min_delta:0.01", a number of plain epochs, or a schedule object.
+            "start,finish:0.2", "plateau:3,min_delta:0.01", a number of plain epochs, or a
+            schedule object.
 
     Raises:
         ValueError: `schedule` is none of these.
@@ -227,7 +252,7 @@ def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
         return _parse_text(schedule)
     if isinstance(schedule, Sequence):
         return Segments(tuple(schedule))
-    if isinstance(schedule, (Segments, Every, Plateau)):
+    if isinstance(schedule, (Segments, Every, Start, Plateau)):
         # A copy, because a shared schedule would share its state.
         return replace(schedule)
     raise ValueError(
@@ -237,22 +262,27 @@ def parse(schedule: str | int | Sequence[int | str] | Schedule) -> Schedule:
 
 def _parse_text(text: str) -> Schedule:
     words = [word.strip() for word in text.split(",")]
-    if ":" not in words[0]:
+    if ":" not in words[0] and words[0] != "start":
         return Segments(tuple(int(w) if re.fullmatch(r"\d+", w) else w for w in words))
     options = {}
     for word in words:
         name, _, value = word.partition(":")
         options[name.strip()] = value.strip()
     kind = words[0].partition(":")[0]
-    known = {"every": {"finish"}, "plateau": {"min_delta", "monitor"}}
+    known = {"every": {"finish"}, "start": {"finish"}, "plateau": {"min_delta", "monitor"}}
     if kind not in known or set(options) - {kind} - known[kind]:
         raise ValueError(
-            "A schedule must be a list such as '5,p,9,p,4', 'every:N[,finish:SHARE]' or "
+            "A schedule must be a list such as '5,p,9,p,4', 'every:N[,finish:SHARE]', "
+            "'start[,finish:SHARE]' or "
             f"'plateau:PATIENCE[,min_delta:X][,monitor:NAME]'. Received: {text!r}"
         )
     try:
         if kind == "every":
             return Every(int(options["every"]), float(options.get("finish", 0.0)))
+        if kind == "start":
+            if options["start"]:
+                raise ValueError("`start` takes no number.")
+            return Start(float(options.get("finish", 0.0)))
         return Plateau(
             int(options["plateau"]),
             float(options.get("min_delta", 0.0)),
@@ -260,6 +290,21 @@ def _parse_text(text: str) -> Schedule:
         )
     except ValueError as error:
         raise ValueError(f"Invalid schedule {text!r}: {error}") from error
+
+
+def _check_finish(finish: float) -> None:
+    if not 0.0 <= finish < 1.0:
+        raise ValueError(f"`finish` must be in [0, 1). Received: {finish}")
+
+
+def _plain_from(finish: float, epochs: int) -> int:
+    """Return the first epoch of the final share that trains on originals only."""
+    return epochs - math.ceil(finish * epochs - 1e-9)
+
+
+def _clears(finish: float, epochs: int) -> frozenset[int]:
+    last = _plain_from(finish, epochs)
+    return frozenset({last} if last < epochs else ())
 
 
 def _warn(message: str) -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_keras.settings.schedule import Every, Plan, Plateau, Segments, every, parse, plateau
+from proxy_keras.settings.schedule import (
+    Every,
+    Plan,
+    Plateau,
+    Segments,
+    every,
+    parse,
+    plateau,
+    start,
+)
 
 
 def test_segments_put_a_step_at_the_end_of_each_p_epoch():
@@ -19,6 +28,12 @@ def test_list_and_text_are_the_same_schedule():
     assert parse([5, "p", 9, "p", 4]) == parse("5,p, 9,p,4") == Segments((5, "p", 9, "p", 4))
 
 
+def test_a_start_is_a_step_before_the_first_epoch_and_originals_at_the_end():
+    assert parse("start,finish:0.2").plan(10) == Plan(frozenset({-1}), frozenset({8}))
+    assert start(finish=0.2) == parse("start,finish:0.2")
+    assert parse("start").plan(10) == Plan(frozenset({-1}), frozenset())
+
+
 def test_clear_takes_no_epoch():
     assert parse("2,p,3,c,2").plan(8) == Plan(frozenset({2}), frozenset({6}))
 
@@ -28,7 +43,10 @@ def test_sum_must_equal_the_epochs():
         parse("5,p,9,p,4").plan(10)
 
 
-@pytest.mark.parametrize("text", ["", "5,q,4", "0,p", "-1", "5,,4", "1.5,p", "p:3", "every:x"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "5,q,4", "0,p", "-1", "5,,4", "1.5,p", "p:3", "every:x", "start:3", "start,every:3"],
+)
 def test_unreadable_schedules_are_refused(text):
     with pytest.raises(ValueError, match="[Ss]chedule"):
         parse(text)
@@ -80,7 +98,15 @@ def test_every_step_is_trained_on_before_the_finish(n, finish, epochs):
 
 
 @pytest.mark.parametrize(
-    "text", ["every:3", "every:3,finish:0.2", "plateau:2,min_delta:0.01", "plateau:1,min_delta:0.0"]
+    "text",
+    [
+        "every:3",
+        "every:3,finish:0.2",
+        "start",
+        "start,finish:0.2",
+        "plateau:2,min_delta:0.01",
+        "plateau:1,min_delta:0.0",
+    ],
 )
 def test_a_schedule_is_restored_from_its_text(text):
     assert str(parse(text)) == text
