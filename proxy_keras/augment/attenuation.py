@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,11 +11,24 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.heatmap_regions import resize_by_area
+from proxy_keras.augment.inpainting import inpaint
 from proxy_keras.augment.option_rules import check_choice
 from proxy_keras.heatmaps.scaling import enlarge
 
 Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
 """(images [B, H, W, C], peak, seed [2]) -> replacement pixels that broadcast to the images."""
+
+
+class Donors(NamedTuple):
+    """Other images, whose hot pixels replace or join those of a batch.
+
+    Attributes:
+        images: [B, H, W, C], of any real dtype, in [0, peak].
+        is_hot: [B, H, W] bool; all False where an image has no donor.
+    """
+
+    images: tf.Tensor
+    is_hot: tf.Tensor
 
 
 def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Fill:
@@ -62,6 +76,8 @@ def attenuate(
     replacement: str = "blended",
     seed: tf.Tensor | tuple[int, int] = (0, 0),
     peak: float = 1.0,
+    colour: tf.Tensor | None = None,
+    donors: Donors | None = None,
 ) -> tf.Tensor:
     """Attenuate each image where its heatmap is hot.
 
@@ -75,27 +91,57 @@ def attenuate(
         replacement: Content of the hot region: `blended` is `(1 - weight * heat) * image`; `mean`,
             `max`, `min`, `halfmax` (half of the maximum) are that statistic of the image itself,
             per channel; `black`, `white`; `blur` (detail finer than about 16 pixels removed);
-            `noise` (uniform in [0, peak]).
+            `noise` (uniform in [0, peak]); `mean_of_data` is `colour`; `inpaint` continues what is
+            around the region; `exchange` is the donor where that is hot too, elsewhere `colour`.
         seed: Two integers; `noise` depends on them alone.
         peak: The value of white: 1 or 255.
+        colour: [C] float32 in [0, peak], for `mean_of_data` and `exchange`: the mean of the data.
+        donors: For `exchange`: another image for each.
 
     Returns:
         [B, H, W, C] float32 in [0, peak].
 
     Raises:
-        ValueError: A number is outside its range, or `replacement` is unknown.
+        MissingExtra: `inpaint` is asked for, but OpenCV is not installed.
+        ValueError: A number is outside its range, `replacement` is unknown, or it needs `colour` or
+            `donors`.
 
-    Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023); `blur` and `noise` are ours.
+    Source: S. Mukherjee, Proxy Attention (thesis, Groningen, 2023), up to `white`; `inpaint`:
+        Telea, An Image Inpainting Technique Based on the Fast Marching Method (2004).
     """
     check_choice("replacement", replacement, REPLACEMENTS)
     weight = _checked("weight", weight)
-    is_hot = _is_hot(heatmaps, threshold)
+    is_hot = hot_pixels(heatmaps, threshold)
     if replacement in ("blended", "black"):
         # A single-channel factor avoids passes over the images, which dominate the cost.
         factor = 1.0 - weight * heatmaps if replacement == "blended" else 0.0
         return images * tf.where(is_hot, factor, 1.0)[..., tf.newaxis]
-    fill = _FILLS[replacement](images, peak, tf.convert_to_tensor(seed))
+    if replacement == "inpaint":
+        return inpaint(images, is_hot, peak)
+    if replacement in ("mean_of_data", "exchange"):
+        fill = _of_data(replacement, colour, donors if replacement == "exchange" else None)
+    else:
+        fill = _FILLS[replacement](images, peak, tf.convert_to_tensor(seed))
     return tf.where(is_hot[..., tf.newaxis], fill, images)
+
+
+def paste(images: tf.Tensor, donors: Donors) -> tf.Tensor:
+    """Return images [B, H, W, C] float32 with the hot pixels of their donors on them."""
+    return tf.where(donors.is_hot[..., tf.newaxis], tf.cast(donors.images, images.dtype), images)
+
+
+def _of_data(replacement: str, colour: tf.Tensor | None, donors: Donors | None) -> tf.Tensor:
+    if colour is None or (replacement == "exchange" and donors is None):
+        raise ValueError(
+            f"replacement='{replacement}' needs `colour`, the mean of the data"
+            + (", and `donors`." if replacement == "exchange" else ".")
+        )
+    colour = tf.cast(colour, tf.float32)
+    return (
+        colour
+        if donors is None
+        else tf.where(donors.is_hot[..., tf.newaxis], tf.cast(donors.images, tf.float32), colour)
+    )
 
 
 def area_thresholds(
@@ -129,10 +175,11 @@ def area_thresholds(
 
 def replaced_share(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
     """Return the share of pixels that `attenuate` replaces in each image: [B] float32 in [0, 1]."""
-    return tf.reduce_mean(tf.cast(_is_hot(heatmaps, threshold), tf.float32), axis=[1, 2])
+    return tf.reduce_mean(tf.cast(hot_pixels(heatmaps, threshold), tf.float32), axis=[1, 2])
 
 
-def _is_hot(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
+def hot_pixels(heatmaps: tf.Tensor, threshold: float | tf.Tensor) -> tf.Tensor:
+    """Return the pixels that `attenuate` replaces: [B, H, W] bool."""
     threshold = _checked("threshold", threshold)
     return heatmaps >= tf.reshape(threshold, [-1, 1, 1])
 

@@ -46,7 +46,20 @@ WRAPPERS = {"curriculum": "of", "keep_augment": "inner"}
 SELECTIVE_CUTS = ("cutout", "cutmix")
 """Values of KeepAugment's `inner` that are modes of its own rather than wrapped layers."""
 
-REPLACEMENTS = ("blended", "black", "mean", "max", "min", "halfmax", "white", "blur", "noise")
+REPLACEMENTS = (
+    "blended",
+    "black",
+    "mean",
+    "max",
+    "min",
+    "halfmax",
+    "white",
+    "blur",
+    "noise",
+    "mean_of_data",
+    "inpaint",
+    "exchange",
+)
 """What `attenuate` can replace hot pixels with."""
 
 _OUTER_COMMA = re.compile(r",(?![^(\[]*[)\]])")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.augment import REPLACEMENTS, area_thresholds, attenuate
-from proxy_keras.augment.attenuation import replaced_share
+from proxy_keras.augment.attenuation import Donors, paste, replaced_share
 from proxy_keras.heatmaps.scaling import enlarge
 
 IMAGE = np.array([[[[0.2, 1.0], [0.4, 0.0]], [[0.6, 0.5], [0.8, 0.5]]]], np.float32)  # [1, 2, 2, 2]
@@ -70,10 +70,51 @@ def test_every_replacement_keeps_cold_pixels_shape_and_range(replacement):
     images = np.random.default_rng(0).random((2, 40, 24, 3), np.float32)
     heat = np.zeros((2, 40, 24), np.float32)
     heat[:, 5:20, 3:9] = 1.0
-    proxies = attenuate(images, heat, threshold=0.5, weight=1.0, replacement=replacement).numpy()
+    colour = np.array([0.2, 0.4, 0.6], np.float32)
+    donors = Donors(images[::-1].copy(), heat > 0)
+    proxies = attenuate(
+        images, heat, threshold=0.5, weight=1, replacement=replacement, colour=colour, donors=donors
+    ).numpy()
     np.testing.assert_array_equal(proxies[heat == 0], images[heat == 0])
     assert not np.array_equal(proxies, images)
     assert proxies.shape == images.shape and proxies.min() >= 0.0 and proxies.max() <= 1.0
+
+
+def test_the_mean_of_the_data_replaces_hot_pixels():
+    images, heat = np.ones((1, 1, 2, 3), np.float32), np.array([[[1.0, 0.0]]], np.float32)
+    proxy = attenuate(images, heat, replacement="mean_of_data", colour=[0.1, 0.2, 0.3]).numpy()
+    np.testing.assert_allclose(proxy, [[[[0.1, 0.2, 0.3], [1.0, 1.0, 1.0]]]], rtol=1e-6)
+
+
+def test_exchange_takes_the_donor_where_it_is_hot_and_the_mean_elsewhere():
+    images, heat = np.ones((1, 1, 3, 1), np.float32), np.array([[[1.0, 1.0, 0.0]]], np.float32)
+    donors = Donors(np.full((1, 1, 3, 1), 0.7, np.float32), np.array([[[True, False, True]]]))
+    proxy = attenuate(images, heat, replacement="exchange", colour=[0.2], donors=donors).numpy()
+    np.testing.assert_allclose(proxy[0, 0, :, 0], [0.7, 0.2, 1.0], rtol=1e-6)
+
+
+def test_paste_puts_the_hot_pixels_of_the_donor_on_the_image():
+    images = np.zeros((1, 1, 2, 1), np.float32)
+    donors = Donors(np.array([[[[9], [8]]]], np.uint8), np.array([[[True, False]]]))
+    assert paste(images, donors).numpy().ravel().tolist() == [9.0, 0.0]
+
+
+@pytest.mark.parametrize("replacement", ["mean_of_data", "exchange"])
+def test_what_needs_the_data_says_so(replacement):
+    with pytest.raises(ValueError, match="needs `colour`, the mean of the data"):
+        attenuate(np.zeros((1, 2, 2, 3)), np.ones((1, 2, 2)), replacement=replacement)
+
+
+def test_inpainting_continues_a_ramp_and_leaves_an_image_without_a_rim():
+    ramp = np.repeat(np.linspace(0, 1, 16, dtype=np.float32)[:, None, None], 3, axis=2)
+    ramp = np.stack([np.tile(ramp, (1, 16, 1))] * 2)
+    heat = np.ones((2, 16, 16), np.float32)
+    heat[0] = 0.0
+    heat[0, 6:10, 6:10] = 1.0
+    proxies = attenuate(ramp, heat, replacement="inpaint").numpy()
+    np.testing.assert_allclose(proxies[0], ramp[0], atol=0.15)
+    assert not np.array_equal(proxies[0], ramp[0])
+    np.testing.assert_array_equal(proxies[1], ramp[1])
 
 
 def test_blur_removes_detail_and_keeps_the_mean():
