@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from proxy_keras import ImageData, ProxyAttention, build_model
-from proxy_keras.data.train_split import Attenuation
+from proxy_keras.data.proxy_maker import Attenuation
 
 HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "target"]
 

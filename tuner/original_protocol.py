@@ -21,9 +21,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
-from proxy_keras.data.train_split import Attenuation, TrainSplit
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
 from proxy_keras.metrics import classification

@@ -37,6 +37,7 @@ class BatchFeed:
         batch_size: Examples per batch.
         augment: The augmentation; None: none.
         parts: The parts of each batch that are given instead of batches; None: whole batches.
+        is_weighted: Whether the batches have weights.
 
     Attributes:
         epoch: The epoch that it was opened in last, counted from 0.
@@ -44,11 +45,18 @@ class BatchFeed:
     """
 
     def __init__(
-        self, seed: int, batch_size: int, augment: Augment | None, parts: Parts | None = None
+        self,
+        seed: int,
+        batch_size: int,
+        augment: Augment | None,
+        parts: Parts | None = None,
+        *,
+        is_weighted: bool = False,
     ) -> None:
         self.batch_size = batch_size
         self.augment = augment
         self.parts = parts
+        self.is_weighted = is_weighted
         self.epoch = 0
         self.positions: dict[int, NDArray[np.int64]] = {}
         self._seed = seed

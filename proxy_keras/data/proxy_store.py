@@ -21,11 +21,13 @@ class Shown(NamedTuple):
         heatmaps: [B, h, w] float32 in [0, 1]; zeros where an original is shown.
         thresholds: [B] float32, heat at or above which pixels are replaced; infinite where an
             original is shown.
+        stays_original: [B] bool: the example has a proxy, but its original is shown.
     """
 
     is_proxy: NDArray[np.bool_]
     heatmaps: NDArray[np.float32]
     thresholds: NDArray[np.float32]
+    stays_original: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Proxies:
     heatmaps: NDArray[np.uint8]  # [K, h, w], 255 stands for 1.0
     thresholds: NDArray[np.float32]  # [K]
     born: NDArray[np.int32]  # [K], the epoch at whose end each was made
+    chances: NDArray[np.float32]  # [K], of being shown, in place of `show`; NaN: `show`
     slot: NDArray[np.int32]  # [N], row of the example's proxy, or -1
     is_visible: NDArray[np.bool_]  # [N], drawn anew each epoch
 
@@ -61,6 +64,7 @@ class ProxyStore:
             heatmaps=np.zeros([0, 1, 1], np.uint8),
             thresholds=np.zeros([0], np.float32),
             born=np.zeros([0], np.int32),
+            chances=np.zeros([0], np.float32),
             slot=np.full([count], -1, np.int32),
             is_visible=np.ones([count], bool),
         )
@@ -81,6 +85,7 @@ class ProxyStore:
         thresholds: NDArray[np.float32],
         *,
         epoch: int,
+        chances: NDArray[np.float32] | None = None,
     ) -> None:
         """Keep one heatmap per example; an example that has one already gets the new one.
 
@@ -88,7 +93,9 @@ class ProxyStore:
             positions: [n] positions in the training split, each once.
             heatmaps: [n, h, w] uint8; 255 stands for 1.0.
             thresholds: [n] heat at or above which the example's pixels are replaced.
-            epoch: The epoch at whose end they were made.
+            epoch: The epoch at whose end they were made; -1: before the first.
+            chances: [n] in [0, 1], how often each is shown, in place of `show` of `draw_shown`;
+                NaN, or None for all: as often as `show` says.
 
         Raises:
             ValueError: A position is not in the split or is given twice, or a shape or dtype is
@@ -117,12 +124,15 @@ class ProxyStore:
         stays = ~np.isin(state.positions, new)
         merged = np.concatenate([state.positions[stays], new])
         order = np.argsort(merged)
+        if chances is None:
+            chances = np.full([len(new)], np.nan, np.float32)
         old_maps = state.heatmaps[stays].reshape([-1, *heatmaps.shape[1:]])
         self._replace(
             merged[order],
             np.concatenate([old_maps, heatmaps])[order],
             np.concatenate([state.thresholds[stays], thresholds.astype(np.float32)])[order],
             np.concatenate([state.born[stays], np.full([len(new)], epoch, np.int32)])[order],
+            np.concatenate([state.chances[stays], chances.astype(np.float32)])[order],
         )
 
     def clear(self) -> None:
@@ -143,7 +153,10 @@ class ProxyStore:
         """
         draw = np.random.default_rng([self._seed, epoch]).random(self._count)
         with self._lock:
-            self._state = replace(self._state, is_visible=draw < show)
+            own = self._state.chances[self._state.slot]
+            # `show` 0 hides all; examples without a proxy have row -1 and any chance.
+            chances = np.where(np.isnan(own) | (show == 0.0), show, own) if len(own) else show
+            self._state = replace(self._state, is_visible=draw < chances)
 
     def look_up(self, positions: NDArray[np.int64]) -> Shown:
         """Return how the examples at positions [B] are to be shown."""
@@ -154,7 +167,8 @@ class ProxyStore:
         heatmaps[is_proxy] = dequantise(state.heatmaps[slots[is_proxy]])
         thresholds = np.full([len(positions)], np.inf, np.float32)
         thresholds[is_proxy] = state.thresholds[slots[is_proxy]]
-        return Shown(is_proxy, heatmaps, thresholds)
+        stays_original = ~is_proxy & (state.slot[positions] >= 0)
+        return Shown(is_proxy, heatmaps, thresholds, stays_original)
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """Return the proxies as arrays, for a checkpoint."""
@@ -164,6 +178,7 @@ class ProxyStore:
             "heatmaps": state.heatmaps,
             "thresholds": state.thresholds,
             "born": state.born,
+            "chances": state.chances,
         }
 
     def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -177,6 +192,7 @@ class ProxyStore:
             np.asarray(arrays["heatmaps"], np.uint8),
             np.asarray(arrays["thresholds"], np.float32),
             np.asarray(arrays["born"], np.int32),
+            np.asarray(arrays["chances"], np.float32),
         )
 
     def _checked(self, positions: NDArray[np.generic]) -> NDArray[np.int32]:
@@ -198,6 +214,7 @@ class ProxyStore:
             state.heatmaps[stays],
             state.thresholds[stays],
             state.born[stays],
+            state.chances[stays],
         )
 
     def _replace(
@@ -206,6 +223,7 @@ class ProxyStore:
         heatmaps: NDArray[np.uint8],
         thresholds: NDArray[np.float32],
         born: NDArray[np.int32],
+        chances: NDArray[np.float32],
     ) -> None:
         slot = np.full([self._count], -1, np.int32)
         slot[positions] = np.arange(len(positions), dtype=np.int32)
@@ -216,5 +234,6 @@ class ProxyStore:
                 heatmaps=heatmaps,
                 thresholds=thresholds,
                 born=born,
+                chances=chances,
                 slot=slot,
             )

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment.attenuation import attenuate
-from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
 from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished, in_python
+from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.heatmap_store import MapStore
+from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
 from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
-from proxy_keras.heatmaps.scaling import enlarge
-
-
-@dataclass(frozen=True)
-class Attenuation:
-    """How a proxy is made from its original; see `augment.attenuate`."""
-
-    weight: float = 0.1
-    replacement: str = "blended"
 
 
 class TrainSplit(DataSplit):
     """The training split: shuffled anew each epoch, with proxies in place of their originals.
 
-    `store` holds the examples that have a proxy, and `attenuation` how a proxy is made.
-    `ProxyAttention` sets both; datasets read them batch by batch, even if built earlier.
+    `store` holds the examples that have a proxy, `attenuation` how a proxy is made, and `donors`
+    the images that take part in it. `ProxyAttention` sets them; datasets read them batch by batch,
+    even if built earlier.
     """
 
     SHUFFLE_BUFFER = 4096
     """Examples in the shuffle buffer of a stream. Arrays and files are shuffled completely."""
 
     attenuation = Attenuation()
+    donors: DonorBank | None = None
+    original_weight = 1.0
+    """Share of the loss of an original that is shown although it has a proxy. If it is not 1,
+    `batches` gives weights too, so it must be set before `batches` is called."""
+
     largest_batch = 0
     """Largest batch size of all calls of `batches`."""
 
@@ -65,6 +61,7 @@ class TrainSplit(DataSplit):
         """
         self.seed = seed
         self.store = ProxyStore(len(self), seed=seed)
+        self.donors = None
         self.clock = EpochClock()
 
     def batches(
@@ -88,12 +85,14 @@ class TrainSplit(DataSplit):
             parts: Return these parts of each batch instead of batches.
 
         Returns:
-            Batches of (images float32 [B, P, P, 3] in [0, 255], labels). Order and augmentation
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and with `original_weight`
+            the weights [B] float32 in the loss. Order and augmentation
             depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
-        feed = BatchFeed(self.seed, batch_size, augment, parts)
+        original_weight = self.original_weight
+        feed = BatchFeed(self.seed, batch_size, augment, parts, is_weighted=original_weight != 1.0)
         opened = tf.data.Dataset.range(1).flat_map(partial(self._opened, feed))
         batches = opened.batch(batch_size)
         numbered = batches.enumerate() if parts is None else parts.of(batches)
@@ -106,7 +105,7 @@ class TrainSplit(DataSplit):
             )
         batches = batches.map(
             lambda positions, images, shown, seed: self._served(
-                positions, images, shown, seed, one_hot, augment
+                positions, images, shown, seed, one_hot, augment, original_weight
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
@@ -134,79 +133,84 @@ class TrainSplit(DataSplit):
 
     def _look_up(
         self, feed: BatchFeed, index: tf.Tensor, batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], ...]:
+    ) -> tuple[tf.Tensor | dict[str, tf.Tensor], ...]:
         """Return the batch (positions, or positions and images), its proxies, and its seed."""
         store, heatmaps = self.store, self.maps
 
         def look_up(places: NDArray[np.int64], index: np.int64) -> tuple[object, ...]:
-            how = self.attenuation
-            code = REPLACEMENTS.index(how.replacement)
-            feed.positions[int(index)] = places.copy()
+            how, bank, number = self.attenuation, self.donors, int(index)
+            feed.positions[number] = places.copy()
             shown = store.look_up(places)
-            weight, epoch = np.float32(how.weight), np.int64(feed.epoch)
-            return *shown, weight, np.int32(code), epoch, heatmaps.look_up(places)
+            donors = NO_DONORS
+            if how.needs_donors:
+                drawn = (places, self.labels[places], shown.is_proxy)
+                donors = (
+                    blank_donors(len(places), self.image_size)
+                    if bank is None
+                    else bank.draw(*drawn, epoch=feed.epoch, batch=number)
+                )
+            weight, colour = np.float32(how.weight), np.array(how.colour, np.float32)
+            numbers = weight, colour, np.int32(how.code), np.int64(feed.epoch)
+            return *shown, *donors, *numbers, heatmaps.look_up(places)
 
         batch = batch if isinstance(batch, tuple) else (batch,)
         kinds = {
             "is_proxy": (tf.bool, [None]),
             "heatmaps": (tf.float32, [None, None, None]),
             "thresholds": (tf.float32, [None]),
+            "stays_original": (tf.bool, [None]),
+            "donor_images": (tf.uint8, [None, None, None, 3]),
+            "donor_heatmaps": (tf.float32, [None, None, None]),
+            "donor_thresholds": (tf.float32, [None]),
             "weight": (tf.float32, []),
+            "colour": (tf.float32, [3]),
             "code": (tf.int32, []),
             "epoch": (tf.int64, []),
             "maps": (tf.float32, [None, None, None]),
         }
         found = in_python(look_up, [batch[0], index], [dtype for dtype, _ in kinds.values()])
         shapes = [shape for _, shape in kinds.values()]
-        shown = tuple(tf.ensure_shape(x, shape) for x, shape in zip(found, shapes, strict=True))
-        epoch = shown[list(kinds).index("epoch")]
-        return *batch, shown, feed.batch_seed(epoch, index)
+        tensors = [tf.ensure_shape(x, shape) for x, shape in zip(found, shapes, strict=True)]
+        shown = dict(zip(kinds, tensors, strict=True))
+        return *batch, shown, feed.batch_seed(shown["epoch"], index)
 
     def _served(
         self,
         positions: tf.Tensor,
         images: tf.Tensor,
-        shown: tuple[tf.Tensor, ...],
+        shown: dict[str, tf.Tensor],
         seed: tf.Tensor,
         one_hot: bool,
         augment: Augment | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        original_weight: float,
+    ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
-        is_proxy, heatmaps, thresholds, weight, code, epoch, maps = shown
 
         def with_proxies() -> tf.Tensor:
-            enlarged = enlarge(heatmaps, (self.image_size, self.image_size))
-            noise = tf.random.fold_in(seed, 1)
-            make = partial(_attenuated, images, enlarged, thresholds, weight, noise)
-            return tf.switch_case(code, [partial(make, name) for name in REPLACEMENTS])
+            return make_proxies(
+                images,
+                shown["heatmaps"],
+                shown["thresholds"],
+                weight=shown["weight"],
+                code=shown["code"],
+                colour=shown["colour"],
+                donors=DonorCells(
+                    shown["donor_images"], shown["donor_heatmaps"], shown["donor_thresholds"]
+                ),
+                seed=tf.random.fold_in(seed, 1),
+            )
 
-        images = tf.cond(tf.reduce_any(is_proxy), with_proxies, lambda: tf.cast(images, tf.float32))
+        originals = images
+        images = tf.cond(
+            tf.reduce_any(shown["is_proxy"]),
+            with_proxies,
+            lambda: tf.cast(originals, tf.float32),
+        )
         labels = self._encode(tf.gather(tf.constant(self.labels), positions), one_hot)
         if augment is not None:
-            given = {"epoch": epoch} if needs_epoch(augment) else {}
-            given |= {"heatmaps": maps} if needs_maps(augment) else {}
+            given = {"epoch": shown["epoch"]} if needs_epoch(augment) else {}
+            given |= {"heatmaps": shown["maps"]} if needs_maps(augment) else {}
             images, labels = augment(images, labels, augmentation_seed(seed), **given)
-        return images, labels
-
-
-# Compiled into one pass over the images, at a tenth of the cost of separate operations. One
-# program is compiled per batch size, so originals are included, with an infinite threshold.
-@partial(tf.function, jit_compile=True, autograph=False)
-def _attenuated(
-    images: tf.Tensor,
-    heatmaps: tf.Tensor,
-    thresholds: tf.Tensor,
-    weight: tf.Tensor,
-    seed: tf.Tensor,
-    replacement: str,
-) -> tf.Tensor:
-    """Attenuate images uint8 [B, P, P, 3] above their thresholds: float32 in [0, 255]."""
-    return attenuate(
-        tf.cast(images, tf.float32),
-        heatmaps,
-        threshold=thresholds,
-        weight=weight,
-        replacement=replacement,
-        seed=seed,
-        peak=255.0,
-    )
+        if original_weight == 1.0:
+            return images, labels
+        return images, labels, tf.where(shown["stays_original"], original_weight, 1.0)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.data.train_split import Attenuation, TrainSplit
+from proxy_keras.data.proxy_maker import Attenuation
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.proxy import selection
 from proxy_keras.proxy.epoch_record import EpochRecord

@@ -63,6 +63,29 @@ def test_no_other_example_can_enter(stranger):
     assert len(store) == 0
 
 
+def test_a_chance_of_its_own_replaces_show_except_when_nothing_is_shown():
+    store = ProxyStore(N, seed=0)
+    store.put(
+        np.arange(4),
+        np.full((4, 1, 1), 255, np.uint8),
+        np.full([4], 0.5, np.float32),
+        epoch=-1,
+        chances=np.array([1.0, 0.0, np.nan, 0.5], np.float32),
+    )
+    restored = ProxyStore(N, seed=0)
+    restored.set_state(store.get_state())
+    counts = np.zeros(N)
+    for epoch in range(200):
+        restored.draw_shown(epoch, show=1.0)
+        counts += restored.look_up(np.arange(N)).is_proxy
+    assert counts[[0, 1, 2, 4, 5]].tolist() == [200, 0, 200, 0, 0]
+    assert 70 < counts[3] < 130
+    restored.draw_shown(0, show=0.0)
+    shown = restored.look_up(np.arange(N))
+    assert not shown.is_proxy.any()
+    assert shown.stays_original.tolist() == [True] * 4 + [False] * 2
+
+
 def test_clear_and_expire():
     store = ProxyStore(N, seed=0)
     _put(store, 0, 1.0, epoch=2)

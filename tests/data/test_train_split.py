@@ -7,7 +7,9 @@ import tensorflow as tf
 from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.data_split import DataSplit
-from proxy_keras.data.train_split import Attenuation, TrainSplit
+from proxy_keras.data.donor_bank import DonorBank
+from proxy_keras.data.proxy_maker import Attenuation
+from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
 from proxy_keras.heatmaps.scaling import enlarge
 
@@ -111,14 +113,15 @@ def test_proxies_stand_in_for_their_originals_from_the_next_epoch_on(reader):
         assert fits.sum() == 1 and labels[positions < 0][fits] == [label]
 
 
-@pytest.mark.parametrize("replacement", REPLACEMENTS)
+# Inpainting has nothing to continue in an image that is hot everywhere.
+@pytest.mark.parametrize("replacement", [name for name in REPLACEMENTS if name != "inpaint"])
 def test_replacement_can_change_under_a_built_dataset(replacement):
     data = _train()
     batches = data.batches(N)
     data.store.put(
         np.array([7]), np.full((1, 2, 2), 255, np.uint8), np.array([0.5], np.float32), epoch=0
     )
-    data.attenuation = Attenuation(weight=0.5, replacement=replacement)
+    data.attenuation = Attenuation(0.5, replacement, colour=(1.0, 2.0, 3.0))
     images, labels = next(iter(batches))
     proxy = images.numpy()[_positions(images.numpy()) < 0]
     assert proxy.shape == (1, SIZE, SIZE, 3)
@@ -131,9 +134,58 @@ def test_replacement_can_change_under_a_built_dataset(replacement):
         "halfmax": np.broadcast_to(original.max(axis=(0, 1)) / 2, original.shape),
         "black": np.zeros_like(original),
         "white": np.full_like(original, 255.0),
+        "mean_of_data": np.broadcast_to([1.0, 2.0, 3.0], original.shape),
+        # There is no donor.
+        "exchange": np.broadcast_to([1.0, 2.0, 3.0], original.shape),
     }
     if replacement in expected:
         np.testing.assert_allclose(proxy[0], expected[replacement], atol=1e-3)
+
+
+def test_a_spread_cue_is_pasted_from_a_donor_and_its_own_is_replaced():
+    data = _train()
+    images = IMAGES[data.rows]
+    # Position 7 has a mask on its left half, position 3 none; 5 is the only donor, hot at the top.
+    masks = np.zeros((2, 2, 2), np.uint8)
+    masks[1, :, 0] = 255
+    data.store.put(
+        np.array([3, 7]),
+        masks,
+        np.full([2], 0.5, np.float32),
+        epoch=-1,
+        chances=np.array([1.0, np.nan], np.float32),
+    )
+    top = np.array([[[255, 255], [0, 0]]], np.uint8)
+    threshold = np.array([0.5], np.float32)
+    donor = np.array([5]), data.labels[[5]], images[[5]], top, threshold
+    data.donors = DonorBank(*donor, seed=0, other_class=False)
+    data.attenuation = Attenuation(
+        replacement="mean_of_data", colour=(9.0, 9.0, 9.0), is_spread=True
+    )
+    data.store.draw_shown(0, show=1.0)
+    images_served = next(iter(data.batches(N)))[0].numpy()
+    served = dict(zip(data.clock.feeds[-1].positions[0].tolist(), images_served, strict=True))
+    half = SIZE // 2
+    np.testing.assert_array_equal(served[3][:half], images[5][:half])
+    np.testing.assert_array_equal(served[3][half:], images[3][half:])
+    np.testing.assert_array_equal(served[7][:half], images[5][:half])
+    np.testing.assert_allclose(served[7][half:, :half], 9.0)
+    np.testing.assert_array_equal(served[7][half:, half:], images[7][half:, half:])
+    np.testing.assert_array_equal(served[0], images[0])
+
+
+def test_an_original_that_has_a_proxy_can_count_less():
+    data = _train()
+    data.original_weight = 0.25
+    data.store.put(
+        np.arange(N), np.full((N, 2, 2), 255, np.uint8), np.full([N], 0.5, np.float32), epoch=0
+    )
+    data.attenuation = Attenuation(replacement="black")
+    data.store.draw_shown(1, show=0.5)
+    images, _, weights = next(iter(data.batches(N)))
+    is_black = (images.numpy() == 0).all(axis=(1, 2, 3))
+    assert 0 < is_black.sum() < N
+    np.testing.assert_array_equal(weights.numpy(), np.where(is_black, 1.0, 0.25))
 
 
 def test_augmentation_comes_after_the_proxies_and_is_keyed():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from proxy_keras import ProxyAttention, every, explain
 from proxy_keras.data import ImageData
-from proxy_keras.data.train_split import Attenuation
+from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.settings import ProxyConfig
