@@ -35,11 +35,13 @@ class CueCells(NamedTuple):
         clusters: [B, h, w] int32, the cluster of each cell; `Cues.tree` tells whose it is.
         evidence: [B, h, w] float32 in [0, 1], scaled by each image's own maximum.
         is_ticked: [B, h, w] bool, whether the cell belongs to a ticked cue.
+        logits: [B, K] float32, of the network in which the cues were found.
     """
 
     clusters: NDArray[np.int32]
     evidence: NDArray[np.float32]
     is_ticked: NDArray[np.bool_]
+    logits: NDArray[np.float32]
 
 
 class Cues:
@@ -61,6 +63,7 @@ class Cues:
         images: The images in which they were found.
         verdicts: What was said of them.
         classes: Names of the K classes; None: unknown.
+        folder: The folder they were saved in or loaded from last; None: none.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Cues:
         self.images = images
         self.verdicts = Verdicts() if verdicts is None else verdicts
         self.classes = None if classes is None else list(classes)
+        self.folder: Path | None = None
         self._reader = reader
 
     @classmethod
@@ -88,9 +92,11 @@ class Cues:
             ValueError: A file is damaged, or does not fit the others.
         """
         saved = load_folder(folder)
-        return cls(
+        cues = cls(
             saved.model, saved.reader, saved.tree, saved.images, saved.verdicts, saved.classes
         )
+        cues.folder = Path(folder)
+        return cues
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Save the cues, the verdicts and the classifier in a folder, without pickle.
@@ -103,11 +109,17 @@ class Cues:
             self.model, self._reader, self.tree, self.images, self.verdicts, self.classes
         )
         save_folder(Path(folder), saved, facts)
+        self.folder = Path(folder)
 
     @property
     def target_layer(self) -> str:
         """Name of the layer whose cells were clustered."""
         return self._reader.target_layer
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """(H, W, C) of the images; None for a size that may vary."""
+        return self._reader.image_shape
 
     @property
     def shown(self) -> list[str]:
@@ -216,7 +228,8 @@ class Cues:
             FloatingPointError: The model computes values that are not finite.
         """
         found = self._reader.nearest(images, self.tree.clusters.centroids)
-        return CueCells(found.clusters, found.evidence, self.ticked_clusters[found.clusters])
+        is_ticked = self.ticked_clusters[found.clusters]
+        return CueCells(found.clusters, found.evidence, is_ticked, found.logits)
 
     def masks(self, images: Any, *, evidence: float = MASK_EVIDENCE) -> NDArray[np.bool_]:
         """Return the cells of ticked cues that hold evidence: [B, h, w] bool.
@@ -229,12 +242,23 @@ class Cues:
             ValueError: Nothing is ticked, an argument is out of its range, or the images have the
                 wrong shape.
         """
+        self.check_ticked()
+        return self.mask_of(self.cells(images), evidence=evidence)
+
+    def mask_of(self, cells: CueCells, *, evidence: float = MASK_EVIDENCE) -> NDArray[np.bool_]:
+        """Return what `masks` returns for images whose cells are known."""
         if not 0.0 <= evidence <= 1.0:
             raise ValueError(f"`evidence` must be in [0, 1]. Received: {evidence}")
+        return cells.is_ticked & (cells.evidence >= evidence)
+
+    def check_ticked(self) -> None:
+        """Check that a cue is ticked.
+
+        Raises:
+            ValueError: None is.
+        """
         if not self.ticked_clusters.any():
             raise ValueError("No cue is ticked. Tick what is not the object: cues.tick(['3']).")
-        cells = self.cells(images)
-        return cells.is_ticked & (cells.evidence >= evidence)
 
     def ticked_share(self, images: Any) -> NDArray[np.float32]:
         """Return the share of each image's evidence on ticked cues: [B] float32 in [0, 1]."""

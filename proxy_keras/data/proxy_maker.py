@@ -12,6 +12,9 @@ from proxy_keras.augment.attenuation import Donors, attenuate, hot_pixels, paste
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.heatmaps.scaling import enlarge
 
+NEED_COLOUR = ("mean_of_data", "exchange")
+"""Replacements that use the mean colour of the data."""
+
 
 @dataclass(frozen=True)
 class Attenuation:

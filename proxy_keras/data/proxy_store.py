@@ -30,6 +30,22 @@ class Shown(NamedTuple):
     stays_original: NDArray[np.bool_]
 
 
+class MaskedExamples(NamedTuple):
+    """Examples with a masked region.
+
+    Attributes:
+        positions: [n] int64, ascending.
+        heatmaps: [n, h, w] uint8; 255 stands for 1.0.
+        thresholds: [n] float32.
+        newest: The epoch at whose end the newest proxy of the store was made.
+    """
+
+    positions: NDArray[np.int64]
+    heatmaps: NDArray[np.uint8]
+    thresholds: NDArray[np.float32]
+    newest: int
+
+
 @dataclass(frozen=True)
 class _Proxies:
     """One consistent state of the store; replaced as a whole, never changed in place."""
@@ -153,9 +169,11 @@ class ProxyStore:
         """
         draw = np.random.default_rng([self._seed, epoch]).random(self._count)
         with self._lock:
-            own = self._state.chances[self._state.slot]
-            # `show` 0 hides all; examples without a proxy have row -1 and any chance.
-            chances = np.where(np.isnan(own) | (show == 0.0), show, own) if len(own) else show
+            state = self._state
+            own = np.full([self._count], np.nan, np.float32)
+            own[state.positions] = state.chances
+            # `show` 0 hides all proxies, whatever their own chance.
+            chances = np.where(np.isnan(own) | (show == 0.0), show, own)
             self._state = replace(self._state, is_visible=draw < chances)
 
     def look_up(self, positions: NDArray[np.int64]) -> Shown:
@@ -169,6 +187,18 @@ class ProxyStore:
         thresholds[is_proxy] = state.thresholds[slots[is_proxy]]
         stays_original = ~is_proxy & (state.slot[positions] >= 0)
         return Shown(is_proxy, heatmaps, thresholds, stays_original)
+
+    def masked(self) -> MaskedExamples:
+        """Return the examples whose proxy has a hot pixel."""
+        state = self._state
+        hottest = state.heatmaps.max(axis=(1, 2), initial=0)
+        rows = np.flatnonzero(dequantise(hottest) >= state.thresholds)
+        return MaskedExamples(
+            state.positions[rows].astype(np.int64),
+            state.heatmaps[rows],
+            state.thresholds[rows],
+            int(state.born.max(initial=-1)),
+        )
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """Return the proxies as arrays, for a checkpoint."""

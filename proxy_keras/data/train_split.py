@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
 from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished, in_python
-from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors
+from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors, draw_bank
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
@@ -32,6 +32,7 @@ class TrainSplit(DataSplit):
 
     attenuation = Attenuation()
     donors: DonorBank | None = None
+    _donors_of: NDArray[np.int32] | None = None
     original_weight = 1.0
     """Share of the loss of an original that is shown although it has a proxy. If it is not 1,
     `batches` gives weights too, so it must be set before `batches` is called."""
@@ -61,8 +62,38 @@ class TrainSplit(DataSplit):
         """
         self.seed = seed
         self.store = ProxyStore(len(self), seed=seed)
-        self.donors = None
+        self.donors, self._donors_of = None, None
         self.clock = EpochClock()
+
+    def update_donors(self) -> None:
+        """Read the images whose masked regions go into others, if they have changed."""
+        store = self.store
+        if not self.attenuation.needs_donors:
+            self.donors, self._donors_of = None, None
+        elif self._donors_of is not store.positions:
+            # The store replaces the array at every change.
+            self._donors_of = store.positions
+            self.donors = self._read_donors()
+
+    def _read_donors(self) -> DonorBank | None:
+        positions, heatmaps, thresholds, newest = self.store.masked()
+        if len(positions) == 0:
+            return None
+        kept = draw_bank(positions, self.image_size, seed=self.seed, epoch=max(newest, 0))
+        read = list(self.originals(64, kept).as_numpy_iterator())
+        # A stream yields the images in its own order.
+        order = np.argsort(np.concatenate([places for places, _, _ in read]))
+        images = np.concatenate([images.astype(np.uint8) for _, images, _ in read])[order]
+        rows = np.searchsorted(positions, kept)
+        return DonorBank(
+            kept,
+            self.labels[kept],
+            images,
+            heatmaps[rows],
+            thresholds[rows],
+            seed=self.seed,
+            other_class=self.attenuation.replacement == "exchange",
+        )
 
     def batches(
         self,

@@ -57,6 +57,13 @@ class ObjectMasks:
         """Return the number of images whose object is known."""
         return len(self._bits)
 
+    def only(self, positions: NDArray[np.int64]) -> ObjectMasks:
+        """Return the masks of some images; those without a known object are left out."""
+        some = ObjectMasks({}, self.image_size)
+        some._bits = {at: self._bits[at] for at in positions.tolist() if at in self._bits}
+        some.positions = np.array(sorted(some._bits), np.int64)
+        return some
+
     def has(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return whether the object of each image is known, [n]."""
         return np.array([int(at) in self._bits for at in positions], bool)
@@ -129,7 +136,7 @@ def find_object_masks(
                     f"{known} has {len(known)} images, but none of the split {split.name!r}. Name "
                     f"them like the images of the data, e.g. {known.expected_name(paths[0])!r}."
                 )
-    return None if split.boxes is None else _of_data(split, places)
+    return of_data(split, places)
 
 
 def _files(
@@ -165,12 +172,20 @@ def _read(
     }
 
 
-def _of_data(split: DataSplit, places: NDArray[np.int64]) -> ObjectMasks:
-    boxes = split.boxes or {}
-    known = [at for at in places.tolist() if split.example_ids[at] in boxes]
+def of_data(split: DataSplit, positions: NDArray[np.int64] | None = None) -> ObjectMasks | None:
+    """Return the masks of the boxes that come with a data set; None if it has no boxes.
+
+    Args:
+        split: The images.
+        positions: Positions of the images to look up in the split; None: all.
+    """
+    if split.boxes is None:
+        return None
+    places = np.arange(len(split)) if positions is None else positions
+    known = [at for at in places.tolist() if split.example_ids[at] in split.boxes]
     side = split.image_size
     masks = {
-        at: pixels_of_boxes(np.array([boxes[split.example_ids[at]]], np.float64), side)
+        at: pixels_of_boxes(np.array([split.boxes[split.example_ids[at]]], np.float64), side)
         for at in known
     }
     return ObjectMasks(masks, side)

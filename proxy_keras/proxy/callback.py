@@ -14,16 +14,22 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.data.proxy_maker import Attenuation
+from proxy_keras.augment.dataset_statistics import mean_colour
+from proxy_keras.cues.cues import Cues
+from proxy_keras.data.proxy_maker import NEED_COLOUR, Attenuation
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
+from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy import selection
+from proxy_keras.proxy.cue_source import NOT_SAVED, CueSource, source_text
+from proxy_keras.proxy.cue_step import CueStep
 from proxy_keras.proxy.epoch_record import EpochRecord
 from proxy_keras.proxy.freshness import check_fresh
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, arguments_text, declared
+from proxy_keras.settings.proxy_config import OUTSIDE
 from proxy_keras.settings.schedule import Plan, Schedule, parse
 
 SETTINGS = declared(ProxyConfig)
@@ -48,6 +54,8 @@ class ProxyAttention(keras.callbacks.Callback):
     Args:
         data: The training split whose `batches` are passed to `fit`.
         <settings>
+        objects: With `cues="outside"`: where the object is in some training images; None: as the
+            data say.
         batch_size: Images per batch in the proxy step.
         log_dir: TensorBoard directory for scalars and a picture of proxies; None: not written.
         sheet_dir: Directory for the same picture as one PNG per step; None: not written.
@@ -69,13 +77,13 @@ class ProxyAttention(keras.callbacks.Callback):
     def __init__(
         self,
         data: TrainSplit,
-        schedule: str | Sequence[int | str] | Schedule = ProxyConfig.schedule,
+        schedule: str | Sequence[int | str] | Schedule | None = None,
         method: str = ProxyConfig.method,
         *,
         threshold: float = ProxyConfig.threshold,
         weight: float = ProxyConfig.weight,
         subset: selection.Share = ProxyConfig.subset,
-        replacement: str = ProxyConfig.replacement,
+        replacement: str | None = None,
         select: str = ProxyConfig.select,
         explain: str | ScoreFunction = ProxyConfig.explain,
         wrong_from: str = ProxyConfig.wrong_from,
@@ -84,7 +92,7 @@ class ProxyAttention(keras.callbacks.Callback):
         smooth: float = ProxyConfig.smooth,
         clear_every_step: bool = ProxyConfig.clear_every_step,
         keep_epochs: int | None = ProxyConfig.keep_epochs,
-        show: float = ProxyConfig.show,
+        show: float | None = None,
         show_from: float | None = ProxyConfig.show_from,
         agree: bool = ProxyConfig.agree,
         spare: float | None = ProxyConfig.spare,
@@ -92,6 +100,13 @@ class ProxyAttention(keras.callbacks.Callback):
         target_layer: str | None = ProxyConfig.target_layer,
         control: str | None = ProxyConfig.control,
         method_options: Mapping[str, Any] | None = None,
+        cues: Cues | str | Path | None = None,
+        cue_action: str = ProxyConfig.cue_action,
+        cue_rate: float | None = ProxyConfig.cue_rate,
+        cue_outside: float = ProxyConfig.cue_outside,
+        object_share: float = ProxyConfig.object_share,
+        original_weight: float = ProxyConfig.original_weight,
+        objects: ObjectMasks | None = None,
         batch_size: int = 64,
         log_dir: str | Path | None = None,
         sheet_dir: str | Path | None = None,
@@ -107,15 +122,22 @@ class ProxyAttention(keras.callbacks.Callback):
             )
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be >= 1. Received: {batch_size}")
-        self._schedule = parse(schedule)
-        # `config` can be saved as JSON, so callables are kept outside it.
-        settings["schedule"] = str(self._schedule)
+        # `config` can be saved as JSON, so callables and cues are kept outside it.
         settings["method_options"] = dict(method_options or {})
+        settings["cues"] = source_text(cues)
+        for name in ("schedule", "replacement", "show"):
+            if settings[name] is None:
+                del settings[name]
+        if schedule is not None:
+            settings["schedule"] = str(parse(schedule))
         for name in ("subset", "explain"):
             if callable(settings[name]):
                 del settings[name]
         self.config = ProxyConfig(**settings)
+        self._schedule = parse(self.config.schedule)
         self.data = data
+        self.data.original_weight = self.config.original_weight
+        self._cues = CueSource(cues, data, self.config, objects, batch_size, verbose)
         self.steps: list[StepSummary] = []
         self._heatmap_filter = HeatmapFilter(self.config, data)
         self._subset = subset
@@ -128,13 +150,14 @@ class ProxyAttention(keras.callbacks.Callback):
         self._verbose = verbose
         self._team = Team() if team is None else team
         self._plan = Plan(frozenset(), frozenset())
-        self._step: ProxyStep | None = None
+        self._step: ProxyStep | CueStep | None = None
         self._record: EpochRecord | None = None
         self._explained: keras.Model | None = None
         self._epoch = 0
         self._must_check = True
         self._is_restored = False
         self._is_first = True
+        self._first_step: StepSummary | None = None
 
     @classmethod
     def from_settings(cls, data: TrainSplit, config: ProxyConfig, **options: Any) -> Self:
@@ -142,7 +165,13 @@ class ProxyAttention(keras.callbacks.Callback):
         return cls(data, **config.to_dict(), **options)
 
     def get_config(self) -> dict[str, Any]:
-        """Return every argument except the data and the team as plain values."""
+        """Return every argument except the data, the team and the objects as plain values.
+
+        Raises:
+            ValueError: The cues are not saved in a folder.
+        """
+        if self.config.cues == NOT_SAVED:
+            raise ValueError("Save the cues first, with `cues.save(folder)`.")
         functions = {"subset": self._subset, "explain": self._explain}
         return {
             **self.config.to_dict(),
@@ -193,6 +222,12 @@ class ProxyAttention(keras.callbacks.Callback):
             ValueError: The schedule does not fit, or the model has no layer to explain.
         """
         self._plan = self._schedule.plan(epochs)
+        if -1 in self._plan.steps and self.config.wrong_from == "train":
+            raise ValueError(
+                "`wrong_from='train'` records training steps, but the schedule "
+                f"{str(self._schedule)!r} has a step before the first. Use "
+                "wrong_from='evaluation'."
+            )
         self._prepare_for(model)
 
     def set_model(self, model: keras.Model) -> None:
@@ -205,7 +240,20 @@ class ProxyAttention(keras.callbacks.Callback):
     def _prepare_for(self, model: keras.Model) -> None:
         if self._explained is model:
             return
+        self._explained = model
         config = self.config
+        if config.cues is not None:
+            self._step = CueStep(
+                self.data,
+                config,
+                lambda: self._cues.find(model),
+                is_fixed=config.cues != OUTSIDE,
+                batch_size=self._batch_size,
+                log=self._log,
+                verbose=self._verbose,
+                team=self._team,
+            )
+            return
         explainer = make_explainer(model, config, self._explain)
         self._record = None
         if config.wrong_from == "train":
@@ -224,13 +272,25 @@ class ProxyAttention(keras.callbacks.Callback):
             team=self._team,
             heatmap_filter=self._heatmap_filter,
         )
-        self._explained = model
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Prepare for the model and the number of epochs passed to `fit`."""
         self.prepare(self.model, self.params["epochs"])
-        self.data.attenuation = Attenuation(self.config.weight, self.config.replacement)
+        config = self.config
+        self.data.attenuation = Attenuation(
+            config.weight,
+            config.replacement,
+            colour=self._colour(),
+            is_spread=config.cues is not None and config.cue_action == "spread",
+        )
         self._is_first = True
+
+    def _colour(self) -> tuple[float, float, float]:
+        """Return the mean colour of the training images where it is needed."""
+        if self.config.replacement not in NEED_COLOUR:
+            return Attenuation.colour
+        red, green, blue = mean_colour(self.data).tolist()
+        return red, green, blue
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Clear and expire proxies that are due, and draw which ones are shown."""
@@ -241,7 +301,7 @@ class ProxyAttention(keras.callbacks.Callback):
             self._heatmap_filter.clear()
         if epoch == 0 or epoch in self._plan.clears:
             store.clear()
-        missed = [step for step in self._plan.steps if step < epoch]
+        missed = [step for step in self._plan.steps if step < epoch and epoch > 0]
         if self._is_first and missed and not self.steps and not self._is_restored:
             warnings.warn(
                 f"Training resumes at epoch {epoch + 1} without the proxies of earlier steps "
@@ -251,8 +311,11 @@ class ProxyAttention(keras.callbacks.Callback):
                 stacklevel=2,
             )
         self._is_first = False
+        if epoch == 0 and -1 in self._plan.steps:
+            self._first_step = self._run_and_report(-1)
         if self.config.keep_epochs is not None:
             store.expire(born_before=epoch - self.config.keep_epochs)
+        self.data.update_donors()
         store.draw_shown(epoch, show=self._show_probability(epoch))
         self.data.clock.begin(epoch)
         self._epoch = epoch
@@ -286,26 +349,34 @@ class ProxyAttention(keras.callbacks.Callback):
         """Run a proxy step if one is due, and log it."""
         check_fresh(self.data, self.params["steps"], self._epoch)
         logs = {} if logs is None else logs
-        step = None
+        # That of the first epoch may have run before it.
+        step, self._first_step = self._first_step, None
         if self._schedule.is_due(epoch, self._plan, logs):
-            step = self.run_step(epoch)
-            self.steps.append(step)
-            if self._verbose:
-                tqdm.write(str(step))
+            step = self._run_and_report(epoch)
         # The same keys every epoch: CSVLogger and others fix their columns after the first.
         logs["proxies"] = len(self.data.store)
         for name in StepSummary.numbers():
             logs[f"proxy_{name}"] = 0 if step is None else getattr(step, name)
 
+    def _run_and_report(self, epoch: int) -> StepSummary:
+        step = self.run_step(epoch)
+        self.steps.append(step)
+        if self._verbose:
+            tqdm.write(str(step))
+        return step
+
     def run_step(self, epoch: int) -> StepSummary:
         """Run a proxy step now: classify, select, explain, store. `fit` calls it when it is due.
 
         Args:
-            epoch: The epoch that has just ended, counted from 0; seeds the draw.
+            epoch: The epoch that has just ended, counted from 0; -1: before the first. Seeds the
+                draw.
 
         Returns:
             A summary of the step.
         """
         if self._step is None:
             raise RuntimeError("Call `run_step` inside `fit`, or after `prepare(model, epochs)`.")
+        if isinstance(self._step, CueStep):
+            return self._step.run(epoch)
         return self._step.run(epoch, None if self._record is None else self._record.predictions())

@@ -7,20 +7,18 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target import ScoreFunction
-from proxy_keras.augment.attenuation import area_thresholds, replaced_share
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
-from proxy_keras.heatmaps.eight_bit import dequantise, quantise
-from proxy_keras.heatmaps.scaling import enlarge
+from proxy_keras.heatmaps.eight_bit import quantise
 from proxy_keras.io.progress import progress_bar
-from proxy_keras.proxy import controls, selection
+from proxy_keras.proxy import selection
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
-from proxy_keras.proxy.step_log import Masks, StepLog, StepSummary
+from proxy_keras.proxy.mask_maker import MaskMaker
+from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig
 
 
@@ -136,12 +134,14 @@ class ProxyStep:
         self._verbose = verbose
         self._heatmap_filter = heatmap_filter
         self._team = Team() if team is None else team
+        self._mask_maker = MaskMaker(data, config.control, batch_size)
 
     def run(self, epoch: int, predictions: Predictions | None = None) -> StepSummary:
         """Make proxies of the selected training images.
 
         Args:
-            epoch: The epoch that has just ended, counted from 0; seeds the draw.
+            epoch: The epoch that has just ended, counted from 0; -1: before the first. Seeds the
+                draw.
             predictions: The model's predictions for the training images in that epoch; None:
                 predict now, on the originals.
 
@@ -155,7 +155,7 @@ class ProxyStep:
             predictions = self._predict()
         logits = predictions.logits
         chosen = selection.choose(
-            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=epoch
+            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=max(epoch, 0)
         )
         if predictions.heatmaps is None:
             heatmaps = explain_originals(
@@ -173,10 +173,18 @@ class ProxyStep:
         heatmaps, is_left = self._heatmap_filter(chosen, heatmaps)
         is_blank = ~is_left & (heatmaps.max(axis=(1, 2), initial=0) == 0)
         is_used = ~is_left & ~is_blank
-        masks = self._masks(chosen[is_used], heatmaps[is_used], epoch)
+        masks = self._mask_maker.masks(
+            chosen[is_used],
+            heatmaps[is_used],
+            epoch=epoch,
+            threshold=config.threshold,
+            max_area=config.max_area,
+            is_cold=config.region == "cold",
+        )
         if config.clear_every_step:
             data.store.clear()
         data.store.put(masks.positions, masks.heatmaps, masks.thresholds, epoch=epoch)
+        data.update_donors()
         step = StepSummary(
             epoch=epoch,
             wrong=int(selection.is_wrong(logits, data.labels).sum()),
@@ -208,41 +216,3 @@ class ProxyStep:
                 heatmaps[positions] = quantise(maps)
         logits = self._team.merge_rows(logits, share, np.arange(len(data)))
         return Predictions(logits, heatmaps)
-
-    def _masks(
-        self, positions: NDArray[np.int64], heatmaps: NDArray[np.uint8], epoch: int
-    ) -> Masks:
-        """Return what to replace in the images at `positions`, by heatmap or by control."""
-        config, seed = self._config, self._data.seed
-        if config.region == "cold":
-            heatmaps = 255 - heatmaps
-        thresholds, replaced = self._thresholds(heatmaps, config.threshold, config.max_area)
-        if config.control == "random_mask":
-            heatmaps, donors = controls.random_masks(heatmaps, seed=seed, epoch=epoch)
-            # A map shifted to a border covers a different area: cap it at its original area.
-            thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
-        if config.control == "erasing" and len(positions):
-            area = float(replaced.mean())
-            heatmaps = controls.square_masks(len(positions), area=area, seed=seed, epoch=epoch)
-            thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
-        return Masks(positions, heatmaps, thresholds, replaced)
-
-    def _thresholds(
-        self,
-        heatmaps: NDArray[np.uint8],
-        threshold: float,
-        max_area: float | NDArray[np.float32] | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the threshold [n] of each map, and the share [n] of pixels it replaces."""
-        size = (self._data.image_size, self._data.image_size)
-        thresholds = np.empty([len(heatmaps)], np.float32)
-        shares = np.empty([len(heatmaps)], np.float32)
-        # On the CPU like the pipeline, so that both compare identical values.
-        with tf.device("CPU:0"):
-            for start in range(0, len(heatmaps), self._batch_size):
-                part = slice(start, start + self._batch_size)
-                cap = max_area[part] if isinstance(max_area, np.ndarray) else max_area
-                enlarged = enlarge(tf.constant(dequantise(heatmaps[part])), size)
-                thresholds[part] = area_thresholds(enlarged, threshold=threshold, max_area=cap)
-                shares[part] = replaced_share(enlarged, tf.constant(thresholds[part]))
-        return thresholds, shares

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.augment.attenuation import attenuate
+from proxy_keras.data.donor_bank import NO_DONORS
+from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.io.extras import extra
+from proxy_keras.proxy.mask_maker import Masks
 
 if TYPE_CHECKING:
     from proxy_keras.io.figures import Figure
@@ -30,7 +32,7 @@ class StepSummary:
 
     Attributes:
         epoch: Epoch after which the step ran, counted from 0.
-        wrong: Misclassified training images.
+        wrong: Training images that are misclassified, by the network that is explained.
         chosen: Images selected for a proxy.
         blank: Chosen images with a blank heatmap; they stay unchanged.
         made: Proxies made: `chosen - left - blank`.
@@ -54,28 +56,13 @@ class StepSummary:
         return [f.name for f in fields(cls) if f.name not in ("epoch", "seconds")]
 
     def __str__(self) -> str:
+        when = f"after epoch {self.epoch + 1}" if self.epoch >= 0 else "before the first epoch"
         return (
-            f"proxy step after epoch {self.epoch + 1}: {self.wrong} wrong, {self.chosen} chosen, "
+            f"proxy step {when}: {self.wrong} wrong, {self.chosen} chosen, "
             f"{f'{self.left} left unchanged, ' if self.left else ''}"
             f"{self.blank} blank, {self.made} proxies made, {self.replaced:.1%} of their pixels "
             f"replaced, {self.seconds:.1f} s"
         )
-
-
-class Masks(NamedTuple):
-    """Heatmaps and thresholds that define the pixels to replace.
-
-    Attributes:
-        positions: [n] int64, ascending positions in the training split.
-        heatmaps: [n, h, w] uint8, 255 represents 1.0.
-        thresholds: [n] float32.
-        replaced: [n] float32, share of pixels replaced in each image.
-    """
-
-    positions: NDArray[np.int64]
-    heatmaps: NDArray[np.uint8]
-    thresholds: NDArray[np.float32]
-    replaced: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -115,20 +102,20 @@ class StepLog:
             return
         from proxy_keras.io import figures
 
-        sheet = _draw(data, masks, predicted) if len(masks.positions) else None
+        sheet = _draw(data, masks, predicted, step.epoch) if len(masks.positions) else None
         if self.sheet_dir is not None and sheet is not None:
             self.sheet_dir.mkdir(parents=True, exist_ok=True)
             path = self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png"
             write_atomically(path, sheet.savefig)
         if self.log_dir is not None:
-            with tf.summary.create_file_writer(str(self.log_dir)).as_default(step.epoch):
+            with tf.summary.create_file_writer(str(self.log_dir)).as_default(max(step.epoch, 0)):
                 for name in (*step.numbers(), "seconds"):
                     tf.summary.scalar(f"proxy/{name}", getattr(step, name))
                 if sheet is not None:
                     tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
 
 
-def _draw(data: TrainSplit, masks: Masks, predicted: NDArray[np.int64]) -> Figure:
+def _draw(data: TrainSplit, masks: Masks, predicted: NDArray[np.int64], epoch: int) -> Figure:
     """Draw evenly spaced new proxies: original, heatmap, proxy."""
     from proxy_keras.io import figures
 
@@ -136,15 +123,23 @@ def _draw(data: TrainSplit, masks: Masks, predicted: NDArray[np.int64]) -> Figur
     examples = data.originals(len(rows), masks.positions[rows])
     positions, images, labels = next(examples.as_numpy_iterator())
     rows = np.searchsorted(masks.positions, positions)
-    enlarged = enlarge(tf.constant(dequantise(masks.heatmaps[rows])), images.shape[1:3])
-    proxies = attenuate(
+    heatmaps = tf.constant(dequantise(masks.heatmaps[rows]))
+    how = data.attenuation
+    donors = NO_DONORS
+    if data.donors is not None and how.needs_donors:
+        shown = (positions, labels, np.ones([len(positions)], bool))
+        donors = data.donors.draw(*shown, epoch=max(epoch, 0), batch=0)
+    proxies = make_proxies(
         tf.constant(images),
-        enlarged,
-        threshold=tf.constant(masks.thresholds[rows]),
-        weight=data.attenuation.weight,
-        replacement=data.attenuation.replacement,
-        peak=255.0,
+        heatmaps,
+        tf.constant(masks.thresholds[rows]),
+        weight=tf.constant(how.weight, tf.float32),
+        code=tf.constant(how.code),
+        colour=tf.constant(how.colour, tf.float32),
+        donors=DonorCells(*(tf.constant(array) for array in donors)),
+        seed=tf.constant([0, 0], tf.int64),
     )
+    enlarged = enlarge(heatmaps, images.shape[1:3])
     return figures.proxy_sheet(
         images, enlarged.numpy(), proxies.numpy(), labels, predicted[positions], data.classes
     )

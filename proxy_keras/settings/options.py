@@ -130,7 +130,7 @@ def _absolute(name: str, value: Any) -> Any:
     prefix, found, path = (
         str(value).rpartition("npz:") if name == "source" else ("", "", str(value))
     )
-    paths = ("source", "weights", "data_dir", "augment_maps")
+    paths = ("source", "weights", "data_dir", "augment_maps", "cues")
     if name in paths and not prefix and Path(path).exists():
         return f"{found}{Path(path).resolve()}"
     return value
@@ -158,7 +158,7 @@ def changed(config: TrainConfig, given: dict[str, Any]) -> TrainConfig:
         if preset not in list(PRESETS):
             raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}. Received: {preset!r}")
         proxy = {**PRESETS[preset], **proxy}
-        settings = dataclasses.replace(config.proxy or ProxyConfig(), **proxy)
+        settings = (config.proxy or ProxyConfig()).changed(**proxy)
         if config.proxy is None and not proxy:
             settings = None
     return dataclasses.replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from proxy_keras.attribution import catalogue as attribution
 from proxy_keras.augment import catalogue as augment
@@ -15,12 +15,27 @@ from proxy_keras.settings.declaration import (
     Rule,
     Setting,
     Share,
+    require,
     settings,
 )
 from proxy_keras.settings.json_settings import JsonSettings
 from proxy_keras.settings.schedule import parse
 
 CONTROLS = ("random_mask", "erasing", "proxies_off")
+
+OUTSIDE = "outside"
+"""Value of `cues`: found in the model being trained, and ticked by known objects."""
+
+CUE_ACTIONS = ("spread", "hide")
+
+
+def _defaults(cues: str | None) -> dict[str, Any]:
+    """Return the defaults that depend on where masks come from."""
+    if cues is None:
+        return {"schedule": "every:5", "show": 1.0, "replacement": "blended"}
+    # The model must be trained before its own cues mean anything.
+    schedule = "every:5,finish:0.2" if cues == OUTSIDE else "start,finish:0.2"
+    return {"schedule": schedule, "show": 0.5, "replacement": "mean_of_data"}
 
 
 def _schedule(text: str) -> str:
@@ -45,11 +60,13 @@ class ProxyConfig(JsonSettings):
             "When proxy steps run. `5,p,9,p,4`: numbers are plain epochs, `p` is an epoch with a "
             "step at its end, `c` clears the proxies and takes no epoch; the sum must equal "
             "`epochs`. `every:3,finish:0.2`: every third epoch, and originals only in the last "
-            "fifth. `plateau:3,min_delta:0.01,monitor:val_loss`: after three epochs without "
-            "improvement.",
+            "fifth. `start,finish:0.2`: one step before the first epoch. "
+            "`plateau:3,min_delta:0.01,monitor:val_loss`: after three epochs without improvement.",
             metavar="S",
+            unset="`every:5`; with `--cues DIR` `start,finish:0.2`, with `--cues outside` "
+            "`every:5,finish:0.2`",
         ),
-    ] = "every:5"
+    ] = None  # type: ignore[assignment]
     method: Annotated[
         str, OneOf(attribution.names()), Setting("Attribution method.", metavar="M")
     ] = "grad_cam_plus_plus"
@@ -73,10 +90,13 @@ class ProxyConfig(JsonSettings):
         Setting(
             "What replaces hot pixels: `blended` (darkened by `weight` times the heat), a "
             "statistic of the image itself (`mean`, `max`, `min`, `halfmax`), `black`, `white`, "
-            "`blur` or `noise`.",
+            "`blur`, `noise`, `mean_of_data` (the mean colour of the training images), `inpaint` "
+            "(a continuation of what is around) or `exchange` (the replaced region of an image of "
+            "another class).",
             metavar="R",
+            unset="`blended`; with `cues` `mean_of_data`",
         ),
-    ] = "blended"
+    ] = None  # type: ignore[assignment]
     select: Annotated[
         str,
         OneOf(("wrong", "loss", "margin", "random", "all")),
@@ -144,8 +164,9 @@ class ProxyConfig(JsonSettings):
         Setting(
             "Probability, drawn anew each epoch, that an image with a proxy is shown as its proxy.",
             metavar="X",
+            unset="1; with `cues` 0.5",
         ),
-    ] = 1.0
+    ] = None  # type: ignore[assignment]
     show_from: Annotated[
         Share | None,
         Setting(
@@ -197,9 +218,121 @@ class ProxyConfig(JsonSettings):
             option="--method-option",
         ),
     ] = dataclasses.field(default_factory=dict)
+    cues: Annotated[
+        str | None,
+        Setting(
+            "Mask the ticked cues in this folder, made by `python -m proxy_keras.cues`, instead of "
+            "what is hot. `outside`: at each step, find the cues of the model being trained and "
+            "mask those that lie outside the object, which must be known in some images.",
+            metavar="DIR|outside",
+            unset="heatmaps",
+        ),
+    ] = None
+    cue_action: Annotated[
+        str,
+        OneOf(CUE_ACTIONS),
+        Setting(
+            "What a proxy does with ticked cues. `spread`: images that have one get that of "
+            "another image in its place, and it is pasted on images of classes that have it less "
+            "often, until it is equally frequent in every class. `hide`: only replace them.",
+            metavar="A",
+        ),
+    ] = "spread"
+    cue_rate: Annotated[
+        PositiveShare | None,
+        Setting(
+            "With `spread`: share of each class's images that have a ticked cue.",
+            metavar="X",
+            unset="that of the class that has it most often",
+        ),
+    ] = None
+    cue_outside: Annotated[
+        PositiveShare,
+        Setting(
+            "With `--cues outside`: mask cues with less than this share of their evidence on the "
+            "object.",
+            metavar="X",
+        ),
+    ] = 0.35
+    object_share: Annotated[
+        PositiveShare,
+        Setting(
+            "With `--cues outside`: share of the training images, drawn by the seed, whose known "
+            "object is used.",
+            metavar="X",
+        ),
+    ] = 1.0
+    original_weight: Annotated[
+        PositiveShare,
+        Setting(
+            "Weight in the loss of an image that has a proxy when its original is shown.",
+            metavar="W",
+        ),
+    ] = 1.0
 
     def __post_init__(self) -> None:
+        for name, default in _defaults(self.cues).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
         attribution.make_options(self.method, self.method_options)
+        if self.cues is None:
+            self._refuse(_FOR_CUES, "needs `cues`")
+        else:
+            self._refuse(_FOR_HEATMAPS, "is for heatmaps, not for `cues`")
+        if self.cues != OUTSIDE:
+            self._refuse(_FOR_OUTSIDE, "needs `cues='outside'`")
+        if self.cues is not None:
+            require(
+                self.cue_rate is None or self.cue_action == "spread",
+                "`cue_rate` needs `cue_action='spread'`.",
+                self.cue_rate,
+            )
+            require(
+                self.cue_action == "hide" or self.replacement != "exchange",
+                "`replacement='exchange'` needs `cue_action='hide'`: with `spread`, another image "
+                "gives the cue already.",
+                self.replacement,
+            )
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the settings with some changed.
+
+        Defaults that depend on `cues` follow it, unless they had been changed before.
+
+        Raises:
+            ValueError: A value breaks its rule.
+        """
+        kept = self.to_dict()
+        for name, default in _defaults(self.cues).items():
+            if kept[name] == default:
+                del kept[name]
+        return self.from_dict({**kept, **changes})
+
+    def _refuse(self, names: tuple[str, ...], reason: str) -> None:
+        """Raise ValueError if one of some settings differs from its default."""
+        for name in names:
+            default = getattr(type(self), name)
+            value = getattr(self, name)
+            require(value == default, f"`{name}` {reason}; leave it out.", value)
+
+
+_FOR_CUES = ("cue_action", "cue_rate")
+_FOR_OUTSIDE = ("cue_outside", "object_share")
+_FOR_HEATMAPS = (
+    "method",
+    "threshold",
+    "subset",
+    "select",
+    "explain",
+    "wrong_from",
+    "region",
+    "max_area",
+    "smooth",
+    "agree",
+    "spare",
+    "engine",
+)
+"""Settings that only apply to some masks."""
 
 
 PRESETS: dict[str, dict[str, Any]] = {

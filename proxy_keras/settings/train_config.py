@@ -161,6 +161,11 @@ class TrainConfig(JsonSettings):
             "`wrong_from='train'` needs images that show one class each: leave out `augment`.",
             self.augment,
         )
+        require(
+            not (self.augment and self.proxy is not None and self.proxy.original_weight != 1.0),
+            "`original_weight` needs images that show one example each: leave out `augment`.",
+            self.augment,
+        )
         if self.strategy == "none":
             require(self.replicas is None, "`replicas` needs `strategy='mirrored'`.", self.replicas)
             return

@@ -18,8 +18,10 @@ from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.extras import extra
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone, unfreeze
+from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
+from proxy_keras.settings.proxy_config import OUTSIDE
 from proxy_keras.training.batch_size import find_batch_size
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
@@ -159,6 +161,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             sheet_dir=folder / "sheets" if team.is_chief else None,
             verbose=verbose,
             team=team,
+            objects=_known_objects(config, data, verbose),
         )
         proxy.prepare(model, config.epochs)
     maps = map_provider(config, data.train, model, verbose=verbose, team=team)
@@ -235,6 +238,15 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             cpu_seconds=sum(checkpoint.cpu_seconds),
         )
     return team.from_chief(metrics)
+
+
+def _known_objects(config: TrainConfig, data: ImageData, verbose: int) -> ObjectMasks | None:
+    """Return the objects in the training images where `cues="outside"` needs them."""
+    if config.proxy is None or config.proxy.cues != OUTSIDE:
+        return None
+    folder = Path(config.data.source)
+    root = folder if folder.is_dir() else None
+    return find_object_masks(data, data.train, root, progress=bool(verbose))
 
 
 def _measured(

@@ -64,8 +64,10 @@ def test_every_setting_refuses_other_types_and_names_itself(cls: type) -> None:
 def test_defaults_are_valid_and_every_setting_has_help(cls: type) -> None:
     for setting in declared(cls).values():
         assert setting.about.help.endswith(".") and len(setting.about.help) > 5
-        if setting.default is not dataclasses.MISSING:
+        # None with a text for it stands for a default that depends on other settings.
+        if setting.default is not dataclasses.MISSING and setting.default is not None:
             setting.check(setting.default)
+        assert setting.default is not None or setting.about.unset
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -96,7 +98,7 @@ def test_the_callback_takes_every_setting_with_its_default() -> None:
     assert "Must be a number in [0, 1]. Default: 0.85." in help_text
     assert "Must be ." not in help_text and "<settings>" not in help_text
     others = set(taken) - set(declared(ProxyConfig))
-    assert others == {"data", "batch_size", "log_dir", "sheet_dir", "verbose", "team"}
+    assert others == {"data", "batch_size", "log_dir", "sheet_dir", "verbose", "team", "objects"}
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True) | st.integers() | st.text() | st.none())
