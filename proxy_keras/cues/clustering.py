@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from proxy_keras.io.extras import extra
 
+# Below this, the mean of a cluster is zero but for rounding.
+_SHORTEST = 1e-6
+
 
 @dataclass(frozen=True)
 class CellClusters:
@@ -30,13 +33,18 @@ class CellClusters:
     joins: NDArray[np.int32]
 
 
+MOST_CLUSTERS = 4096
+"""The largest number of clusters: joining them takes memory and time by its square."""
+
+
 def cluster_cells(features: NDArray[np.float32], clusters: int, *, seed: int) -> CellClusters:
     """Cluster cells by their features.
 
     Args:
-        features: [n, D] float32 of length 1.
-        clusters: Number of clusters, >= 2. Fewer are returned if there are fewer distinct cells.
-        seed: Of the initial centroids. The same arguments give the same bits.
+        features: [n, D] float32 of length 1, n >= 1.
+        clusters: Number of clusters M, from 2 to `MOST_CLUSTERS`. There are fewer if there are
+            fewer distinct cells.
+        seed: Of the initial centroids. The same arguments give the same bits, in any process.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -47,28 +55,36 @@ def cluster_cells(features: NDArray[np.float32], clusters: int, *, seed: int) ->
     """
     with extra("cues"):
         from scipy.cluster.hierarchy import linkage
+        from scipy.spatial.distance import pdist
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
-    kmeans = MiniBatchKMeans(clusters, random_state=seed, n_init=3, batch_size=4096)
+    # scikit-learn refuses more clusters than cells.
+    kmeans = MiniBatchKMeans(
+        min(clusters, len(features)), random_state=seed, n_init=3, batch_size=4096
+    )
     # With several threads, sums would depend on their timing in the last bit.
     with threadpool_limits(1), warnings.catch_warnings():
         # Fewer distinct cells than clusters: the empty clusters are dropped below.
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = kmeans.fit_predict(features)
-    used, labels = np.unique(labels, return_inverse=True)
+    used, first, labels = np.unique(labels, return_index=True, return_inverse=True)
     if len(used) < 2:
         raise ValueError(
             "All cells that the model looks at have the same features, so there is only one cue. "
-            "Use more images, or another --layer."
+            "Use more images, or another target layer (--layer, target_layer=)."
         )
     counts = np.bincount(labels)
     means = np.zeros([len(used), features.shape[1]], np.float64)
     np.add.at(means, labels, features)
     means /= counts[:, np.newaxis]
-    lengths = np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    centroids = means / lengths
-    joins = linkage(centroids, method="average", metric="cosine")[:, :2]
+    # Opposite cells can cancel out; then the centroid is the first of them.
+    has_length = np.linalg.norm(means, axis=1, keepdims=True) > _SHORTEST
+    centroids = np.where(has_length, means, features[first])
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    # Rounding takes the distance of equal centroids below 0.
+    distances = np.maximum(pdist(centroids, "cosine"), 0.0)
+    joins = linkage(distances, method="average")[:, :2]
     return CellClusters(
         centroids.astype(np.float32),
         means.astype(np.float32),
