@@ -1,4 +1,4 @@
-"""Cells are clustered by direction: what belongs together is found, with the same bits each time."""
+"""Cells are clustered by direction: blobs are found, with the same bits each time."""
 
 from __future__ import annotations
 
