@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Cells whose sums are formed at once: 2**20 take about 32 MB.
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ExaminedImages:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Return the images of all parts, in order. The parts have the same clusters."""
+        """Return the images of all parts, at least one, in order. They have the same clusters."""
         first = parts[0]
         joined: dict[str, Any] = {"num_clusters": first.num_clusters}
         joined["example_ids"] = [name for part in parts for name in part.example_ids]
@@ -63,25 +67,57 @@ class ExaminedImages:
     @cached_property
     def evidence_by_cluster(self) -> NDArray[np.float32]:
         """Share of each image's evidence on each cluster: [N, M] float32; rows sum to 1 or 0."""
-        return self._shares(self.evidence)
+        return self._shares(on_object=False)
 
     @cached_property
     def inside_by_cluster(self) -> NDArray[np.float32]:
         """Share of each image's evidence on each cluster and on the object: [N, M] float32."""
-        weighted = self.evidence * (self.inside.astype(np.float32) / 255)
-        return self._shares(weighted)
+        return self._shares(on_object=True)
+
+    @cached_property
+    def evidence_by_place(self) -> NDArray[np.int64]:
+        """Evidence of all images by cell and cluster: [h, w, M] int64; an image's highest is 255."""
+        height, width = self.clusters.shape[1:]
+        size = height * width * self.num_clusters
+        sums = np.zeros([size], np.int64)
+        first = np.arange(height * width).reshape(height, width) * self.num_clusters
+        for block in self._blocks():
+            index = (first + self.clusters[block]).ravel()
+            weights = self.evidence[block].ravel()
+            # Sums of small integers, so exact in floating point.
+            sums += np.bincount(index, weights, minlength=size).astype(np.int64)
+        return sums.reshape(height, width, self.num_clusters)
 
     @cached_property
     def cells_by_cluster(self) -> NDArray[np.int64]:
-        """Cells of each cluster in all images: [M] int64."""
-        return np.bincount(self.clusters.ravel(), minlength=self.num_clusters).astype(np.int64)
+        """Cells of each cluster in all images: [M] int64. Cells that resemble none count nowhere.
 
-    def _shares(self, evidence: NDArray[np.generic]) -> NDArray[np.float32]:
+        A cell without features has a similarity of 0 to every centroid, see `CellReader.nearest`.
+        """
+        counts = np.zeros([self.num_clusters], np.int64)
+        for block in self._blocks():
+            alike = self.clusters[block][self.similarity[block] > 0]
+            counts += np.bincount(alike, minlength=self.num_clusters)
+        return counts
+
+    def _shares(self, *, on_object: bool) -> NDArray[np.float32]:
         """Return evidence [N, h, w] summed by cluster, as shares of each image's whole evidence."""
-        count, width = len(self), self.num_clusters
-        rows = np.repeat(np.arange(count), self.clusters[0].size if count else 0)
-        index = rows * width + self.clusters.ravel()
-        sums = np.bincount(index, weights=evidence.ravel(), minlength=count * width)
-        sums = sums.reshape(count, width)
-        total = self.evidence.sum(axis=(1, 2), dtype=np.float64)[:, np.newaxis]
-        return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0).astype(np.float32)
+        width = self.num_clusters
+        shares = np.zeros([len(self), width], np.float32)
+        for block in self._blocks():
+            evidence = self.evidence[block].astype(np.float64)
+            count = len(evidence)
+            total = evidence.sum(axis=(1, 2))[:, np.newaxis]
+            if on_object:
+                evidence *= self.inside[block] / 255.0
+            index = np.arange(count)[:, np.newaxis, np.newaxis] * width + self.clusters[block]
+            sums = np.bincount(index.ravel(), evidence.ravel(), minlength=count * width)
+            np.divide(sums.reshape(count, width), total, out=shares[block], where=total > 0)
+        return shares
+
+    def _blocks(self) -> Iterator[slice]:
+        """Yield slices of images with `_BLOCK` cells or clusters at most, to bound temporaries."""
+        cells = math.prod(self.clusters.shape[1:])
+        step = max(_BLOCK // max(cells, self.num_clusters, 1), 1)
+        for start in range(0, len(self), step):
+            yield slice(start, start + step)

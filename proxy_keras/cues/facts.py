@@ -27,23 +27,28 @@ class CueFacts:
 
     Attributes:
         name: Its name, such as "3" or "3b".
-        evidence_share: Share of all evidence, in [0, 1].
-        cell_share: Share of all cells, in [0, 1].
+        evidence_share: Share of the evidence in an image, in [0, 1]: mean over the images that have
+            evidence. Those of the shown cues sum to 1, like those of the halves of a cue to its
+            own.
+        cell_share: Share of all cells, in [0, 1]; cells without features belong to no cue.
         present_in: Number of images in which it holds at least `PRESENT` of the evidence.
         classes: Share of the images of each class (by true class, or predicted where the label is
             unknown) in which it is present, [K]; NaN for a class without images.
-        leads_in: Number of images in which it holds the most evidence of all shown cues.
+        leads_in: Number of images in which it holds the most evidence, compared with the shown
+            cues that it has no cluster in common with.
         leads_wrong: Of those with a known label, the share that is misclassified; None: none. On
             held-out images where there are some.
-        inside: Share of its evidence on the object, in the images whose object is known; None: no
-            such image has evidence on it.
+        inside: Share of its evidence on the object, in [0, 1], in the images whose object is known;
+            None: no such image has evidence on it.
         inside_images: Number of images with a known object and evidence on it.
         purity: Mean cosine similarity of its cells to their centre, in [0, 1].
         is_mixture: Whether its halves differ so much that it should be split.
-        mistakes_share: Share of the evidence in misclassified images; None: there are none.
-        correct_share: Share of the evidence in the other images with a known label.
-        position: How far its place tells it apart, in [0, 1]: 1 if it is always in the same cell,
-            0 if its evidence is spread like that of all cues.
+        mistakes_share: Share of the evidence in a misclassified image, on average; None: there is
+            none. On held-out images where there are some.
+        correct_share: The same in a correctly classified image.
+        position: How far its place tells it apart, in [0, 1]: 0 if its evidence is spread over the
+            cells like that of all cues, near 1 if it always lies in a cell in which there is little
+            of it all (Jensen-Shannon divergence in bits).
         suspicion: The order in which cues are shown; higher is more suspicious.
     """
 
@@ -69,7 +74,7 @@ class FactFinder:
 
     Args:
         tree: The cues.
-        images: The examined images.
+        images: The examined images; their labels and predictions are below `num_classes`.
         num_classes: K.
     """
 
@@ -85,15 +90,16 @@ class FactFinder:
             ValueError: There is no cue of this name.
         """
         images, members = self._images, self._tree.members(name)
-        share = images.evidence_by_cluster[:, members].sum(axis=1)
+        share = self._share(members)
         present = share >= PRESENT
         leads, wrong = self._leading(share, members)
-        inside, inside_images = self._inside(members, share)
+        inside, inside_images = self._inside(members)
         mistakes, correct = self._by_outcome(share)
         position = self._position(members)
+        evidence = self._evidence(share)
         return CueFacts(
             name=name,
-            evidence_share=float(share.mean()),
+            evidence_share=evidence,
             cell_share=float(images.cells_by_cluster[members].sum() / images.clusters.size),
             present_in=int(present.sum()),
             classes=self._by_class(present),
@@ -106,8 +112,29 @@ class FactFinder:
             mistakes_share=mistakes,
             correct_share=correct,
             position=position,
-            suspicion=_suspicion(mistakes, correct, position, float(share.mean())),
+            suspicion=_suspicion(mistakes, correct, position, evidence),
         )
+
+    def inside(self, name: str) -> float | None:
+        """Return `CueFacts.inside` alone.
+
+        Raises:
+            ValueError: There is no cue of this name.
+        """
+        return self._inside(self._tree.members(name))[0]
+
+    def known_images(self, name: str) -> int:
+        """Return the number of images with a known object in which a cue is present.
+
+        Raises:
+            ValueError: There is no cue of this name.
+        """
+        present = self._share(self._tree.members(name)) >= PRESENT
+        return int((self._images.has_object & present).sum())
+
+    def _share(self, members: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the share of each image's evidence on some clusters, [N]."""
+        return self._images.evidence_by_cluster[:, members].sum(axis=1)
 
     @cached_property
     def _judged(self) -> NDArray[np.bool_]:
@@ -119,9 +146,9 @@ class FactFinder:
     @cached_property
     def _shown_shares(self) -> NDArray[np.float32]:
         """Share of each image's evidence on each cue that is shown at first: [N, cues]."""
-        by_cluster = self._images.evidence_by_cluster
-        members = (self._tree.members(name) for name in self._tree.shown)
-        return np.stack([by_cluster[:, inside].sum(axis=1) for inside in members], axis=1)
+        return np.stack(
+            [self._share(self._tree.members(name)) for name in self._tree.shown], axis=1
+        )
 
     def _leading(
         self, share: NDArray[np.float32], members: NDArray[np.int64]
@@ -139,14 +166,20 @@ class FactFinder:
         wrong = float(self._images.is_wrong[judged].mean()) if judged.any() else None
         return int(leads.sum()), wrong
 
-    def _inside(
-        self, members: NDArray[np.int64], share: NDArray[np.float32]
-    ) -> tuple[float | None, int]:
-        known = self._images.has_object & (share > 0)
-        if not known.any():
+    def _inside(self, members: NDArray[np.int64]) -> tuple[float | None, int]:
+        images = self._images
+        on_cue = images.evidence_by_cluster[:, members][images.has_object]
+        count = int(on_cue.any(axis=1).sum())
+        if not count:
             return None, 0
-        inside = self._images.inside_by_cluster[known][:, members].sum()
-        return float(inside / share[known].sum()), int(known.sum())
+        # In float64, so that evidence that is inside as a whole gives exactly 1.
+        on_object = images.inside_by_cluster[:, members][images.has_object]
+        share = on_object.sum(dtype=np.float64) / on_cue.sum(dtype=np.float64)
+        return float(share), count
+
+    def _evidence(self, share: NDArray[np.float32]) -> float:
+        has_evidence = int(self._images.evidence_by_cluster.any(axis=1).sum())
+        return float(share.sum(dtype=np.float64)) / max(has_evidence, 1)
 
     def _by_class(self, present: NDArray[np.bool_]) -> tuple[float, ...]:
         images = self._images
@@ -174,22 +207,26 @@ class FactFinder:
         split = sum(w * p for w, p in zip(weights, purities, strict=True)) / sum(weights)
         if split - self._tree.purity(name) >= MIXTURE_GAIN:
             return True
-        by_cluster = self._images.evidence_by_cluster
-        members = [self._tree.members(half) for half in halves]
-        inside = [self._inside(half, by_cluster[:, half].sum(axis=1))[0] for half in members]
-        first, second = inside
+        first, second = (self.inside(half) for half in halves)
         return first is not None and second is not None and abs(first - second) >= MIXTURE_INSIDE
 
     def _position(self, members: NDArray[np.int64]) -> float:
         """Return the Jensen-Shannon divergence of a cue's evidence by cell from all evidence."""
-        evidence = self._images.evidence.astype(np.float64)
-        own = np.where(np.isin(self._images.clusters, members), evidence, 0).sum(axis=0).ravel()
-        every = evidence.sum(axis=0).ravel()
+        evidence = self._images.evidence_by_place
+        own = evidence[..., members].sum(axis=-1).ravel().astype(np.float64)
+        every = self._every_place
         if not own.any():
             return 0.0
         own, every = own / own.sum(), every / every.sum()
         mean = (own + every) / 2
-        return float((_entropy(mean) - (_entropy(own) + _entropy(every)) / 2) / np.log(2))
+        divergence = (_entropy(mean) - (_entropy(own) + _entropy(every)) / 2) / np.log(2)
+        # Rounding takes equal distributions below 0.
+        return float(np.clip(divergence, 0.0, 1.0))
+
+    @cached_property
+    def _every_place(self) -> NDArray[np.float64]:
+        """Evidence of all cues by cell, [h * w]."""
+        return self._images.evidence_by_place.sum(axis=-1).ravel().astype(np.float64)
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:
