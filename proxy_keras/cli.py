@@ -35,6 +35,9 @@ COMMANDS: dict[str, Command] = {
         "proxy_keras.explaining.image_files", "explain", "draw heatmaps over image files", True
     ),
     "evaluate": Command("proxy_keras.evaluate", "evaluate", "write a report on a trained model"),
+    "cues": Command(
+        "proxy_keras.ticking.command", "cues", "see what a classifier looks at, and tick it"
+    ),
     "watch": Command("proxy_keras.watch", "train", "follow a training run in the browser"),
     "search": Command("tuner.search", "tuner", "search for the best settings"),
     "study": Command("tuner.study", "tuner", "compare recipes with seeds, controls and statistics"),

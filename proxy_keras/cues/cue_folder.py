@@ -80,6 +80,28 @@ def save_verdicts(folder: Path, verdicts: Verdicts) -> None:
     write_text_atomically(folder / VERDICTS_FILE, _json(verdicts.to_json()))
 
 
+def load_verdicts(folder: Path, tree: CueTree | None = None) -> Verdicts:
+    """Read the verdicts alone.
+
+    Args:
+        folder: The folder of cues.
+        tree: The cues; None: the verdicts may be on other cues.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or does not fit the cues.
+    """
+    verdicts = _read_json(folder / VERDICTS_FILE)
+    try:
+        said = Verdicts.from_json(verdicts)
+        if tree is not None:
+            for name, _ in said.said:
+                tree.node(name)
+    except ValueError as error:
+        raise _damaged(folder / VERDICTS_FILE, str(error), verdicts) from error
+    return said
+
+
 def load_folder(path: str | os.PathLike[str]) -> SavedCues:
     """Read a folder of cues.
 
@@ -96,13 +118,7 @@ def load_folder(path: str | os.PathLike[str]) -> SavedCues:
     clusters = _read_arrays(folder / _CLUSTERS_FILE)
     tree = _tree(folder / _CLUSTERS_FILE, clusters, reader.depth)
     images = _images(folder / _IMAGES_FILE, _read_arrays(folder / _IMAGES_FILE), tree)
-    verdicts = _read_json(folder / VERDICTS_FILE)
-    try:
-        said = Verdicts.from_json(verdicts)
-        for name, _ in said.said:
-            tree.node(name)
-    except ValueError as error:
-        raise _damaged(folder / VERDICTS_FILE, str(error), verdicts) from error
+    said = load_verdicts(folder, tree)
     classes = content.get("classes")
     is_names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if classes is not None and not (is_names and len(classes) == reader.num_classes):

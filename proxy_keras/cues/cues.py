@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -15,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.cues.cell_reader import CellReader
-from proxy_keras.cues.cue_folder import SavedCues, load_folder, save_folder
+from proxy_keras.cues.cue_folder import SavedCues, load_folder, save_folder, save_verdicts
 from proxy_keras.cues.cue_tree import CueTree
 from proxy_keras.cues.examined import ExaminedImages
 from proxy_keras.cues.facts import PRESENT, CueFacts, FactFinder
+from proxy_keras.cues.facts_text import fact_dict, facts_table
+from proxy_keras.cues.object_cells import object_cells
 from proxy_keras.cues.verdicts import NOT_OBJECT, OBJECT, Verdicts
+from proxy_keras.objects.object_masks import ObjectMasks
 
 MASK_EVIDENCE = 0.15
 """Evidence from which a cell of a ticked cue is masked."""
@@ -110,6 +112,21 @@ class Cues:
         )
         save_folder(Path(folder), saved, facts)
         self.folder = Path(folder)
+
+    def save_verdicts(self, folder: str | os.PathLike[str]) -> None:
+        """Save only the verdicts, in a folder that `save` wrote."""
+        save_verdicts(Path(folder), self.verdicts)
+
+    def with_objects(self, objects: ObjectMasks, positions: NDArray[np.int64]) -> Self:
+        """Return these cues with other known objects; what was known before is dropped.
+
+        Args:
+            objects: Where the object is in some images of a split.
+            positions: [N] position of each examined image in that split; -1: not in it.
+        """
+        inside, has_object = object_cells(objects, positions, self.images.evidence.shape[1:])
+        images = dataclasses.replace(self.images, inside=inside, has_object=has_object)
+        return type(self)(self.model, self._reader, self.tree, images, self.verdicts, self.classes)
 
     @property
     def target_layer(self) -> str:
@@ -217,6 +234,17 @@ class Cues:
                 ticked[self.tree.members(name)] = verdict == NOT_OBJECT
         return ticked
 
+    @property
+    def ticked_evidence(self) -> float:
+        """Share of the evidence in the examined images on ticked cues, in [0, 1]."""
+        by_cluster = self.images.evidence_by_cluster
+        return float(by_cluster[:, self.ticked_clusters].sum(axis=1).mean())
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of misclassified images, held-out ones where there are some; None: unknown."""
+        return self._fact_finder.error_rate
+
     def cells(self, images: Any) -> CueCells:
         """Return the cluster and the evidence of every cell of images.
 
@@ -274,29 +302,3 @@ class Cues:
     @cached_property
     def _fact_finder(self) -> FactFinder:
         return FactFinder(self.tree, self.images, self._reader.num_classes)
-
-
-def fact_dict(facts: CueFacts) -> dict[str, Any]:
-    """Return the facts about a cue as JSON values; unknown shares are None."""
-    values = dataclasses.asdict(facts)
-    shares = (None if math.isnan(share) else share for share in facts.classes)
-    return {**values, "classes": list(shares)}
-
-
-def facts_table(facts: Sequence[CueFacts], verdicts: dict[str, str] | Any) -> str:
-    """Return the facts about cues as a table in text."""
-    lines = [
-        f"{'cue':>5} {'evidence':>9} {'cells':>7} {'inside':>7} {'wrong':>7} {'images':>7} "
-        f"{'purity':>7}  verdict"
-    ]
-    for cue in facts:
-        inside = "-" if cue.inside is None else f"{cue.inside:.0%}"
-        wrong = "-" if cue.leads_wrong is None else f"{cue.leads_wrong:.0%}"
-        note = verdicts.get(cue.name, "").replace("_", " ")
-        if cue.is_mixture:
-            note = f"{note} (mixture: split it)".strip()
-        lines.append(
-            f"{cue.name:>5} {cue.evidence_share:9.1%} {cue.cell_share:7.1%} {inside:>7} "
-            f"{wrong:>7} {cue.present_in:7d} {cue.purity:7.2f}  {note}".rstrip()
-        )
-    return "\n".join(lines)

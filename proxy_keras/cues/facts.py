@@ -14,6 +14,9 @@ from proxy_keras.cues.examined import ExaminedImages
 PRESENT = 0.1
 """Share of an image's evidence from which a cue counts as present in it."""
 
+MAIN_CLASS = 0.2
+"""Share of the highest class's presence from which a cue counts as one of another class too."""
+
 MIXTURE_GAIN = 0.06
 """Gain in purity by splitting at or above which a cue is called a mixture."""
 
@@ -67,6 +70,18 @@ class CueFacts:
     correct_share: float | None
     position: float
     suspicion: float
+
+    @property
+    def main_classes(self) -> list[int]:
+        """The classes in which it is present, without those in which it is comparatively rare."""
+        shares = np.nan_to_num(self.classes)
+        highest = float(shares.max(initial=0.0))
+        return np.flatnonzero((shares >= MAIN_CLASS * highest) & (shares > 0)).tolist()
+
+    @property
+    def known_classes(self) -> int:
+        """The number of classes of which there are images."""
+        return int(np.isfinite(self.classes).sum())
 
 
 class FactFinder:
@@ -135,6 +150,12 @@ class FactFinder:
     def _share(self, members: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the share of each image's evidence on some clusters, [N]."""
         return self._images.evidence_by_cluster[:, members].sum(axis=1)
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of misclassified images, of those by which mistakes are counted; None: none."""
+        judged = self._images.is_wrong[self._judged]
+        return float(judged.mean()) if judged.size else None
 
     @cached_property
     def _judged(self) -> NDArray[np.bool_]:

@@ -89,7 +89,7 @@ def find_cues(
     reader = CellReader(model, target_layer)
     examined, held_out = _sources(images, labels)
     finder = _Finder(reader, batch_size, seed, verbose)
-    positions = _draw(len(examined.labels), max_images, seed, stream=0)
+    positions = examined_positions(len(examined.labels), max_images, seed)
     found = finder.cluster(examined, positions, clusters)
     parts = [finder.examine(examined, positions, found, objects)]
     if held_out is not None:
@@ -209,6 +209,11 @@ def _sources(images: Any, labels: Any) -> tuple[ReadableImages, ReadableImages |
 def _class_names(images: Any, count: int) -> list[str] | None:
     names = getattr(images, "classes", None)
     return list(names) if isinstance(names, list) and len(names) == count else None
+
+
+def examined_positions(count: int, max_images: int, seed: int) -> NDArray[np.int64]:
+    """Return which of `count` (training) images `find_cues` examines, ascending."""
+    return _draw(count, max_images, seed, stream=0)
 
 
 def _draw(count: int, most: int, seed: int, *, stream: int) -> NDArray[np.int64]:
