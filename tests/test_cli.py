@@ -47,7 +47,7 @@ def test_every_command_is_a_module(name) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("watch", "aggregate", "predict", "serve", "demo"),
+        *("cues", "watch", "aggregate", "predict", "serve", "demo"),
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("train", "explain", "evaluate", "search", "study", "export")

@@ -33,6 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_finding(parser.add_argument_group("finding"))
     _add_objects(parser.add_argument_group("where the object is, in some or all images"))
     _add_ticking(parser.add_argument_group("ticking"))
+    group = parser.add_argument_group("page")
+    group.add_argument(
+        "--page", action="store_true", help="serve the page on which cues are ticked"
+    )
+    group.add_argument(
+        "--port", type=_port, metavar="N", help="its port; 0: any free one (default: 8766)"
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="hide progress bars")
     add_verbose_option(group)
@@ -128,6 +135,16 @@ def _names(text: str) -> list[str]:
     if not all(names):
         raise argparse.ArgumentTypeError(f"must be names such as 3,7b. Received: {text!r}")
     return names
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535. Received: {text!r}")
+    return port
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

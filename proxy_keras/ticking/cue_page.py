@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from proxy_keras.cues.cues import Cues
+from proxy_keras.cues.verdicts import NOT_OBJECT, OBJECT
 from proxy_keras.ticking.pictures import Picture
 from proxy_keras.ticking.verdict_options import WORDS
 from proxy_keras.ticking.wording import count, describe, percent
@@ -70,14 +71,19 @@ def view_cue(
 
 
 def said_of(cues: Cues, name: str) -> str:
-    """Return in words what was said of a cue, or of the one it is a half of; "": nothing."""
-    current, own = cues.verdicts.current, name
-    while name and name not in current:
-        name = name[:-1] if name[-1] in "ab" else ""
-    if not name:
-        return ""
-    words = WORDS[current[name]]
-    return words if name == own else f"{words}, like {name}"
+    """Return in words what was said of a cue, or of the one it is a part of; "": nothing.
+
+    What is said of a mixture says nothing of its halves.
+    """
+    current = cues.verdicts.current
+    if name in current:
+        return WORDS[current[name]]
+    whole = name
+    while whole[-1] in "ab":
+        whole = whole[:-1]
+        if current.get(whole) in (OBJECT, NOT_OBJECT):
+            return f"{WORDS[current[whole]]}, like {whole}"
+    return ""
 
 
 def picture_groups(pictures: list[Picture]) -> list[tuple[str, list[Picture]]]:
@@ -96,14 +102,11 @@ def has_verdict_below(cues: Cues, name: str) -> bool:
 
 
 def summary(cues: Cues) -> str:
-    """Return in a sentence what is ticked."""
+    """Return in a sentence how much is ticked."""
     if not cues.ticked:
         return "Nothing is ticked."
     many = count(len(cues.ticked), "cue")
-    return (
-        f"Ticked as not the object: {', '.join(cues.ticked)} ({many}, "
-        f"{percent(cues.ticked_evidence)} of the evidence)."
-    )
+    return f"Ticked: {many}, {percent(cues.ticked_evidence)} of the evidence."
 
 
 def standalone_page(
@@ -164,12 +167,12 @@ def served_page(
     )
 
 
-def halves_part(cues: Cues, name: str, pictures: Mapping[str, list[Picture]]) -> str:
-    """Render the halves of a cue, for the page of the server."""
+def halves_part(cues: Cues, name: str, pictures: Mapping[str, list[Picture]], problem: str) -> str:
+    """Render the halves of a cue, for the page of the server; see `standalone_page`."""
     view = view_cue(
         cues, name, pictures, opens=lambda of: of == name or has_verdict_below(cues, of)
     )
-    return _part("halves", view, True)
+    return _part("halves", view, True, problem)
 
 
 def pictures_part(pictures: list[Picture]) -> str:

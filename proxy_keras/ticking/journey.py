@@ -1,8 +1,9 @@
-"""What the command does: find or open cues, give verdicts, print, write."""
+"""What the command does: find or open cues, give verdicts, print, write, serve."""
 
 from __future__ import annotations
 
 import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,42 @@ def run_command(
     if lines:
         store.cues.save_verdicts(store.folder)
     store.save_page()
-    print("\n".join([*store.notes, _table(store.cues), *lines, summary(store.cues)]))
-    print("\n".join(_what_next(store)))
+    print("\n".join([*store.notes, _table(store.cues), *lines, _ticked(store.cues)]))
+    if not options.page:
+        print("\n".join(_what_next(store)))
+        return
+    serve(store, options.port)
+
+
+def serve(store: CueStore, port: int) -> None:
+    """Serve the page until the command is stopped, then print what is ticked.
+
+    Raises:
+        OSError: The port is in use.
+    """
+    from proxy_keras.ticking.cue_server import CueServer
+
+    try:
+        server = CueServer(store, port)
+    except OSError as error:
+        raise OSError(
+            f"Cannot listen on port {port}: {error.strerror}. Give another --port, or 0 for any."
+        ) from error
+    print(f"Tick the cues at http://127.0.0.1:{server.port}/ (Ctrl-C to stop)", flush=True)
+    # SIGTERM stops it like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        store.save_page()
+    print("\n".join([_ticked(store.cues), *_what_next(store)]))
+
+
+def _ticked(cues: Cues) -> str:
+    names = f"{', '.join(cues.ticked)}: not the object. " if cues.ticked else ""
+    return f"{names}{summary(cues)}"
 
 
 def _table(cues: Cues) -> str:
@@ -52,7 +87,7 @@ def _what_next(store: CueStore) -> list[str]:
     """Return the lines on the page and on the next command."""
     source, page = store.source, store.folder / PAGE_FILE
     if not store.cues.ticked:
-        return [f"page: {page}"]
+        return [f"page: {page}", f"next: {store.page_command}"]
     if source.run is not None:
         start = ["--config", str(source.run / "config.json")]
         name, folder = source.run.resolve().name, source.run

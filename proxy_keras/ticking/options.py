@@ -34,6 +34,8 @@ class CueOptions:
         undo: Whether to take the last verdict back.
         tick, untick, object, mixture: Names of the cues to give a verdict.
         tick_outside: Tick cues with less than this share of their evidence on the object.
+        page: Whether to serve the page.
+        port: Port of the page; 0: any free one.
         quiet: Whether to hide progress bars.
     """
 
@@ -54,6 +56,8 @@ class CueOptions:
     object: tuple[str, ...] = ()
     mixture: tuple[str, ...] = ()
     tick_outside: float | None = None
+    page: bool = False
+    port: int = 8766
     quiet: bool = False
 
     def __post_init__(self) -> None:

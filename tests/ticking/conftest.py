@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import http.client
+import json
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from proxy_keras.cues.cue_folder import load_verdicts
 from proxy_keras.data import ImageData
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.ticking import command
+from proxy_keras.ticking.cue_server import CueServer
+from proxy_keras.ticking.cue_source import CueSource
+from proxy_keras.ticking.cue_store import CueStore
+from proxy_keras.ticking.options import CueOptions
 
 SIDE, CELLS = 16, 4
 
@@ -94,6 +103,15 @@ def found(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def joined(project: Project, tmp_path: Path) -> Path:
+    """Return cues of which one is two colours joined, to change."""
+    folder = tmp_path / "joined"
+    words = ["--out", folder, "--clusters", "8", "--shown", "2", "--quiet"]
+    assert command.main([str(project.run), *map(str, words)]) == 0
+    return folder
+
+
+@pytest.fixture
 def cues(found: Path, tmp_path: Path) -> Iterator[Path]:
     """Return a copy of the cues, to change."""
     yield Path(shutil.copytree(found, tmp_path / "cues"))
@@ -123,3 +141,69 @@ def run_command(project: Project, capsys: pytest.CaptureFixture[str]) -> Any:
         return Said(code, said.out.splitlines(), said.err.splitlines())
 
     return run
+
+
+class Served(NamedTuple):
+    """The cues of a folder, served."""
+
+    folder: Path
+    server: CueServer
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://127.0.0.1:{self.server.port}/"
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdicts in the folder."""
+        return dict(load_verdicts(self.folder).current)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        """Send a request whose body, unless it is bytes, is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content is not None:
+            names = {"Content-Type": "application/json", **names}
+        connection.request(method, path, content, names)
+        answer = connection.getresponse()
+        found = Answer(answer.status, answer.headers, answer.read())
+        connection.close()
+        return found
+
+
+class Answer(NamedTuple):
+    """An answer of the server."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The content."""
+        return json.loads(self.body)
+
+
+@contextmanager
+def serving(project: Project, folder: Path, **options: Any) -> Iterator[Served]:
+    """Serve a folder of cues in a thread."""
+    source = CueSource(project.run, {}, progress=False)
+    store = CueStore(source, CueOptions(out=folder, quiet=True, **options), frozenset())
+    server = CueServer(store)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Served(folder, server)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def served(project: Project, cues: Path) -> Iterator[Served]:
+    """Return the served cues."""
+    with serving(project, cues) as served:
+        yield served

@@ -42,7 +42,7 @@ def test_from_a_run_to_ticked_cues(project, run_command, tmp_path: Path) -> None
     share = Cues.load(folder).facts(corner).evidence_share
     assert share == pytest.approx(3 / 11 * coloured.mean(), abs=0.002)
     assert all(table[name][1] == "100%" for name in table if name != corner)
-    assert said.out[-2:] == ["Nothing is ticked.", f"page: {folder / 'cues.html'}"]
+    assert said.out[-3:-1] == ["Nothing is ticked.", f"page: {folder / 'cues.html'}"]
     content = json.loads((folder / "cues.json").read_text())
     schema = json.loads((folder / "cues.schema.json").read_text())
     jsonschema_rs.Draft202012Validator(schema).validate(content)
@@ -51,7 +51,7 @@ def test_from_a_run_to_ticked_cues(project, run_command, tmp_path: Path) -> None
     said = run_command("--out", folder, "--tick-outside", "0.5")
     assert said.out[0] == f"Opened the cues in {folder}; --again finds them anew."
     assert f"Said of {corner}: not the object." in said.out
-    assert f"Ticked as not the object: {corner} (1 cue, {share:.0%} of the evidence)." in said.out
+    assert f"{corner}: not the object. Ticked: 1 cue, {share:.0%} of the evidence." in said.out
     assert said.out[-1] == (
         f"next: python -m proxy_keras.train --config {project.run}/config.json --cues {folder} "
         f"--out {project.run}_without_cues"
@@ -150,6 +150,7 @@ def test_without_its_images_the_command_says_so(
         (["--tick-outside", "1.5"], "`tick_outside` must be in (0, 1]. Received: 1.5"),
         (["--tick-outside", "nan"], "`tick_outside` must be in (0, 1]."),
         (["--clusters", "1"], "must be auto or at least 2. Received: '1'"),
+        (["--port", "70000"], "must be a number from 0 to 65535. Received: '70000'"),
         (["--max-images", "0"], "`max_images` must be >= 1. Received: 0"),
         (["--boxes", "gone.csv"], "'gone.csv' does not exist."),
         (["--object-share", "2"], "`object_share` must be in (0, 1]. Received: 2.0"),
