@@ -114,7 +114,12 @@ def load_folder(path: str | os.PathLike[str]) -> SavedCues:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _damaged(folder / CUES_FILE, f"must have `format` {FORMAT}", content)
     model = load_model(folder / MODEL_FILE)
-    reader = CellReader(model, _of_type(folder, content, "target_layer", str))
+    layer = _of_type(folder, content, "target_layer", str)
+    try:
+        reader = CellReader(model, layer)
+    except ValueError as error:
+        rule = "`target_layer` must be a layer of network.keras"
+        raise _damaged(folder / CUES_FILE, rule, error) from error
     clusters = _read_arrays(folder / _CLUSTERS_FILE)
     tree = _tree(folder / _CLUSTERS_FILE, clusters, reader.depth)
     images = _images(folder / _IMAGES_FILE, _read_arrays(folder / _IMAGES_FILE), tree)
@@ -212,7 +217,8 @@ def _save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def _read_arrays(file: Path) -> dict[str, NDArray[Any]]:
     _check_exists(file)
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # Opened here, because NumPy leaves a damaged archive open.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     # A damaged archive raises any of these, depending on the damage.
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, AttributeError) as error:

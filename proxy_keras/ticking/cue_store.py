@@ -60,6 +60,11 @@ class CueStore:
         self.was_found = options.again or not exists
         if self.was_found:
             dropped = self._dropped()
+            if dropped and not options.again:
+                raise ValueError(
+                    f"{self.folder} has verdicts, but not the {CUES_FILE} of their cues. Restore "
+                    "that file, or find the cues again with --again, which drops the verdicts."
+                )
             self.cues = self._find(options)
             self.notes += [dropped] if dropped else []
             self._save(options)

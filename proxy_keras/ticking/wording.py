@@ -47,7 +47,7 @@ def _classes(facts: CueFacts, classes: Sequence[str] | None) -> str:
     if not main:
         return "in no class"
     if len(main) == total and total > 1:
-        return f"in all {total} classes"
+        return "in both classes" if total == 2 else f"in all {total} classes"
     names = [str(number) if classes is None else classes[number] for number in main]
     shown = ", ".join(names[:MOST_NAMED])
     more = "" if len(names) <= MOST_NAMED else f" and {len(names) - MOST_NAMED} more"
@@ -55,8 +55,9 @@ def _classes(facts: CueFacts, classes: Sequence[str] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent; "<1%" for less than half a percent that is not zero."""
-    return "<1%" if 0.0 < share < 0.005 else f"{share:.0%}"
+    """Return a share in percent; "<1%" for one that is not zero and would be rounded to it."""
+    text = f"{share:.0%}"
+    return "<1%" if text == "0%" and share > 0.0 else text
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
