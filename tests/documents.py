@@ -14,6 +14,7 @@ from PIL import Image
 from export import __main__ as export_command
 from proxy_keras import evaluate, train, watch
 from proxy_keras.explaining import augmentation_gallery, image_files
+from proxy_keras.ticking import command as cues_command
 from serve import predict_options, server
 from tuner import aggregate, study
 from tuner.searching import search_options
@@ -25,6 +26,7 @@ PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glo
 
 PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "proxy_keras.train": train.build_parser,
+    "proxy_keras.cues": cues_command.build_parser,
     "proxy_keras.watch": watch.build_parser,
     "proxy_keras.augment.gallery": augmentation_gallery.build_parser,
     "proxy_keras.evaluate": evaluate.build_parser,

@@ -89,6 +89,7 @@ NEEDED: dict[str, Callable[[], Namespace]] = {
     "aggregate": finished_runs,
     "augmentations": data_and_batches,
     "concepts": dict,
+    "cues": trained_model,
     "data": photos,
     "distributed": few_photos,
     "explanations": trained_model,
