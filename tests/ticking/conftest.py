@@ -102,19 +102,25 @@ def found(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def joined(project: Project, tmp_path: Path) -> Path:
-    """Return cues of which one is two colours joined, to change."""
-    folder = tmp_path / "joined"
+@pytest.fixture(scope="session")
+def found_joined(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return cues of which one is two colours joined; do not change them."""
+    folder = tmp_path_factory.mktemp("joined") / "cues"
     words = ["--out", folder, "--clusters", "8", "--shown", "2", "--quiet"]
     assert command.main([str(project.run), *map(str, words)]) == 0
     return folder
 
 
 @pytest.fixture
-def cues(found: Path, tmp_path: Path) -> Iterator[Path]:
+def joined(found_joined: Path, tmp_path: Path) -> Path:
+    """Return a copy of these cues, to change."""
+    return Path(shutil.copytree(found_joined, tmp_path / "joined"))
+
+
+@pytest.fixture
+def cues(found: Path, tmp_path: Path) -> Path:
     """Return a copy of the cues, to change."""
-    yield Path(shutil.copytree(found, tmp_path / "cues"))
+    return Path(shutil.copytree(found, tmp_path / "cues"))
 
 
 class Said(NamedTuple):
