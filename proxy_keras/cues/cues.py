@@ -288,6 +288,29 @@ class Cues:
         if not self.ticked_clusters.any():
             raise ValueError("No cue is ticked. Tick what is not the object: cues.tick(['3']).")
 
+    def shares(self, images: Any, names: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Return the share of each image's evidence on each cue: [B, cues] float32 in [0, 1].
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+            names: Names of the cues; None: `shown`, whose shares sum to 1, or to 0 in an image
+                without evidence.
+
+        Raises:
+            ValueError: There is no cue of one of the names, or the images have the wrong shape.
+            FloatingPointError: The model computes values that are not finite.
+        """
+        members = [self.tree.members(name) for name in (self.shown if names is None else names)]
+        cells = self.cells(images)
+        total = cells.evidence.sum(axis=(1, 2))
+        on_cues = [
+            np.where(np.isin(cells.clusters, inside), cells.evidence, 0).sum(axis=(1, 2))
+            for inside in members
+        ]
+        sums = np.stack(on_cues, axis=1) if on_cues else np.zeros([len(total), 0], np.float32)
+        total = total[:, np.newaxis]
+        return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+
     def ticked_share(self, images: Any) -> NDArray[np.float32]:
         """Return the share of each image's evidence on ticked cues: [B] float32 in [0, 1]."""
         cells = self.cells(images)

@@ -86,6 +86,24 @@ def test_a_ticked_cue_is_masked_where_it_is(
         cues.masks(images[0][:5])
 
 
+def test_the_evidence_of_an_image_is_shared_out_among_the_cues(
+    cues: Cues, images: tuple[NDArray[np.uint8], NDArray[np.int64]]
+) -> None:
+    corner = cues.shown.index(corner_of(cues))
+    shares = cues.shares(images[0][:5])
+    assert shares.shape == (5, 3) and shares.dtype == np.float32
+    assert shares[:, corner] == pytest.approx([3 / 11] * 5, abs=0.002)
+    # The square has the other share: red in even images, green in odd ones.
+    squares = np.delete(shares, corner, axis=1)
+    assert squares.max(axis=1) == pytest.approx([8 / 11] * 5, abs=0.002)
+    assert squares.argmax(axis=1).tolist() in ([0, 1, 0, 1, 0], [1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(cues.shares(images[0][:5], ["3", "1"]), shares[:, [2, 0]])
+    # Black has no evidence at all.
+    np.testing.assert_array_equal(cues.shares(np.zeros([1, SIDE, SIDE, 3])), np.zeros([1, 3]))
+    with pytest.raises(ValueError, match="There is no cue '9'"):
+        cues.shares(images[0][:5], ["9"])
+
+
 def test_what_lies_outside_the_object_is_ticked_by_the_objects_of_some_images(
     model: keras.Model, images: tuple[NDArray[np.uint8], NDArray[np.int64]]
 ) -> None:
