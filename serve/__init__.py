@@ -6,13 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serve.card import ModelCard
+    from serve.card import Cue, ModelCard
     from serve.images import UnreadableImageError
     from serve.model import Answers, Model
     from serve.prediction import Prediction, top_k
 
 __all__ = [
     "Answers",
+    "Cue",
     "Model",
     "ModelCard",
     "Prediction",
@@ -22,6 +23,7 @@ __all__ = [
 
 _HOMES = {
     "Answers": "model",
+    "Cue": "card",
     "Model": "model",
     "ModelCard": "card",
     "Prediction": "prediction",

@@ -251,10 +251,5 @@ def _resolve(jobs: list[_Job], outcome: Answers | BatchError) -> None:
         if isinstance(outcome, BatchError):
             _fail(job.answers, outcome)
         elif not job.answers.done():
-            job.answers.set_result(_rows(outcome, start, stop))
+            job.answers.set_result(outcome.rows(start, stop))
         start = stop
-
-
-def _rows(answers: Answers, start: int, stop: int) -> Answers:
-    heatmaps = None if answers.heatmaps is None else answers.heatmaps[start:stop]
-    return Answers(answers.logits[start:stop], answers.probabilities[start:stop], heatmaps)

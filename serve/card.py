@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 FORMAT_VERSION = "1"
@@ -13,6 +13,21 @@ RESIZE_RULE = "stretch_bilinear_antialiased"
 VALUE_RANGE = [0, 255]
 NO_EXPLANATION = "none"
 PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A cue: one of the things that the network looks at.
+
+    Attributes:
+        name: Its name, e.g. "3" or "3b".
+        ticked: Whether a person or a rule said that it is not the object.
+        description: One line about it.
+    """
+
+    name: str
+    ticked: bool
+    description: str
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class ModelCard:
         split_sha256: SHA-256 of the split.csv that the model was trained with, if known.
         test_accuracy: Accuracy on the test split, in [0, 1], if known.
         versions: Version of each library used by export.
+        cues: The cues of the columns of the output `cues`; empty if the model has none.
     """
 
     name: str
@@ -40,6 +56,7 @@ class ModelCard:
     split_sha256: str | None
     test_accuracy: float | None
     versions: dict[str, str]
+    cues: tuple[Cue, ...] = ()
 
     @property
     def has_heatmap(self) -> bool:
@@ -73,6 +90,7 @@ class ModelCard:
             split_sha256=metadata.get("split_sha256") or None,
             test_accuracy=reader.share("test_accuracy"),
             versions=reader.versions(),
+            cues=reader.cues(),
         )
 
 
@@ -152,6 +170,22 @@ class _Reader:
             raise self._wrong("versions", 'versions by library, e.g. {"keras": "3.15.1"}')
         return versions
 
+    def cues(self) -> tuple[Cue, ...]:
+        """Return the cues; none if there is no such entry."""
+        if "cues" not in self._metadata:
+            return ()
+        entries = self._json("cues")
+        if not isinstance(entries, list) or not entries or not all(map(_is_cue, entries)):
+            raise self._wrong(
+                "cues", 'a list such as [{"name": "3", "ticked": true, "description": "..."}]'
+            )
+        cues = tuple(
+            Cue(**{field.name: entry[field.name] for field in fields(Cue)}) for entry in entries
+        )
+        if len({cue.name for cue in cues}) != len(cues):
+            raise self._wrong("cues", "a list of cues with different names")
+        return cues
+
     def _json(self, key: str) -> Any:
         try:
             return json.loads(self.text(key))
@@ -163,6 +197,13 @@ class _Reader:
             f"In the metadata of {self._path!r}, {key} must be {rule}. Received: "
             f"{self._metadata[key]!r}. Export the model again."
         )
+
+
+def _is_cue(entry: Any) -> bool:
+    kinds = {"name": str, "ticked": bool, "description": str}
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(key), kind) for key, kind in kinds.items()
+    )
 
 
 def _all_text(values: Any) -> bool:

@@ -28,11 +28,26 @@ class Answers:
         logits: [N, K] float32.
         probabilities: [N, K] float32 in [0, 1].
         heatmaps: [N, h, w] float32 in [0, 1], of the predicted class; None if the model has none.
+        cues: [N, C] float32 in [0, 1], the share of the evidence for the predicted class on each
+            cue of the card; None if the model has none.
+        ticked_share: [N] float32 in [0, 1], the share on all ticked cues; None without cues.
     """
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     heatmaps: NDArray[np.float32] | None
+    cues: NDArray[np.float32] | None = None
+    ticked_share: NDArray[np.float32] | None = None
+
+    def rows(self, start: int, stop: int) -> Answers:
+        """Return the answers for the images from `start` to before `stop`."""
+        return Answers(
+            self.logits[start:stop],
+            self.probabilities[start:stop],
+            None if self.heatmaps is None else self.heatmaps[start:stop],
+            None if self.cues is None else self.cues[start:stop],
+            None if self.ticked_share is None else self.ticked_share[start:stop],
+        )
 
 
 class Model:
@@ -77,6 +92,7 @@ class Model:
         self.input_shape = (*self.card.image_size, 3)
         self.input_dtype = self._check_input()
         self._outputs = ["logits", "probabilities"] + ["heatmap"] * self.card.has_heatmap
+        self._outputs += ["cues", "ticked_share"] if self.card.cues else []
         self._check_outputs()
         # Runs one blank image, to refuse a broken model here and to warm up the session.
         answers = self._run_session(np.zeros((1, *self.input_shape), self.input_dtype))
@@ -106,7 +122,10 @@ class Model:
         if len(images) == 0:
             classes = np.zeros((0, len(self.card.labels)), np.float32)
             maps = None if self.map_shape is None else np.zeros((0, *self.map_shape), np.float32)
-            return Answers(classes, classes.copy(), maps)
+            if not self.card.cues:
+                return Answers(classes, classes.copy(), maps)
+            cues = np.zeros((0, len(self.card.cues)), np.float32)
+            return Answers(classes, classes.copy(), maps, cues, np.zeros(0, np.float32))
         return self._run_session(images.astype(self.input_dtype, copy=False))
 
     def read(
@@ -136,7 +155,14 @@ class Model:
                 f"ONNX Runtime failed on {len(images)} images by {self.path.name!r} "
                 f"({self.device}): {one_line(error)}. If memory is short, use smaller batches."
             ) from error
-        return Answers(outputs[0], outputs[1], outputs[2] if self.card.has_heatmap else None)
+        found = dict(zip(self._outputs, outputs, strict=True))
+        return Answers(
+            found["logits"],
+            found["probabilities"],
+            found.get("heatmap"),
+            found.get("cues"),
+            found.get("ticked_share"),
+        )
 
     def _check_input(self) -> type[np.uint8] | type[np.float32]:
         inputs = self._session.get_inputs()
@@ -161,11 +187,15 @@ class Model:
     def _check_answers(self, answers: Answers) -> tuple[int, int] | None:
         """Check the shapes of an answer, and return (h, w) of its heatmap, if any."""
         classes = (1, len(self.card.labels))
-        for name in ("logits", "probabilities"):
+        expected: dict[str, tuple[int, ...]] = {"logits": classes, "probabilities": classes}
+        if self.card.cues:
+            expected |= {"cues": (1, len(self.card.cues)), "ticked_share": (1,)}
+        for name, shape in expected.items():
             found = getattr(answers, name)
-            if found.shape != classes or found.dtype != np.float32:
+            if found.shape != shape or found.dtype != np.float32:
+                what = " (one per cue)" if name == "cues" else " (one per label)"
                 raise self._differs(
-                    f"{name} {list(classes)} of float32 (one per label) for one image",
+                    f"{name} {list(shape)} of float32{what * (len(shape) > 1)} for one image",
                     f"{list(found.shape)} of {found.dtype}",
                 )
         maps = answers.heatmaps

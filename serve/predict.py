@@ -25,6 +25,7 @@ with needs_packages(__name__):
     from serve.model import Model
     from serve.overlay_files import OverlayFolder
     from serve.predict_options import check_outputs, output_files, parse
+    from serve.prediction import is_marked
     from serve.scores import ScoreAccumulator, Scores
     from serve.selection import Selection, select, select_split
     from serve.split_file import SUBSETS
@@ -71,6 +72,11 @@ def _run(given: argparse.Namespace) -> int:
             f"{given.model!r} has no heatmaps to overlay. Export the model with --explain "
             "grad_cam, or omit --overlay."
         )
+    if given.max_ticked is not None and not model.card.cues:
+        raise ValueError(
+            f"--max-ticked needs a model with cues. {given.model!r} has none. Export the model "
+            "with --cues DIR, or omit --max-ticked."
+        )
     if given.split is None:
         selection = select(given.paths, model.card, labelled=given.labelled)
     else:
@@ -106,18 +112,22 @@ def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> i
     labels = model.card.labels
     overlays = OverlayFolder(given.overlay, selection.files) if given.overlay is not None else None
     accumulator = ScoreAccumulator(labels)
-    answered = bad = 0
+    answered = bad = marked = 0
+    cues = [cue.name for cue in model.card.cues]
+    limit = given.max_ticked
     began = time.perf_counter()
     with _open(given.json) as json_target, _open(given.csv) as csv_target:
         writers: list[Writer] = []
         if not given.quiet:
             paths = [file.path for file in selection.files]
-            writers.append(Table(paths, labels, selection.is_labelled))
+            writers.append(
+                Table(paths, labels, selection.is_labelled, has_cues=bool(cues), max_ticked=limit)
+            )
         if csv_target is not None:
-            writers.append(CsvFile(csv_target, given.top_k, labels))
+            writers.append(CsvFile(csv_target, given.top_k, labels, cues=cues, max_ticked=limit))
         json_file = None
         if json_target is not None:
-            json_file = JsonFile(json_target, _head(model), labels)
+            json_file = JsonFile(json_target, _head(model), labels, max_ticked=limit)
             writers.append(json_file)
         for result in tqdm(
             _results(model, selection, overlays, given),
@@ -132,6 +142,7 @@ def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> i
                 _report_bad(result, given)
             if result.logits is not None:
                 answered += 1
+                marked += bool(is_marked(result.ticked_share, limit))
                 if result.file.label_id is not None:
                     accumulator.add(result.logits, result.file.label_id)
             for writer in writers:
@@ -139,10 +150,17 @@ def _predict(model: Model, selection: Selection, given: argparse.Namespace) -> i
         scores = accumulator.scores() if len(accumulator) else None
         if json_file is not None:
             scored = None if scores is None else scores.to_dict()
-            json_file.close({"answered": answered, "bad": bad, "scores": scored})
+            counts = {"answered": answered, "bad": bad}
+            counts |= {"marked": marked} if limit is not None else {}
+            json_file.close({**counts, "scores": scored})
     if scores is not None and given.confusion is not None:
         write_confusion(given.confusion, scores.confusion, labels)
     _print_summary(model, scores, answered, bad, time.perf_counter() - began, given)
+    if limit is not None:
+        print(
+            f"marked: {marked:,} of {answered:,} answers; more than {limit:.0%} of their evidence "
+            "is on cues ticked as not the object"
+        )
     return SOME_BAD if bad else DONE
 
 
@@ -182,8 +200,11 @@ def _report_bad(result: Result, given: argparse.Namespace) -> None:
 
 def _head(model: Model) -> dict[str, Any]:
     """Return the entries of the JSON file before the answers."""
+    card = asdict(model.card)
+    if not model.card.cues:
+        del card["cues"]
     return {
-        "model": {"file": str(model.path), **asdict(model.card)},
+        "model": {"file": str(model.path), **card},
         "device": model.device,
         "device_note": model.device_note,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=3,
         metavar="N",
         help="number of classes per image (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-ticked",
+        type=_share,
+        metavar="SHARE",
+        help="mark answers of which more than this share, in [0, 1], rests on cues that are ticked "
+        "as not the object (models exported with cues)",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -159,6 +167,16 @@ def _check_together(parser: argparse.ArgumentParser, given: argparse.Namespace) 
         parser.error("--subset needs --split FILE.")
     if given.split is not None and given.labelled is not None:
         parser.error("--split gives the true classes. Omit --labelled and --no-labelled.")
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise argparse.ArgumentTypeError(f"must be a number in [0, 1]. Received: {text!r}")
+    return number
 
 
 def _at_least_one(text: str) -> int:

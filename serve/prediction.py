@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serve.card import ModelCard
+from serve.model import Answers
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -31,6 +34,26 @@ class Prediction:
             "class_id": self.class_id,
             "probability": self.probability,
         }
+
+
+def cue_shares(answers: Answers, card: ModelCard) -> dict[str, float] | None:
+    """Return the share of the first image's evidence on each cue, by name; None without cues."""
+    if answers.cues is None:
+        return None
+    return {cue.name: float(share) for cue, share in zip(card.cues, answers.cues[0], strict=True)}
+
+
+def is_marked(ticked_share: float | None, max_ticked: float | None) -> bool | None:
+    """Return whether an answer rests on ticked cues by more than a limit.
+
+    Args:
+        ticked_share: Share of its evidence on ticked cues; None: the model has no cues.
+        max_ticked: The limit; None: none is set.
+
+    Returns:
+        None if there is no share or no limit.
+    """
+    return None if ticked_share is None or max_ticked is None else ticked_share > max_ticked
 
 
 def top_k(

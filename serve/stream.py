@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from serve.files import ImageFile
 from serve.images import UnreadableImageError
 from serve.model import Model
-from serve.prediction import Prediction, top_k
+from serve.prediction import Prediction, cue_shares, top_k
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Result:
         predictions: The most probable classes, most probable first; empty without an answer.
         logits: [K] float32; None without an answer.
         heatmap: [h, w] float32 in [0, 1]; None if the model has none.
+        cues: Share of the evidence on each cue, by name; None if the model has none.
+        ticked_share: Share on all ticked cues, in [0, 1]; None without cues.
         overlay: Path of the overlay written, if any.
         error: Why the file has no answer, or why its overlay failed; None without an error.
     """
@@ -35,6 +37,8 @@ class Result:
     predictions: Sequence[Prediction] = ()
     logits: NDArray[np.float32] | None = None
     heatmap: NDArray[np.float32] | None = None
+    cues: dict[str, float] | None = None
+    ticked_share: float | None = None
     overlay: str | None = None
     error: str | None = None
 
@@ -122,14 +126,21 @@ def _predict_batch(
         if isinstance(image, str) or answers is None:
             yield Result(file, error=str(image))
             continue
-        logits, probabilities = answers.logits[row], answers.probabilities[row]
-        heatmap = None if answers.heatmaps is None else answers.heatmaps[row]
+        one = answers.rows(row, row + 1)
         row += 1
-        if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
+        checked = [one.logits, one.probabilities, one.cues, one.ticked_share]
+        if not all(np.isfinite(array).all() for array in checked if array is not None):
             yield Result(file, error="the model's output is not finite (NaN or infinity)")
             continue
-        predictions = top_k(probabilities, model.card.labels, k, logits_row=logits)
-        yield Result(file, predictions, logits, heatmap)
+        logits = one.logits[0]
+        yield Result(
+            file,
+            top_k(one.probabilities[0], model.card.labels, k, logits_row=logits),
+            logits,
+            None if one.heatmaps is None else one.heatmaps[0],
+            cue_shares(one, model.card),
+            None if one.ticked_share is None else float(one.ticked_share[0]),
+        )
 
 
 def _result_of(result: Future[Result] | Result) -> Result:

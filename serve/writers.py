@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from serve.atomic_file import atomic_file
+from serve.prediction import is_marked
 from serve.stream import Result
 
 _LONGEST_PATH = 60
@@ -35,11 +36,23 @@ class Table:
         paths: All paths, for the width of their column.
         labels: Class names of the model.
         is_labelled: Whether true classes are known.
+        has_cues: Whether the model has cues.
+        max_ticked: Limit above which answers are marked; None: none.
     """
 
-    def __init__(self, paths: Sequence[str], labels: Sequence[str], is_labelled: bool) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        labels: Sequence[str],
+        is_labelled: bool,
+        *,
+        has_cues: bool = False,
+        max_ticked: float | None = None,
+    ) -> None:
         self._labels = labels
         self._is_labelled = is_labelled
+        self._has_cues = has_cues
+        self._max_ticked = max_ticked
         self._path_width = min(_LONGEST_PATH, max([len(shown(p)) for p in paths], default=0))
         self._name_width = min(_LONGEST_NAME, max(len("class"), *map(len, labels)))
         self._has_header = False
@@ -54,18 +67,29 @@ class Table:
             truth = self._labels[result.file.label_id]
         if not self._has_header:
             self._has_header = True
-            self._line("path", "class", "prob", "truth", "others" if others else "")
+            self._line("path", "class", "prob", "ticked", "truth", "others" if others else "")
         self._line(
             shown(result.file.path),
             best.class_name,
             f"{best.probability:.1%}",
+            self._ticked(result),
             truth,
             ", ".join(f"{one.class_name} {one.probability:.1%}" for one in others),
         )
 
-    def _line(self, path: str, name: str, probability: str, truth: str, others: str) -> None:
+    def _ticked(self, result: Result) -> str:
+        if result.ticked_share is None:
+            return ""
+        mark = " marked" if is_marked(result.ticked_share, self._max_ticked) else ""
+        return f"{result.ticked_share:6.1%}{mark}"
+
+    def _line(
+        self, path: str, name: str, probability: str, ticked: str, truth: str, others: str
+    ) -> None:
         width = self._name_width
         columns = [f"{path:{self._path_width}}", f"{name:{width}}", f"{probability:>6}"]
+        ticked_width = len("100.0% marked") if self._max_ticked is not None else len("ticked")
+        columns += [f"{ticked:{ticked_width}}"] if self._has_cues else []
         columns += [f"{truth:{width}}"] if self._is_labelled else []
         # `tqdm.write` keeps the progress bar intact.
         tqdm.write("  ".join([*columns, others]).rstrip(), file=sys.stdout)
@@ -78,11 +102,20 @@ class JsonFile:
         file: Open for writing.
         head: Entries before the results.
         labels: Class names of the model.
+        max_ticked: Limit above which answers are marked; None: none.
     """
 
-    def __init__(self, file: BinaryIO, head: dict[str, Any], labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        head: dict[str, Any],
+        labels: Sequence[str],
+        *,
+        max_ticked: float | None = None,
+    ) -> None:
         self._file = file
         self._labels = labels
+        self._max_ticked = max_ticked
         self._between = b"\n"
         self._write(_json(head)[:-1] + ', "files": [')
 
@@ -103,6 +136,10 @@ class JsonFile:
         if result.predictions:
             entry |= result.predictions[0].to_dict()
             entry["top"] = [one.to_dict() for one in result.predictions]
+        if result.cues is not None:
+            entry |= {"cues": result.cues, "ticked_share": result.ticked_share}
+        if (marked := is_marked(result.ticked_share, self._max_ticked)) is not None:
+            entry["marked"] = marked
         if result.overlay is not None:
             entry["overlay"] = result.overlay
         if result.error is not None:
@@ -121,17 +158,31 @@ class CsvFile:
         file: Open for writing.
         k: Number of classes per file.
         labels: Class names of the model.
+        cues: Names of the model's cues.
+        max_ticked: Limit above which answers are marked; None: none.
     """
 
-    def __init__(self, file: BinaryIO, k: int, labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        k: int,
+        labels: Sequence[str],
+        *,
+        cues: Sequence[str] = (),
+        max_ticked: float | None = None,
+    ) -> None:
         self._labels = labels
+        self._cues = cues
+        self._max_ticked = max_ticked
         self._k = min(k, len(labels))
         self._file = file
         further = [
             f"{name}_{at}" for at in range(2, self._k + 1) for name in ("class", "probability")
         ]
-        names = ["path", "label", "class", "class_id", "probability", *further, "overlay", "error"]
-        _write_row(file, names)
+        names = ["path", "label", "class", "class_id", "probability", *further]
+        names += ["ticked_share", *(f"cue_{cue}" for cue in cues)] if cues else []
+        names += ["marked"] if max_ticked is not None else []
+        _write_row(file, [*names, "overlay", "error"])
 
     def add(self, result: Result) -> None:
         """Write one row."""
@@ -147,6 +198,13 @@ class CsvFile:
                 row += [one.class_name, one.probability]
         else:
             row += [""] * (3 + 2 * (self._k - 1))
+        if self._cues:
+            shares = result.cues or {}
+            row.append("" if result.ticked_share is None else result.ticked_share)
+            row += [shares.get(cue, "") for cue in self._cues]
+        if self._max_ticked is not None:
+            marked = is_marked(result.ticked_share, self._max_ticked)
+            row.append("" if marked is None else str(marked).lower())
         _write_row(self._file, [*row, result.overlay or "", result.error or ""])
 
 

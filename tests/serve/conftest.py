@@ -22,7 +22,8 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
 
     A red picture is thus class 0, a green one class 1, a blue one class 2; classes beyond the
     third have the logit 0. The heatmap is the mean of 2x2 blocks over all channels, scaled by its
-    own minimum and maximum.
+    own minimum and maximum. With cues, "1", "2" and "3" are red, green and blue: their shares of
+    the light.
     """
     folder = tmp_path_factory.mktemp("models")
     numbers = itertools.count()
@@ -34,9 +35,17 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
         labels: Sequence[str] = ("a", "b", "c"),
         explain: str = "grad_cam",
         dtype: str = "uint8",
+        ticked: Sequence[bool] = (),
         metadata: dict[str, str | None] | None = None,
     ) -> Path:
-        """Return the file written; `metadata` adds entries, and None removes one."""
+        """Return the file written; `metadata` adds entries, and None removes one.
+
+        The model has cues if `ticked` has three values.
+        """
+        cues = [
+            {"name": str(number), "ticked": is_ticked, "description": f"colour {number}"}
+            for number, is_ticked in enumerate(ticked, start=1)
+        ]
         path = folder / f"{next(numbers)}.onnx" if path is None else Path(path)
         entries: dict[str, str | None] = {
             "format_version": "1",
@@ -50,9 +59,10 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
             "precision": "fp32",
             "versions": json.dumps({"keras": "3.15.1"}),
             "parity": "{}",
+            "cues": json.dumps(cues) if cues else None,
             **(metadata or {}),
         }
-        model = _mean_colour(size, len(labels), explain != "none", dtype)
+        model = _mean_colour(size, len(labels), explain != "none", dtype, ticked)
         helper.set_model_props(model, {k: v for k, v in entries.items() if v is not None})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(path))
@@ -61,7 +71,9 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
     return write
 
 
-def _mean_colour(size: int, classes: int, has_heatmap: bool, dtype: str) -> onnx.ModelProto:
+def _mean_colour(
+    size: int, classes: int, has_heatmap: bool, dtype: str, ticked: Sequence[bool]
+) -> onnx.ModelProto:
     kind = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}[dtype]
     to_logits = np.eye(3, classes, dtype=np.float32) / 255
     constants = {
@@ -92,7 +104,17 @@ def _mean_colour(size: int, classes: int, has_heatmap: bool, dtype: str) -> onnx
             helper.make_node("Div", ["above", "divisor"], ["heatmap"]),
         ]
     else:
-        del constants["blocks_shape"], constants["tiny"]
+        del constants["blocks_shape"]
+    if ticked:
+        outputs += [("cues", ["N", 3]), ("ticked_share", ["N"])]
+        constants |= {"is_ticked": np.float32(ticked), "one": np.array([1], np.int64)}
+        nodes += [
+            helper.make_node("ReduceSum", ["colour", "one"], ["light"]),
+            helper.make_node("Max", ["light", "tiny"], ["whole"]),
+            helper.make_node("Div", ["colour", "whole"], ["cues"]),
+            helper.make_node("Mul", ["cues", "is_ticked"], ["on_ticked"]),
+            helper.make_node("ReduceSum", ["on_ticked", "one"], ["ticked_share"], keepdims=0),
+        ]
     graph = helper.make_graph(
         nodes,
         "mean_colour",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from serve.card import ModelCard
+from serve.card import Cue, ModelCard
 
 METADATA = {
     "format_version": "1",
@@ -50,6 +50,16 @@ def test_what_is_not_known_may_be_absent():
     assert not plain.has_heatmap
 
 
+def test_cues_are_read_in_the_order_of_their_columns():
+    entries = [
+        {"name": "3", "ticked": True, "description": "dots", "later": 1},
+        {"name": "1b", "ticked": False, "description": ""},
+    ]
+    found = card(cues=json.dumps(entries))
+    assert found.cues == (Cue("3", True, "dots"), Cue("1b", False, ""))
+    assert card().cues == ()
+
+
 def test_a_file_of_another_origin_is_told_from_ours():
     with pytest.raises(ValueError, match=r"'m.onnx' was not written by `python -m export`"):
         card(format_version=None)
@@ -78,6 +88,16 @@ def test_a_file_of_another_origin_is_told_from_ours():
         ("test_accuracy", "93 %", r"test_accuracy must be a number in \[0, 1\]"),
         ("test_accuracy", "93.1", r"test_accuracy must be a number in \[0, 1\]"),
         ("test_accuracy", "nan", r"test_accuracy must be a number in \[0, 1\]"),
+        ("cues", "3", "cues must be a list such as"),
+        ("cues", "[]", "cues must be a list such as"),
+        ("cues", '["3"]', "cues must be a list such as"),
+        ("cues", '[{"name": "3", "ticked": 1, "description": ""}]', "cues must be a list such as"),
+        ("cues", '[{"name": 3, "ticked": true, "description": ""}]', "cues must be a list such"),
+        (
+            "cues",
+            json.dumps([{"name": "3", "ticked": True, "description": ""}] * 2),
+            "a list of cues with different names",
+        ),
         ("versions", "[]", "versions must be versions by library"),
         ("versions", json.dumps({"keras": 3}), "versions must be versions by library"),
     ],

@@ -54,6 +54,40 @@ def test_without_heatmaps(write_model):
     assert model.run(pictures()[:0]).heatmaps is None
 
 
+def test_cues_of_each_image(write_model):
+    model = Model(write_model(ticked=(True, False, True)), device="cpu")
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    images[0] = (200, 100, 100)
+    images[1, :4] = (0, 40, 120)
+    answers = model.run(images)
+    assert answers.cues == pytest.approx(
+        np.array([[0.5, 0.25, 0.25], [0, 0.25, 0.75], [0, 0, 0]]), abs=1e-6
+    )
+    assert answers.ticked_share == pytest.approx([0.75, 0.75, 0.0], abs=1e-6)
+    one = answers.rows(1, 2)
+    assert one.cues.tolist() == answers.cues[1:2].tolist()
+    assert one.ticked_share.tolist() == answers.ticked_share[1:2].tolist()
+    empty = model.run(images[:0])
+    assert (empty.cues.shape, empty.ticked_share.shape) == ((0, 3), (0,))
+    plain = Model(write_model(), device="cpu").run(images)
+    assert plain.cues is None and plain.ticked_share is None
+
+
+@pytest.mark.parametrize(
+    ("ticked", "names", "message"),
+    [
+        ((), ["1"], "expected the outputs logits, probabilities, heatmap, cues, ticked_share"),
+        ((True, False, True), None, "expected the outputs logits, probabilities, heatmap, found"),
+        ((True, False, True), ["1", "2"], r"expected cues \[1, 2\] of float32 \(one per cue\)"),
+    ],
+)
+def test_cues_that_differ_from_the_metadata_are_refused(write_model, ticked, names, message):
+    entries = [{"name": name, "ticked": False, "description": ""} for name in names or []]
+    metadata = {"cues": json.dumps(entries) if names else None}
+    with pytest.raises(ValueError, match=message):
+        Model(write_model(ticked=ticked, metadata=metadata), device="cpu")
+
+
 def test_no_images_have_empty_answers(write_model, monkeypatch):
     model = Model(write_model(), device="cpu")
     # Some networks cannot run on an empty batch, so the session is not run.

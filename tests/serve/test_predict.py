@@ -94,6 +94,66 @@ def test_scores_of_a_labelled_folder(model, root, tmp_path, capsys):
     assert len(list((out / "overlays").rglob("*"))) == 7 + 4
 
 
+def test_answers_that_rest_on_ticked_cues_are_marked_and_counted(write_model, tmp_path, capsys):
+    for name, colour in {"a": (50, 150, 0), "b": (60, 30, 10), "c": (0, 0, 0)}.items():
+        Image.new("RGB", (9, 9), colour).save(tmp_path / f"{name}.png")
+    (tmp_path / "d.png").write_bytes(b"")
+    file, out = str(write_model(ticked=(False, True, True))), tmp_path / "out"
+    words = [file, str(tmp_path), "--max-ticked", "0.5", "--json", str(out / "a.json")]
+    assert main([*words, "--csv", str(out / "a.csv"), "--top-k", "1"]) == 1
+    screen = capsys.readouterr().out
+    assert "marked: 1 of 3 answers; more than 50% of their evidence is on cues ticked" in screen
+    lines = screen.splitlines()
+    assert lines[0].split() == ["path", "class", "prob", "ticked"]
+    assert lines[1].split()[-2:] == ["75.0%", "marked"] and lines[2].split()[-1] == "40.0%"
+
+    saved = json.loads((out / "a.json").read_text("utf-8"))
+    assert saved["marked"] == 1 and saved["answered"] == 3
+    assert saved["model"]["cues"][1] == {"name": "2", "ticked": True, "description": "colour 2"}
+    by_name = {Path(entry["path"]).stem: entry for entry in saved["files"]}
+    assert by_name["a"]["cues"] == pytest.approx({"1": 0.25, "2": 0.75, "3": 0.0}, abs=1e-6)
+    assert by_name["a"]["ticked_share"] == pytest.approx(0.75, abs=1e-6)
+    assert [by_name[name].get("marked") for name in "abcd"] == [True, False, False, None]
+    with open(out / "a.csv", encoding="utf-8", newline="") as opened:
+        rows = {Path(row["path"]).stem: row for row in csv.DictReader(opened)}
+    assert list(rows["a"])[4:] == [
+        *("probability", "ticked_share", "cue_1", "cue_2", "cue_3", "marked", "overlay", "error")
+    ]
+    assert float(rows["b"]["ticked_share"]) == pytest.approx(0.4, abs=1e-6)
+    assert float(rows["b"]["cue_1"]) == pytest.approx(0.6, abs=1e-6)
+    assert [rows[name]["marked"] for name in "abcd"] == ["true", "false", "false", ""]
+    assert (rows["d"]["cue_1"], rows["d"]["error"]) == ("", "empty file")
+
+
+def test_without_a_limit_shares_are_written_and_nothing_is_marked(
+    write_model, root, tmp_path, capsys
+):
+    file, out = str(write_model(ticked=(False, True, True))), tmp_path / "a.json"
+    assert main([file, str(root / "blue"), "--json", str(out)]) == 0
+    saved = json.loads(out.read_text("utf-8"))
+    assert "marked" not in saved and "marked" not in saved["files"][0]
+    assert saved["files"][0]["ticked_share"] > 0.5
+    assert "marked" not in capsys.readouterr().out
+
+
+def test_a_plain_file_is_answered_as_before(model, root, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = [model, str(root / "blue"), "--json", str(out / "a.json"), "--csv"]
+    assert main([*words, str(out / "a.csv")]) == 0
+    written = (out / "a.json").read_text() + (out / "a.csv").read_text() + capsys.readouterr().out
+    assert not any(word in written for word in ("cue", "ticked", "marked"))
+    assert main([model, str(root), "--max-ticked", "0.5"]) == 2
+    assert "--max-ticked needs a model with cues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "nan", "half"])
+def test_a_limit_outside_its_range_is_refused(model, root, value, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([model, str(root), f"--max-ticked={value}"])
+    assert stopped.value.code == 2
+    assert f"must be a number in [0, 1]. Received: '{value}'" in capsys.readouterr().err
+
+
 def test_bad_files_are_reported_and_the_rest_done(model, root, tmp_path, capsys):
     (root / "red" / "4.png").write_bytes(b"")
     (root / "red" / "5.png").symlink_to(root / "gone")
