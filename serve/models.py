@@ -177,6 +177,7 @@ class Models:
             image_size=model.card.image_size,
             labels=model.card.labels,
             map_shape=model.map_shape,
+            num_cues=len(model.card.cues),
         )
         return LoadedModel(model, spec)
 
@@ -206,7 +207,9 @@ def describe(loaded: LoadedModel) -> str:
     """Return a one-line description of a model for the log."""
     card = loaded.model.card
     height, width = card.image_size
+    ticked = sum(cue.ticked for cue in card.cues)
+    cues = f"{len(card.cues)} cues ({ticked} ticked), " if card.cues else ""
     return (
         f"{loaded.spec.name}: {card.name}, {len(card.labels)} classes, {height} x {width} px, "
-        f"heatmap {card.explain}, {card.precision}, {loaded.model.device_note}"
+        f"heatmap {card.explain}, {cues}{card.precision}, {loaded.model.device_note}"
     )

@@ -62,7 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of ONNX Runtime (default: one per core)"
     )
-    batches, limits, access = map(parser.add_argument_group, ("batches", "limits", "access"))
+    answers, batches, limits, access = map(
+        parser.add_argument_group, ("answers", "batches", "limits", "access")
+    )
     for group, name, kind, metavar, text in (
         (batches, "max_batch", int, "N", "most images in a batch (default: %(default)s)"),
         (
@@ -73,6 +75,14 @@ def build_parser() -> argparse.ArgumentParser:
             "longest wait to fill a batch (default: %(default)g)",
         ),
         (batches, "decoders", int, "N", "threads that decode images (default: %(default)s)"),
+        (
+            answers,
+            "max_ticked",
+            float,
+            "SHARE",
+            "mark answers of which more than this share, in [0, 1], rests on cues that are ticked "
+            "as not the object (default: none are marked)",
+        ),
         (limits, "max_body", _size, "BYTES", "largest request, e.g. 500K or 32M (default: 32M)"),
         (limits, "max_pixels", int, "N", "largest image that is decoded (default: %(default)s)"),
         (limits, "max_queue", int, "N", "most active requests per model (default: %(default)s)"),
@@ -124,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings=settings,
                 telemetry=telemetry,
             )
+            _check_cues(models, settings)
         except (ValueError, OSError, RuntimeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -136,6 +147,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = build_server(Service(models, settings, telemetry), access_log=given.access_log)
         asyncio.run(_serve(server, models, listening))
     return 0
+
+
+def _check_cues(models: Models, settings: Settings) -> None:
+    """Check that a model has cues if answers that rest on ticked ones are to be marked.
+
+    Raises:
+        ValueError: None has.
+    """
+    if settings.max_ticked is not None and not any(one.current.spec.num_cues for one in models):
+        names = ", ".join(served.name for served in models)
+        raise ValueError(
+            f"--max-ticked needs a model with cues. Received only models without: {names}. Export "
+            "with --cues DIR, or omit --max-ticked."
+        )
 
 
 def parse_settings(given: argparse.Namespace) -> Settings:
@@ -154,6 +179,7 @@ def parse_settings(given: argparse.Namespace) -> Settings:
         timeout_s=given.timeout_s,
         drain_s=given.drain_s,
         decoders=given.decoders,
+        max_ticked=given.max_ticked,
         api_key=_api_key(given.api_key_file),
         cors_origins=tuple(given.cors_origin),
         hosts=hosts_for(given.host, tuple(given.allowed_host)),

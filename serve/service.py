@@ -13,6 +13,7 @@ from serve.batcher import PreparedT
 from serve.limits import MemoryBudget, decompress, overloaded, read_body, while_connected
 from serve.model import Answers
 from serve.models import LoadedModel, Models, ServedModel
+from serve.prediction import is_marked
 from serve.settings import Settings
 from serve.telemetry import Telemetry
 
@@ -91,7 +92,15 @@ class Service:
                     raise overloaded(
                         f"The model did not answer within {self.settings.timeout_s:g} s."
                     ) from None
+        self._record(served.name, answers)
         return loaded, prepared, answers
+
+    def _record(self, model: str, answers: Answers) -> None:
+        """Record what the answers rest on, if the model has cues."""
+        if answers.ticked_share is not None:
+            shares = answers.ticked_share.tolist()
+            marked = sum(bool(is_marked(share, self.settings.max_ticked)) for share in shares)
+            self.telemetry.answered(model, shares, marked=marked)
 
     async def close(self) -> None:
         """Wait until all accepted requests have been run."""

@@ -28,6 +28,8 @@ class Settings:
         timeout_s: Longest time from a request's first byte to its answer, in seconds.
         drain_s: Longest time from the stop signal to the end, in seconds.
         decoders: Number of threads that decode images.
+        max_ticked: Share of an answer's evidence on ticked cues above which it is marked, in
+            [0, 1]; None marks none.
         api_key: API key that clients must send; None allows everyone.
         cors_origins: Origins whose pages may call the server from a browser, e.g.
             "https://example.org"; "*" allows all.
@@ -46,6 +48,7 @@ class Settings:
     timeout_s: float = 30.0
     drain_s: float = 30.0
     decoders: int = 2
+    max_ticked: float | None = None
     api_key: str | None = None
     cors_origins: tuple[str, ...] = ()
     hosts: frozenset[str] | None = None
@@ -63,6 +66,8 @@ class Settings:
                 raise ValueError(f"`{name}` must be finite and >= 0. Received: {value}")
         if not 0.0 < self.timeout_s < math.inf:
             raise ValueError(f"`timeout_s` must be finite and > 0. Received: {self.timeout_s}")
+        if self.max_ticked is not None and not 0.0 <= self.max_ticked <= 1.0:
+            raise ValueError(f"`max_ticked` must be in [0, 1]. Received: {self.max_ticked}")
         for origin in self.cors_origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -17,6 +17,7 @@ _REASONS = {
     499: "client_left",
     503: "overloaded",
 }
+_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -55,6 +56,19 @@ class Telemetry:
             ["model", "precision", "explain", "device"],
             **common,
         )
+        self._ticked_share = Histogram(
+            "ticked_share",
+            "Share of an answer's evidence on cues ticked as not the object.",
+            ["model"],
+            buckets=_SHARES,
+            **common,
+        )
+        self._marked = Counter(
+            "marked_answers",
+            "Answers whose ticked_share exceeds --max-ticked.",
+            ["model"],
+            **common,
+        )
         self._reloads = Counter("reloads", "Reloads, by outcome.", ["model", "outcome"], **common)
 
     def request_began(self) -> None:
@@ -78,6 +92,19 @@ class Telemetry:
         """Count a refusal by its reason, if its status is one that protects the server."""
         if status in _REASONS:
             self._rejected.labels(_REASONS[status]).inc()
+
+    def answered(self, model: str, ticked_shares: Sequence[float], *, marked: int) -> None:
+        """Record what answers rest on.
+
+        Args:
+            model: The model's name.
+            ticked_shares: For each image, the share of its evidence on ticked cues.
+            marked: Number of these above the limit.
+        """
+        shares = self._ticked_share.labels(model)
+        for share in ticked_shares:
+            shares.observe(share)
+        self._marked.labels(model).inc(marked)
 
     def watch_batches(self, model: str) -> Callable[[int, float], None]:
         """Return a thread-safe function that records a batch, given its images and seconds."""

@@ -54,12 +54,14 @@ function messageFor(response, answer) {
   return reason || `The server answered with status ${response.status}, without a reason.`;
 }
 
-/* Return the models, each as {name, network, labels, image_size, explain, ...}. */
+/* Return the models, each as {name, network, labels, image_size, explain, ...}; with cues also
+   {cues: [{name, ticked, description}]}. */
 export async function models() {
   return (await request("v1/models")).models;
 }
 
-/* Return {model, predictions: [{class, class_id, probability}], heatmap: {shape, values}}. */
+/* Return {model, predictions: [{class, class_id, probability}], heatmap: {shape, values}}; of models
+   with cues also {cues: {name: share}, ticked_share, marked}. */
 export function predict(picture, { model, withHeatmap, count, signal }) {
   const query = new URLSearchParams({ model, heatmap: withHeatmap, top_k: count });
   return request(`v1/predict?${query}`, { method: "POST", body: picture, signal });

@@ -4,6 +4,10 @@ import { ServerError, models, predict, useKey } from "./api.js";
 import { drawHeatmap, drawScale } from "./heatmap.js";
 
 const CLASSES_SHOWN = 5;
+const CUES_NAMED = 3;
+
+/* Cues with less are not named: they round to 0%. */
+const SMALLEST_NAMED = 0.005;
 
 /* Longest side of the canvas in pixels; the server receives the original file. */
 const SMALLEST = 768;
@@ -48,12 +52,13 @@ function selectedModel() {
 }
 
 function showFacts() {
-  const { network, labels, image_size, explain, target_layer, precision, device, test_accuracy } = selectedModel();
+  const { network, labels, image_size, explain, target_layer, precision, device, test_accuracy, cues } = selectedModel();
   const facts = {
     Network: network,
     Classes: labels.length.toLocaleString("en"),
     Input: `${image_size[1]} × ${image_size[0]} px`,
     Heatmap: [METHODS[explain] ?? explain, target_layer].filter(Boolean).join(", "),
+    ...(cues && { Cues: `${cues.length}, ${cues.filter((cue) => cue.ticked).length} ticked` }),
     Precision: precision,
     Device: device === "cuda" ? "GPU" : "CPU",
     "Test accuracy": test_accuracy === null ? "unknown" : percent(test_accuracy),
@@ -112,7 +117,7 @@ async function showPrediction() {
   const pending = new AbortController();
   state.pending = pending;
   showStatus("Predicting …", "busy");
-  const { name, explain } = selectedModel();
+  const { name, explain, cues } = selectedModel();
   try {
     const result = await predict(state.picture, {
       model: name,
@@ -123,6 +128,7 @@ async function showPrediction() {
     if (pending.signal.aborted) return;
     showStatus("");
     showClasses(result.predictions);
+    if (cues && result.cues) showRestsOn(result, cues);
     if (result.heatmap) showHeat(result.heatmap.values);
   } catch (error) {
     if (error.name !== "AbortError") showError(error);
@@ -135,6 +141,7 @@ function clearPrediction() {
   heat.getContext("2d").clearRect(0, 0, heat.width, heat.height);
   element("controls").hidden = true;
   element("classes").hidden = true;
+  element("rests-on").hidden = true;
 }
 
 function showClasses(predictions) {
@@ -150,6 +157,28 @@ function showClasses(predictions) {
   });
   element("classes").replaceChildren(...rows);
   element("classes").hidden = false;
+}
+
+function showRestsOn({ cues, ticked_share, marked }, known) {
+  const named = known
+    .filter(({ name, ticked }) => ticked && cues[name] >= SMALLEST_NAMED)
+    .sort((one, other) => cues[other.name] - cues[one.name])
+    .map(({ name }) => name);
+  const share = `${Math.round(100 * ticked_share)}%`;
+  const sentence = named.length
+    ? `${share} of this answer rests on ${listed(named)} (ticked: not the object).`
+    : `${share} of this answer rests on cues that are ticked: not the object.`;
+  element("rests-on").textContent = marked ? `${sentence} This is above the server's limit.` : sentence;
+  element("rests-on").classList.toggle("marked", marked === true);
+  element("rests-on").hidden = false;
+}
+
+/* Return "cue 3", "cues 3 and 7b", or "cues 3, 7b, 9 and 2 more". */
+function listed(names) {
+  const items = names.slice(0, CUES_NAMED);
+  if (names.length > CUES_NAMED) items.push(`${names.length - CUES_NAMED} more`);
+  const last = items.pop();
+  return items.length ? `cues ${items.join(", ")} and ${last}` : `cue ${last}`;
 }
 
 function showHeat(values) {

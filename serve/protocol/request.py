@@ -211,7 +211,9 @@ def _class_count(parameters: dict[str, Any], output: str) -> int | None:
         raise ProtocolError(
             f"Parameter 'classification' must be a number of classes. Received: {shown(count)}"
         )
-    if count and output == "heatmap":
-        raise ProtocolError("Output 'heatmap' has no classes. Request 'logits' or 'probabilities'.")
+    if count and output not in ("logits", "probabilities"):
+        raise ProtocolError(
+            f"Output '{output}' has no classes. Request 'logits' or 'probabilities'."
+        )
     # Clients send 0 for "no classification".
     return count or None

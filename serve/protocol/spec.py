@@ -36,6 +36,7 @@ class ModelSpec:
         image_size: (height, width) of the input.
         labels: [K] class names by class id.
         map_shape: (h, w) of a heatmap; None without heatmaps.
+        num_cues: Number of cues; 0 without cues.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ModelSpec:
     image_size: tuple[int, int]
     labels: tuple[str, ...]
     map_shape: tuple[int, int] | None
+    num_cues: int = 0
 
     @property
     def row_shape(self) -> tuple[int, int, int]:
@@ -58,6 +60,8 @@ class ModelSpec:
         }
         if self.map_shape is not None:
             shapes["heatmap"] = self.map_shape
+        if self.num_cues:
+            shapes |= {"cues": (self.num_cues,), "ticked_share": ()}
         return shapes
 
 

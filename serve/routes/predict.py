@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from serve.model import Answers
 from serve.models import LoadedModel, ServedModel
+from serve.prediction import cue_shares, is_marked
 from serve.prediction import top_k as best_classes
 from serve.responses import json_response
 from serve.routes import schemas
@@ -88,7 +89,8 @@ def predict_routes(service: Service) -> APIRouter:
             max_pixels=service.settings.max_pixels,
         )
         loaded, _, answers = await service.answer(request, served, decode)
-        return json_response(_answer(loaded, answers, top_k, heatmap))
+        limit = service.settings.max_ticked
+        return json_response(_answer(loaded, answers, top_k, heatmap, limit))
 
     return router
 
@@ -115,7 +117,13 @@ def _decode(loaded: LoadedModel, body: bytes, *, content_type: str, max_pixels: 
     return _Picture(loaded.model.read(body, max_pixels=max_pixels)[np.newaxis])
 
 
-def _answer(loaded: LoadedModel, answers: Answers, top_k: int, has_heatmap: bool) -> dict[str, Any]:
+def _answer(
+    loaded: LoadedModel,
+    answers: Answers,
+    top_k: int,
+    has_heatmap: bool,
+    max_ticked: float | None,
+) -> dict[str, Any]:
     classes = best_classes(
         answers.probabilities[0], loaded.spec.labels, top_k, logits_row=answers.logits[0]
     )
@@ -127,12 +135,18 @@ def _answer(loaded: LoadedModel, answers: Answers, top_k: int, has_heatmap: bool
     if has_heatmap and answers.heatmaps is not None:
         values = answers.heatmaps[0].astype(np.float64).round(_HEATMAP_DIGITS)
         content["heatmap"] = {"shape": list(values.shape), "values": values.tolist()}
+    if answers.ticked_share is not None:
+        share = float(answers.ticked_share[0])
+        content |= {"cues": cue_shares(answers, loaded.model.card), "ticked_share": share}
+        if (marked := is_marked(share, max_ticked)) is not None:
+            content["marked"] = marked
     return content
 
 
 def _card(served: ServedModel) -> dict[str, Any]:
     model = served.current.model
     card = model.card
+    cues = {"cues": [asdict(cue) for cue in card.cues]} if card.cues else {}
     return {
         "name": served.name,
         "network": card.name,
@@ -145,4 +159,5 @@ def _card(served: ServedModel) -> dict[str, Any]:
         "test_accuracy": card.test_accuracy,
         "split_sha256": card.split_sha256,
         "versions": card.versions,
+        **cues,
     }

@@ -137,6 +137,8 @@ def _outputs(answers: Answers) -> dict[str, Any]:
     outputs = {"logits": answers.logits, "probabilities": answers.probabilities}
     if answers.heatmaps is not None:
         outputs["heatmap"] = answers.heatmaps
+    if answers.cues is not None and answers.ticked_share is not None:
+        outputs |= {"cues": answers.cues, "ticked_share": answers.ticked_share}
     return outputs
 
 

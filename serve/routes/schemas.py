@@ -36,6 +36,24 @@ class PredictBody(BaseModel):
     model: str
     predictions: Annotated[list[PredictionBody], Field(description="Most probable first.")]
     heatmap: Annotated[HeatmapBody | None, Field(description="With heatmap=true.")] = None
+    cues: Annotated[
+        dict[str, Probability] | None,
+        Field(description="Share of the evidence on each cue, by name; models with cues."),
+    ] = None
+    ticked_share: Annotated[
+        Probability | None, Field(description="Share on cues that are ticked as not the object.")
+    ] = None
+    marked: Annotated[
+        bool | None, Field(description="With --max-ticked: whether ticked_share is above it.")
+    ] = None
+
+
+class CueBody(BaseModel):
+    """A cue: one of the things that the network looks at."""
+
+    name: str
+    ticked: Annotated[bool, Field(description="Whether it is ticked as not the object.")]
+    description: str
 
 
 class ModelBody(BaseModel):
@@ -52,6 +70,7 @@ class ModelBody(BaseModel):
     test_accuracy: Probability | None
     split_sha256: str | None
     versions: dict[str, str]
+    cues: Annotated[list[CueBody] | None, Field(description="Of models with cues.")] = None
 
 
 class ModelsBody(BaseModel):
@@ -130,6 +149,7 @@ class InferBody(BaseModel):
     outputs: list[OutputBody]
 
 
+_OUTPUTS = ("logits", "probabilities", "heatmap", "cues", "ticked_share")
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 
 IMAGE_REQUEST: dict[str, Any] = {
@@ -186,7 +206,7 @@ INFER_REQUEST: dict[str, Any] = {
                             "type": "object",
                             "required": ["name"],
                             "properties": {
-                                "name": {"enum": ["logits", "probabilities", "heatmap"]},
+                                "name": {"enum": list(_OUTPUTS)},
                                 "parameters": {
                                     "type": "object",
                                     "properties": {

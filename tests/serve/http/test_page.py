@@ -162,6 +162,32 @@ def test_a_dropped_picture_is_shown_with_its_classes_and_heatmap(
     assert [request.method for request in seen.requests].count("POST") == 1
 
 
+def test_the_page_says_how_much_of_an_answer_rests_on_ticked_cues(
+    visit: Callable[..., Visit],
+    run_server: Callable[..., Any],
+    write_model: Callable[..., Path],
+    picture: Callable[..., bytes],
+) -> None:
+    cues = Source(write_model(ticked=(False, True, True)), "cues")
+    seen = visit(run_server(cues, Source(write_model(), "plain"), max_ticked=0.5).port)
+    sentence = seen.page.locator("#rests-on")
+    expect(seen.page.locator("#facts")).to_contain_text("3, 2 ticked")
+    expect(sentence).to_be_hidden()
+    for colour, words, is_marked in (
+        ("#1b4900", "73% of this answer rests on cue 2 (ticked: not the object).", True),
+        ("#3c1e0a", "40% of this answer rests on cues 2 and 3 (ticked: not the object).", False),
+        ("#c80000", "0% of this answer rests on cues that are ticked: not the object.", False),
+    ):
+        seen.drop(picture(colour))
+        expect(sentence).to_have_text(words + " This is above the server's limit." * is_marked)
+        assert ("marked" in (sentence.get_attribute("class") or "")) == is_marked
+    seen.page.locator("#model").select_option("plain")
+    expect(seen.page.locator("#classes li").first).to_be_visible()
+    expect(sentence).to_be_hidden()
+    expect(seen.page.locator("#facts")).not_to_contain_text("ticked")
+    assert seen.complaints == []
+
+
 def test_the_heatmap_lies_exactly_over_a_picture_of_any_shape(
     visit: Callable[..., Visit], run_server: Callable[..., Any], picture: Callable[..., bytes]
 ) -> None:
@@ -298,14 +324,17 @@ def test_nothing_sticks_out_and_all_text_can_be_read(
     width: int,
 ) -> None:
     long = "a class with a name that goes on and on " + "w" * 60
-    paths = [write_model(labels=(long, "b", "c")), write_model()]
-    server = run_server(*[Source(path, f"m{number}") for number, path in enumerate(paths)])
+    paths = [write_model(labels=(long, "b", "c"), ticked=(True, True, True)), write_model()]
+    sources = [Source(path, f"m{number}") for number, path in enumerate(paths)]
+    server = run_server(*sources, max_ticked=0.5)
     seen = visit(server.port, color_scheme=scheme, viewport={"width": width, "height": 800})
     seen.drop(picture("red"), "a file with a very long name " * 5 + ".png")
     assert seen.classes()[0][0] == long
     expect(seen.page.locator("#controls")).to_be_visible()
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    for name in ("h1", "header p", ".label", "#name", "#facts dt", "#facts dd", ".button", ".hint"):
+    names = ("h1", "header p", ".label", "#name", "#facts dt", "#facts dd", ".button", ".hint")
+    expect(seen.page.locator("#rests-on.marked")).to_be_visible()
+    for name in (*names, "#rests-on"):
         text, ground = (
             seen.page.locator(name)
             .locator("visible=true")

@@ -36,12 +36,12 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_arguments_become_settings() -> None:
     given = build_parser().parse_args(
         "a.onnx --max-batch 4 --max-wait-ms 2.5 --max-body 2M --max-queue 9 --timeout-s 3 "
-        "--drain-s 4 --decoders 3 --max-pixels 1000 --cors-origin https://example.org".split()
+        "--drain-s 4 --decoders 3 --max-pixels 1000 --max-ticked 0.4 --cors-origin https://example.org".split()
     )
     settings = parse_settings(given)
     assert (settings.max_batch, settings.max_wait_s, settings.max_body) == (4, 0.0025, 2 << 20)
     assert (settings.max_queue, settings.timeout_s, settings.drain_s) == (9, 3.0, 4.0)
-    assert (settings.decoders, settings.max_pixels) == (3, 1000)
+    assert (settings.decoders, settings.max_pixels, settings.max_ticked) == (3, 1000, 0.4)
     assert settings.cors_origins == ("https://example.org",)
     assert settings.hosts == {"127.0.0.1", "localhost", "::1"}
     assert settings.api_key is None
@@ -113,6 +113,16 @@ def test_what_cannot_be_served_is_told_in_one_line(
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_limit_needs_a_model_with_cues(
+    write_model: WriteModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"m={write_model()}", "--port", "0", "--max-ticked", "0.5"]) == 2
+    said = capsys.readouterr().err
+    assert "--max-ticked needs a model with cues. Received only models without: m." in said
+    assert main([f"m={write_model()}", "--port", "0", "--max-ticked", "nan"]) == 2
+    assert "`max_ticked` must be in [0, 1]. Received: nan" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_told(write_model: WriteModel, capsys: pytest.CaptureFixture[str]) -> None:

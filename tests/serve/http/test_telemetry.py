@@ -76,6 +76,19 @@ def test_a_reloaded_model_is_told_as_it_is_now() -> None:
     assert found["reloads_total{model=m,outcome=kept}"] == 1
 
 
+def test_what_answers_rest_on_is_told_by_model() -> None:
+    telemetry = Telemetry()
+    assert not any("ticked_share" in name for name in samples(telemetry))
+    telemetry.answered("m", [0.0, 0.55, 0.75], marked=2)
+    telemetry.answered("m", [0.25], marked=0)
+    found = samples(telemetry)
+    assert found["ticked_share_sum{model=m}"] == 1.55
+    assert found["ticked_share_bucket{le=0.05,model=m}"] == 1
+    assert found["ticked_share_bucket{le=0.6,model=m}"] == 3
+    assert found["ticked_share_bucket{le=1.0,model=m}"] == 4
+    assert found["marked_answers_total{model=m}"] == 2
+
+
 def test_two_servers_in_one_process_count_apart() -> None:
     one, two = Telemetry(), Telemetry()
     one.request_began()

@@ -48,6 +48,38 @@ def test_the_heatmap_is_told_on_request(open_client: Connect, picture: Picture) 
     assert names(answer) == ["a"]
 
 
+def test_an_answer_says_how_much_of_it_rests_on_each_cue(
+    open_client: Connect, picture: Picture, write_model: WriteModel
+) -> None:
+    cues = Source(write_model(ticked=(False, True, True)), "cues")
+    client = open_client(cues, Source(write_model(), "plain"), max_ticked=0.5)
+    contents = [
+        client.post("/v1/predict", content=picture(colour)).json()
+        for colour in ("#329600", "#3c1e0a")
+    ]
+    assert contents[0]["cues"] == pytest.approx({"1": 0.25, "2": 0.75, "3": 0.0}, abs=1e-6)
+    assert [one["ticked_share"] for one in contents] == pytest.approx([0.75, 0.4], abs=1e-6)
+    assert [one["marked"] for one in contents] == [True, False]
+    plain = client.post("/v1/predict?model=plain", content=picture("#329600")).json()
+    assert sorted(plain) == ["model", "predictions"]
+
+    first, second = client.get("/v1/models").json()["models"]
+    assert first["cues"][1] == {"name": "2", "ticked": True, "description": "colour 2"}
+    assert "cues" not in second
+    metrics = client.get("/metrics").text
+    assert 'proxy_serve_ticked_share_count{model="cues"} 2.0' in metrics
+    assert 'proxy_serve_marked_answers_total{model="cues"} 1.0' in metrics
+    assert 'ticked_share_count{model="plain"}' not in metrics
+
+
+def test_without_a_limit_no_answer_is_marked(
+    open_client: Connect, picture: Picture, write_model: WriteModel
+) -> None:
+    client = open_client(Source(write_model(ticked=(False, True, True))))
+    content = client.post("/v1/predict", content=picture("blue")).json()
+    assert content["ticked_share"] == 1.0 and "marked" not in content
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

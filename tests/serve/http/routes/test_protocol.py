@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+
+from serve.models import Source
 
 Connect = Callable[..., TestClient]
 
@@ -92,6 +95,37 @@ def test_a_binary_tensor_is_answered_in_binary_and_compressed_on_request(
     split = int(answer.headers["inference-header-content-length"])
     logits = np.frombuffer(answer.content, "<f4", 96, split).reshape(32, 3)
     np.testing.assert_array_equal(logits, [[0, 1, 0]] * 32)
+
+
+def test_cues_are_outputs_of_the_protocol(
+    open_client: Connect, colours: Callable[..., np.ndarray], write_model: Callable[..., Path]
+) -> None:
+    client = open_client(Source(write_model(ticked=(True, False, False)), "m"), max_ticked=0.6)
+    outputs = client.get("/v2/models/m").json()["outputs"]
+    assert outputs[3:] == [
+        {"name": "cues", "datatype": "FP32", "shape": [-1, 3]},
+        {"name": "ticked_share", "datatype": "FP32", "shape": [-1]},
+    ]
+    images = colours((150, 50, 0), (0, 0, 255), (100, 100, 0))
+    tensor = {
+        "name": "image",
+        "shape": list(images.shape),
+        "datatype": "UINT8",
+        "data": images.ravel().tolist(),
+    }
+    content = client.post("/v2/models/m/infer", json={"inputs": [tensor]}).json()
+    found = {output["name"]: output for output in content["outputs"]}
+    assert found["cues"]["shape"] == [3, 3] and found["ticked_share"]["shape"] == [3]
+    assert found["cues"]["data"][:3] == pytest.approx([0.75, 0.25, 0.0], abs=1e-6)
+    assert found["ticked_share"]["data"] == pytest.approx([0.75, 0.0, 0.5], abs=1e-6)
+    metrics = client.get("/metrics").text
+    assert 'proxy_serve_ticked_share_count{model="m"} 3.0' in metrics
+    assert 'proxy_serve_marked_answers_total{model="m"} 1.0' in metrics
+
+    wanted = [{"name": "cues", "parameters": {"classification": 1}}]
+    refused = client.post("/v2/models/m/infer", json={"inputs": [tensor], "outputs": wanted})
+    assert refused.status_code == 400
+    assert "Output 'cues' has no classes" in refused.json()["error"]
 
 
 def test_more_rows_than_a_batch_are_refused(open_client: Connect) -> None:
