@@ -23,6 +23,9 @@ with command_extra("export", __name__):
     from export.kserve import STORAGE_URI, check_storage_uri, write_inference_service
     from export.source import open_source
     from export.triton import write_model_repository
+    from proxy_keras.cues import Cues
+    from proxy_keras.cues.cue_folder import CUES_FILE
+    from proxy_keras.io.saved_model import MODEL_FILE
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -88,6 +91,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--image-size", type=int, metavar="P", help="side in pixels, for models that take any size"
     )
     parser.add_argument(
+        "--cues",
+        type=Path,
+        metavar="DIR",
+        help="return the share of each image's evidence on the cues of this folder, found in MODEL "
+        "(default: MODEL/cues, if something in it is ticked)",
+    )
+    parser.add_argument("--no-cues", action="store_true", help="leave the cues out")
+    parser.add_argument(
         "--held-out",
         type=Path,
         metavar="DIR",
@@ -141,6 +152,8 @@ def run(given: argparse.Namespace) -> None:
     }
     # Before opening the model and its data, which can take minutes.
     check_options(**options)
+    if given.no_cues and given.cues is not None:
+        raise ValueError("--cues and --no-cues exclude each other. Pass one of them.")
     source = open_source(
         given.model,
         name=given.name,
@@ -160,6 +173,7 @@ def run(given: argparse.Namespace) -> None:
         given.out,
         input_dtype=given.input_type,
         images=given.images,
+        cues=None if given.no_cues else _cues(given),
         progress=not given.quiet,
         **options,
     )
@@ -209,6 +223,18 @@ def _check_paths(given: argparse.Namespace) -> None:
                     f"--held-out must be a folder for images only. Received: {option} inside it, "
                     f"{path}. Choose another location."
                 )
+
+
+def _cues(given: argparse.Namespace) -> Cues | None:
+    """Return the given cues, or those of the run if something is ticked in them."""
+    if given.cues is not None:
+        return Cues.load(given.cues)
+    run = given.model if given.model.is_dir() else given.model.parent
+    is_run = given.model.is_dir() or given.model.name == MODEL_FILE
+    if not is_run or not (run / "cues" / CUES_FILE).is_file():
+        return None
+    cues = Cues.load(run / "cues")
+    return cues if cues.ticked_clusters.any() else None
 
 
 def _storage_uri(given: argparse.Namespace) -> str:

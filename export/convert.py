@@ -22,8 +22,9 @@ from onnx import helper, numpy_helper
 FEATURES = "features"
 """Name of the model that computes the target layer's output, see `FlatClone.split`."""
 
-OUTPUTS = ("logits", "probabilities", "heatmap")
-"""Outputs of a file, in this order; without the heatmap if `explain` is "none"."""
+OUTPUTS = ("logits", "probabilities", "heatmap", "cues", "ticked_share")
+"""Outputs of a file, in this order; without the heatmap if `explain` is "none", and without the
+last two if it has no cues."""
 
 OPSET = 17
 """ONNX opset version: the newest that tf2onnx 1.17 writes and all Triton versions read."""

@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export.convert import Converted, to_onnx
+from export.cue_shares import CueShares, check_found_in
 from export.heatmap import METHODS, NONE, Explained
 from export.metadata import describe
 from export.parity import ParityReport, compare, keras_reference
@@ -24,20 +25,23 @@ from export.reduced_precision import QuantisationReport, accuracy, to_fp16, to_i
 from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.cues import Cues
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.graph import FlatClone
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.progress import progress_bar
 
-LIMITS: dict[str, tuple[float | None, float | None]] = {
-    "fp32": (1e-5, 1e-4),
-    "fp16": (2e-2, 5e-2),
-    "int8": (None, None),
+LIMITS: dict[str, tuple[float | None, float | None, float | None]] = {
+    "fp32": (1e-5, 1e-4, 1e-5),
+    "fp16": (2e-2, 5e-2, None),
+    "int8": (None, None, None),
 }
-"""Largest relative differences of logits and of heatmaps from Keras; int8 is checked by accuracy.
+"""Largest differences of logits, of heatmaps and of shares of evidence from Keras.
 
-Heatmaps may differ more, because scaling by their own range amplifies rounding in flat maps.
+Heatmaps may differ more, because scaling by their own range amplifies rounding in flat maps. In
+fp16 and int8, shares are compared but not limited: cells halfway between two cues go to either.
+Int8 is checked by accuracy.
 """
 
 _BATCH = 32
@@ -72,6 +76,7 @@ def export_model(
     tolerance: float | None = None,
     max_drop: float = 0.5,
     calibration_images: int = 256,
+    cues: Cues | None = None,
     progress: bool = False,
 ) -> Exported:
     """Export a model to one ONNX file that returns class scores and a heatmap.
@@ -87,11 +92,14 @@ def export_model(
         tolerance: Largest relative difference from Keras, in [0, inf); None: that of `LIMITS`.
         max_drop: Largest drop of validation accuracy for int8, in percentage points, in [0, inf).
         calibration_images: Number of training images for the calibration of int8.
+        cues: Cues found in this model, at least one of them ticked: the file also returns the share
+            of each image's evidence on each of them; None: it does not.
         progress: Show a progress bar.
 
     Raises:
-        ValueError: An argument is invalid; the model cannot be exported, or not with this heatmap;
-            or the file differs too much from Keras. No file is written then.
+        ValueError: An argument is invalid; the cues are those of another model; the model cannot
+            be exported, or not with this heatmap or these cues; or the file differs too much from
+            Keras. No file is written then.
     """
     check_options(
         explain=explain,
@@ -101,6 +109,8 @@ def export_model(
         max_drop=max_drop,
         calibration_images=calibration_images,
     )
+    if cues is not None:
+        check_found_in(cues, source.model, source.path)
     data = None
     if precision == "int8":
         data = source.data_for(
@@ -113,8 +123,13 @@ def export_model(
         model = _of_fixed_size(source.model, source.image_size)
         flat = FlatClone(model, inline_blocks=True)
         target, layer = (None, None) if explain == NONE else expose_target(flat, target_layer)
+        shares = None
+        if cues is not None:
+            layer, cue_layer = _expose_another(flat, target, layer, cues.target_layer)
+            shares = CueShares(flat, cue_layer, cues)
+            shares.check_evidence(pictures)
         converted = to_onnx(
-            Explained(flat, layer, explain),
+            Explained(flat, layer, explain, shares),
             flat.model.variables,
             (*source.image_size, 3),
             input_dtype,
@@ -130,18 +145,23 @@ def export_model(
         if explain != NONE:
             explainer = Explainer(model, explain, target_layer=target_layer)
             heatmaps = explainer.heatmaps(pictures)
+        expected = None
+        if cues is not None and shares is not None:
+            names = [cue.name for cue in shares.cues]
+            expected = cues.shares(pictures, names), cues.ticked_share(pictures)
         parity = _compared(
             exported,
             pictures,
             description,
-            keras_reference(model, flat, pictures, heatmaps),
-            LIMITS[precision] if tolerance is None else (tolerance, tolerance),
+            keras_reference(model, flat, pictures, heatmaps, expected),
+            LIMITS[precision] if tolerance is None else (tolerance, tolerance, tolerance),
         )
     if not parity.is_passed:
         raise ValueError(
             f"The exported model differs from Keras by more than the limit. No file was written.\n"
-            f"{parity}\nPossible causes: layers with huge activations, or a nearly flat heatmap, "
-            "whose scaling amplifies rounding. To allow a larger difference: --tolerance X"
+            f"{parity}\nPossible causes: layers with huge activations; a nearly flat heatmap, "
+            "whose scaling amplifies rounding; or a cell halfway between two cues. To allow a "
+            "larger difference: --tolerance X"
         )
     details: dict[str, Any] = parity.to_dict()
     if quantisation is not None:
@@ -153,6 +173,7 @@ def export_model(
         target_layer=target,
         precision=precision,
         parity=details,
+        cues=() if shares is None else shares.cues,
     )
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +223,27 @@ def check_options(
         raise ValueError(f"`calibration_images` must be >= 1. Received: {calibration_images}")
 
 
+def _expose_another(
+    flat: FlatClone, target: str | None, layer: keras.KerasTensor | None, other: str
+) -> tuple[keras.KerasTensor | None, keras.KerasTensor]:
+    """Return the outputs of the target layer, which is exposed already, and of another layer.
+
+    Args:
+        flat: The classifier.
+        target: Name of the target layer; None: there is none.
+        layer: Its output as `expose_target` returned it.
+        other: Name of the other layer; may be the same.
+    """
+    if target is None or layer is None:
+        return None, expose_target(flat, other)[1]
+    if flat.tensor(other) is flat.tensor(target):
+        return layer, layer
+    first = flat.name_of(layer)
+    second = expose_target(flat, other)[1]
+    # Exposing tokens as a grid rewires the graph, which makes new tensors after them.
+    return flat.tensor(first), second
+
+
 def _of_fixed_size(model: keras.Model, size: tuple[int, int]) -> keras.Model:
     """Fix the input size of a model that takes any size."""
     if None not in model.input_shape[1:]:
@@ -244,12 +286,12 @@ def _compared(
     images: NDArray[np.uint8],
     description: str,
     reference: Any,
-    limits: tuple[float | None, float | None],
+    limits: tuple[float | None, float | None, float | None],
 ) -> ParityReport:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         onnx.save(model, file)
-        limit, heatmap_limit = limits
+        limit, heatmap_limit, share_limit = limits
         return compare(
             file,
             images,
@@ -257,4 +299,5 @@ def _compared(
             description=description,
             limit=limit,
             heatmap_limit=heatmap_limit,
+            share_limit=share_limit,
         )

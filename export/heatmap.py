@@ -1,4 +1,4 @@
-"""The heatmap of the predicted class, computed with forward operations that ONNX has."""
+"""The outputs of a file, with the heatmap computed with forward operations that ONNX has."""
 
 from __future__ import annotations
 
@@ -7,54 +7,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from export.vjp import Head
+from export.cue_shares import CueShares
+from export.forward_network import ForwardNetwork
 from proxy_keras.attribution.grad_cam import GradCAM
 from proxy_keras.attribution.grad_cam_plus_plus import GradCAMPlusPlus
 from proxy_keras.attribution.hires_cam import HiResCAM
 from proxy_keras.attribution.layer_cam import LayerCAM
 from proxy_keras.attribution.layer_score_cam import LayerScoreCAM
-from proxy_keras.attribution.linear_head import LinearHead, find_linear_head
+from proxy_keras.attribution.linear_head import LinearHead
 from proxy_keras.attribution.method import GradientMethod, Method
 from proxy_keras.attribution.split_network import Network
-from proxy_keras.attribution.target import Score, Target, make_target
+from proxy_keras.attribution.target import Score, make_target
 from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps import scaling
 
 NONE = "none"
 """No heatmap: the file returns class scores only."""
-
-
-class ForwardNetwork(Network):
-    """A network that computes the gradient at the target layer without a gradient tape.
-
-    Args:
-        flat: The classifier.
-        target: The target layer's output [B, h, w, D], a tensor of `flat`.
-
-    Raises:
-        ValueError: A layer after the target layer has no VJP rule.
-    """
-
-    def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
-        super().__init__(flat, target)
-        linear = find_linear_head(flat, target)
-        self._head = Head(flat, target) if linear is None else linear
-
-    def gradients(
-        self, activations: tf.Tensor, rest: list[tf.Tensor], target: Target
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the logits and the score's gradient; see `Network`.
-
-        After global average pooling and one dense layer the gradient is the same in all cells, so
-        it is returned as [B, 1, 1, D].
-        """
-        if isinstance(self._head, Head):
-            logits, pull_back = self._head(activations, rest)
-            return logits, pull_back(target(logits).gradient(logits))
-        logits = self.run_head(activations, rest)
-        slopes = tf.matmul(target(logits).gradient(logits), self._head.kernel, transpose_b=True)
-        cells = activations.shape[1] * activations.shape[2]
-        return logits, slopes[:, tf.newaxis, tf.newaxis] / cells
 
 
 class BatchedLayerScoreCAM(LayerScoreCAM):
@@ -116,19 +84,27 @@ METHODS: dict[str, type[Method]] = {
 
 
 class Explained:
-    """A function of images that returns class scores and a heatmap.
+    """A function of images that returns class scores, a heatmap, and shares of evidence on cues.
 
     Args:
         flat: The classifier.
         target: The target layer's output, a tensor of `flat`; None: no heatmap.
         explain: A name of `METHODS`, or "none".
+        shares: Computes the shares; None: they are left out.
 
     Raises:
         ValueError: A layer after the target layer has no VJP rule.
     """
 
-    def __init__(self, flat: FlatClone, target: keras.KerasTensor | None, explain: str) -> None:
+    def __init__(
+        self,
+        flat: FlatClone,
+        target: keras.KerasTensor | None,
+        explain: str,
+        shares: CueShares | None = None,
+    ) -> None:
         self._flat = flat
+        self._shares = shares
         self._method: Method | None = None
         if target is not None and explain != NONE:
             self._method = METHODS[explain]()
@@ -142,15 +118,21 @@ class Explained:
             images: [B, H, W, 3] float32.
 
         Returns:
-            `logits` [B, K], `probabilities` [B, K] and, unless `explain` is "none", `heatmap`
-            [B, h, w] in [0, 1] of the predicted class; all float32.
+            `logits` [B, K], `probabilities` [B, K]; unless `explain` is "none", `heatmap`
+            [B, h, w] in [0, 1] of the predicted class; and `cues` and `ticked_share`, see
+            `CueShares`. All float32.
         """
+        # What they compute alike is merged when the graph is optimised.
+        shares = {} if self._shares is None else self._shares(images)
         if self._method is None:
-            logits = self._flat.model(images, training=False)
-            return {"logits": logits, "probabilities": self._flat.probabilities(logits)}
+            logits = shares.get("logits")
+            if logits is None:
+                logits = self._flat.model(images, training=False)
+            return {**shares, "logits": logits, "probabilities": self._flat.probabilities(logits)}
         target = make_target("predicted", tf.zeros([0], tf.int32))
         logits, raw = self._method(self._network, images, target)
         return {
+            **shares,
             "logits": logits,
             "probabilities": self._flat.probabilities(logits),
             "heatmap": scaling.normalise(raw),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import onnx
 
+from export.cue_shares import ExportedCue
 from export.source import Source, versions
 
 FORMAT_VERSION = "1"
@@ -21,6 +23,7 @@ def describe(
     target_layer: str | None,
     precision: str,
     parity: dict[str, object],
+    cues: Sequence[ExportedCue] = (),
 ) -> None:
     """Write the metadata into the model.
 
@@ -31,6 +34,7 @@ def describe(
         target_layer: The explained layer; None: no heatmap.
         precision: "fp32", "fp16" or "int8".
         parity: The report of the comparison with Keras.
+        cues: The cues of the output `cues`, by column; empty: the file has none.
     """
     known = {
         "format_version": FORMAT_VERSION,
@@ -46,6 +50,7 @@ def describe(
         "test_accuracy": None if source.test_accuracy is None else repr(source.test_accuracy),
         "versions": json.dumps(versions()),
         "parity": json.dumps(parity),
+        "cues": json.dumps([_entry(cue) for cue in cues], ensure_ascii=False) if cues else None,
     }
     onnx.helper.set_model_props(model, {k: v for k, v in known.items() if v is not None})
     model.producer_name = "proxy-attention-keras"
@@ -53,3 +58,12 @@ def describe(
         "Input: RGB images in [0, 255]. Outputs: logits, probabilities and, if explained, a "
         "heatmap in [0, 1] of the predicted class."
     )
+    if cues:
+        model.doc_string += (
+            " cues: the share of each image's evidence for its predicted class on each cue, which "
+            "the metadata name by column; ticked_share: that on the ticked ones."
+        )
+
+
+def _entry(cue: ExportedCue) -> dict[str, str | bool]:
+    return {"name": cue.name, "ticked": cue.is_ticked, "description": cue.description}

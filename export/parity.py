@@ -17,6 +17,9 @@ from proxy_keras.graph import FlatClone
 
 BATCH_SIZES = (1, 7)
 
+Shares = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Shares of evidence on each cue, [N, cues], and on the ticked ones, [N]."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -28,6 +31,9 @@ class Reference:
         outputs: [N, K] of the saved model itself, after its output activation.
         activation: The saved model's output activation, see `FlatClone`.
         is_float32: Whether the saved model computes in float32.
+        cues: [N, cues] float32, the shares of evidence on cues, with a gradient tape; None: no
+            cues.
+        ticked_share: [N] float32, the share on the ticked ones; None: no cues.
     """
 
     logits: NDArray[np.float32]
@@ -35,6 +41,8 @@ class Reference:
     outputs: NDArray[np.float32]
     activation: str | None
     is_float32: bool
+    cues: NDArray[np.float32] | None = None
+    ticked_share: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Difference:
     Attributes:
         output: The output, and what it is compared with.
         batch_size: Images per call.
-        value: Largest absolute difference, divided by the largest magnitude in Keras' output.
+        value: Largest absolute difference, divided by the largest magnitude in Keras' output; not
+            divided for shares, which are in [0, 1].
         limit: Largest allowed value; None: not checked.
     """
 
@@ -103,6 +112,7 @@ def keras_reference(
     flat: FlatClone,
     images: NDArray[np.uint8],
     heatmaps: NDArray[np.float32] | None,
+    shares: Shares | None = None,
 ) -> Reference:
     """Compute the reference for a comparison.
 
@@ -111,6 +121,7 @@ def keras_reference(
         flat: Its float32 copy.
         images: [N, H, W, 3] uint8.
         heatmaps: [N, h, w] float32, with a gradient tape.
+        shares: The shares of evidence on cues, [N, cues] and on ticked cues, [N]; None: no cues.
     """
     values = images.astype(np.float32)
     dtypes = {layer.compute_dtype for layer in model._flatten_layers()}
@@ -122,6 +133,8 @@ def keras_reference(
         ),
         activation=flat.activation,
         is_float32=dtypes == {"float32"},
+        cues=None if shares is None else shares[0],
+        ticked_share=None if shares is None else shares[1],
     )
 
 
@@ -133,6 +146,7 @@ def compare(
     description: str,
     limit: float | None,
     heatmap_limit: float | None,
+    share_limit: float | None = None,
 ) -> ParityReport:
     """Compare a file with Keras, at batch sizes 1 and 7.
 
@@ -143,6 +157,7 @@ def compare(
         description: Description of the images for the report.
         limit: Largest relative difference of the logits; None: any.
         heatmap_limit: The same for heatmaps.
+        share_limit: Largest difference of the shares of evidence on cues; None: any.
     """
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -158,6 +173,10 @@ def compare(
         for name, (keras_values, bound) in expected.items():
             value = _relative(outputs[name], keras_values[:size])
             differences.append(Difference(f"{name}, float32 Keras", size, value, bound))
+        for name in ("cues", "ticked_share"):
+            if (shares := getattr(reference, name)) is not None:
+                value = _largest(outputs[name], shares[:size])
+                differences.append(Difference(f"{name}, float32 Keras", size, value, share_limit))
         activated = _activated(outputs, reference.activation)
         differences.append(
             Difference(
@@ -183,7 +202,12 @@ def _activated(
 
 
 def _relative(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+    return _largest(values, expected) / scale
+
+
+def _largest(values: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return the largest absolute difference."""
     if values.shape != expected.shape:
         raise ValueError(f"The file returns shape {values.shape}, Keras {expected.shape}.")
-    scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
-    return float(np.abs(values - expected).max() / scale)
+    return float(np.abs(values - expected).max())

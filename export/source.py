@@ -37,6 +37,7 @@ class Source:
         data: Its images and their split; None if not needed or unknown.
         split_sha256: The split's hash; None if unknown.
         test_accuracy: On the held-out test split, in [0, 1]; None if unknown.
+        path: Its run folder or file, for messages; None if unknown.
     """
 
     model: keras.Model
@@ -46,6 +47,7 @@ class Source:
     data: ImageData | None
     split_sha256: str | None
     test_accuracy: float | None
+    path: str | None = None
 
     def data_for(self, purpose: str) -> ImageData:
         """Return the images and their split.
@@ -106,6 +108,7 @@ def open_source(
         data=images,
         split_sha256=_recorded_split(saved, images),
         test_accuracy=_recorded_accuracy(saved),
+        path=saved.name,
     )
 
 

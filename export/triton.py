@@ -67,8 +67,11 @@ def _tensor(kind: str, item: onnx.ValueInfoProto, *, labels: bool = False) -> st
     """Return the entry of an input or output, without the batch axis that Triton adds."""
     tensor = item.type.tensor_type
     dims = ", ".join(str(axis.dim_value) for axis in tensor.shape.dim[1:])
-    file = ' label_filename: "labels.txt"' if labels else ""
+    more = ' label_filename: "labels.txt"' if labels else ""
+    if not dims:
+        # Triton wants at least one axis beside that of the batch, and removes it again.
+        dims, more = "1", " reshape: { shape: [ ] }"
     return (
         f"{kind} [ {{ name: {json.dumps(item.name)} data_type: {_TYPES[tensor.elem_type]} "
-        f"dims: [ {dims} ]{file} }} ]"
+        f"dims: [ {dims} ]{more} }} ]"
     )

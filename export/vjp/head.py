@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -19,6 +19,22 @@ from keras import tree
 from export.vjp.registry import known_kinds, rule_of
 from export.vjp.rule import Pullback, Rule
 from proxy_keras.graph import FlatClone, frontier, nodes_to, original_of
+
+Purpose = Literal["heatmap", "cues"]
+"""What a head's gradient is for."""
+
+_NEEDS: dict[Purpose, tuple[str, str]] = {
+    "heatmap": (
+        "The heatmap needs",
+        "Choose a --target-layer after it, or --explain none.",
+    ),
+    "cues": (
+        "Cues need",
+        "Find the cues in a layer after it (python -m proxy_keras.cues MODEL --layer NAME), or "
+        "leave them out: --no-cues.",
+    ),
+}
+"""The subject of the refusal, and the ways out, by purpose."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +56,17 @@ class Head:
     Args:
         flat: The classifier.
         target: The target layer's output [B, h, w, D], a tensor of `flat`.
+        purpose: What the gradient is for; named in messages.
 
     Raises:
         ValueError: A layer between target and logits has no rule, or is called in a way that its
             rule does not support; or the logits do not depend on `target`.
     """
 
-    def __init__(self, flat: FlatClone, target: keras.KerasTensor) -> None:
+    def __init__(
+        self, flat: FlatClone, target: keras.KerasTensor, purpose: Purpose = "heatmap"
+    ) -> None:
+        self._purpose = purpose
         self._target_name = flat.name_of(target)
         self._output = flat.output
         self._cut = [target, *frontier(target, flat.output)]
@@ -147,11 +167,11 @@ class Head:
 
     def _refusal(self, operation: keras.Operation, reason: str) -> ValueError:
         original = original_of(operation)
+        needs, ways_out = _NEEDS[self._purpose]
         return ValueError(
-            f"The heatmap needs the gradient through '{original.name}' "
-            f"({type(original).__name__}), which is between the target layer "
-            f"'{self._target_name}' and the logits, but {reason}. Choose a --target-layer after "
-            "it, or --explain none."
+            f"{needs} the gradient through '{original.name}' ({type(original).__name__}), which is "
+            f"between the target layer '{self._target_name}' and the logits, but {reason}. "
+            f"{ways_out}"
         )
 
 

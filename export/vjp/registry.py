@@ -33,6 +33,7 @@ _LAYERS: dict[type[keras.Operation], Rule] = {
     layers.Reshape: shapes.reshape,
     layers.Permute: shapes.permute,
     layers.ZeroPadding2D: shapes.zero_padding,
+    layers.Cropping1D: shapes.cropping,
     layers.Cropping2D: shapes.cropping,
     layers.Identity: shapes.identity,
     layers.Dropout: shapes.identity,

@@ -65,9 +65,12 @@ def zero_padding(layer: layers.ZeroPadding2D, x: tf.Tensor) -> tuple[tf.Tensor, 
     return layer(x), lambda gradient: (gradient[:, top : top + height, left : left + width],)
 
 
-def cropping(layer: layers.Cropping2D, x: tf.Tensor) -> tuple[tf.Tensor, Pullback]:
-    """Rule of cropping a map."""
-    widths = [[0, 0], *layer.cropping, [0, 0]]
+def cropping(
+    layer: layers.Cropping1D | layers.Cropping2D, x: tf.Tensor
+) -> tuple[tf.Tensor, Pullback]:
+    """Rule of cropping a map or a sequence."""
+    # One pair of widths for a sequence, two for a map.
+    widths = [[0, 0], *np.reshape(layer.cropping, [-1, 2]).tolist(), [0, 0]]
     return layer(x), lambda gradient: (tf.pad(gradient, widths),)
 
 

@@ -5,8 +5,9 @@ import json
 import onnx
 import pytest
 
+from export.cue_shares import ExportedCue
 from export.metadata import describe
-from serve.card import ModelCard
+from serve.card import Cue, ModelCard
 
 
 def _card(source, **changes):
@@ -28,6 +29,14 @@ def test_the_server_reads_what_export_writes(make_model, make_source):
     assert (card.split_sha256, card.test_accuracy) == ("ab" * 32, 0.875)
     assert card.versions["keras"].startswith("3.")
     assert json.loads(metadata["parity"]) == {"passed": True}
+
+
+def test_cues_are_named_by_column(make_model, make_source):
+    cues = [ExportedCue("3", True, "dots"), ExportedCue("1b", False, "été")]
+    card, metadata = _card(make_source(make_model()), cues=cues)
+    assert card.cues == (Cue("3", True, "dots"), Cue("1b", False, "été"))
+    assert json.loads(metadata["cues"])[0] == {"name": "3", "ticked": True, "description": "dots"}
+    assert "cues" not in _card(make_source(make_model()))[1]
 
 
 @pytest.mark.parametrize("key", ["split_sha256", "test_accuracy", "target_layer"])

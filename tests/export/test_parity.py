@@ -79,6 +79,31 @@ def test_heatmaps_have_a_limit_of_their_own(file):
     assert _compare(file, off, heatmap_limit=1e-2).is_passed
 
 
+def test_shares_are_compared_by_their_difference(file):
+    # The test file's logits stand in for the shares of two of its outputs.
+    expected = LOGITS + np.float32([0, 0, 2])
+    model = onnx.load(file)
+    for name, source in (("cues", "logits"), ("ticked_share", "flat")):
+        model.graph.node.append(helper.make_node("Identity", [source], [name]))
+        shape = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 3])
+        model.graph.output.append(shape)
+    onnx.save(model, file)
+    reference = _reference(cues=expected + np.float32(0.25), ticked_share=LOGITS)
+    report = compare(
+        file,
+        IMAGES,
+        reference,
+        description="test images",
+        limit=1e-5,
+        heatmap_limit=1e-5,
+        share_limit=0.2,
+    )
+    values = {d.output: (d.value, d.is_within) for d in report.differences if d.batch_size == 7}
+    assert values["cues, float32 Keras"] == (0.25, False)
+    assert values["ticked_share, float32 Keras"] == (0.0, True)
+    assert not report.is_passed
+
+
 def test_what_is_no_number_never_passes():
     assert not Difference("logits", 1, float("nan"), 1e-5).is_within
     assert Difference("logits", 1, float("nan"), None).is_within

@@ -1,5 +1,6 @@
 """The model repository, read as Triton reads it."""
 
+import onnx
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
@@ -34,6 +35,21 @@ def test_the_configuration_says_what_the_file_takes_and_answers(file, tmp_path):
     assert config.dynamic_batching.max_queue_delay_microseconds == 5000
     labels = {o.name: o.label_filename for o in config.output if o.label_filename}
     assert labels == {"probabilities": "labels.txt"}
+
+
+def test_a_value_per_image_is_given_an_axis_and_loses_it_again(make_model, make_source, tmp_path):
+    file = export_model(make_source(make_model()), tmp_path / "small.onnx").file
+    model = onnx.load(file)
+    axis = model.graph.output[0].type.tensor_type.shape.dim[0]
+    share = onnx.helper.make_tensor_value_info("ticked_share", onnx.TensorProto.FLOAT, None)
+    share.type.tensor_type.shape.dim.append(axis)
+    model.graph.output.append(share)
+    onnx.save(model, file)
+    write_model_repository(file, tmp_path / "models")
+    text = (tmp_path / "models" / "small" / "config.pbtxt").read_text()
+    output = text_format.Parse(text, triton.ModelConfig()).output[-1]
+    assert (output.name, list(output.dims)) == ("ticked_share", [1])
+    assert output.HasField("reshape") and list(output.reshape.shape) == []
 
 
 def test_the_file_and_its_labels_lie_where_triton_looks(file, tmp_path):

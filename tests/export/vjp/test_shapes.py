@@ -52,6 +52,10 @@ def test_operations(function, build_model, check_head):
     check_head(build_model(function))
 
 
+def test_cropping_of_a_sequence(check_rule):
+    check_rule(layers.Cropping1D((2, 1)), X.reshape(2, 12, 5))
+
+
 def test_the_class_token_exactly():
     x = tf.reshape(tf.range(12.0), [2, 3, 2])
     y, pullback = get_item(None, x, (slice(None), 0))
