@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program_name("proxy_keras.evaluate"),
         description="Evaluate a trained classifier on held-out images: errors, scores, "
-        "calibration, robustness, heatmaps. Writes report.html and metrics.json.",
+        "calibration, robustness, heatmaps, cues. Writes report.html and metrics.json.",
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("model", type=Path, metavar="RUN", help="a run folder or FILE.keras")
@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--corruptions",
         action=argparse.BooleanOptionalAction,
         help="evaluate on corrupted images too (default: on)",
+    )
+    group.add_argument(
+        "--no-cues", action="store_true", help="leave out the cues: what the model looks at"
     )
     group.add_argument(
         "--labels", type=Path, metavar="FILE", help="JSON list of class names in order of class id"

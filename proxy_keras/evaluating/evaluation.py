@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from proxy_keras.data import ImageData
-from proxy_keras.data.data_split import DataSplit
-from proxy_keras.data.records import TEST
-from proxy_keras.data.split_table import SplitTable
+from proxy_keras.evaluating.cue_section import cue_section
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel, TrainedRun
+from proxy_keras.evaluating.evaluation_images import check_other, check_size, load_images
 from proxy_keras.evaluating.failure_cards import failure_cards
 from proxy_keras.evaluating.findings import derive_findings
+from proxy_keras.evaluating.found_cues import cue_command, find_evaluated_cues
 from proxy_keras.evaluating.metrics_file import build_metrics
 from proxy_keras.evaluating.model_comparison import compare
 from proxy_keras.evaluating.model_results import heatmap_positions, measure_model
@@ -26,69 +25,8 @@ from proxy_keras.evaluating.report_folder import (
 )
 from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.report_sections import build_report
-from proxy_keras.io.saved_model import SavedModel, image_size, open_saved
+from proxy_keras.io.saved_model import SavedModel, open_saved
 from proxy_keras.objects.object_masks import find_object_masks
-from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.options import build_config, changed
-from proxy_keras.training.run import load_data
-
-
-@dataclass(frozen=True)
-class EvaluationImages:
-    """The images of an evaluation.
-
-    Attributes:
-        data: The data set with its split.
-        split: The images to classify.
-        config: The settings of the data.
-        seen: A sentence on whether the model may have been trained on them.
-        split_sha256: SHA-256 of their split; that of the run for its own split, as it stays the
-            same when files are renamed.
-    """
-
-    data: ImageData
-    split: DataSplit
-    config: TrainConfig
-    seen: str
-    split_sha256: str
-
-    @property
-    def root(self) -> Path | None:
-        """The folder that the images were read from; None if they are not files."""
-        folder = Path(self.config.data.source)
-        return folder if folder.is_dir() else None
-
-    @property
-    def is_test(self) -> bool:
-        """Whether they are a test split rather than all images of the source."""
-        return self.split.name == TEST
-
-    @property
-    def description(self) -> str:
-        """One line on which images are evaluated."""
-        return (
-            f"evaluated: {len(self.split)} images of {self.config.data.source}, split "
-            f"{self.split.name!r}. {self.seen}"
-        )
-
-    @property
-    def image_names(self) -> list[str]:
-        """The path of each image of the split, or its id if it is not a file."""
-        if self.root is None:
-            return self.split.example_ids
-        paths = dict(zip(self.data.table.example_ids, self.data.table.paths, strict=True))
-        return [paths[example_id] for example_id in self.split.example_ids]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return `data` of `metrics.json`."""
-        return {
-            "source": self.config.data.source,
-            "split": self.split.name,
-            "images": len(self.split),
-            "image_size": self.data.image_size,
-            "split_sha256": self.split_sha256,
-            "seen_in_training": self.seen,
-        }
 
 
 def evaluate_model(
@@ -121,13 +59,13 @@ def evaluate_model(
         check_models(folder, saved, other)
     create_folder(folder)
     images = load_images(saved, run, settings, progress=not options.quiet)
-    _check_size(saved, images)
+    check_size(saved, images.data.image_size)
     model = EvaluatedModel.of(saved, run, images.data.classes)
     model.class_ids(images.split)
     other_model = None
     if other is not None:
-        _check_size(other, images)
-        _check_other(saved, run, other, other_run, images)
+        check_size(other, images.data.image_size)
+        check_other(saved, run, other, other_run, images)
         other_model = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
         other_model.class_ids(images.split)
         _check_classes(model, other_model)
@@ -137,7 +75,8 @@ def evaluate_model(
         images.root,
         masks=options.masks,
         boxes=options.boxes,
-        positions=heatmap_positions(images.split, options),
+        # Heatmaps are scored in some of the images, cues are looked for in all.
+        positions=heatmap_positions(images.split, options) if options.no_cues else None,
         progress=not options.quiet,
     )
     proxy = None if run is None else run.config.proxy
@@ -147,20 +86,30 @@ def evaluate_model(
     other_results = None
     if other_model is not None:
         other_results = measure_model(other_model, images.split, object_masks, options, method)
+    found = None
+    if not options.no_cues:
+        found = find_evaluated_cues(model, images.split, object_masks, options)
+    names = images.image_names
     metrics = build_metrics(
         results,
         data=images.to_dict(),
         method_reason=_method_reason(options.method, trained_with),
-        image_names=images.image_names,
+        image_names=names,
         command=command,
+        cues=None if found is None else found.to_dict(),
     )
     if other_results is not None:
         metrics["against"] = compare(results, other_results)
     findings = derive_findings(metrics)
     metrics["findings"] = [asdict(finding) for finding in findings]
     cards, sheets = failure_cards(results, other_results, options.batch_size)
-    report, charts = build_report(metrics, findings, cards, run)
-    write_folder(folder, metrics, report, results, images.image_names, charts, sheets, browser)
+    sections = []
+    if found is not None:
+        pictures = found.pictures(images.split, names, options.seed)
+        source = None if run is not None else images.config.data.source
+        sections.append(cue_section(metrics, pictures, cue_command(path, source)))
+    report, charts = build_report(metrics, findings, cards, run, sections)
+    write_folder(folder, metrics, report, results, names, charts, sheets, browser)
     lines = [] if images.is_test else [images.description]
     lines += [f"- {finding.text}" for finding in findings]
     return "\n".join([*lines, f"report: {folder / REPORT}"])
@@ -171,61 +120,6 @@ def _open(path: Path, labels: Path | None) -> tuple[SavedModel, TrainedRun | Non
     return saved, None if saved.run is None else TrainedRun.read(saved.run)
 
 
-def load_images(
-    saved: SavedModel, run: TrainedRun | None, settings: dict[str, Any], *, progress: bool
-) -> EvaluationImages:
-    """Load the images to evaluate a model on.
-
-    For a run, its test split, also if the given data options draw the same split. Otherwise, the
-    test split that the source comes with, or else all its images: a newly drawn split would mean
-    nothing to a model that was trained elsewhere.
-
-    Args:
-        saved: The model.
-        run: Its training run; None if unknown.
-        settings: The given data options.
-        progress: Whether to show progress bars.
-
-    Raises:
-        ValueError: The model is not a run and no data are given, or the data cannot be used.
-        OSError: The data cannot be read.
-    """
-    if run is not None:
-        config = changed(run.config, settings)
-    elif "source" in settings:
-        height, width = image_size(saved.model, settings.get("image_size"))
-        if height != width:
-            raise ValueError(f"Images must be square; the model takes {height} x {width} pixels.")
-        config = build_config({**settings, "image_size": height})
-    else:
-        raise ValueError(f"{saved.file} is not a run. Give the images to evaluate: --data SRC")
-    own = None if run is None or settings else run.folder
-    data = load_data(config, own, progress=progress)
-    if run is not None and (own is not None or _is_own_split(data, run)):
-        seen = "The model was not trained on them, and they were not used to select it."
-        return EvaluationImages(data, data.test, config, seen, run.split_sha256)
-    is_given = TEST in data.given_splits
-    split = data.test if is_given else data.all_images()
-    seen = (
-        "They are the test split that the data came with; it is unknown whether the model was "
-        "trained on them."
-        if is_given
-        else "They are all images of the source; the model may have been trained on some of them."
-    )
-    return EvaluationImages(data, split, config, seen, data.split_sha256)
-
-
-def _is_own_split(data: ImageData, run: TrainedRun) -> bool:
-    """Return whether the drawn split is that of the run, even if files have been renamed."""
-    if data.split_sha256 == run.split_sha256:
-        return True
-    try:
-        SplitTable.load(run.folder).check_matches(data.table)
-    except ValueError:
-        return False
-    return True
-
-
 def _default_folder(path: Path, against: Path | None) -> Path:
     base = path if path.is_dir() else path.parent
     name = "evaluation" if path.is_dir() else f"{path.stem}_evaluation"
@@ -233,50 +127,6 @@ def _default_folder(path: Path, against: Path | None) -> Path:
         return base / name
     other = against.resolve()
     return base / f"{name}_against_{other.name if other.is_dir() else other.stem}"
-
-
-def _check_size(saved: SavedModel, images: EvaluationImages) -> None:
-    height, width = saved.model.input_shape[1:3]
-    side = images.data.image_size
-    if (height, width) not in ((None, None), (side, side)):
-        raise ValueError(
-            f"{saved.file} takes images of {height} x {width} pixels, but these have {side} x "
-            f"{side}. Give --image-size {height}."
-        )
-
-
-def _check_other(
-    saved: SavedModel,
-    run: TrainedRun | None,
-    other: SavedModel,
-    other_run: TrainedRun | None,
-    images: EvaluationImages,
-) -> None:
-    """Refuse two models if only one of them may have been trained on the images."""
-    sha256 = images.split_sha256
-    if run is None and other_run is None:
-        return
-    if run is not None and other_run is not None and run.split_sha256 == other_run.split_sha256:
-        return
-    if run is not None and run.split_sha256 != sha256:
-        raise ValueError(
-            f"{saved.name} was trained with another split than that of these images, and "
-            f"{other.name} does not share its split, so one may have seen more of them than the "
-            "other. Leave out the data options to use the test split of the run."
-        )
-    if other_run is None:
-        return
-    if other_run.split_sha256 != sha256:
-        raise ValueError(
-            f"{other.name} was trained with another split (SHA-256 "
-            f"{other_run.split_sha256[:12]}..., not {sha256[:12]}...), so it may have seen these "
-            "images. Train both with the same --data, --split-seed and shares."
-        )
-    if not images.is_test:
-        raise ValueError(
-            f"{other.name} was trained on some of these images. Swap the models: "
-            f"python -m proxy_keras.evaluate {other.name} --against {saved.name}"
-        )
 
 
 def _check_classes(model: EvaluatedModel, other: EvaluatedModel) -> None:

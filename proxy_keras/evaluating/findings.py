@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxy_keras.evaluating.cue_words import names_of, reason_in_words
+
 ECE_THRESHOLD = 0.05
 """Smallest expected calibration error that is reported."""
 DROP_THRESHOLD = 0.10
@@ -55,10 +57,9 @@ def derive_findings(metrics: Mapping[str, Any]) -> list[Finding]:
     Args:
         metrics: The content of `metrics.json`, without its findings.
     """
-    rules = (_accuracy, _confusion, _weak_class, _heat, _heat_and_mistakes, _blank, _faithfulness)
     return [
         Finding(text, path, float(value_at(metrics, path)))
-        for rule in (*rules, _calibration, _robustness)
+        for rule in RULES
         for text, path in rule(metrics)
     ]
 
@@ -77,6 +78,21 @@ def _accuracy(metrics: Mapping[str, Any]) -> Sentences:
         f"{low:.1%} to {high:.1%}).{few}",
         "classification.accuracy",
     )
+
+
+def _cues(metrics: Mapping[str, Any]) -> Sentences:
+    cues = metrics.get("cues") or {}
+    suspicious = [cue for cue in cues.get("found", ()) if cue["reasons"]]
+    if suspicious:
+        first = suspicious[0]
+        verb = "deserves" if len(suspicious) == 1 else "deserve"
+        yield (
+            f"Of the {len(cues['found'])} cues that the model looks at, "
+            f"{names_of(cues['suspicious'])} {verb} a look ({cues['suspicious_share']:.0%} of the "
+            f"evidence). Cue {first['name']}: {reason_in_words(first, cues['error_rate'])}. See "
+            "'What it looks at'.",
+            "cues.suspicious_share",
+        )
 
 
 def _confusion(metrics: Mapping[str, Any]) -> Sentences:
@@ -219,3 +235,18 @@ def _robustness(metrics: Mapping[str, Any]) -> Sentences:
             f"accuracy drops from {clean:.0%} to {last[worst]:.0%}.",
             f"robustness.corruptions.{worst}[{severity - 1}]",
         )
+
+
+RULES = (
+    _accuracy,
+    _cues,
+    _confusion,
+    _weak_class,
+    _heat,
+    _heat_and_mistakes,
+    _blank,
+    _faithfulness,
+    _calibration,
+    _robustness,
+)
+"""The rules, most important first."""

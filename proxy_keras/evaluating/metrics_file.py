@@ -25,6 +25,7 @@ def build_metrics(
     method_reason: str,
     image_names: list[str],
     command: str,
+    cues: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return everything but `findings` and `against`.
 
@@ -34,6 +35,7 @@ def build_metrics(
         method_reason: A sentence on the choice of the attribution method.
         image_names: Names of the split's images.
         command: The command line of the evaluation.
+        cues: The value of `cues`; None: left out.
     """
     model, heat = results.model, results.heatmaps
     return {
@@ -52,6 +54,7 @@ def build_metrics(
         "heatmaps": None
         if heat is None
         else {**heat.to_dict(seed=results.seed), "why": method_reason},
+        "cues": cues,
         "mistakes": results.mistakes(image_names),
         "made_with": {
             "command": command,

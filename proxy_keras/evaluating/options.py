@@ -23,6 +23,7 @@ class EvaluationOptions:
         masks: Folder of object masks; None: `masks` in the folder of the images, if it exists.
         boxes: File of object boxes; None: `boxes.csv` there, if it exists.
         corruptions: Whether to evaluate on corrupted images too.
+        no_cues: Whether to leave out the cues.
         labels: JSON file of the model's class names; None: the file next to the model.
         against_labels: The same for the other model.
         batch_size: Images per batch.
@@ -40,6 +41,7 @@ class EvaluationOptions:
     masks: Path | None = None
     boxes: Path | None = None
     corruptions: bool = True
+    no_cues: bool = False
     labels: Path | None = None
     against_labels: Path | None = None
     batch_size: int = 64

@@ -149,7 +149,56 @@ class FindingsPart:
     findings: Sequence[Any]
 
 
-Part = Text | Table | Cards | FigurePart | Code | Collapsible | FindingsPart
+@dataclass(frozen=True)
+class OutlinedImage:
+    """An image with an outline.
+
+    Attributes:
+        image: The whole image.
+        outline: Path of the outline in SVG, in units of cells.
+        cells: Columns and rows of cells.
+        lines: Caption lines.
+        crop: The crop above the image; None: none.
+        box: x, y, width and height of the crop, in units of cells; None: none.
+    """
+
+    image: EmbeddedImage
+    outline: str
+    cells: tuple[int, int]
+    lines: Sequence[StyledText]
+    crop: EmbeddedImage | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class OutlinedImages:
+    """Images with outlines, under a heading.
+
+    Attributes:
+        title: The heading; "": none.
+        lines: Lines below the heading.
+        images: The images.
+    """
+
+    title: str
+    lines: Sequence[StyledText]
+    images: Sequence[OutlinedImage]
+
+
+@dataclass(frozen=True)
+class OutlinedGroups:
+    """Groups of images with outlines.
+
+    Attributes:
+        groups: The groups.
+        summary: Text under which they are collapsed on screen; "": they are open.
+    """
+
+    groups: Sequence[OutlinedImages]
+    summary: str = ""
+
+
+Part = Text | Table | Cards | FigurePart | Code | Collapsible | FindingsPart | OutlinedGroups
 
 
 @dataclass(frozen=True)

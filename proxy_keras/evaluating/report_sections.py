@@ -39,6 +39,7 @@ def build_report(
     findings: Sequence[Finding],
     shown: Mapping[str, Sequence[Card]],
     run: TrainedRun | None,
+    cues: Sequence[Section] = (),
 ) -> tuple[Report, dict[str, figures.Figure]]:
     """Build the report and its charts by name.
 
@@ -47,6 +48,7 @@ def build_report(
         findings: The findings.
         shown: Image cards by name, see `failure_cards`.
         run: The training run; None if unknown.
+        cues: The sections on cues.
     """
     collection = FigureCollection()
     against = []
@@ -55,6 +57,7 @@ def build_report(
     sections = [
         Section("findings", "Findings", [FindingsPart(findings)]),
         _failures(metrics, shown),
+        *cues,
         *against,
         _classification(metrics, collection),
         _calibration(metrics, collection),
