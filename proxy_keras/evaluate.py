@@ -58,6 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="evaluate on corrupted images too (default: on)",
     )
     group.add_argument(
+        "--cues",
+        type=Path,
+        metavar="DIR",
+        help="measure the evidence on the ticked cues of this folder (default: those that the run "
+        "was trained with, else RUN/cues if any are ticked)",
+    )
+    group.add_argument(
         "--no-cues", action="store_true", help="leave out the cues: what the model looks at"
     )
     group.add_argument(

@@ -27,11 +27,25 @@ def object_cells(
         return inside, np.zeros([len(positions)], bool)
     has_object = objects.has(positions)
     if has_object.any():
-        masks = objects.masks(positions[has_object]).astype(np.float32)
-        rows = _overlap(masks.shape[1], shape[0])
-        columns = _overlap(masks.shape[2], shape[1])
-        inside[has_object] = np.rint(255 * (rows @ masks @ columns.T))
+        masks = objects.masks(positions[has_object])
+        inside[has_object] = np.rint(255 * area_shares(masks, shape))
     return inside, has_object
+
+
+def area_shares(masks: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the share of each cell's area that a mask covers.
+
+    Args:
+        masks: [B, H, W] bool: pixels, or cells of another feature map.
+        shape: (h, w) of the feature map.
+
+    Returns:
+        [B, h, w] float32 in [0, 1].
+    """
+    rows = _overlap(masks.shape[1], shape[0])
+    columns = _overlap(masks.shape[2], shape[1])
+    shares: NDArray[np.float32] = rows @ masks.astype(np.float32) @ columns.T
+    return shares
 
 
 def _overlap(pixels: int, cells: int) -> NDArray[np.float32]:

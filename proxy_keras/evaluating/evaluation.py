@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.cue_section import cue_section
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel, TrainedRun
 from proxy_keras.evaluating.evaluation_images import check_other, check_size, load_images
@@ -14,7 +15,7 @@ from proxy_keras.evaluating.findings import derive_findings
 from proxy_keras.evaluating.found_cues import cue_command, find_evaluated_cues
 from proxy_keras.evaluating.metrics_file import build_metrics
 from proxy_keras.evaluating.model_comparison import compare
-from proxy_keras.evaluating.model_results import heatmap_positions, measure_model
+from proxy_keras.evaluating.model_results import ModelResults, heatmap_positions, measure_model
 from proxy_keras.evaluating.options import EvaluationOptions, explanation_method
 from proxy_keras.evaluating.report_folder import (
     REPORT,
@@ -25,6 +26,9 @@ from proxy_keras.evaluating.report_folder import (
 )
 from proxy_keras.evaluating.report_page import find_browser
 from proxy_keras.evaluating.report_sections import build_report
+from proxy_keras.evaluating.ticked_evidence import TickedEvidence, measure_ticked
+from proxy_keras.evaluating.ticked_section import draw_ticked, ticked_section
+from proxy_keras.evaluating.ticked_source import TickedCues, find_ticked
 from proxy_keras.io.saved_model import SavedModel, open_saved
 from proxy_keras.objects.object_masks import find_object_masks
 
@@ -69,6 +73,8 @@ def evaluate_model(
         other_model = EvaluatedModel.of(other, other_run, images.data.classes, "--against-labels")
         other_model.class_ids(images.split)
         _check_classes(model, other_model)
+    models = [model] if other_model is None else [model, other_model]
+    ticked = None if options.no_cues else find_ticked(options.cues, models, images.split)
     object_masks = find_object_masks(
         images.data,
         images.split,
@@ -79,8 +85,7 @@ def evaluate_model(
         positions=heatmap_positions(images.split, options) if options.no_cues else None,
         progress=not options.quiet,
     )
-    proxy = None if run is None else run.config.proxy
-    trained_with = None if proxy is None else proxy.method
+    trained_with = _trained_with(run)
     method = explanation_method(options.method, trained_with)
     results = measure_model(model, images.split, object_masks, options, method)
     other_results = None
@@ -89,6 +94,7 @@ def evaluate_model(
     found = None
     if not options.no_cues:
         found = find_evaluated_cues(model, images.split, object_masks, options)
+    on_ticked = _measure_ticked(ticked, images.split, results, other_results, options)
     names = images.image_names
     metrics = build_metrics(
         results,
@@ -97,6 +103,7 @@ def evaluate_model(
         image_names=names,
         command=command,
         cues=None if found is None else found.to_dict(),
+        ticked_cues=_ticked_dict(on_ticked),
     )
     if other_results is not None:
         metrics["against"] = compare(results, other_results)
@@ -104,6 +111,11 @@ def evaluate_model(
     metrics["findings"] = [asdict(finding) for finding in findings]
     cards, sheets = failure_cards(results, other_results, options.batch_size)
     sections = []
+    if on_ticked is not None:
+        drawn = None
+        if isinstance(on_ticked, TickedEvidence):
+            drawn = draw_ticked(on_ticked, images.split, names)
+        sections.append(ticked_section(metrics, drawn))
     if found is not None:
         pictures = found.pictures(images.split, names, options.seed)
         source = None if run is not None else images.config.data.source
@@ -113,6 +125,31 @@ def evaluate_model(
     lines = [] if images.is_test else [images.description]
     lines += [f"- {finding.text}" for finding in findings]
     return "\n".join([*lines, f"report: {folder / REPORT}"])
+
+
+def _measure_ticked(
+    ticked: TickedCues | str | None,
+    split: DataSplit,
+    results: ModelResults,
+    other: ModelResults | None,
+    options: EvaluationOptions,
+) -> TickedEvidence | str | None:
+    """Return the evidence on ticked cues, or why there is none; None: nothing is ticked."""
+    if not isinstance(ticked, TickedCues):
+        return ticked
+    try:
+        return measure_ticked(ticked, split, results, other, options)
+    except ValueError as error:
+        # A layer or folder that the user named can be corrected; other cues are only left out.
+        if options.cues is not None or options.target_layer is not None:
+            raise
+        return f"The evidence on the ticked cues in {ticked.network.name} is unknown: {error}"
+
+
+def _ticked_dict(on_ticked: TickedEvidence | str | None) -> dict[str, Any] | None:
+    if on_ticked is None:
+        return None
+    return {"reason": on_ticked} if isinstance(on_ticked, str) else on_ticked.to_dict()
 
 
 def _open(path: Path, labels: Path | None) -> tuple[SavedModel, TrainedRun | None]:
@@ -136,6 +173,13 @@ def _check_classes(model: EvaluatedModel, other: EvaluatedModel) -> None:
             f"{', '.join(model.classes)}; {other.name}: {', '.join(other.classes)}. If only the "
             "names differ, give --labels or --against-labels FILE.json."
         )
+
+
+def _trained_with(run: TrainedRun | None) -> str | None:
+    """Return the attribution method of a run's proxies; None: no heatmap made them."""
+    proxy = None if run is None else run.config.proxy
+    # Ticked cues are masked without heatmaps.
+    return None if proxy is None or proxy.cues is not None else proxy.method
 
 
 def _method_reason(asked: str | None, trained_with: str | None) -> str:

@@ -80,6 +80,42 @@ def _accuracy(metrics: Mapping[str, Any]) -> Sentences:
     )
 
 
+def _ticked(metrics: Mapping[str, Any]) -> Sentences:
+    ticked = metrics.get("ticked_cues") or {}
+    if "networks" not in ticked:
+        return
+    this, before = ticked["networks"]["this"], ticked["networks"]["found_in"]
+    if ticked["change"] is None:
+        yield (
+            f"{this['share']['value']:.0%} of the evidence lies on the ticked cues, which cover "
+            f"{ticked['area']:.0%} of the image on average.",
+            "ticked_cues.networks.this.share.value",
+        )
+    else:
+        low, high = ticked["change"]["share"]["interval"]
+        if high < 0:
+            verdict = "The model looks at them less."
+        elif low > 0:
+            verdict = "The model looks at them more."
+        else:
+            verdict = "This is no significant difference."
+        yield (
+            f"{this['share']['value']:.0%} of the evidence lies on the ticked cues, compared with "
+            f"{before['share']['value']:.0%} in the network in which they were found (accuracy "
+            f"{this['accuracy']['value']:.0%} and {before['accuracy']['value']:.0%}). {verdict}",
+            "ticked_cues.change.share.value",
+        )
+    if ticked["against"] is not None:
+        other, gap = ticked["networks"]["other"], ticked["against"]["share"]
+        low, high = gap["interval"]
+        yield (
+            f"In the other model, {other['share']['value']:.0%} of the evidence lies on the ticked "
+            f"cues: this minus other is {gap['value'] * 100:+.1f} points (95% interval "
+            f"{low * 100:+.1f} to {high * 100:+.1f}).",
+            "ticked_cues.against.share.value",
+        )
+
+
 def _cues(metrics: Mapping[str, Any]) -> Sentences:
     cues = metrics.get("cues") or {}
     suspicious = [cue for cue in cues.get("found", ()) if cue["reasons"]]
@@ -239,6 +275,7 @@ def _robustness(metrics: Mapping[str, Any]) -> Sentences:
 
 RULES = (
     _accuracy,
+    _ticked,
     _cues,
     _confusion,
     _weak_class,

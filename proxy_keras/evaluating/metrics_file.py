@@ -26,6 +26,7 @@ def build_metrics(
     image_names: list[str],
     command: str,
     cues: dict[str, Any] | None = None,
+    ticked_cues: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return everything but `findings` and `against`.
 
@@ -36,6 +37,7 @@ def build_metrics(
         image_names: Names of the split's images.
         command: The command line of the evaluation.
         cues: The value of `cues`; None: left out.
+        ticked_cues: The value of `ticked_cues`; None: nothing is ticked.
     """
     model, heat = results.model, results.heatmaps
     return {
@@ -55,6 +57,7 @@ def build_metrics(
         if heat is None
         else {**heat.to_dict(seed=results.seed), "why": method_reason},
         "cues": cues,
+        "ticked_cues": ticked_cues,
         "mistakes": results.mistakes(image_names),
         "made_with": {
             "command": command,

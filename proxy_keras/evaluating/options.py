@@ -23,7 +23,8 @@ class EvaluationOptions:
         masks: Folder of object masks; None: `masks` in the folder of the images, if it exists.
         boxes: File of object boxes; None: `boxes.csv` there, if it exists.
         corruptions: Whether to evaluate on corrupted images too.
-        no_cues: Whether to leave out the cues.
+        cues: Folder of cues whose ticked ones are measured; None: see `find_ticked`.
+        no_cues: Whether to leave out the cues, also the ticked ones.
         labels: JSON file of the model's class names; None: the file next to the model.
         against_labels: The same for the other model.
         batch_size: Images per batch.
@@ -41,6 +42,7 @@ class EvaluationOptions:
     masks: Path | None = None
     boxes: Path | None = None
     corruptions: bool = True
+    cues: Path | None = None
     no_cues: bool = False
     labels: Path | None = None
     against_labels: Path | None = None
@@ -54,6 +56,11 @@ class EvaluationOptions:
             self.against_labels is None or self.against is not None,
             "`against_labels` needs another model: give `--against` too.",
             str(self.against_labels),
+        )
+        require(
+            self.cues is None or not self.no_cues,
+            "`cues` are measured or left out, not both: leave out `--cues` or `--no-cues`.",
+            str(self.cues),
         )
         require(self.heat_images >= 0, "`heat_images` must be >= 0.", self.heat_images)
         require(self.batch_size >= 1, "`batch_size` must be >= 1.", self.batch_size)

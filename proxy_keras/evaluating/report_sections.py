@@ -88,6 +88,9 @@ def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[
     if (metrics["heatmaps"] or {}).get("objects"):
         inside = metrics["heatmaps"]["objects"]["mass_inside"]["mean"]
         facts.append(("heat on the object", f"{inside:.0%}"))
+    if "networks" in (metrics["ticked_cues"] or {}):
+        share = metrics["ticked_cues"]["networks"]["this"]["share"]["value"]
+        facts.append(("evidence on ticked cues", f"{share:.0%}"))
     return facts
 
 
