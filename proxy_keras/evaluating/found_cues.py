@@ -58,7 +58,7 @@ class FoundCues:
             "images_with_known_object": int(cues.images.has_object.sum()),
             "error_rate": float(wrong.mean()),
             "suspicious": [cue["name"] for cue in suspicious],
-            "suspicious_share": sum(cue["evidence_share"] for cue in suspicious),
+            "suspicious_share": _share(sum(cue["evidence_share"] for cue in suspicious)),
             "found": found,
         }
 
@@ -188,19 +188,24 @@ def _leads_to_errors(facts: CueFacts, errors: int, images: int) -> bool:
 def _cue_dict(facts: CueFacts, errors: int, images: int) -> dict[str, Any]:
     return {
         "name": facts.name,
-        "evidence_share": facts.evidence_share,
-        "cell_share": facts.cell_share,
+        "evidence_share": _share(facts.evidence_share),
+        "cell_share": _share(facts.cell_share),
         "present_in": facts.present_in,
         "leads_in": facts.leads_in,
         "leads_wrong": facts.leads_wrong,
-        "inside": facts.inside,
+        "inside": None if facts.inside is None else _share(facts.inside),
         "inside_images": facts.inside_images,
-        "purity": facts.purity,
+        "purity": _share(facts.purity),
         "is_mixture": facts.is_mixture,
-        "position": facts.position,
+        "position": _share(facts.position),
         "suspicion": facts.suspicion,
         "reasons": reasons_to_look(facts, errors, images),
     }
+
+
+def _share(value: float) -> float:
+    """Return a share without its rounding error beyond 0 or 1."""
+    return min(max(float(value), 0.0), 1.0)
 
 
 def _some(pictures: list[Picture]) -> list[Picture]:

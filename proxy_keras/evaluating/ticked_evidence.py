@@ -185,7 +185,9 @@ def evidence_shares(evidence: NDArray[np.float32], masks: NDArray[np.bool_]) -> 
     values = evidence.astype(np.float64)
     total = values.sum(axis=(1, 2))
     inside = (values * area_shares(masks, evidence.shape[1:])).sum(axis=(1, 2))
-    return np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
+    shares = np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
+    # Areas are rounded, so a region that covers everything could have more than all.
+    return np.minimum(shares, 1.0)
 
 
 def have_same_weights(first: keras.Model, second: keras.Model) -> bool:

@@ -109,6 +109,19 @@ def test_errors_are_counted_by_the_classes_of_the_model(build_split):
     assert split.classes == ["green", "red"] and split.labels.tolist() == (1 - labels).tolist()
 
 
+def test_shares_do_not_leave_their_range_by_rounding(build_split):
+    images, labels = coloured_images(240)
+    found = find_evaluated_cues(evaluated(colour_model()), build_split(images, labels), None, QUIET)
+    with pytest.MonkeyPatch.context() as patched:
+        facts = dataclasses.replace(PLAIN, purity=1.0 + 1e-8, position=-1e-17, evidence_share=0.7)
+        facts = dataclasses.replace(facts, inside=1.0 + 1e-8, leads_wrong=0.9)
+        patched.setattr(type(found.cues), "facts", lambda *_: facts)
+        told = found.to_dict()
+    assert told["suspicious_share"] == 1.0
+    cue = told["found"][0]
+    assert (cue["purity"], cue["position"], cue["inside"]) == (1.0, 0.0, 1.0)
+
+
 def test_images_are_read_by_id(build_split):
     images, labels = coloured_images(5)
     found = read_images(build_split(images, labels), ["id3", "id1"])
