@@ -29,6 +29,9 @@ ERROR_GAP_THRESHOLD = 0.10
 """Smallest excess of errors where a cue leads that is reported."""
 SAME_PLACE = 0.5
 """Position (see `CueFacts`) from which a cue counts as always being in the same place."""
+FEWEST_PLACED = 20
+"""Images in which a cue must be present to be judged by its place. In a few images, any cue is in
+few places."""
 PICTURES_SHOWN = 6
 
 
@@ -167,7 +170,7 @@ def reasons_to_look(facts: CueFacts, errors: int, images: int) -> list[str]:
         reasons.append("outside")
     if _leads_to_errors(facts, errors, images):
         reasons.append("errors")
-    if is_large and facts.position >= SAME_PLACE:
+    if is_large and facts.present_in >= FEWEST_PLACED and facts.position >= SAME_PLACE:
         reasons.append("position")
     return reasons
 

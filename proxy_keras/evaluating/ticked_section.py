@@ -52,14 +52,14 @@ def ticked_section(metrics: Mapping[str, Any], images: OutlinedImages | None) ->
     ]
     if differences := _differences(ticked):
         parts.append(differences)
-    if is_same:
+    if is_same and ticked["against"] is None:
         parts.append(
             Text(
                 "The cues were found in this model. Train one without them (--cues) to compare.",
                 is_soft=True,
             )
         )
-    else:
+    elif not is_same:
         parts.append(
             Text(
                 "The cells are chosen where the network in which the cues were found has "

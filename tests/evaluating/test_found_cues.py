@@ -66,6 +66,7 @@ def evaluated(model, classes=("0", "1", "2")):
         ({"leads_in": 0, "leads_wrong": None}, []),
         ({"position": 0.5}, ["position"]),
         ({"position": 0.5, "evidence_share": 0.01}, []),
+        ({"position": 1.0, "present_in": 19}, []),
         ({"inside": 0.1, "leads_wrong": 0.5, "position": 1.0}, ["outside", "errors", "position"]),
     ],
 )

@@ -130,6 +130,9 @@ def test_the_network_of_the_cues_itself_has_no_change(folder, split):
     section = ticked_section({"ticked_cues": found.to_dict()}, None)
     (table,) = [part for part in section.parts if isinstance(part, Table)]
     assert [row[0] for row in table.rows] == ["this", "spread evenly"]
+    assert section.parts[-1].text.startswith("The cues were found in this model. Train one")
+    other = measured(folder, split, colour_model(), colour_model(0.5))
+    assert isinstance(ticked_section({"ticked_cues": other.to_dict()}, None).parts[-1], Table)
     assert not have_same_weights(colour_model(), colour_model(0.5))
 
 
