@@ -48,6 +48,7 @@ class DataSplit:
         classes: Names of the classes, by class id.
         finish: Applied to the images as they are read; None: not used.
         boxes: x0, y0, x1, y1 of the object in pixels, by example id; None: unknown.
+        planted: The boxes of planted shortcuts, by example id; None: none is planted.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class DataSplit:
         classes: Sequence[str],
         finish: Finish | None = None,
         boxes: Mapping[str, tuple[int, int, int, int]] | None = None,
+        planted: Mapping[str, Sequence[tuple[int, int, int, int]]] | None = None,
     ) -> None:
         self.rows = np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
@@ -72,6 +74,7 @@ class DataSplit:
         self.image_size = reader.image_size
         self._reader = reader
         self.boxes = boxes
+        self.planted = planted
         self._finish = finish
 
     def __len__(self) -> int:

@@ -57,6 +57,8 @@ class ImageData(SplitImages):
         given_splits: The splits that came with the data; the others were drawn.
         skipped: What was left out: unreadable images, and copies across given splits.
         boxes: Bounding box of the object by example id; None: unknown.
+        planted: Boxes of planted shortcuts by example id: the decoy of `decoy_digits`, and the
+            patch of `shortcut`; None: none is planted.
         train: The training split, whose batches are shuffled and serve proxies.
         val: The validation split.
         test: The test split.

@@ -35,6 +35,7 @@ class ImageSource:
         skipped: Images that cannot be used.
         ignored: Files and folders outside the class folders.
         boxes: [N] the box of the object in each image; None: unknown.
+        planted: [N] the box of a planted shortcut in each image; None: none is planted.
     """
 
     records: Sequence[Record]
@@ -44,6 +45,7 @@ class ImageSource:
     skipped: Sequence[Skipped] = ()
     ignored: Sequence[str] = ()
     boxes: Sequence[Box] | None = None
+    planted: Sequence[Box] | None = None
 
 
 def folder_source(

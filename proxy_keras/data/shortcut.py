@@ -32,6 +32,10 @@ class Shortcut:
         image_size: Side of the images in pixels.
         in_val: Treat val like train; False: like test.
 
+    Attributes:
+        side: Side of the patch in pixels.
+        box: The patch: x0, y0, x1, y1; x1 and y1 are exclusive.
+
     Raises:
         ValueError: `rate` is outside [0, 1].
     """
@@ -49,6 +53,7 @@ class Shortcut:
         if not 0 <= rate <= 1:
             raise ValueError(f"`shortcut` must be in [0, 1]. Received: {rate}")
         self.side = max(2, round(image_size / _SIDES_PER_IMAGE))
+        self.box = (0, 0, self.side, self.side)
         num_classes = len(table.classes)
         shown = np.array(
             [

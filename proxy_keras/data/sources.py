@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zipfile
 import zlib
@@ -89,7 +90,7 @@ def _digits_source(image_size: int, progress: bool) -> ImageSource:
 
 def _decoy_digits_source(image_size: int, seed: int, progress: bool) -> ImageSource:
     made = make_decoy_digits(seed=seed, image_size=image_size)
-    return array_source(
+    source = array_source(
         made.x_train,
         made.y_train,
         test_images=made.x_test,
@@ -99,6 +100,8 @@ def _decoy_digits_source(image_size: int, seed: int, progress: bool) -> ImageSou
         test_boxes=made.boxes_test,
         progress=progress,
     )
+    decoys = np.concatenate([made.decoys_train, made.decoys_test]).tolist()
+    return dataclasses.replace(source, planted=[tuple(box) for box in decoys])
 
 
 def _npz_source(file: str, image_size: int | None, progress: bool) -> ImageSource:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.arrays import Box
+from proxy_keras.data.data_split import DataSplit, Finish
 from proxy_keras.data.image_source import ImageSource
 from proxy_keras.data.limit import stratified_subset
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL
@@ -76,9 +78,12 @@ class SplitImages:
         self._readers = source.readers
         self._ignored = source.ignored
         self._conflicting = draw.conflicting
-        self._finish = None
+        self._finish: Finish | None = None
+        planted: list[Sequence[Box]] = []
+        if source.planted is not None:
+            planted.append([source.planted[index] for index in indices])
         if shortcut is not None:
-            self._finish = Shortcut(
+            patch = Shortcut(
                 self.table,
                 self._rows,
                 rate=shortcut,
@@ -86,6 +91,12 @@ class SplitImages:
                 image_size=self.image_size,
                 in_val=val_shortcut,
             )
+            self._finish = patch
+            planted.append([patch.box] * len(indices))
+        self.planted: dict[str, tuple[Box, ...]] | None = None
+        if planted:
+            boxes_of = zip(*planted, strict=True)
+            self.planted = dict(zip(draw.table.example_ids, boxes_of, strict=True))
         self.train = TrainSplit(**self._subset(TRAIN))
         self.val = DataSplit(**self._subset(VAL))
         self.test = DataSplit(**self._subset(TEST))
@@ -176,4 +187,5 @@ class SplitImages:
             "classes": self.classes,
             "finish": self._finish,
             "boxes": self.boxes,
+            "planted": self.planted,
         }

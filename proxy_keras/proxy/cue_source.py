@@ -11,8 +11,9 @@ from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.find import find_cues
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.objects.object_masks import ObjectMasks, of_data
+from proxy_keras.proxy.planted_cues import PlantedCues
 from proxy_keras.settings import ProxyConfig
-from proxy_keras.settings.proxy_config import OUTSIDE
+from proxy_keras.settings.proxy_config import OUTSIDE, PLANTED
 
 NOT_SAVED = "(not saved)"
 """The setting `cues` for cues that have no folder."""
@@ -22,7 +23,8 @@ class CueSource:
     """The cues of a training run.
 
     Args:
-        cues: Cues, the folder of some, "outside" to find them in the model being trained, or None.
+        cues: Cues, the folder of some, "outside" to find them in the model being trained,
+            "planted" for the planted shortcut, or None.
         data: The training split.
         config: The settings.
         objects: Where the object is in some training images, for "outside"; None: as the data say.
@@ -32,7 +34,7 @@ class CueSource:
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: The folder is damaged, nothing is ticked, the cues are for images of another
-            size, or no object is known.
+            size, no object is known, or no shortcut is planted.
     """
 
     def __init__(
@@ -48,21 +50,26 @@ class CueSource:
         self._config = config
         self._batch_size = batch_size
         self._verbose = verbose
-        self._given: Cues | None = None
+        self._given: Cues | PlantedCues | None = None
         self._objects: ObjectMasks | None = None
         if cues == OUTSIDE:
             self._objects = _some(data, objects or of_data(data), config.object_share)
+        elif cues == PLANTED:
+            self._given = PlantedCues(data)
         elif cues is not None:
-            self._given = cues if isinstance(cues, Cues) else Cues.load(cues)
-            self._given.check_ticked()
-            self._check_size(self._given)
+            given = cues if isinstance(cues, Cues) else Cues.load(cues)
+            given.check_ticked()
+            self._check_size(given)
+            self._given = given
         if objects is not None and cues != OUTSIDE:
             raise ValueError("`objects` needs `cues='outside'`; leave it out.")
 
-    def find(self, model: keras.Model) -> Cues:
+    def find(self, model: keras.Model) -> Cues | PlantedCues:
         """Return the cues, with ticks; found in `model` if none were given."""
-        if self._given is not None:
-            return self._given
+        return self.find_in(model) if self._given is None else self._given
+
+    def find_in(self, model: keras.Model) -> Cues:
+        """Return the cues of `model`, with those ticked that lie outside the known objects."""
         config = self._config
         cues = find_cues(
             model,
@@ -87,7 +94,7 @@ class CueSource:
 
 
 def source_text(cues: Cues | str | Path | None) -> str | None:
-    """Return the setting `cues` for cues, their folder, or "outside"."""
+    """Return the setting `cues` for cues, their folder, "outside" or "planted"."""
     if isinstance(cues, Cues):
         return str(cues.folder) if cues.folder is not None else NOT_SAVED
     return None if cues is None else str(cues)

@@ -13,6 +13,7 @@ from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.proxy.mask_maker import MaskMaker, Masks
+from proxy_keras.proxy.planted_cues import PlantedCues
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig
 
@@ -41,7 +42,7 @@ class CueStep:
         self,
         data: TrainSplit,
         config: ProxyConfig,
-        find: Callable[[], Cues],
+        find: Callable[[], Cues | PlantedCues],
         *,
         is_fixed: bool,
         batch_size: int,
@@ -72,7 +73,13 @@ class CueStep:
         start = time.perf_counter()
         data, config = self._data, self._config
         if self._known is None or not self._is_fixed:
-            self._known = self._cells(self._find())
+            cues = self._find()
+            # No network is asked where the shortcut is planted: no image counts as wrong.
+            self._known = (
+                (cues.cells(), data.labels.astype(np.int64))
+                if isinstance(cues, PlantedCues)
+                else self._cells(cues)
+            )
         cells, predicted = self._known
         has_cue = np.asarray(cells.any(axis=(1, 2)))
         with_cue = np.flatnonzero(has_cue)

@@ -26,6 +26,9 @@ CONTROLS = ("random_mask", "erasing", "proxies_off")
 OUTSIDE = "outside"
 """Value of `cues`: found in the model being trained, and ticked by known objects."""
 
+PLANTED = "planted"
+"""Value of `cues`: exactly the shortcut that was planted in the data."""
+
 CUE_ACTIONS = ("spread", "hide")
 
 
@@ -223,8 +226,10 @@ class ProxyConfig(JsonSettings):
         Setting(
             "Mask the ticked cues in this folder, made by `python -m proxy_keras.cues`, instead of "
             "what is hot. `outside`: at each step, find the cues of the model being trained and "
-            "mask those that lie outside the object, which must be known in some images.",
-            metavar="DIR|outside",
+            "mask those that lie outside the object, which must be known in some images. "
+            "`planted`: mask the planted shortcut of `decoy_digits` or `--shortcut` exactly (an "
+            "upper bound for studies).",
+            metavar="DIR|outside|planted",
             unset="heatmaps",
         ),
     ] = None

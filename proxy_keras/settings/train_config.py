@@ -29,7 +29,7 @@ from proxy_keras.settings.declaration import (
 )
 from proxy_keras.settings.heatmap_source import refresh_every
 from proxy_keras.settings.json_settings import JsonSettings
-from proxy_keras.settings.proxy_config import ProxyConfig
+from proxy_keras.settings.proxy_config import PLANTED, ProxyConfig
 from proxy_keras.settings.schedule import Plateau, parse
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -165,6 +165,14 @@ class TrainConfig(JsonSettings):
             not (self.augment and self.proxy is not None and self.proxy.original_weight != 1.0),
             "`original_weight` needs images that show one example each: leave out `augment`.",
             self.augment,
+        )
+        require(
+            self.proxy is None
+            or self.proxy.cues != PLANTED
+            or self.data.source == "decoy_digits"
+            or self.data.shortcut is not None,
+            f"`cues='{PLANTED}'` needs a planted shortcut: `decoy_digits`, or `shortcut`.",
+            self.data.source,
         )
         if self.strategy == "none":
             require(self.replicas is None, "`replicas` needs `strategy='mirrored'`.", self.replicas)

@@ -1,0 +1,104 @@
+"""A planted shortcut is known exactly, and spread or hidden exactly."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from proxy_keras import ImageData, ProxyAttention
+from proxy_keras.proxy.planted_cues import PlantedCues
+from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
+
+SIDE = 12
+PATCH = SIDE // 6
+
+
+def _data(**options) -> ImageData:
+    rng = np.random.default_rng(0)
+    images = rng.integers(100, 110, (40, SIDE, SIDE, 3)).astype(np.uint8)
+    return ImageData.from_arrays(images, np.arange(40) % 2, seed=0, progress=False, **options)
+
+
+def _fit(data: ImageData, **settings) -> tuple[ProxyAttention, np.ndarray]:
+    """Return the callback and the images that `fit` would read after its step, by position."""
+    image = keras.Input((SIDE, SIDE, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(2)(pooled))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    proxy = ProxyAttention(data.train, "start", cues="planted", show=1.0, verbose=0, **settings)
+    model.fit(data.train.batches(64), epochs=1, verbose=0, shuffle=False, callbacks=[proxy])
+    order = np.random.default_rng([data.seed, 0]).permutation(len(data.train))
+    images = np.empty((len(data.train), SIDE, SIDE, 3), np.float32)
+    data.train.clock.begin(0)
+    images[order] = next(iter(data.train.batches(64)))[0].numpy()
+    return proxy, images
+
+
+def _originals(data: ImageData) -> np.ndarray:
+    return next(iter(data.train.originals(64)))[1].numpy()
+
+
+def test_decoys_are_where_they_were_drawn():
+    data = ImageData.from_source("decoy_digits", seed=0, progress=False)
+    images = _originals(data)
+    cells = PlantedCues(data.train).cells()
+    assert cells.shape == (len(data.train), 32, 32)
+    for image, mask in zip(images[:20], cells[:20] == 255, strict=False):
+        assert mask.sum() == 36
+        # A decoy has one colour, its surroundings have noise.
+        assert len(np.unique(image[mask], axis=0)) == 1
+
+
+def test_the_corner_patch_and_a_decoy_are_both_planted():
+    data = ImageData.from_source("decoy_digits", seed=0, shortcut=0.9, progress=False)
+    boxes = data.planted[data.train.example_ids[0]]
+    assert len(boxes) == 2 and boxes[1] == (0, 0, 5, 5)
+    mask = PlantedCues(data.train).cells()[0] == 255
+    assert mask[:5, :5].all() and mask[boxes[0][1], boxes[0][0]]
+
+
+def test_hiding_replaces_the_patch_and_nothing_else():
+    data = _data(shortcut=1.0)
+    proxy, images = _fit(data, cue_action="hide", replacement="white")
+    (step,) = proxy.steps
+    assert (step.made, step.wrong) == (len(data.train), 0)
+    assert step.replaced == pytest.approx(PATCH**2 / SIDE**2)
+    assert (images[:, :PATCH, :PATCH] == 255).all()
+    originals = _originals(data)
+    images[:, :PATCH, :PATCH] = originals[:, :PATCH, :PATCH]
+    np.testing.assert_array_equal(images, originals)
+
+
+def test_spreading_gives_each_image_the_patch_of_any_other():
+    data = _data(shortcut=1.0)
+    proxy, images = _fit(data)
+    levels = images[:, 0, 0, 0]
+    # At rate 1, each class has one level; afterwards both classes have both.
+    for label in (0, 1):
+        assert set(levels[data.train.labels == label]) == {0.0, 255.0}
+    np.testing.assert_array_equal(images[:, PATCH:], _originals(data)[:, PATCH:])
+
+
+def test_random_masks_cover_the_same_area_elsewhere():
+    data = _data(shortcut=1.0)
+    proxy, images = _fit(data, cue_action="hide", replacement="white", control="random_mask")
+    assert proxy.steps[0].replaced == pytest.approx(PATCH**2 / SIDE**2)
+    assert not (images[:, :PATCH, :PATCH] == 255).all(axis=(1, 2, 3)).all()
+
+
+def test_cells_of_large_images_cover_the_patch():
+    data = ImageData.from_source("digits", image_size=160, shortcut=0.9, limit=10, progress=False)
+    cells = PlantedCues(data.train).cells()
+    assert cells.shape == (10, 64, 64)
+    # 27 pixels are 10.8 cells.
+    assert (cells[:, :11, :11] == 255).all() and cells.sum() == 10 * 255 * 121
+
+
+def test_data_without_a_planted_shortcut_are_refused():
+    with pytest.raises(ValueError, match="`cues='planted'` needs a planted shortcut"):
+        ProxyAttention(_data().train, cues="planted")
+    with pytest.raises(ValueError, match="needs a planted shortcut: .* Received: 'digits'"):
+        TrainConfig(DataConfig("digits"), ProxyConfig(cues="planted"))
+    for data in (DataConfig("decoy_digits"), DataConfig("digits", shortcut=0.9)):
+        TrainConfig(data, ProxyConfig(cues="planted"))
