@@ -20,6 +20,7 @@ from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import FileLock
 
 TRAINING = "proxy_keras.train"
+BUNDLED = ("digits", "decoy_digits", "clutter_digits")
 _LOG_LINES = 5
 _POLL_S = 0.2
 
@@ -193,10 +194,10 @@ def check_source(source: str) -> None:
     """
     form, _, file = source.partition(":")
     path = file if form == "npz" and file else source
-    if source in ("digits", "decoy_digits") or form == "tfds" or Path(path).exists():
+    if source in BUNDLED or form == "tfds" or Path(path).exists():
         return
     raise ValueError(
-        f"`--data` {source!r} does not exist. Pass digits, decoy_digits, a folder, npz:FILE or "
+        f"`--data` {source!r} does not exist. Pass {', '.join(BUNDLED)}, a folder, npz:FILE or "
         "tfds:NAME."
     )
 

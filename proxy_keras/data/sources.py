@@ -19,6 +19,7 @@ from proxy_keras.io.extras import extra
 SOURCE_FORMS = (
     "digits",
     "decoy_digits",
+    "clutter_digits",
     "a folder ROOT/CLASS/* or ROOT/{train,val,test}/CLASS/*",
     "npz:FILE",
     "tfds:NAME[:CONFIG]",
@@ -40,13 +41,14 @@ def open_source(
     """Read the images of a named source.
 
     Args:
-        src: `digits` (scikit-learn's, 8 x 8 px), `decoy_digits` (see `make_decoy_digits`), a folder
-            of images, `npz:FILE`, or `tfds:NAME[:CONFIG]`.
+        src: `digits` (scikit-learn's, 8 x 8 px), `decoy_digits` (see `make_decoy_digits`),
+            `clutter_digits` (the same without decoys), a folder of images, `npz:FILE`, or
+            `tfds:NAME[:CONFIG]`.
         image_size: Side in pixels; None: 32 for digits, the size of the arrays for `npz:`, 224 for
             folders and `tfds:`.
         data_dir: Folder of prepared `tfds:` data; None: the default of TensorFlow Datasets. Ignored
             for other sources.
-        seed: Keys the images of `decoy_digits`.
+        seed: Keys the images of `decoy_digits` and `clutter_digits`.
         progress: Show progress bars.
 
     Raises:
@@ -66,8 +68,9 @@ def open_source(
         )
     if src == "digits":
         return _digits_source(image_size or _DIGITS_SIZE, progress)
-    if src == "decoy_digits":
-        return _decoy_digits_source(image_size or _DIGITS_SIZE, seed, progress)
+    if src in ("decoy_digits", "clutter_digits"):
+        decoys = src == "decoy_digits"
+        return _decoy_digits_source(image_size or _DIGITS_SIZE, seed, progress, decoys=decoys)
     if Path(src).exists():
         return folder_source(src, image_size=image_size or _FOLDER_SIZE, progress=progress)
     raise ValueError(
@@ -88,8 +91,10 @@ def _digits_source(image_size: int, progress: bool) -> ImageSource:
     )
 
 
-def _decoy_digits_source(image_size: int, seed: int, progress: bool) -> ImageSource:
-    made = make_decoy_digits(seed=seed, image_size=image_size)
+def _decoy_digits_source(
+    image_size: int, seed: int, progress: bool, *, decoys: bool
+) -> ImageSource:
+    made = make_decoy_digits(seed=seed, decoys=decoys, image_size=image_size)
     source = array_source(
         made.x_train,
         made.y_train,
@@ -100,8 +105,10 @@ def _decoy_digits_source(image_size: int, seed: int, progress: bool) -> ImageSou
         test_boxes=made.boxes_test,
         progress=progress,
     )
-    decoys = np.concatenate([made.decoys_train, made.decoys_test]).tolist()
-    return dataclasses.replace(source, planted=[tuple(box) for box in decoys])
+    if not decoys:
+        return source
+    boxes = np.concatenate([made.decoys_train, made.decoys_test]).tolist()
+    return dataclasses.replace(source, planted=[tuple(box) for box in boxes])
 
 
 def _npz_source(file: str, image_size: int | None, progress: bool) -> ImageSource:

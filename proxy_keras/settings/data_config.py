@@ -30,8 +30,8 @@ class DataConfig(JsonSettings):
     source: Annotated[
         str,
         Setting(
-            "Images to train on: `digits`, `decoy_digits`, a folder `ROOT/CLASS/*` or "
-            "`ROOT/{train,val,test}/CLASS/*`, `npz:FILE`, or `tfds:NAME`.",
+            "Images to train on: `digits`, `decoy_digits`, `clutter_digits`, a folder "
+            "`ROOT/CLASS/*` or `ROOT/{train,val,test}/CLASS/*`, `npz:FILE`, or `tfds:NAME`.",
             metavar="SRC",
             option="--data",
         ),

@@ -102,7 +102,8 @@ def build_config(given: dict[str, Any]) -> TrainConfig:
         return changed(config, with_absolute_paths({"source": config.data.source, **given}))
     if "source" not in given:
         raise ValueError(
-            "`--data` is needed: digits, decoy_digits, a folder, npz:FILE or tfds:NAME."
+            "`--data` is needed: digits, decoy_digits, clutter_digits, a folder, npz:FILE or "
+            "tfds:NAME."
         )
     head_epochs = 0 if given.get("weights", "none") == "none" else 1
     defaults = TrainConfig(data=DataConfig(given["source"]), head_epochs=head_epochs)

@@ -54,6 +54,26 @@ def test_decoy_digits_have_the_boxes_of_the_digits():
     assert brighter / len(images) > 0.95
 
 
+def test_clutter_digits_lack_the_decoys_and_nothing_else():
+    split = {name: load(name) for name in ("decoy_digits", "clutter_digits")}
+    assert split["clutter_digits"].planted is None
+    images = {}
+    for name, data in split.items():
+        path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
+        _, read, _ = next(data.test.originals(359).as_numpy_iterator())
+        images |= {
+            (name, path_of[id_]): x for id_, x in zip(data.test.example_ids, read, strict=True)
+        }
+    data = split["decoy_digits"]
+    path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
+    for id_ in data.test.example_ids:
+        different = images["decoy_digits", path_of[id_]] != images["clutter_digits", path_of[id_]]
+        ((x0, y0, x1, y1),) = data.planted[id_]
+        assert different[y0:y1, x0:x1].any()
+        different[y0:y1, x0:x1] = False
+        assert not different.any()
+
+
 def test_npz(tmp_path):
     np.savez(tmp_path / "data.npz", **ARRAYS)
     data = load(f"npz:{tmp_path / 'data.npz'}")
