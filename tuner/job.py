@@ -39,7 +39,7 @@ class JobError(RuntimeError):
 
 @dataclass(frozen=True)
 class Job:
-    """One training run, in its own process so that its memory is freed at the end.
+    """One run, of a training as a rule, in its own process so that its memory is freed at the end.
 
     The process ends with its parent. Only one process trains in a folder at a time: a second one
     waits for the first, even if another call started it.
@@ -48,11 +48,13 @@ class Job:
         config: Training settings.
         folder: The run folder. An unfinished run in it is resumed.
         module: The training command: `python -m MODULE --config FILE --out DIR --resume`.
+        arguments: Further arguments of the command.
     """
 
     config: TrainConfig
     folder: Path
     module: str = TRAINING
+    arguments: tuple[str, ...] = ()
 
     @property
     def log(self) -> Path:
@@ -80,7 +82,7 @@ def started(job: Job, *, threads: int | None = None) -> Iterator[subprocess.Pope
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tuner.child", job.module, "--config", str(job.settings)]
-    command += ["--out", str(job.folder), "--resume", "--quiet"]
+    command += ["--out", str(job.folder), "--resume", "--quiet", *job.arguments]
     with FileLock(job.lock) as lock, job.log.open("ab") as log:
         lock.acquire(wait=True)
         write_atomically(job.settings, job.config.save)
@@ -112,12 +114,12 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
     Raises:
         JobError: The process failed, or left no result.
     """
-    metrics = _finished(job) if exit_code == 0 else None
+    metrics = _read_result(job) if exit_code == 0 else None
     if metrics is None:
         lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
         last = "\n".join(lines[-_LOG_LINES:]) or "(it printed nothing)"
         raise JobError(
-            f"The training run in {job.folder} ended with exit code {exit_code}. Last lines of "
+            f"The run in {job.folder} ended with exit code {exit_code}. Last lines of "
             f"{job.log}:\n{last}",
             exit_code,
         )
@@ -137,8 +139,8 @@ def run(
     Raises:
         JobError: The process failed, left no result or a damaged one, or was stopped.
     """
-    done = _finished(job)
-    if done is not None and _same_settings(job):
+    done = finished(job)
+    if done is not None:
         return done
     stop = stop or threading.Event()
     with started(job, threads=threads) as process:
@@ -153,7 +155,7 @@ def run_all(
     *,
     workers: int = 1,
     threads: int | None = None,
-    report: Callable[[Job, dict[str, Any] | JobError], None],
+    report: Callable[[Job, dict[str, Any] | JobError], Sequence[Job]],
 ) -> None:
     """Run jobs in parallel. All their processes end with this call.
 
@@ -161,7 +163,8 @@ def run_all(
         jobs: The training runs, in starting order.
         workers: Number of parallel runs, >= 1.
         threads: See `started`; None: the number of CPUs divided by `workers`.
-        report: Called in this thread with each finished job, and its metrics or its error.
+        report: Called in this thread with each finished job, and its metrics or its error. Returns
+            the jobs that can start now; they come before those that wait.
     """
     threads = threads or max(1, (os.cpu_count() or 1) // workers)
     waiting = list(reversed(jobs))
@@ -177,10 +180,8 @@ def run_all(
                 for future in ended:
                     job = running.pop(future)
                     error = future.exception()
-                    if isinstance(error, JobError):
-                        report(job, error)
-                    else:
-                        report(job, future.result())
+                    outcome = error if isinstance(error, JobError) else future.result()
+                    waiting += reversed(report(job, outcome))
         finally:
             # The pool waits for its threads, and these for their processes.
             stop.set()
@@ -202,7 +203,17 @@ def check_source(source: str) -> None:
     )
 
 
-def _finished(job: Job) -> dict[str, Any] | None:
+def finished(job: Job) -> dict[str, Any] | None:
+    """Return the result of a job that has ended with its present settings; None if it has not.
+
+    Raises:
+        JobError: The result is damaged.
+    """
+    done = _read_result(job)
+    return done if _same_settings(job) else None
+
+
+def _read_result(job: Job) -> dict[str, Any] | None:
     """Return the content of `metrics.json`; None if unfinished; JobError if damaged."""
     try:
         return finished_metrics(job.folder)

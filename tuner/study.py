@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             title = title or f"{base.model} on {Path(base.data.source).stem}"
             if options["protocol"] == ORIGINAL:
                 sentence = leakage.write(
-                    study.folder, rows, title=title, command=command, planned=len(study.jobs())
+                    study.folder, rows, title=title, command=command, planned=len(study.runs())
                 )
             else:
                 verdict = study_report.write(

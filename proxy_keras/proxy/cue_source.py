@@ -54,6 +54,11 @@ class CueSource:
         self._objects: ObjectMasks | None = None
         if cues == OUTSIDE:
             self._objects = _some(data, objects or of_data(data), config.object_share)
+        elif config.source_arm is not None:
+            raise ValueError(
+                "`cues='arm:NAME'` is for the arms of a study, see python -m tuner.study. Pass the "
+                f"folder of ticked cues, outside or planted. Received: {cues!r}"
+            )
         elif cues == PLANTED:
             self._given = PlantedCues(data)
         elif cues is not None:

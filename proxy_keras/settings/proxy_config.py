@@ -29,6 +29,9 @@ OUTSIDE = "outside"
 PLANTED = "planted"
 """Value of `cues`: exactly the shortcut that was planted in the data."""
 
+ARM = "arm:"
+"""Start of the value of `cues` that names an arm of a study: found in its network, as above."""
+
 CUE_ACTIONS = ("spread", "hide")
 
 
@@ -228,7 +231,8 @@ class ProxyConfig(JsonSettings):
             "what is hot. `outside`: at each step, find the cues of the model being trained and "
             "mask those that lie outside the object, which must be known in some images. "
             "`planted`: mask the planted shortcut of `decoy_digits` or `--shortcut` exactly (an "
-            "upper bound for studies).",
+            "upper bound for studies). In a study also `arm:NAME`: like `outside`, but found in "
+            "the trained network of another arm with the same seed.",
             metavar="DIR|outside|planted",
             unset="heatmaps",
         ),
@@ -254,16 +258,16 @@ class ProxyConfig(JsonSettings):
     cue_outside: Annotated[
         PositiveShare,
         Setting(
-            "With `--cues outside`: mask cues with less than this share of their evidence on the "
-            "object.",
+            "With `--cues outside` or `arm:NAME`: mask cues with less than this share of their "
+            "evidence on the object.",
             metavar="X",
         ),
     ] = 0.35
     object_share: Annotated[
         PositiveShare,
         Setting(
-            "With `--cues outside`: share of the training images, drawn by the seed, whose known "
-            "object is used.",
+            "With `--cues outside` or `arm:NAME`: share of the training images, drawn by the seed, "
+            "whose known object is used.",
             metavar="X",
         ),
     ] = 1.0
@@ -284,7 +288,7 @@ class ProxyConfig(JsonSettings):
             self._refuse(_FOR_CUES, "needs `cues`")
         else:
             self._refuse(_FOR_HEATMAPS, "is for heatmaps, not for `cues`")
-        if self.cues != OUTSIDE:
+        if self.cues != OUTSIDE and self.source_arm is None:
             self._refuse(_FOR_OUTSIDE, "needs `cues='outside'`")
         if self.cues is not None:
             require(
@@ -298,6 +302,12 @@ class ProxyConfig(JsonSettings):
                 "gives the cue already.",
                 self.replacement,
             )
+
+    @property
+    def source_arm(self) -> str | None:
+        """The arm of the study in whose network the cues are found; None: not in one."""
+        is_arm = self.cues is not None and self.cues.startswith(ARM)
+        return self.cues.removeprefix(ARM) if self.cues is not None and is_arm else None
 
     def changed(self, **changes: Any) -> Self:
         """Return the settings with some changed.

@@ -161,7 +161,11 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             sheet_dir=folder / "sheets" if team.is_chief else None,
             verbose=verbose,
             team=team,
-            objects=_known_objects(config, data, verbose),
+            objects=(
+                known_objects(config, data, verbose=verbose)
+                if config.proxy.cues == OUTSIDE
+                else None
+            ),
         )
         proxy.prepare(model, config.epochs)
     maps = map_provider(config, data.train, model, verbose=verbose, team=team)
@@ -240,10 +244,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     return team.from_chief(metrics)
 
 
-def _known_objects(config: TrainConfig, data: ImageData, verbose: int) -> ObjectMasks | None:
-    """Return the objects in the training images where `cues="outside"` needs them."""
-    if config.proxy is None or config.proxy.cues != OUTSIDE:
-        return None
+def known_objects(config: TrainConfig, data: ImageData, *, verbose: int = 1) -> ObjectMasks | None:
+    """Return the objects in the training images, as files or the data have them; None: unknown."""
     folder = Path(config.data.source)
     root = folder if folder.is_dir() else None
     return find_object_masks(data, data.train, root, progress=bool(verbose))

@@ -260,8 +260,8 @@ def test_a_damaged_table_is_refused(tmp_path):
 
 LINES = [
     ",".join(COLUMNS),
-    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef",
-    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,0e23456789abcdef",
+    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,0123456789abcdef",
+    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,0e23456789abcdef",
 ]
 
 
@@ -280,6 +280,16 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
     assert again["seed"].dtype == "int64" and again["test_accuracy"].dtype == "float64"
 
 
+def test_tables_from_before_there_were_cues_are_read(tmp_path):
+    names = [name for name in COLUMNS if name not in ("cues_ticked", "cue_cpu_seconds")]
+    (tmp_path / "results.csv").write_text(
+        ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
+    )
+    results = Results(tmp_path)
+    assert results.messages == [] and results.table["cues_ticked"].isna().all()
+    assert results.has("none", 0, "0123456789abcdef")
+
+
 @pytest.mark.parametrize("lost", [1, 5, 20, 45, len(LINES[2]) - 4])
 def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
     (tmp_path / "results.csv").write_text("\n".join(LINES)[:-lost])
@@ -291,7 +301,7 @@ def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("none,0,abc", "line 2 must have 13 columns, but has 3. Correct it, or delete"),
+        ("none,0,abc", "line 2 must have 15 columns, but has 3. Correct it, or delete"),
         (LINES[1].replace("0.9", "abc"), "line 2 needs a number for `test_accuracy`.*'abc'"),
         (LINES[1].replace("0.5", "x"), "line 2 needs a number for `test_loss`.*'x'"),
         (LINES[1].replace("0.9", ""), "line 2 needs a number for `test_accuracy`.*''"),

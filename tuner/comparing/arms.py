@@ -13,7 +13,8 @@ import yaml
 
 from proxy_keras.augment import catalogue as augment
 from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
-from proxy_keras.settings.options import changed
+from proxy_keras.settings.options import changed, with_absolute_paths
+from tuner.comparing.cue_arms import check_source_arms
 
 PLAIN = "none"
 PROXY_ARM = "proxy"
@@ -36,7 +37,12 @@ class Arm:
     @property
     def folder(self) -> str:
         """The folder name of the arm."""
-        return re.sub(r"[^\w.=-]+", "_", self.name)
+        return folder_name(self.name)
+
+
+def folder_name(text: str) -> str:
+    """Return a text without the characters that names of folders should not have."""
+    return re.sub(r"[^\w.=-]+", "_", text)
 
 
 _OPTION = re.compile(r"\w+\s*=")
@@ -71,8 +77,9 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
         controls: Add the missing controls of each `proxy` arm. `none` is always added.
 
     Raises:
-        ValueError: A word is not an arm, two arms have the same name or settings, or a recipe
-            changes a setting that the arms of a study share.
+        ValueError: A word is not an arm, two arms have the same name or settings, a recipe changes
+            a setting that the arms of a study share, or an arm takes its cues from one that the
+            study lacks or that depends on it.
         OSError: A file cannot be read.
     """
     arms: list[Arm] = []
@@ -87,6 +94,7 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
         wanted = [_control(arm, control) for arm in proxies for control in CONTROLS]
         arms += [arm for arm in wanted if arm.name not in names]
     _check_distinct(arms)
+    check_source_arms({arm.name: arm.config for arm in arms})
     specs = {spec for arm in arms for spec in arm.config.augmentations}
     if specs:
         # Their options are checked by the layers, which import TensorFlow.
@@ -155,7 +163,7 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
         raise ValueError(f"The recipe {name!r} of {file} sets {', '.join(sorted(unknown))}, {why}.")
     given = {key: value for key, value in settings.items() if key != "no_proxy" or value}
     try:
-        config = changed(base, given)
+        config = changed(base, with_absolute_paths(given))
     except ValueError as error:
         raise ValueError(f"The recipe {name!r} of {file}: {error}") from error
     wanted = None if config.proxy is None else config.proxy.control or PROXY_ARM

@@ -18,12 +18,14 @@ from proxy_keras.settings import DataConfig, TrainConfig
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
     *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
-    "settings",
+    *("cues_ticked", "cue_cpu_seconds", "settings"),
 )
+# Missing in tables made before there were cues.
+_MAY_BE_MISSING = ("cues_ticked", "cue_cpu_seconds")
 _TEXT = ("arm", "split_sha256", "initial_weights_sha256", "settings")
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, and the loss of a diverged run is NaN.
-_MAY_BE_EMPTY = ("replaced", "test_loss")
+_MAY_BE_EMPTY = ("replaced", "test_loss", *_MAY_BE_MISSING)
 _FINGERPRINT_LENGTH = 16
 # Conditions that must be equal in all runs, and in all runs of one seed.
 _SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
@@ -34,12 +36,14 @@ def fingerprint(config: TrainConfig, module: str) -> str:
     """Return a hash of the settings and the training module of a run.
 
     Settings at their default are left out, so that rows stay valid when new settings are added.
-    So is the folder that contains the data.
+    So are the folders that contain the data and the cues.
     """
     source = config.data.source
     defaults = TrainConfig(DataConfig("")).to_dict()
     settings = _differing(config.to_dict(), defaults)
     settings["data"]["source"] = source[: source.find(":") + 1] + Path(source).name
+    if config.proxy is not None and config.proxy.cues and config.proxy.source_arm is None:
+        settings["proxy"]["cues"] = Path(config.proxy.cues).name
     text = json.dumps([module, config.proxy is None, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_LENGTH]
 
@@ -57,7 +61,12 @@ def _differing(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
 
 
 def row_of(
-    arm: str, seed: int, folder: Path, metrics: dict[str, Any], settings: str
+    arm: str,
+    seed: int,
+    folder: Path,
+    metrics: dict[str, Any],
+    settings: str,
+    cues: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the row of a finished run.
 
@@ -67,13 +76,16 @@ def row_of(
         folder: Run folder.
         metrics: Content of `metrics.json`.
         settings: Fingerprint of the settings.
+        cues: Content of the `metrics.json` of the cues that were found for the run, whose time is
+            part of its own; None: none were.
 
     Raises:
-        ValueError: A file of the run folder is damaged.
+        ValueError: A file of the run folder, or that of the cues, is damaged.
     """
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return _row(arm, seed, metrics, run, settings)
+        row = _row(arm, seed, metrics, run, settings)
+        return row if cues is None else _with_cues(row, cues)
     except (OSError, ValueError) as error:
         name, why = "run.json", str(error)
     except (KeyError, TypeError, AttributeError) as error:
@@ -97,7 +109,18 @@ def _row(
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
         **{name: run[name] for name in (*_SAME_IN_ALL, *_SAME_PER_SEED)},
+        **dict.fromkeys(_MAY_BE_MISSING, math.nan),
         "settings": settings,
+    }
+
+
+def _with_cues(row: dict[str, Any], cues: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "seconds": row["seconds"] + cues["seconds"],
+        "cpu_seconds": row["cpu_seconds"] + cues["cpu_seconds"],
+        "cues_ticked": float(cues["ticked"]),
+        "cue_cpu_seconds": float(cues["cpu_seconds"]),
     }
 
 
@@ -165,7 +188,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if not lines:
         raise ValueError(f"{path} is not a table: it is empty. Move it away.")
     names = lines.pop(0)[1]
-    if missing := set(COLUMNS) - set(names):
+    if missing := set(COLUMNS) - set(names) - set(_MAY_BE_MISSING):
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}. Move it away to start over.")
     messages = []
     if lines and _is_truncated(
@@ -187,12 +210,13 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 f"{path}: line {number} {error}. Correct it, or delete the line to repeat its run."
             ) from error
         rows[row["arm"], row["seed"]] = row
-    return pd.DataFrame(list(rows.values()), columns=names), messages
+    columns = [*names, *(name for name in _MAY_BE_MISSING if name not in names)]
+    return pd.DataFrame(list(rows.values()), columns=columns), messages
 
 
 def _is_truncated(row: dict[str, str], *, ends_in_newline: bool) -> bool:
     """Return whether the last row lacks columns or, without a newline, part of its last cell."""
-    if set(COLUMNS) - set(row):
+    if set(COLUMNS) - set(row) - set(_MAY_BE_MISSING):
         return True
     return not ends_in_newline and len(row["settings"]) < _FINGERPRINT_LENGTH
 
@@ -202,7 +226,7 @@ def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     if len(cells) != len(names):
         raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
     row: dict[str, Any] = dict(zip(names, cells, strict=True))
-    for name in set(COLUMNS) - set(_TEXT):
+    for name in set(COLUMNS) & set(names) - set(_TEXT):
         row[name] = _number(name, row[name])
     return row
 

@@ -11,8 +11,12 @@ from typing import Any
 
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.progress import progress_bar
+from proxy_keras.settings import ProxyConfig
+from proxy_keras.training.run_folder import finished_metrics
 from tuner import job as jobs
-from tuner.comparing.arms import Arm
+from tuner.comparing.arms import Arm, folder_name
+from tuner.comparing.cue_arms import check_cue_folders, source_arm
+from tuner.comparing.planned_runs import PlannedRun, RunQueue
 from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
 from tuner.file_lock import FileLock, lock_folder
 from tuner.job import Job, JobError
@@ -29,26 +33,58 @@ class Study:
         arms: Arms of the study.
         seeds: Seeds of the study.
         modules: The training module of each arm, by name.
+        finding: The module that finds cues in the network of another arm.
     """
 
     folder: Path
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     modules: dict[str, str]
+    finding: str = "tuner.arm_cues"
 
-    def jobs(self) -> list[tuple[Arm, int, Job, str]]:
+    def runs(self) -> list[PlannedRun]:
         """Return all runs, seed by seed, so that an interrupted study has complete seeds."""
-        jobs = []
-        for seed in self.seeds:
-            for arm in self.arms:
-                config, module = dataclasses.replace(arm.config, seed=seed), self.modules[arm.name]
-                folder = self.folder / "runs" / arm.folder / f"seed-{seed}"
-                jobs.append((arm, seed, Job(config, folder, module), fingerprint(config, module)))
-        return jobs
+        return [self._run(arm, seed) for seed in self.seeds for arm in self.arms]
 
-    def missing(self, results: Results) -> list[tuple[Arm, int, Job, str]]:
+    def _run(self, arm: Arm, seed: int) -> PlannedRun:
+        config, module = dataclasses.replace(arm.config, seed=seed), self.modules[arm.name]
+        settings = fingerprint(config, module)
+        job = Job(config, self._run_folder(arm, seed), module)
+        given = source_arm(config)
+        if given is None or config.proxy is None:
+            return PlannedRun(arm, seed, job, settings)
+        source = next(other for other in self.arms if other.name == given)
+        finding = self._finding(config.proxy, source, seed)
+        proxy = dataclasses.replace(
+            config.proxy,
+            cues=str(finding.folder.resolve()),
+            cue_outside=ProxyConfig.cue_outside,
+            object_share=ProxyConfig.object_share,
+        )
+        job = dataclasses.replace(job, config=dataclasses.replace(config, proxy=proxy))
+        return PlannedRun(arm, seed, job, settings, finding, self._run_folder(source, seed))
+
+    def _run_folder(self, arm: Arm, seed: int) -> Path:
+        return self.folder / "runs" / arm.folder / f"seed-{seed}"
+
+    def _finding(self, proxy: ProxyConfig, source: Arm, seed: int) -> Job:
+        """Return the job that finds the cues of an arm; arms that ask for the same share it."""
+        asked = ProxyConfig(
+            cues=proxy.cues,
+            cue_outside=proxy.cue_outside,
+            object_share=proxy.object_share,
+            target_layer=proxy.target_layer,
+        )
+        words = [source.name, f"objects_{asked.object_share:g}", f"outside_{asked.cue_outside:g}"]
+        words += [] if asked.target_layer is None else [asked.target_layer]
+        config = dataclasses.replace(source.config, proxy=asked, seed=seed)
+        folder = self.folder / "cues" / folder_name("-".join(words)) / f"seed-{seed}"
+        run = ("--run", str(self._run_folder(source, seed)))
+        return Job(config, folder, self.finding, run)
+
+    def missing(self, results: Results) -> list[PlannedRun]:
         """Return the runs without results."""
-        return [item for item in self.jobs() if not results.has(item[0].name, item[1], item[3])]
+        return [run for run in self.runs() if not results.has(run.arm.name, run.seed, run.settings)]
 
     @property
     def source(self) -> str:
@@ -84,13 +120,13 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
     for message in results.messages:
         print(message, file=sys.stderr)
     names = [arm.name for arm in study.arms]
-    planned, missing = study.jobs(), study.missing(results)
+    planned, missing = study.runs(), study.missing(results)
     _check_settings(results, planned)
     _check_same_source(study, results)
     if missing:
         text = json.dumps({"source": study.source}, indent=2) + "\n"
         write_text_atomically(study.folder / _ABOUT, text)
-    by_folder = {item[2].folder: item for item in missing}
+    queue = RunQueue(planned, missing)
     failures: list[str] = []
     with progress_bar(
         total=len(planned),
@@ -99,31 +135,44 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
         shown=not quiet,
     ) as bar:
 
-        def report(job: Job, outcome: dict[str, Any] | JobError) -> None:
-            arm, seed, _, settings = by_folder[job.folder]
-            bar.update()
+        def report(job: Job, outcome: dict[str, Any] | JobError) -> Sequence[Job]:
+            run = queue.run_of(job)
+            if run is not None and results.has(run.arm.name, run.seed, run.settings):
+                run = None  # Trained again for its network alone.
+            bar.update(run is not None)
             try:
                 if isinstance(outcome, JobError):
                     raise outcome
-                row = row_of(arm.name, seed, job.folder, outcome, settings)
+                row = None if run is None else _row(run, outcome)
             except (JobError, ValueError) as error:
-                failures.append(f"{arm.name}, seed {seed}: {error}")
-                return
-            results.add(row)
-            check_conditions(results.of(names, study.seeds))
-            if not quiet:
-                bar.write(f"{arm.name}, seed {seed}: {row['test_accuracy']:.2%}", file=sys.stderr)
+                failures.append(f"{queue.name_of(job)}: {error}")
+                lost = queue.lost(job)
+                failures.extend(f"{other}: its cues cannot be found, see above" for other in lost)
+                bar.update(len(lost))
+                return ()
+            if row is not None:
+                results.add(row)
+                check_conditions(results.of(names, study.seeds))
+                if not quiet:
+                    bar.write(f"{run}: {row['test_accuracy']:.2%}", file=sys.stderr)
+            return queue.after(job, outcome)
 
-        jobs.run_all([item[2] for item in missing], workers=workers, report=report)
+        jobs.run_all(queue.first, workers=workers, report=report)
     return results, failures
 
 
-def _check_settings(results: Results, planned: Sequence[tuple[Arm, int, Job, str]]) -> None:
+def _row(run: PlannedRun, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a finished run; ValueError if a file of it is damaged."""
+    cues = None if run.finding is None else finished_metrics(run.finding.folder)
+    return row_of(run.arm.name, run.seed, run.job.folder, metrics, run.settings, cues)
+
+
+def _check_settings(results: Results, planned: Sequence[PlannedRun]) -> None:
     """Raise ValueError if results were made with other settings than the planned ones."""
     other = {
-        arm.name: None
-        for arm, seed, _, settings in planned
-        if results.has_other(arm.name, seed, settings)
+        run.arm.name: None
+        for run in planned
+        if results.has_other(run.arm.name, run.seed, run.settings)
     }
     if other:
         raise ValueError(
@@ -152,13 +201,14 @@ def _check_same_source(study: Study, results: Results) -> None:
 
 
 def check_folder(study: Study) -> None:
-    """Check that the study fits what its folder holds, and that its data exist if needed.
+    """Check that the study fits what its folder holds, and that its data and cues exist if needed.
 
     Raises:
-        ValueError: It does not fit, or the data do not exist.
+        ValueError: It does not fit, or the data or a folder of cues do not exist.
     """
     # The report of a finished study does not need its data.
     results = Results(study.folder)
-    _check_settings(results, study.jobs())
-    if study.missing(results):
+    _check_settings(results, study.runs())
+    if missing := study.missing(results):
         jobs.check_source(study.source)
+        check_cue_folders({run.arm.name: run.arm.config for run in missing})
