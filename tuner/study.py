@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imports pandas and matplotlib: wrong settings are named before it.
         with extra("tuner"):
             from tuner.comparing import leakage, study_report
+            from tuner.comparing.cue_arms import supervision
             from tuner.comparing.study_run import Study, check_folder, run
 
         seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
@@ -144,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     effect_points=options["effect"],
                     arms=[arm.name for arm in study.arms],
                     seeds=study.seeds,
+                    supervision={arm.name: supervision(arm.config) for arm in study.arms},
                 )
                 sentence = "\n".join([verdict.sentence, *verdict.warnings])
     except (MissingExtra, ValueError, OSError) as error:

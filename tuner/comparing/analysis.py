@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,13 @@ import pandas as pd
 
 from tuner.comparing import paired_tests
 from tuner.comparing.arm_comparison import Comparison, compare, planned_comparisons
+from tuner.comparing.cue_arms import NOTHING
 
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy"),
     *("seconds", "cpu_seconds", "proxies_made", "replaced"),
 )
+CUE_COLUMNS = ("cues_ticked", "cue_cpu_seconds")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class ArmSummary:
         cpu_ratio: CPU time relative to the reference, on common seeds.
         proxies_made: Mean number of proxies of a run.
         replaced: Mean fraction of pixels replaced, in [0, 1].
+        supervision: What the arm was told beside the classes.
+        cue_cpu_seconds: Mean CPU time for finding cues, which is part of `cpu_seconds`.
+        unticked: Number of runs in which no cue was ticked, so that they trained on originals; None
+            for arms for which none are found.
     """
 
     arm: str
@@ -52,6 +58,9 @@ class ArmSummary:
     cpu_ratio: float | None
     proxies_made: float | None
     replaced: float | None
+    supervision: str
+    cue_cpu_seconds: float | None
+    unticked: int | None
 
 
 @dataclass(frozen=True)
@@ -86,17 +95,20 @@ def analyse(
     effect_points: float = 1.0,
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    supervision: Mapping[str, str] | None = None,
 ) -> Study:
     """Return the statistics of a study, finished or not.
 
     Args:
-        results: A row per run, with the columns `COLUMNS`; accuracies are in [0, 1]. Rows whose
+        results: A row per run, with the columns `COLUMNS`, and with `cues_ticked` and
+            `cue_cpu_seconds` where cues were found; accuracies are in [0, 1]. Rows whose
             `test_accuracy` is NaN count as missing.
         reference: See `Study`.
         comparisons: Pairs (arm, control); None: `planned_comparisons`.
         effect_points: See `Study`; > 0.
         arms: Names of all arms; None: those in `results`.
         seeds: All seeds of the study; None: those in `results`.
+        supervision: What each arm was told beside the classes; "none" for arms that it lacks.
 
     Raises:
         ValueError: A column is missing, a run is duplicated, an accuracy is outside [0, 1], or
@@ -104,6 +116,8 @@ def analyse(
     """
     _check(results, effect_points)
     table = results[results["test_accuracy"].notna()]
+    table = table.reindex(columns=[*COLUMNS, *CUE_COLUMNS])
+    told = {} if supervision is None else supervision
     names = list(dict.fromkeys(arms if arms is not None else results["arm"]))
     names.sort(key=lambda name: name != reference)
     all_seeds = tuple(sorted(set(map(int, seeds if seeds is not None else results["seed"]))))
@@ -115,7 +129,10 @@ def analyse(
         reference,
         effect_points,
         all_seeds,
-        tuple(_summary(name, runs[name], runs[reference], all_seeds) for name in names),
+        tuple(
+            _summary(name, runs[name], runs[reference], all_seeds, told.get(name, NOTHING))
+            for name in names
+        ),
         compare(
             pairs,
             {name: runs[name]["test_accuracy"] for name in runs},
@@ -151,7 +168,11 @@ def _runs(table: pd.DataFrame, arm: str, seeds: Sequence[int]) -> pd.DataFrame:
 
 
 def _summary(
-    arm: str, runs: pd.DataFrame, reference: pd.DataFrame, seeds: Sequence[int]
+    arm: str,
+    runs: pd.DataFrame,
+    reference: pd.DataFrame,
+    seeds: Sequence[int],
+    supervision: str,
 ) -> ArmSummary:
     accuracies = 100.0 * runs["test_accuracy"].to_numpy(float)
     low = high = sd = None
@@ -162,6 +183,7 @@ def _summary(
     both = [runs["cpu_seconds"], reference["cpu_seconds"]]
     times = pd.concat(both, axis=1, join="inner", keys=["arm", "reference"]).dropna().sum()
     val = _mean(runs["val_accuracy"])
+    ticked = runs["cues_ticked"].dropna()
     return ArmSummary(
         arm,
         n=len(runs),
@@ -177,6 +199,9 @@ def _summary(
         cpu_ratio=float(times["arm"] / times["reference"]) if times["reference"] > 0.0 else None,
         proxies_made=_mean(runs["proxies_made"]),
         replaced=_mean(runs["replaced"]),
+        supervision=supervision,
+        cue_cpu_seconds=_mean(runs["cue_cpu_seconds"]),
+        unticked=int((ticked == 0).sum()) if len(ticked) else None,
     )
 
 

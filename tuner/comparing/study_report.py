@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ from proxy_keras.io.atomic_files import write_text_atomically
 from tuner.comparing import study_csv, study_figures
 from tuner.comparing.analysis import ArmSummary, Study, analyse
 from tuner.comparing.arm_comparison import Comparison
+from tuner.comparing.cue_arms import NOTHING
 from tuner.comparing.verdict import Verdict, judge, number, percent, points_of, signed
 
 EMPTY = "–"
@@ -27,6 +28,7 @@ def write(
     effect_points: float = 1.0,
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    supervision: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Verdict:
     """Write the report of a study, finished or not, and return its verdict.
@@ -39,8 +41,9 @@ def write(
         folder: Output folder; created if missing.
         results: A row per run, with the columns `arm`, `seed`, `test_accuracy`, `val_accuracy`
             (in [0, 1]), `seconds`, `cpu_seconds`, `proxies_made` and `replaced` (mean fraction of
-            pixels, NaN for arms without proxies). Others are ignored. Runs whose `test_accuracy`
-            is NaN count as missing.
+            pixels, NaN for arms without proxies), and, for arms whose cues were found, with
+            `cues_ticked` and `cue_cpu_seconds`. Others are ignored. Runs whose `test_accuracy` is
+            NaN count as missing.
         title: Title of the report and the figures.
         command: The command line of the study.
         reference: The arm that the others are compared with, also in CPU time.
@@ -50,6 +53,7 @@ def write(
             > 0. Also the bound within which two arms count as the same.
         arms: Names of all arms of the study, in the order of the tables; None: those in `results`.
         seeds: All seeds of the study; None: those in `results`.
+        supervision: What each arm was told beside the classes; "none" for arms that it lacks.
         notes: Lines to add at the end of the report.
 
     Raises:
@@ -63,6 +67,7 @@ def write(
         effect_points=effect_points,
         arms=arms,
         seeds=seeds,
+        supervision=supervision,
     )
     verdict = judge(study)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,9 +92,9 @@ def report(
         *([_bullets(verdict.warnings)] if verdict.warnings else []),
         f"```bash\n{command}\n```",
         "## Arms",
-        _table(ARM_HEADER, [_arm_cells(arm) for arm in study.arms]),
+        _arm_table(study),
         "Test accuracy at the last epoch, in points, with its 95% t interval over seeds. Time is "
-        f"CPU time, in seconds and relative to `{study.reference}`.",
+        f"CPU time, in seconds and relative to `{study.reference}`.{_about_cues(study)}",
         _figure("Accuracy of each arm", "accuracy"),
         *(_comparison_parts(study, verdict) if study.comparisons else []),
         *(["## Notes", _bullets(notes)] if notes else []),
@@ -128,6 +133,38 @@ def _comparison_parts(study: Study, verdict: Verdict) -> list[str]:
 
 def _figure(alt: str, stem: str) -> str:
     return f"![{alt}]({stem}.png)\n\n[As SVG]({stem}.svg)"
+
+
+def _arm_table(study: Study) -> str:
+    """Return the table of the arms; columns on supervision and cues only where they say much."""
+    arms = study.arms
+    header, rows = list(ARM_HEADER), [_arm_cells(arm) for arm in arms]
+    more = {
+        "supervision": [None if arm.supervision == NOTHING else arm.supervision for arm in arms],
+        "finding cues": [
+            None if arm.cue_cpu_seconds is None else f"{arm.cue_cpu_seconds:,.0f}" for arm in arms
+        ],
+        "nothing ticked": [
+            None if arm.unticked is None else f"{arm.unticked} of {arm.n}" for arm in arms
+        ],
+    }
+    for name, cells in more.items():
+        if any(cell is not None for cell in cells):
+            header.append(name)
+            for row, cell in zip(rows, cells, strict=True):
+                row.append(EMPTY if cell is None else cell)
+    return _table(header, rows)
+
+
+def _about_cues(study: Study) -> str:
+    """Return what must be known of the columns on cues; empty where there are none."""
+    if all(arm.unticked is None for arm in study.arms):
+        return ""
+    return (
+        " It includes finding the cues, in full for each arm that uses them, but not the run in "
+        "whose network they were found. Where nothing was ticked, the run trained on originals "
+        "only."
+    )
 
 
 def _arm_cells(arm: ArmSummary) -> list[str]:

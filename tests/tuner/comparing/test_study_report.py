@@ -73,6 +73,24 @@ def test_a_report_of_an_unfinished_study(tmp_path):
     assert r"a\|$b_{" in text and "nan" not in text.lower()
 
 
+def test_supervision_and_cues_have_columns_where_an_arm_has_them(tmp_path):
+    table = results({"none": [80.0, 81.0], "proxy:a": [85.0, 86.0], "proxy:b": [85.0, 87.0]})
+    cues = table["arm"] == "proxy:a"
+    table.loc[cues, "cues_ticked"] = [0.0, 3.0]
+    table.loc[cues, "cue_cpu_seconds"] = [4.0, 8.0]
+    told = {"proxy:a": "objects of 10% of the training images", "proxy:b": "the planted shortcut"}
+    study_report.write(tmp_path, table, title="t", command="run", supervision=told)
+    lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
+    ends = [line.partition("pixels replaced")[2] or line for line in lines if line[:2] == "| "][:5]
+    assert ends[0] == " | supervision | finding cues | nothing ticked |"
+    assert ends[2].endswith("| – | – | – | – |")
+    assert ends[3].endswith("10.0% | objects of 10% of the training images | 6 | 1 of 2 |")
+    assert ends[4].endswith("10.0% | the planted shortcut | – | – |")
+    assert any("trained on originals only" in line for line in lines)
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index("arm")
+    assert summary["unticked"].dropna().to_dict() == {"proxy:a": 1.0}
+
+
 def test_a_study_of_one_arm_has_a_report_without_comparisons(tmp_path):
     write(tmp_path, {"none": [80.0]})
     assert "## Comparisons" not in (tmp_path / "report.md").read_text(encoding="utf-8")
