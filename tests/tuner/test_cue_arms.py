@@ -185,3 +185,15 @@ def test_a_missing_folder_of_cues_is_named_before_anything_runs(tmp_path, capsys
 def test_supervision(settings, told):
     proxy = None if settings is None else ProxyConfig(**settings)
     assert supervision(TrainConfig(DataConfig("decoy_digits"), proxy)) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "count"),
+    [("cues_decoy_digits", "decoy_digits", 13), ("cues_no_shortcut", "clutter_digits", 5)],
+)
+def test_the_recipes_of_the_documentation_fit_their_data(name, source, count):
+    base = TrainConfig(DataConfig(source), ProxyConfig(), epochs=15)
+    arms = make_arms([f"docs/studies/{name}.yaml"], base, controls=False)
+    assert len(arms) == count
+    for arm in arms:
+        arm.config.check_schedule()
