@@ -48,6 +48,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="add all controls of each proxy arm; none is always included (default: on)",
     )
     study.add_argument(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("ARM", "OTHER"),
+        help="a further planned comparison; can be repeated (default: each arm with none, and each "
+        "proxy arm with its controls)",
+    )
+    study.add_argument(
         "--seeds", type=int, default=5, metavar="K", help="runs per arm (default: 5)"
     )
     study.add_argument(
@@ -97,11 +106,33 @@ def plan_arms(
     if "seed" in given:
         raise ValueError("A study runs several seeds. Use --seeds and --first-seed.")
     if options["protocol"] == ORIGINAL:
+        if options["compare"]:
+            raise ValueError("`--compare` is for `--protocol clean`. Leave it out.")
         from tuner.comparing import leakage
 
         return leakage.make_arms(base)
     arms = make_arms(split_arms(options["arms"]), base, controls=options["controls"])
     return arms, {arm.name: TRAINING for arm in arms}
+
+
+def plan_comparisons(arms: Sequence[str], more: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Return the planned comparisons, with those of `--compare` last.
+
+    Raises:
+        ValueError: One of them names an arm that the study lacks, or an arm twice.
+    """
+    for arm, other in more:
+        if arm == other or {arm, other} - {*arms}:
+            raise ValueError(
+                f"`--compare` needs two arms of the study: {', '.join(arms)}. Received: {arm!r} "
+                f"and {other!r}"
+            )
+    # Imports pandas: wrong settings are named before it.
+    with extra("tuner"):
+        from tuner.comparing.arm_comparison import planned_comparisons
+
+    pairs = [*planned_comparisons(arms, PLAIN), *((arm, other) for arm, other in more)]
+    return list(dict.fromkeys(pairs))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,13 +142,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = vars(build_parser().parse_args(words))
-    names = ("out", "arms", "controls", "seeds", "first_seed", "protocol", "effect", "workers")
+    names = (
+        *("out", "arms", "controls", "compare", "seeds", "first_seed", "protocol", "effect"),
+        "workers",
+    )
     options = {name: given.pop(name) for name in names}
     title, quiet = given.pop("title", None), given.pop("quiet")
     command = shlex.join(["python", "-m", "tuner.study", *words])
     try:
         base = build_config(given)
         arms, modules = plan_arms(given, base, options)
+        comparisons = plan_comparisons([arm.name for arm in arms], options["compare"])
         # Imports pandas and matplotlib: wrong settings are named before it.
         with extra("tuner"):
             from tuner.comparing import leakage, study_report
@@ -142,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     title=title,
                     command=command,
                     reference=PLAIN,
+                    comparisons=comparisons,
                     effect_points=options["effect"],
                     arms=[arm.name for arm in study.arms],
                     seeds=study.seeds,

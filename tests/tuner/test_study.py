@@ -328,6 +328,9 @@ def test_a_damaged_line_is_named(line, message, tmp_path):
         (["--seed", "3"], "runs several seeds"),
         (["--lr", "auto"], "Pass numbers instead of 'auto'"),
         (["--arms", "nine"], "Unknown arm 'nine'"),
+        (["--compare", "proxy", "nine"], "`--compare` needs two arms of the study: none, proxy"),
+        (["--protocol", "original", "--compare", "a", "b"], "is for `--protocol clean`"),
+        (["--compare", "none", "none"], "Received: 'none' and 'none'"),
         (["--protocol", "original", "--epochs", "9"], "9 epochs are too few"),
     ],
 )
@@ -335,6 +338,14 @@ def test_bad_arguments_end_with_2_and_leave_nothing(words, message, tmp_path, ca
     code = study.main(["--data", "digits", "--out", str(tmp_path / "s"), *words])
     assert code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_comparisons_can_be_added():
+    arms = ["none", "proxy:a", "random_mask:a", "proxy:b"]
+    planned = study.plan_comparisons(arms, [])
+    assert ("proxy:a", "random_mask:a") in planned and ("proxy:a", "proxy:b") not in planned
+    more = [["proxy:a", "proxy:b"], ["proxy:a", "none"]]
+    assert study.plan_comparisons(arms, more) == [*planned, ("proxy:a", "proxy:b")]
 
 
 def test_the_command_reports_what_the_runs_show(plan, monkeypatch, capsys):
