@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from proxy_keras.settings import DataConfig, Declared, ProxyConfig, TrainConfig, declared
+from proxy_keras.settings.wording import default_text, rule_text
 
 PAGE = Path(__file__).with_name("train.md")
 CLASSES = {"data": DataConfig, "recipe": TrainConfig, "proxies": ProxyConfig}
@@ -39,16 +40,16 @@ def _option(setting: Declared) -> str:
 
 
 def _default(setting: Declared) -> str:
-    text = setting.default_text
+    text = default_text(setting)
     return f"`{text}`" if isinstance(setting.default, str) else text
 
 
 def _meaning(setting: Declared) -> str:
     parts = [setting.about.help]
     if setting.is_number:
-        rule = re.sub("'(.+)'", r"`\1`", setting.rule)
+        rule = re.sub("'(.+)'", r"`\1`", rule_text(setting))
         parts.append(f"{rule[0].upper()}{rule[1:]}.")
-    elif setting.name not in ("augment", "method") and setting.rule and setting.choices:
+    elif setting.name not in ("augment", "method") and rule_text(setting) and setting.choices:
         parts.append(f"One of {', '.join(f'`{name}`' for name in setting.choices)}.")
     if setting.name in SEE:
         parts.append(SEE[setting.name])

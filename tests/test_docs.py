@@ -29,6 +29,7 @@ from docs import option_tables, repository_text
 from proxy_keras import attribution, augment
 from proxy_keras.data import ImageData
 from proxy_keras.settings import PRESETS, ProxyConfig, declared
+from proxy_keras.settings.wording import default_text
 from tests.documents import (
     DOCS,
     PAGES,
@@ -290,7 +291,7 @@ def test_option_tables_are_those_of_the_declarations() -> None:
         for setting in declared(cls).values():
             start = re.compile(rf"\| `{setting.option}[ `]")
             [row] = [row for row in table.splitlines() if start.match(row)]
-            assert setting.about.help in row and setting.default_text in row
+            assert setting.about.help in row and default_text(setting) in row
             explained = setting.name in option_tables.SEE
             assert explained or all(f"`{name}`" in row for name in setting.choices)
 

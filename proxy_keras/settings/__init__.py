@@ -1,9 +1,10 @@
 """The settings of a training run: declared once, checked when they are made; no TensorFlow."""
 
 from proxy_keras.settings.data_config import DataConfig
-from proxy_keras.settings.declaration import Declared, arguments_text, declared
+from proxy_keras.settings.declaration import Declared, declared
 from proxy_keras.settings.proxy_config import CONTROLS, PRESETS, ProxyConfig
 from proxy_keras.settings.train_config import TrainConfig
+from proxy_keras.settings.wording import arguments_text
 
 __all__ = [
     "CONTROLS",

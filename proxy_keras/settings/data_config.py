@@ -6,17 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from proxy_keras.settings.declaration import (
+from proxy_keras.settings.checking import settings
+from proxy_keras.settings.declaration import Setting
+from proxy_keras.settings.json_settings import JsonSettings
+from proxy_keras.settings.rules import (
     Count,
     Integer,
     NonNegativeInteger,
     ProperShare,
-    Setting,
     Share,
     require,
-    settings,
 )
-from proxy_keras.settings.json_settings import JsonSettings
 
 
 @settings

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from proxy_keras.settings.declaration import require
+from proxy_keras.settings.rules import require
 
 
 class JsonSettings:

@@ -12,6 +12,7 @@ from proxy_keras.settings.declaration import Declared, declared
 from proxy_keras.settings.key_value import KeyValue
 from proxy_keras.settings.proxy_config import PRESETS, ProxyConfig
 from proxy_keras.settings.train_config import TrainConfig
+from proxy_keras.settings.wording import option_help
 
 
 def add_config_option(parser: argparse._ActionsContainer) -> None:
@@ -64,16 +65,6 @@ def _arguments(setting: Declared) -> dict[str, Any]:
     elif setting.is_number:
         arguments["type"] = _number_or_text
     return arguments
-
-
-def option_help(setting: Declared) -> str:
-    """Return the help of an option: what it does, the names it takes, its default."""
-    text = setting.about.help.replace("`", "")
-    names = setting.about.names or setting.choices
-    if not all(name in text for name in names):
-        text += f" One of: {', '.join(names)}."
-    default = setting.default_text.replace("`", "")
-    return f"{text} (default: {default})" if default else text
 
 
 def _number_or_text(text: str) -> int | float | str:

@@ -12,8 +12,13 @@ from pydantic import Field
 from proxy_keras.augment.catalogue import AugmentationSpec
 from proxy_keras.augment.catalogue import names as augmentation_names
 from proxy_keras.models import catalogue as models
+from proxy_keras.settings.checking import settings
 from proxy_keras.settings.data_config import DataConfig
-from proxy_keras.settings.declaration import (
+from proxy_keras.settings.declaration import Setting
+from proxy_keras.settings.heatmap_source import refresh_every
+from proxy_keras.settings.json_settings import JsonSettings
+from proxy_keras.settings.proxy_config import PLANTED, ProxyConfig
+from proxy_keras.settings.rules import (
     Count,
     NonNegative,
     NonNegativeInteger,
@@ -21,15 +26,10 @@ from proxy_keras.settings.declaration import (
     OneOf,
     Positive,
     Rule,
-    Setting,
     Share,
     Texts,
     require,
-    settings,
 )
-from proxy_keras.settings.heatmap_source import refresh_every
-from proxy_keras.settings.json_settings import JsonSettings
-from proxy_keras.settings.proxy_config import PLANTED, ProxyConfig
 from proxy_keras.settings.schedule import Plateau, parse
 
 LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig, declared
+from proxy_keras.settings.checking import check
 from proxy_keras.train import build_parser
 
 CLASSES = (DataConfig, ProxyConfig, TrainConfig)
@@ -57,17 +58,16 @@ def test_every_setting_refuses_other_types_and_names_itself(cls: type) -> None:
             with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: "):
                 cls(**{**_needed(cls), name: wrong})
             with pytest.raises(ValueError, match=rf"`{name}` must be "):
-                setting.check(wrong)
+                check(setting, wrong)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_defaults_are_valid_and_every_setting_has_help(cls: type) -> None:
     for setting in declared(cls).values():
         assert setting.about.help.endswith(".") and len(setting.about.help) > 5
-        # None with a text for it stands for a default that depends on other settings.
+        # None can stand for a default that depends on other settings.
         if setting.default is not dataclasses.MISSING and setting.default is not None:
-            setting.check(setting.default)
-        assert setting.default is not None or setting.about.unset
+            check(setting, setting.default)
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy_keras.settings import ProxyConfig, TrainConfig, declared
+from proxy_keras.settings.checking import check
+from proxy_keras.settings.wording import rule_text
 from tuner.searching.parameter import Parameter
 
 PROXY = frozenset(declared(ProxyConfig))
@@ -44,9 +46,11 @@ def check_values(name: str, parameter: Parameter) -> None:
     """
     setting = _SEARCHABLE[name]
     if parameter.kind == "float" and setting.is_whole:
-        raise ValueError(f"`{name}` must be {setting.rule}: use `type: int` or `type: choice`.")
+        raise ValueError(
+            f"`{name}` must be {rule_text(setting)}: use `type: int` or `type: choice`."
+        )
     for value in parameter.samples():
-        setting.check(value)
+        check(setting, value)
 
 
 def current_value(config: TrainConfig, name: str) -> Any:
