@@ -37,8 +37,13 @@ def settings(cls: type[T]) -> type[T]:
     return made  # type: ignore[no-any-return]
 
 
-def check(setting: Declared, value: object) -> None:
+def check(setting: Declared, value: object, *, name: str = "") -> None:
     """Check a value by itself, without the rules that involve other settings.
+
+    Args:
+        setting: The setting.
+        value: The value.
+        name: What the message calls the setting; by default, its name.
 
     Raises:
         ValueError: It breaks the setting's rule; the message is that of the constructor.
@@ -46,14 +51,14 @@ def check(setting: Declared, value: object) -> None:
     try:
         TypeAdapter(setting.type, config=_STRICT).validate_python(value)
     except ValidationError as error:
-        raise ValueError(_broken(setting, value, error.errors()[0])) from None
+        raise ValueError(_broken(setting, value, error.errors()[0], name)) from None
 
 
-def _broken(setting: Declared, value: object, error: Any) -> str:
+def _broken(setting: Declared, value: object, error: Any, name: str = "") -> str:
     """Return the message for a value that breaks the rule."""
     if error["type"] == "value_error" and any(isinstance(part, Rule) for part in setting.parts):
         return str(error["ctx"]["error"])
-    return f"`{setting.name}` must be {required(setting, value)}. Received: {value!r}"
+    return f"`{name or setting.name}` must be {required(setting, value)}. Received: {value!r}"
 
 
 def _message(cls: type, error: ValidationError) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.settings.checking import check
 from proxy_keras.settings.data_config import DataConfig
 from proxy_keras.settings.declaration import Declared, declared
 from proxy_keras.settings.key_value import KeyValue
@@ -134,6 +135,10 @@ def changed(config: TrainConfig, given: dict[str, Any]) -> TrainConfig:
     Raises:
         ValueError: A value breaks its rule, or options contradict each other.
     """
+    if "split_seed" in given:
+        # Its rule would name `seed`, which is another option.
+        split_seed = declared(DataConfig)["seed"]
+        check(split_seed, given["split_seed"], name=split_seed.option)
     data, train, proxy = (
         {name: given[key] for name in declared(cls) if (key := _destination(cls, name)) in given}
         for cls in (DataConfig, TrainConfig, ProxyConfig)

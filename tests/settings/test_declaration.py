@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig, declared
 from proxy_keras.settings.checking import check
+from proxy_keras.settings.options import build_config
 from proxy_keras.train import build_parser
 
 CLASSES = (DataConfig, ProxyConfig, TrainConfig)
@@ -127,6 +128,20 @@ def test_lists_of_json_become_tuples() -> None:
     config = TrainConfig(DataConfig("digits"), augment=["cutmix", "mixup:alpha=0.4"])  # type: ignore[arg-type]
     assert config.augment == ("cutmix", "mixup:alpha=0.4")
     assert [spec.name for spec in config.augmentations] == ["cutmix", "mixup"]
+
+
+@pytest.mark.parametrize("start", [{"source": "digits"}, {"config": "config.json"}])
+def test_the_seed_of_the_split_is_named_by_its_option(
+    start: dict[str, str], tmp_path: Path
+) -> None:
+    TrainConfig(DataConfig("digits")).save(tmp_path / "config.json")
+    start = {name: tmp_path / v if name == "config" else v for name, v in start.items()}
+    for wrong, received in ((-1, "must be >= 0"), (0.5, "must be a whole number >= 0")):
+        with pytest.raises(ValueError, match=f"^`--split-seed` {received}. Received: {wrong}$"):
+            build_config({**start, "split_seed": wrong})
+    with pytest.raises(ValueError, match="^`seed` must be >= 0. Received: -1$"):
+        build_config({**start, "seed": -1})
+    assert build_config({**start, "split_seed": 3, "seed": 4}).data.seed == 3
 
 
 def _write(path: Path, text: str) -> str:
