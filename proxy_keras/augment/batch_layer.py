@@ -202,8 +202,8 @@ def wrapped_layer(option: str, value: str | BatchLayer | Mapping[str, Any]) -> B
     """
     layer = value
     if isinstance(value, Mapping):
-        for name, path in LAYERS.items():
-            if path.endswith(f":{value.get('class_name')}"):
+        for name, entry in LAYERS.items():
+            if entry.path.endswith(f":{value.get('class_name')}"):
                 # Keras only knows classes that have been imported.
                 import_class(name)
         layer = keras.saving.deserialize_keras_object(value)

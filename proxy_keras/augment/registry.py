@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from proxy_keras.augment.batch_layer import BatchLayer
-from proxy_keras.augment.catalogue import (
-    SELECTIVE_CUTS,
-    WRAPPERS,
-    AugmentationSpec,
-    import_class,
-    names,
-)
+from proxy_keras.augment.catalogue import WRAPPERS, AugmentationSpec, import_class, names
 
 
 def get(name: str, **options: Any) -> BatchLayer:
@@ -37,23 +30,9 @@ def build(spec: AugmentationSpec) -> BatchLayer:
         ValueError: See `get`.
     """
     layer_class: type[BatchLayer] = import_class(spec.name)
-    options = dict(spec.options)
-    own = [p for p in inspect.signature(layer_class).parameters if p != "options"]
-    known = [*own, "seed", "probability", "value_range"]
-    unknown = [option for option in options if option not in known]
-    wrapped = options.get(WRAPPERS.get(spec.name, ""))
-    is_cut = spec.name == "keep_augment" and wrapped in SELECTIVE_CUTS
-    if isinstance(wrapped, str) and not is_cut:
-        inner = AugmentationSpec.parse(wrapped)
-        passed_on = tuple((option, options.pop(option)) for option in unknown)
-        options[WRAPPERS[spec.name]] = build(
-            AugmentationSpec(inner.name, inner.options + passed_on)
-        )
-    elif unknown:
-        raise ValueError(
-            f"{spec.name} has no option {', '.join(sorted(unknown))}. It has: {', '.join(known)}."
-        )
-    return layer_class(**options)
+    inner = spec.inner
+    wrapped = {} if inner is None else {WRAPPERS[spec.name]: build(inner)}
+    return layer_class(**{**spec.own_options, **wrapped})
 
 
 def parse(text: str) -> BatchLayer:

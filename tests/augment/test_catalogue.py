@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -11,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_keras import augment
-from proxy_keras.augment.catalogue import LAYERS, AugmentationSpec, import_class
+from proxy_keras.augment.catalogue import (
+    LAYERS,
+    SHARED_OPTIONS,
+    AugmentationSpec,
+    import_class,
+)
 
 
 def run_python(code: str) -> str:
@@ -36,6 +42,34 @@ def test_every_name_is_a_registered_layer(name):
     registered = f"proxy_keras>{layer_class.__name__}"
     assert issubclass(layer_class, augment.BatchLayer)
     assert keras.saving.get_registered_object(registered) is layer_class
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_catalogue_has_the_options_of_the_layer(name):
+    layer_class = import_class(name)
+    own = [option for option in inspect.signature(layer_class).parameters if option != "options"]
+    assert list(LAYERS[name].options) == own
+
+
+def test_the_shared_options_are_those_of_the_base_class():
+    shared = [o for o in inspect.signature(augment.BatchLayer).parameters if o != "options"]
+    assert list(SHARED_OPTIONS) == shared
+
+
+@pytest.mark.parametrize(
+    ("text", "inner", "own"),
+    [
+        ("mixup:alpha=1.0", None, {"alpha": 1.0}),
+        ("keep_augment:inner=cutmix,length=0.3", None, {"inner": "cutmix", "length": 0.3}),
+        ("keep_augment:length=0.3", None, {"length": 0.3}),
+        ("curriculum:of=cutmix,alpha=2,epochs=4", "cutmix:alpha=2", {"of": "cutmix", "epochs": 4}),
+        ("curriculum:of=mixup,probability=0.5", "mixup", {"of": "mixup", "probability": 0.5}),
+    ],
+)
+def test_options_that_a_wrapper_does_not_have_belong_to_the_wrapped(text, inner, own):
+    spec = AugmentationSpec.parse(text)
+    assert spec.inner == (inner and AugmentationSpec.parse(inner))
+    assert spec.own_options == own
 
 
 def test_a_wrapper_imports_the_class_of_its_configuration():
@@ -97,6 +131,16 @@ def test_every_value_survives_its_text(value):
         ("curriculum", "curriculum needs the name of an augmentation: of=NAME."),
         ("curriculum:of=cutmux", "no augmentation 'cutmux'"),
         ("keep_augment:inner=mixup:alpha", "KEY=VALUE. Received: 'alpha'"),
+        (
+            "mixup:alhpa=1",
+            "mixup has no option alhpa. It has: alpha, seed, probability, value_range.",
+        ),
+        ("cutout:b=1,a=2", "cutout has no option a, b. It has: size, fill, seed"),
+        ("random_erasing:x=1", "It has: probability, area, ratio, fill, seed, value_range."),
+        ("curriculum:of=mixup,alhpa=1", "mixup has no option alhpa"),
+        ("keep_augment:inner=mixup:alhpa=1", "mixup has no option alhpa"),
+        ("keep_augment:inner=cutout,size=0.1", "keep_augment has no option size. It has: inner"),
+        ("keep_augment:alpha=1", "keep_augment has no option alpha. It has: inner"),
     ],
 )
 def test_a_bad_text_is_refused(text, message):

@@ -149,8 +149,19 @@ def _write(path: Path, text: str) -> str:
     return str(path)
 
 
+NAMED_EARLY = {
+    "threshold": (["--threshold", "1.5"], 0.5, 1.5, "`threshold` must be in [0, 1]. Received: 1.5"),
+    "augment": (
+        ["--aug", "mixup:alhpa=1"],
+        ["cutmix"],
+        ["mixup:alhpa=1"],
+        "mixup has no option alhpa. It has: alpha, seed, probability, value_range.",
+    ),
+}
+"""An invalid option; a valid value, an invalid one, and the message about it."""
+
 WAYS = {
-    "options": ["proxy_keras.train", "--data", "digits", "--threshold", "1.5", "--out", "{}/run"],
+    "options": ["proxy_keras.train", "--data", "digits", "--out", "{}/run"],
     "a file of settings": ["proxy_keras.train", "--config", "{}/a.json", "--out", "{}/run"],
     "a recipe": ["tuner.study", "--data", "digits", "--arms", "{}/a.yaml", "--out", "{}/s"],
     "a space": [
@@ -160,16 +171,20 @@ WAYS = {
 }
 
 
+@pytest.mark.parametrize("name", NAMED_EARLY)
 @pytest.mark.parametrize("way", WAYS)
-def test_an_invalid_value_is_named_before_tensorflow_is_imported(way: str, tmp_path: Path) -> None:
-    settings = {"data": {"source": "digits"}, "proxy": {"threshold": 1.5}}
-    _write(tmp_path / "a.json", json.dumps(settings))
-    _write(tmp_path / "a.yaml", "proxy:a: {threshold: 1.5}\n")
-    _write(
-        tmp_path / "space.yaml",
-        "parameters: {threshold: {type: choice, values: [0.5, 1.5]}}\n",
-    )
+def test_an_invalid_value_is_named_before_tensorflow_is_imported(
+    way: str, name: str, tmp_path: Path
+) -> None:
+    option, valid, wrong, message = NAMED_EARLY[name]
+    given = {"proxy": {name: wrong}} if name == "threshold" else {name: wrong}
+    # JSON is YAML.
+    _write(tmp_path / "a.json", json.dumps({"data": {"source": "digits"}, **given}))
+    _write(tmp_path / "a.yaml", json.dumps({"proxy:a": {name: wrong}}))
+    entry = {"type": "choice", "values": [valid, wrong]}
+    _write(tmp_path / "space.yaml", json.dumps({"parameters": {name: entry}}))
     module, *words = (word.format(tmp_path) for word in WAYS[way])
+    words += option if way == "options" else []
     script = (
         "import runpy, sys\n"
         f"sys.argv = {[module, *words]!r}\n"
@@ -181,6 +196,6 @@ def test_an_invalid_value_is_named_before_tensorflow_is_imported(way: str, tmp_p
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "`threshold` must be in [0, 1]. Received: 1.5" in done.stderr
+    assert message in done.stderr
     assert done.stdout.splitlines()[-1] == "code 2 []"
     assert not (tmp_path / "run").exists() and not (tmp_path / "s" / "runs").exists()

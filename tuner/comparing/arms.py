@@ -97,7 +97,7 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     check_source_arms({arm.name: arm.config for arm in arms})
     specs = {spec for arm in arms for spec in arm.config.augmentations}
     if specs:
-        # Their options are checked by the layers, which import TensorFlow.
+        # Values of their options are checked by the layers, which import TensorFlow.
         from proxy_keras.augment.registry import build
 
         for spec in specs:
