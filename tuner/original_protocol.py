@@ -120,7 +120,9 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "cpu_seconds": time.process_time() - cpu_began,
     }
     for subset in (data.val, data.test):
-        logits = classification.predict_logits(model, subset, int(config.batch_size))
+        logits = classification.predict_logits(
+            model, subset, int(config.batch_size), progress=False
+        )
         metrics[subset.name] = classification.score(logits, subset.labels, data.classes).to_dict()
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(table) + 1))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.io.extras import extra
+from proxy_keras.io.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,21 @@ class Scores:
         return {**vars(self), "confusion": self.confusion.tolist()}
 
 
-def predict_logits(model: keras.Model, split: DataSplit, batch_size: int) -> NDArray[np.float32]:
-    """Return the logits of a split's images in the order of its ids, [N, K] float32."""
+def predict_logits(
+    model: keras.Model, split: DataSplit, batch_size: int, *, progress: bool = True
+) -> NDArray[np.float32]:
+    """Return the logits of a split's images in the order of its ids, [N, K] float32.
+
+    `progress` shows a progress bar.
+    """
     logits = np.empty([len(split), len(split.classes)], np.float32)
-    for positions, images, _ in split.originals(batch_size):
-        logits[positions.numpy()] = model.predict_on_batch(images)
+    bar = progress_bar(
+        total=len(split), desc=f"scoring {split.name}", unit="image", leave=False, shown=progress
+    )
+    with bar:
+        for positions, images, _ in split.originals(batch_size):
+            logits[positions.numpy()] = model.predict_on_batch(images)
+            bar.update(len(positions))
     return logits
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.io.extras import extra
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.training.optimizer import make_optimizer
 from proxy_keras.training.trial_steps import make_step, preserve_variables
 
@@ -75,6 +76,7 @@ def find_batch_size(
     n_train: int,
     budget_s: float = 2.0,
     memory_share: float = 0.5,
+    progress: bool = True,
 ) -> BatchSizeResult:
     """Return the largest batch size that fits, with all trials.
 
@@ -90,6 +92,8 @@ def find_batch_size(
         n_train: Number of training images, >= 1.
         budget_s: Maximum seconds per step on a CPU, > 0. The first size is accepted even if slower.
         memory_share: Maximum share of the free main memory for a step, in (0, 1].
+        progress: Whether to show a progress bar.
+
     Raises:
         ValueError: An argument is outside its range.
         MemoryError: Not even the smallest batch fits.
@@ -111,13 +115,14 @@ def find_batch_size(
     reason = (
         f"larger sizes would exceed {_LARGEST} or leave fewer than {_FEWEST_STEPS} steps per epoch"
     )
-    with preserve_variables(model):
+    bar = progress_bar(sizes, desc="batch size", leave=False, shown=progress)
+    with preserve_variables(model), bar:
         step = make_step(
             model,
             make_optimizer(total_steps=1, one_cycle=False),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        for size in sizes:
+        for size in bar:
             if trials and not on_gpu and 2 * trials[-1].memory_bytes > allowed_bytes:
                 reason = f"{size} would need more than {allowed_bytes / 1e6:.0f} MB of memory"
                 break

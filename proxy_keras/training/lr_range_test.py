@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.io.extras import extra
+from proxy_keras.io.progress import progress_bar
 from proxy_keras.training.optimizer import make_optimizer
 from proxy_keras.training.trial_steps import make_step, preserve_variables
 
@@ -71,6 +72,7 @@ def find_learning_rate(
     min_lr: float = 1e-6,
     max_lr: float = 1.0,
     steps: int = 100,
+    progress: bool = True,
 ) -> LrRangeResult:
     """Return the learning rate at which AdamW lowers the loss fastest, with the curve.
 
@@ -86,6 +88,8 @@ def find_learning_rate(
         min_lr: > 0.
         max_lr: > `min_lr`.
         steps: >= 20.
+        progress: Whether to show a progress bar.
+
     Raises:
         ValueError: An argument is outside its range, there are no batches, or the loss never fell.
     Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3.
@@ -98,13 +102,14 @@ def find_learning_rate(
         raise ValueError(f"`steps` must be >= 20. Received: steps={steps}")
     losses: list[float] = []
     lrs = np.geomspace(min_lr, max_lr, steps)
-    with preserve_variables(model):
+    bar = progress_bar(lrs, desc="learning rate", leave=False, shown=progress)
+    with preserve_variables(model), bar:
         _seed_random_layers(model, seed)
         optimizer = make_optimizer(lr=min_lr, weight_decay=0.0, total_steps=steps, one_cycle=False)
         step = make_step(
             model, optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
-        for lr, (images, labels) in zip(lrs, _cycle(batches), strict=False):
+        for lr, (images, labels) in zip(bar, _cycle(batches), strict=False):
             optimizer.learning_rate = lr
             loss = float(step(images, labels))
             if not np.isfinite(loss):

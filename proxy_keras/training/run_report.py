@@ -71,6 +71,7 @@ def write_results(
     *,
     seconds: float,
     cpu_seconds: float,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a trained model and write `metrics.json`, tables and figures.
 
@@ -82,6 +83,7 @@ def write_results(
         steps: The proxy steps.
         seconds: Wall-clock time of training.
         cpu_seconds: CPU time of training.
+        progress: Whether to show progress bars.
 
     Returns:
         The content of `metrics.json`.
@@ -95,7 +97,9 @@ def write_results(
         "cpu_seconds": cpu_seconds,
     }
     for split in (data.val, data.test):
-        logits = classification.predict_logits(model, split, int(config.batch_size))
+        logits = classification.predict_logits(
+            model, split, int(config.batch_size), progress=progress
+        )
         scores = classification.score(logits, split.labels, data.classes)
         metrics[split.name] = scores.to_dict()
         if split is data.test:
