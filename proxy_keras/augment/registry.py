@@ -45,6 +45,9 @@ def parse(text: str) -> BatchLayer:
 
 
 def register_all() -> None:
-    """Import every augmentation, so that Keras can load saved models that contain one."""
+    """Import every augmentation, so that Keras can load saved models that contain one.
+
+    Only your own models can: `python -m proxy_keras.train` saves none.
+    """
     for name in names():
         import_class(name)

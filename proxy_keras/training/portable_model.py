@@ -20,7 +20,9 @@ def save_portable(model: keras.Model, path: Path) -> None:
     `keras.models.load_model` opens it, compiled, with the optimizer's state, in a process that has
     imported nothing else. Objects of this project are replaced with the closest built-in ones: one
     cycle with `CosineDecay` of the same start, peak and end (its warm-up is linear), and the loss
-    for mixed labels with `CategoricalCrossentropy`, which is equal if labels sum to 1.
+    for mixed labels with `CategoricalCrossentropy`, which is equal if labels sum to 1. The networks
+    of `build_model` consist of Keras layers, and augmentations of a training run change batches, so
+    that no layer of this project is saved.
 
     Args:
         model: The model. Not modified.

@@ -1,10 +1,20 @@
 """Settings from a file and augmentations by name, as studies and searches pass them."""
 
 import json
+import zipfile
 
 import pytest
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
+
+OPEN_WITH_KERAS_ALONE = """
+import sys
+import keras
+model = keras.models.load_model(sys.argv[1])
+logits = model.predict(keras.random.uniform((2, *model.input_shape[1:]), seed=0), verbose=0)
+assert not [name for name in sys.modules if name.startswith("proxy_keras")]
+print("logits", logits.shape)
+"""
 
 
 @pytest.mark.slow
@@ -14,7 +24,10 @@ def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
         ProxyConfig(schedule="1,p", select="all", subset=1.0),
         model="small_cnn",
         epochs=2,
-        augment=("cutmix", "mixup:alpha=0.4"),
+        augment=(
+            *("cutmix", "mixup:alpha=0.4", "curriculum:of=random_erasing,epochs=1"),
+            "manifold_mixup",
+        ),
     )
     file, out = tmp_path / "settings.json", tmp_path / "run"
     config.save(file)
@@ -26,6 +39,14 @@ def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
     assert about["training_images"] == 90 and about["optimizer_steps"] == 2 * 2
     assert metrics["proxies_made"] > 0 and metrics["cpu_seconds"] > 0
     assert TrainConfig.load(out / "config.json").augment == config.augment
+
+    # Augmentations change batches: a saved model has none of our layers, and Keras alone opens it.
+    for name in ("best.keras", "model.keras"):
+        with zipfile.ZipFile(out / name) as saved:
+            assert "proxy_keras" not in saved.read("config.json").decode()
+        opened = run_command("-c", OPEN_WITH_KERAS_ALONE, out / name)
+        assert opened.returncode == 0, opened.stderr
+        assert opened.stdout == "logits (2, 3)\n"
 
     again = run_command(*command, "--resume")
     assert again.returncode == 0 and again.stdout == first.stdout
