@@ -22,10 +22,6 @@ _SELU_SCALE = 1.0507009873554805
 _SELU_ALPHA = 1.6732632423543772
 
 
-def linear(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.ones_like(x)
-
-
 def relu(
     x: tf.Tensor,
     y: tf.Tensor,
@@ -43,10 +39,6 @@ def relu(
     if not negative_slope:
         return _mask(active)
     return _mask(active) + negative_slope * _mask(x < threshold)
-
-
-def relu6(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return relu(x, y, max_value=6.0)
 
 
 def leaky_relu(x: tf.Tensor, y: tf.Tensor, negative_slope: float = 0.2) -> tf.Tensor:
@@ -81,48 +73,16 @@ def silu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return sigmoid_x * (1 + x * (1 - sigmoid_x))
 
 
-def sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return y * (1 - y)
-
-
-def log_sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.sigmoid(-x)
-
-
 def hard_sigmoid(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return relu6(x + 3.0, y) / 6.0
+    return relu(x + 3.0, y, max_value=6.0) / 6.0
 
 
 def hard_silu(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return activations.hard_sigmoid(x) + x * hard_sigmoid(x, y)
 
 
-def hard_tanh(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return clip(x, y, -1.0, 1.0)
-
-
 def clip(x: tf.Tensor, y: tf.Tensor, x_min: float, x_max: float) -> tf.Tensor:
     return _mask(tf.logical_and(x >= x_min, x <= x_max))
-
-
-def tanh(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return 1 - y * y
-
-
-def tanh_shrink(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.square(tf.tanh(x))
-
-
-def softplus(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.sigmoid(x)
-
-
-def softsign(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return 1 / tf.square(1 + tf.abs(x))
-
-
-def exponential(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return y
 
 
 def mish(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -133,18 +93,6 @@ def mish(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 def squareplus(x: tf.Tensor, y: tf.Tensor, b: float = 4) -> tf.Tensor:
     return 0.5 * (1 + x / tf.sqrt(x * x + b))
-
-
-def negative(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return -tf.ones_like(x)
-
-
-def square(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return 2 * x
-
-
-def square_root(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return 0.5 / y
 
 
 def _mask(condition: tf.Tensor) -> tf.Tensor:
@@ -211,30 +159,34 @@ def _axis(function: Any) -> int | list[int]:
     return list(axis) if isinstance(axis, (list, tuple)) else int(axis)
 
 
-# Functions with default options, as in a layer's `activation`.
+_FUNCTIONS: dict[str, Rule] = {
+    "linear": elementwise(lambda x, y: tf.ones_like(x)),
+    "relu": elementwise(relu),
+    "relu6": elementwise(lambda x, y: relu(x, y, max_value=6.0)),
+    "leaky_relu": elementwise(leaky_relu),
+    "elu": elementwise(elu),
+    "selu": elementwise(selu),
+    "gelu": elementwise(gelu),
+    "silu": elementwise(silu),
+    "sigmoid": elementwise(lambda x, y: y * (1 - y)),
+    "log_sigmoid": elementwise(lambda x, y: tf.sigmoid(-x)),
+    "hard_sigmoid": elementwise(hard_sigmoid),
+    "hard_silu": elementwise(hard_silu),
+    "hard_tanh": elementwise(lambda x, y: clip(x, y, -1.0, 1.0)),
+    "tanh": elementwise(lambda x, y: 1 - y * y),
+    "tanh_shrink": elementwise(lambda x, y: tf.square(tf.tanh(x))),
+    "softplus": elementwise(lambda x, y: tf.sigmoid(x)),
+    "softsign": elementwise(lambda x, y: 1 / tf.square(1 + tf.abs(x))),
+    "squareplus": elementwise(squareplus),
+    "exponential": elementwise(lambda x, y: y),
+    "mish": elementwise(mish),
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+}
+"""Rules of the functions of `keras.activations`, with default options, by name."""
+
 ACTIVATIONS: dict[Callable[..., Any], Rule] = {
-    activations.linear: elementwise(linear),
-    activations.relu: elementwise(relu),
-    activations.relu6: elementwise(relu6),
-    activations.leaky_relu: elementwise(leaky_relu),
-    activations.elu: elementwise(elu),
-    activations.selu: elementwise(selu),
-    activations.gelu: elementwise(gelu),
-    activations.silu: elementwise(silu),
-    activations.sigmoid: elementwise(sigmoid),
-    activations.log_sigmoid: elementwise(log_sigmoid),
-    activations.hard_sigmoid: elementwise(hard_sigmoid),
-    activations.hard_silu: elementwise(hard_silu),
-    activations.hard_tanh: elementwise(hard_tanh),
-    activations.tanh: elementwise(tanh),
-    activations.tanh_shrink: elementwise(tanh_shrink),
-    activations.softplus: elementwise(softplus),
-    activations.softsign: elementwise(softsign),
-    activations.squareplus: elementwise(squareplus),
-    activations.exponential: elementwise(exponential),
-    activations.mish: elementwise(mish),
-    activations.softmax: softmax,
-    activations.log_softmax: log_softmax,
+    getattr(activations, name): rule for name, rule in _FUNCTIONS.items()
 }
 
 ACTIVATION_LAYERS: dict[type[keras.Operation], Rule] = {
@@ -246,33 +198,23 @@ ACTIVATION_LAYERS: dict[type[keras.Operation], Rule] = {
 }
 
 ACTIVATION_OPERATIONS: dict[str, Rule] = {
-    "Relu": elementwise(relu),
+    # `leaky_relu` records "LeakyRelu", but `linear` nothing and `exponential` "Exp".
+    **{
+        name.title().replace("_", ""): rule
+        for name, rule in _FUNCTIONS.items()
+        if name not in ("linear", "exponential")
+    },
     # What `keras.activations.relu` records; `keras.ops.relu` records "Relu".
-    "ReLU": elementwise(relu, "negative_slope", "max_value", "threshold"),
-    "Relu6": elementwise(relu6),
+    "ReLU": ACTIVATION_LAYERS[layers.ReLU],
     "LeakyRelu": elementwise(leaky_relu, "negative_slope"),
     "Elu": elementwise(elu, "alpha"),
-    "Selu": elementwise(selu),
     "Gelu": elementwise(gelu, "approximate"),
-    "Silu": elementwise(silu),
-    "Sigmoid": elementwise(sigmoid),
-    "LogSigmoid": elementwise(log_sigmoid),
-    "HardSigmoid": elementwise(hard_sigmoid),
-    "HardSilu": elementwise(hard_silu),
-    "HardTanh": elementwise(hard_tanh),
-    "Tanh": elementwise(tanh),
-    "TanhShrink": elementwise(tanh_shrink),
-    "Softplus": elementwise(softplus),
-    "Softsign": elementwise(softsign),
     "Squareplus": elementwise(squareplus, "b"),
-    "Exp": elementwise(exponential),
-    "Mish": elementwise(mish),
-    "Softmax": softmax,
-    "LogSoftmax": log_softmax,
+    "Exp": _FUNCTIONS["exponential"],
     "Clip": elementwise(clip, "x_min", "x_max"),
-    "Negative": elementwise(negative),
-    "Square": elementwise(square),
-    "Sqrt": elementwise(square_root),
+    "Negative": elementwise(lambda x, y: -tf.ones_like(x)),
+    "Square": elementwise(lambda x, y: 2 * x),
+    "Sqrt": elementwise(lambda x, y: 0.5 / y),
 }
 
 
