@@ -1,4 +1,4 @@
-"""Rebuilding a library's backbone as one flat graph on raw images, with some layers changed."""
+"""Flat graphs on raw images: their first layers, and rebuilding a library's backbone as one."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def preprocessing(
         dtype="float32",
         name="preprocessing",
     )
+
+
+def normalised_conv(
+    x: keras.KerasTensor, filters: int, *, strides: int = 1, name: str
+) -> keras.KerasTensor:
+    """Apply a 3x3 convolution and batch normalisation, the layers NAME_conv and NAME_bn."""
+    x = keras.layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return keras.layers.BatchNormalization(
+        momentum=_BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn"
+    )(x)
 
 
 def flat_features(

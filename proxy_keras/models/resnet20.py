@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from proxy_keras.models.flat import preprocessing
+from proxy_keras.models.flat import normalised_conv, preprocessing
 
 _BLOCKS_PER_STAGE = 3
 _FILTERS = (16, 32, 64)
@@ -25,27 +25,13 @@ def features(image_size: int) -> keras.Model:
         parameter-free shortcuts (option A).
     """
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = _conv(preprocessing()(images), _FILTERS[0], strides=1, name="stem")
+    x = normalised_conv(preprocessing()(images), _FILTERS[0], name="stem")
     x = layers.ReLU(name="stem_relu")(x)
     for stage, filters in enumerate(_FILTERS, start=1):
         for block in range(1, _BLOCKS_PER_STAGE + 1):
             strides = 2 if stage > 1 and block == 1 else 1
             x = _block(x, filters, strides=strides, name=f"stage{stage}_block{block}")
     return keras.Model(images, x)
-
-
-def _conv(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> keras.KerasTensor:
-    """Apply a 3x3 convolution and batch normalisation."""
-    x = layers.Conv2D(
-        filters,
-        3,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
 
 
 def _block(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> keras.KerasTensor:
@@ -57,8 +43,8 @@ def _block(x: keras.KerasTensor, filters: int, *, strides: int, name: str) -> ke
         shortcut = ops.pad(
             shortcut, [[0, 0], [0, 0], [0, 0], [missing // 2, missing - missing // 2]]
         )
-    x = _conv(x, filters, strides=strides, name=f"{name}_1")
+    x = normalised_conv(x, filters, strides=strides, name=f"{name}_1")
     x = layers.ReLU(name=f"{name}_1_relu")(x)
-    x = _conv(x, filters, strides=1, name=f"{name}_2")
+    x = normalised_conv(x, filters, name=f"{name}_2")
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_relu")(x)

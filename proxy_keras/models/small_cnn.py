@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from proxy_keras.models.flat import preprocessing
+from proxy_keras.models.flat import normalised_conv, preprocessing
 
 _FILTERS = (32, 64, 128)
 
@@ -25,14 +25,6 @@ def features(image_size: int) -> keras.Model:
     for number, filters in enumerate(_FILTERS, start=1):
         if number > 1:
             x = layers.MaxPooling2D(2, name=f"block{number}_pooling")(x)
-        x = layers.Conv2D(
-            filters,
-            3,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=f"block{number}_conv",
-        )(x)
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"block{number}_bn")(x)
+        x = normalised_conv(x, filters, name=f"block{number}")
         x = layers.ReLU(name=f"block{number}_relu")(x)
     return keras.Model(images, x)

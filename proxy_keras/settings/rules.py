@@ -37,7 +37,7 @@ class Rule(pydantic.AfterValidator):
     """A rule that a function checks: it raises ValueError with a message of its own."""
 
 
-def _plain_number(value: object) -> object:
+def plain_number(value: object) -> object:
     """Return a number for a NumPy scalar and for text such as "1e-3", which YAML reads as text."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -50,11 +50,11 @@ def _plain_number(value: object) -> object:
 
 
 def _plain_integer(value: object) -> object:
-    value = _plain_number(value)
+    value = plain_number(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Number = Annotated[float, BeforeValidator(_plain_number)]
+Number = Annotated[float, BeforeValidator(plain_number)]
 Integer = Annotated[int, BeforeValidator(_plain_integer)]
 Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 PositiveShare = Annotated[Number, Field(gt=0.0, le=1.0)]

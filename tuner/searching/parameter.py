@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from proxy_keras.settings.rules import plain_number
 
 KINDS = ("choice", "int", "float")
 _KEYS = {
@@ -136,17 +137,10 @@ def _invalid(name: str, rule: str, received: object) -> ValueError:
     )
 
 
-def parse_number(value: Any) -> Any:
-    """Convert text such as "1e-3", which YAML reads as text, to a number; else return the value."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+\.?\d*[eE][+-]?\d+", value):
-        return float(value)
-    return value
-
-
 def _read_values(name: str, values: object) -> tuple[Any, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise _invalid(name, "needs `values:`, a list of at least one value", values)
-    read = tuple(map(parse_number, values))
+    read = tuple(map(plain_number, values))
     with contextlib.suppress(TypeError, ValueError):
         if len({json.dumps(value) for value in read}) == len(read):
             return read
@@ -154,7 +148,7 @@ def _read_values(name: str, values: object) -> tuple[Any, ...]:
 
 
 def _read_number(name: str, key: str, value: object, kind: str) -> float:
-    number = parse_number(value)
+    number = plain_number(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise _invalid(name, f"needs `{key}:`, a number", value)
     if not math.isfinite(number) or (kind == "int" and number != int(number)):
@@ -170,5 +164,5 @@ def _read_when(name: str, when: object) -> dict[str, tuple[Any, ...]] | None:
     read = {}
     for parent, values in when.items():
         listed = values if isinstance(values, list) else [values]
-        read[str(parent)] = tuple(map(parse_number, listed))
+        read[str(parent)] = tuple(map(plain_number, listed))
     return read
