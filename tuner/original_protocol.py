@@ -100,7 +100,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         leaked = float(np.mean([id_ in trained_on for id_ in data.val.example_ids]))
         trained_on |= set(data.train.example_ids)
         fitted = model.fit(
-            training_batches(config, data.train),
+            training_batches(config, data.train, progress=False),
             validation_data=validation_batches(config, data.val),
             epochs=part if isinstance(part, int) else 1,
             verbose=0,

@@ -168,7 +168,7 @@ class BatchLayer(keras.layers.Layer):
 
     @property
     def missing_statistics(self) -> tuple[str, ...]:
-        """Statistics of the training data not set yet: names of `dataset_statistics.STATISTICS`."""
+        """Statistics of the training data not set yet: functions of `dataset_statistics`."""
         return () if self.wrapped is None else self.wrapped.missing_statistics
 
     def set_statistic(self, name: str, value: Any) -> None:

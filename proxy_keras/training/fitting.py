@@ -45,9 +45,18 @@ def optimizer_steps(config: TrainConfig, epochs: int, examples: int) -> int:
     return epochs * -(-examples // int(config.batch_size))
 
 
-def training_batches(config: TrainConfig, data: TrainSplit, team: Team | None = None) -> Any:
-    """Return the augmented batches of the training split, divided among the replicas."""
-    make = partial(data.batches, augment=augmentation(config, data))
+def training_batches(
+    config: TrainConfig, data: TrainSplit, team: Team | None = None, *, progress: bool = True
+) -> Any:
+    """Return the augmented batches of the training split, divided among the replicas.
+
+    Args:
+        config: The settings.
+        data: The training split.
+        team: The replicas; None: one.
+        progress: Whether to show a progress bar on a terminal while its mean colour is computed.
+    """
+    make = partial(data.batches, augment=augmentation(config, data, progress=progress))
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 
 
@@ -69,13 +78,16 @@ def _batches(
     return team.distribute(make, -(-examples // batch_size))
 
 
-def augmentation(config: TrainConfig, data: TrainSplit | None = None) -> Augmentation:
+def augmentation(
+    config: TrainConfig, data: TrainSplit | None = None, *, progress: bool = True
+) -> Augmentation:
     """Return the random changes to training images, except those of `latent_mixing`.
 
     Args:
         config: The settings.
         data: The training split; it is read if an augmentation needs its mean colour. None: only
             check the settings.
+        progress: Whether to show a progress bar on a terminal while it is read.
 
     Raises:
         ValueError: An option of `augment` is unknown, an augmentation lacks the heatmaps that it
@@ -86,7 +98,7 @@ def augmentation(config: TrainConfig, data: TrainSplit | None = None) -> Augment
         return geometry
     layers = [build(spec) for spec in config.augmentations]
     if data is not None:
-        adapt(layers, data)
+        adapt(layers, data, progress=progress)
     for text, layer in zip(config.augment, layers, strict=True):
         if needs_maps(layer) and config.augment_maps is None:
             raise ValueError(

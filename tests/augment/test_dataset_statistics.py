@@ -29,10 +29,10 @@ def test_the_mean_colour_covers_all_pixels_of_the_training_split(data):
 
 def test_each_statistic_is_computed_once_for_the_layers_that_need_it(data, monkeypatch):
     calls = []
-    monkeypatch.setitem(
-        dataset_statistics.STATISTICS,
+    monkeypatch.setattr(
+        dataset_statistics,
         "mean_colour",
-        lambda _: calls.append(1) or np.array([1.0, 2.0, 3.0]),
+        lambda data, progress: calls.append(1) or np.array([1.0, 2.0, 3.0]),
     )
     layers = [
         augment.get(name, **options)

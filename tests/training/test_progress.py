@@ -11,7 +11,9 @@ import pytest
 
 from proxy_keras import ImageData
 from proxy_keras.metrics.classification import predict_logits
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.batch_size import find_batch_size
+from proxy_keras.training.fitting import training_batches
 from proxy_keras.training.lr_range_test import find_learning_rate
 
 COUNT, SIDE, CLASSES = 24, 8, 3
@@ -31,10 +33,16 @@ def _score(model: keras.Model, data: ImageData, progress: bool) -> None:
     predict_logits(model, data.val, 2, progress=progress)
 
 
+def _mean_colour(model: keras.Model, data: ImageData, progress: bool) -> None:
+    config = TrainConfig(DataConfig("digits"), augment=("hide_and_seek",), batch_size=8)
+    training_batches(config, data.train, progress=progress)
+
+
 WORK = {
     "batch size": _search_batch_size,
     "learning rate": _search_learning_rate,
     "scoring val": _score,
+    "mean colour": _mean_colour,
 }
 
 

@@ -29,9 +29,9 @@ def seen(monkeypatch):
     segments = []
     original = original_protocol.training_batches
 
-    def record(config, data):
+    def record(config, data, **options):
         segments.append(set(data.example_ids))
-        return original(config, data)
+        return original(config, data, **options)
 
     monkeypatch.setattr(original_protocol, "training_batches", record)
     return segments
