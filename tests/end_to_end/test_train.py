@@ -154,7 +154,7 @@ def _message(capsys, tmp_path, *words, data="digits"):
         (("--epochs", "0"), "`epochs` must be >= 1"),
         (("--target-layer", "nowhere"), "nowhere"),
         (("--schedule", "plateau:3,monitor:loss_of_hair"), "must watch one of loss, accuracy"),
-        (("--split-seed", "-1"), "`seed` must be >= 0. Received: -1"),
+        (("--split-seed", "-1"), "`--split-seed` must be >= 0. Received: -1"),
         (("--weights", "missing.weights.h5"), "missing.weights.h5"),
     ],
 )
