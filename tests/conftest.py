@@ -16,6 +16,8 @@ import pytest
 import tensorflow as tf
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.commands import Commands
+
 # TensorFlow fixes its devices and threads at first use: too late for the test that needs them.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -47,6 +49,14 @@ def _clean_state() -> Iterator[None]:
 def mirrored() -> tf.distribute.MirroredStrategy:
     """Two replicas on the CPU; one strategy for all, as a second would mix up collectives."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """What starts `python WORDS...` in a process that has imported TensorFlow already."""
+    commands = Commands()
+    yield commands
+    commands.close()
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def adapt(layers: Iterable[BatchLayer], data: Examples, *, progress: bool = True
         data: The training split.
         progress: Whether to show a progress bar on a terminal while images are read.
     """
-    statistics = {
+    statistics: dict[str, Callable[[], Any]] = {
         "mean_colour": partial(mean_colour, data, progress=progress),
         "class_counts": partial(class_counts, data),
     }

@@ -10,7 +10,15 @@ from proxy_keras.augment import catalogue as augment
 from proxy_keras.settings.checking import settings
 from proxy_keras.settings.declaration import Setting
 from proxy_keras.settings.json_settings import JsonSettings
-from proxy_keras.settings.rules import Count, NonNegative, OneOf, PositiveShare, Rule, Share, require
+from proxy_keras.settings.rules import (
+    Count,
+    NonNegative,
+    OneOf,
+    PositiveShare,
+    Rule,
+    Share,
+    require,
+)
 from proxy_keras.settings.schedule import parse
 
 CONTROLS = ("random_mask", "erasing", "proxies_off")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,17 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def environment() -> dict[str, str]:
-    """Return an environment for commands: the project importable, TensorFlow quiet."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+from tests.commands import environment
 
 
 @pytest.fixture(scope="session")
 def run_command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A function that runs `python WORDS...` and returns its code and output."""
+    """A function that runs `python WORDS...` and returns its code and output.
+
+    It takes seconds more than `commands.run`, and shows that the command starts by itself.
+    """
 
     def run(*words: object, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

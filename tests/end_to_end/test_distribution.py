@@ -4,15 +4,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.end_to_end.conftest import environment
+from tests.commands import environment
 
 WORKER = Path(__file__).resolve().parents[1] / "distribution" / "worker.py"
 EPOCHS = 2
@@ -36,19 +34,13 @@ def _free_ports(count):
     return ports
 
 
-def _start(words, *, kill_at=0, worker=None, ports=()):
+def _start(commands, words, *, kill_at=0, worker=None, ports=()):
     variables = environment()
     if worker is not None:
         task = {"type": "worker", "index": worker}
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
         variables["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
-    return subprocess.Popen(
-        [sys.executable, str(WORKER), str(kill_at), *map(str, words)],
-        env=variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return commands.start(WORKER, kill_at, *words, env=variables)
 
 
 def _reported(process):
@@ -58,10 +50,10 @@ def _reported(process):
     return json.loads(line.removeprefix("told "))
 
 
-def _workers(words, kill_at=(0, 0)):
+def _workers(commands, words, kill_at=(0, 0)):
     ports = _free_ports(2)
     return [
-        _start(words, worker=number, ports=ports, kill_at=step)
+        _start(commands, words, worker=number, ports=ports, kill_at=step)
         for number, step in enumerate(kill_at)
     ]
 
@@ -81,14 +73,14 @@ def _state(out):
 
 
 @pytest.mark.slow
-def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
+def test_two_workers_end_like_two_mirrored_devices(commands, squares, tmp_path):
     words = [*OPTIONS, "--data", f"npz:{squares}", "--out"]
     mirrored, apart = tmp_path / "mirrored", tmp_path / "apart"
-    one = _start([*words, mirrored, "--strategy", "mirrored", "--replicas", "2"])
+    one = _start(commands, [*words, mirrored, "--strategy", "mirrored", "--replicas", "2"])
 
     # A worker is lost in the second epoch: the other one reports it, and both start again.
     words = [*words, apart, "--strategy", "multi_worker"]
-    chief, lost = _workers(words, kill_at=(0, STEPS + 2))
+    chief, lost = _workers(commands, words, kill_at=(0, STEPS + 2))
     _, errors = chief.communicate(timeout=300)
     lost.communicate()
     assert (chief.returncode, lost.returncode) == (1, -signal.SIGKILL), errors
@@ -96,7 +88,7 @@ def test_two_workers_end_like_two_mirrored_devices(squares, tmp_path):
     before = os.listdir(apart / "checkpoints")
     assert before == ["epoch_0001"]
 
-    reported = [_reported(worker) for worker in _workers(words)]
+    reported = [_reported(worker) for worker in _workers(commands, words)]
 
     assert reported[0] == reported[1] == _reported(one)
     arrays, metrics, history = _state(mirrored)

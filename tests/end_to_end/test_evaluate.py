@@ -22,7 +22,7 @@ FAST = ["--quiet", "--heat-images", "12"]
 
 
 @pytest.fixture(scope="module")
-def runs(squares, run_command, tmp_path_factory) -> Path:
+def runs(squares, commands, tmp_path_factory) -> Path:
     """Two runs on the same split, "proxies" and "plain", and one on another, "elsewhere".
 
     In separate processes: training makes all operations of its process deterministic.
@@ -35,7 +35,7 @@ def runs(squares, run_command, tmp_path_factory) -> Path:
         ("plain", "--no-proxy"),
         ("elsewhere", "--no-proxy", "--split-seed", "7"),
     ):
-        done = run_command("-m", "proxy_keras.train", *data, *more, "--out", folder / name)
+        done = commands.run("-m", "proxy_keras.train", *data, *more, "--out", folder / name)
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -3,15 +3,11 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
-
-from tests.end_to_end.conftest import environment
 
 SEED = 20
 EPOCHS = 12
@@ -56,15 +52,9 @@ def _words(squares, out):
     ]
 
 
-def _start(words, code=None):
+def _start(commands, words, code=None):
     how = ["-m", "proxy_keras.train"] if code is None else ["-c", code]
-    return subprocess.Popen(
-        [sys.executable, *how, *words],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return commands.start(*how, *words)
 
 
 def _finish(process):
@@ -88,11 +78,11 @@ def _state(out):
     return arrays, values, metrics, (out / "history.csv").read_text()
 
 
-def _kill_after_an_epoch(words, out, delay_s):
+def _kill_after_an_epoch(commands, words, out, delay_s):
     """Start the command, and kill it the given time after it completes an epoch."""
     history = out / "history.csv"
     before = history.stat().st_mtime_ns
-    process = _start(words)
+    process = _start(commands, words)
     while history.stat().st_mtime_ns == before and process.poll() is None:
         time.sleep(0.01)
     time.sleep(delay_s)
@@ -102,19 +92,19 @@ def _kill_after_an_epoch(words, out, delay_s):
 
 
 @pytest.mark.slow
-def test_killed_runs_end_like_an_uninterrupted_one(squares, tmp_path):
+def test_killed_runs_end_like_an_uninterrupted_one(commands, squares, tmp_path):
     uninterrupted, interrupted = tmp_path / "uninterrupted", tmp_path / "interrupted"
-    reference = _start(_words(squares, uninterrupted))
+    reference = _start(commands, _words(squares, uninterrupted))
     words = _words(squares, interrupted)
 
     for code in (*IN_CHECKPOINT_WRITES, IN_PROXY_STEP):
-        process = _start(words, code)
+        process = _start(commands, words, code)
         process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL
     draw = random.Random(SEED)
     for _ in range(3):
-        _kill_after_an_epoch(words, interrupted, draw.uniform(0.0, 0.3))
-    _finish(_start(words))
+        _kill_after_an_epoch(commands, words, interrupted, draw.uniform(0.0, 0.3))
+    _finish(_start(commands, words))
     _finish(reference)
 
     arrays, values, metrics, history = _state(uninterrupted)

@@ -9,16 +9,14 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from proxy_keras.settings import TrainConfig
-from tests.end_to_end.conftest import ROOT, environment
+from tests.commands import ROOT, Command, Commands, environment
 
 pytestmark = pytest.mark.slow
 
@@ -32,63 +30,43 @@ EPOCHS = 6
 TRIALS = {"random": 5, "grid": 6, "bayesian": 5, "hyperband": 8}
 
 
+WITH_STUB = """
+import sys
+from tuner import search
+sys.exit(search.main(sys.argv[1:], module="stub_training"))
+"""
+
+
 class Searches:
     """Searches with stub training, each in its own process."""
 
-    def __init__(self, folder: Path) -> None:
-        paths = f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'tuner'}"
+    def __init__(self, commands: Commands, folder: Path) -> None:
         self.folder = folder
+        self._commands = commands
         (folder / "space.yaml").write_text(SPACE)
-        self._server = subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "tuner" / "forked_searches.py"],
-            env={**environment(), "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._answer() == "ready"
 
-    def start(self, name: str, *words: object, **environment: str) -> int:
-        """Start a search in the folder of this name, and return its process id."""
+    def start(self, name: str, *words: object, **variables: str) -> Command:
+        """Start a search in the folder of this name."""
         arguments = ["--data", "digits", "--out", self.folder / name, "--epochs", EPOCHS]
         arguments += ["--schedule", "every:1", "--space", self.folder / "space.yaml", *words]
-        log = str(self.folder / f"{name}.log")
-        return self._ask(arguments=[*map(str, arguments)], environment=environment, log=log)
-
-    def wait(self, pid: int) -> int:
-        """Wait for a search, and return its exit code."""
-        return self._ask(wait=pid)
+        paths = f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'tuner'}"
+        env = {**environment(), "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", **variables}
+        log = self.folder / f"{name}.log"
+        return self._commands.start("-c", WITH_STUB, *arguments, env=env, log=log)
 
     def run(self, name: str, *words: object) -> int:
         """Run a search, and return its exit code."""
-        return self.wait(self.start(name, *words))
+        return self.start(name, *words).wait()
 
     def log(self, name: str) -> str:
         """Return the output of the searches in a folder."""
         return (self.folder / f"{name}.log").read_text()
 
-    def close(self) -> None:
-        self._server.stdin.close()  # type: ignore[union-attr]
-        self._server.wait(timeout=60)
-        self._server.stdout.close()  # type: ignore[union-attr]
-
-    def _ask(self, **request: Any) -> int:
-        self._server.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
-        self._server.stdin.flush()  # type: ignore[union-attr]
-        answer = self._answer()
-        assert isinstance(answer, int)
-        return answer
-
-    def _answer(self) -> Any:
-        return json.loads(self._server.stdout.readline())  # type: ignore[union-attr]
-
 
 @pytest.fixture(scope="module")
-def searches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searches]:
-    """Yield the searches of this file."""
-    searches = Searches(tmp_path_factory.mktemp("searches"))
-    yield searches
-    searches.close()
+def searches(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Searches:
+    """The searches of this file."""
+    return Searches(commands, tmp_path_factory.mktemp("searches"))
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -140,19 +118,19 @@ def test_killed_searches_end_like_uninterrupted_ones(searches: Searches) -> None
     kill_at = {name: draw.randint(3, 3 * n) for name, n in TRIALS.items()}
     waiting = dict(broken)
     while waiting:
-        for name, pid in list(waiting.items()):
+        for name, search in list(waiting.items()):
             out = searches.folder / f"{name}-broken"
             if len(epochs(out)) >= kill_at[name]:
                 time.sleep(draw.uniform(0, 0.3))
-                os.kill(pid, signal.SIGKILL)
+                search.kill()
                 del waiting[name]
         time.sleep(0.01)
-    for name, pid in broken.items():
-        assert searches.wait(pid) == -signal.SIGKILL
+    for name, search in broken.items():
+        assert search.wait() == -signal.SIGKILL
         broken[name] = searches.start(f"{name}-broken", *words[name])
     for name, n in TRIALS.items():
-        assert searches.wait(whole[name]) == 0, searches.log(f"{name}-whole")
-        assert searches.wait(broken[name]) == 0, searches.log(f"{name}-broken")
+        assert whole[name].wait() == 0, searches.log(f"{name}-whole")
+        assert broken[name].wait() == 0, searches.log(f"{name}-broken")
         one, two = (searches.folder / f"{name}-{kind}" for kind in ("whole", "broken"))
         assert rows(one) == rows(two) and len(rows(one)) == n
         assert {row["status"] for row in rows(one)} == {"completed"}
@@ -175,7 +153,7 @@ def test_killed_searches_end_like_uninterrupted_ones(searches: Searches) -> None
 
 def test_a_killed_trial_resumes_or_is_given_up(searches: Searches) -> None:
     out = searches.folder / "deaths"
-    pid = searches.start("deaths", "--algorithm", "random", "--trials", 3)
+    search = searches.start("deaths", "--algorithm", "random", "--trials", 3)
     killed: set[int] = set()
 
     def kill(trial: str) -> bool:
@@ -188,7 +166,7 @@ def test_a_killed_trial_resumes_or_is_given_up(searches: Searches) -> None:
     wait_for(lambda: kill("0000"))
     for _ in range(3):
         wait_for(lambda: kill("0001"))
-    assert searches.wait(pid) == 0
+    assert search.wait() == 0
     first, second, third = rows(out)
     assert (first["status"], second["status"], third["status"]) == (
         "completed",
@@ -202,12 +180,12 @@ def test_a_killed_trial_resumes_or_is_given_up(searches: Searches) -> None:
 def test_trials_end_with_their_search(searches: Searches) -> None:
     out = searches.folder / "orphans"
     words = ("--algorithm", "random", "--trials", 2, "--workers", 2, "--quiet")
-    pid = searches.start("orphans", *words)
+    search = searches.start("orphans", *words)
     wait_for(lambda: len({name for name, _, _ in epochs(out)}) == 2)
     assert searches.run("orphans", *words) == 2
     assert "Another search is running" in searches.log("orphans")
-    os.kill(pid, signal.SIGKILL)
-    assert searches.wait(pid) == -signal.SIGKILL
+    search.kill()
+    assert search.wait() == -signal.SIGKILL
     wait_for(lambda: not any(is_alive(process) for _, _, process in epochs(out)), timeout_s=5)
     assert searches.run("orphans", *words) == 0
     check_epochs(out, lost=2)
@@ -216,10 +194,10 @@ def test_trials_end_with_their_search(searches: Searches) -> None:
 def test_interrupted_fresh_and_other_settings(searches: Searches) -> None:
     out = searches.folder / "stopped"
     words = ("--algorithm", "grid", "--trials", 2)
-    pid = searches.start("stopped", *words)
+    search = searches.start("stopped", *words)
     wait_for(lambda: epochs(out))
-    os.kill(pid, signal.SIGINT)
-    assert searches.wait(pid) == 130
+    os.kill(search.pid, signal.SIGINT)
+    assert search.wait() == 130
     assert "Resume with: python -m tuner.search --data digits" in searches.log("stopped")
     assert not any(is_alive(process) for _, _, process in epochs(out))
 
@@ -251,22 +229,22 @@ def test_chief_and_two_workers_of_which_one_dies(searches: Searches) -> None:
         port = str(free.getsockname()[1])
     words = ("--algorithm", "hyperband", "--trials", 10, "--worker-timeout", 5)
     address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
-    pids = {
+    started = {
         name: searches.start("chief", *words, **address, KERASTUNER_TUNER_ID=name)
         for name in ("chief", "left", "right")
     }
     out = searches.folder / "chief"
     wait_for(lambda: len(epochs(out)) >= 7)
     # A killed chief resumes, too.
-    os.kill(pids["chief"], signal.SIGKILL)
-    assert searches.wait(pids["chief"]) == -signal.SIGKILL
-    pids["chief"] = searches.start("chief", *words, **address, KERASTUNER_TUNER_ID="chief")
+    started["chief"].kill()
+    assert started["chief"].wait() == -signal.SIGKILL
+    started["chief"] = searches.start("chief", *words, **address, KERASTUNER_TUNER_ID="chief")
     before = len(epochs(out))
     wait_for(lambda: len(epochs(out)) >= before + 3)
-    os.kill(pids["right"], signal.SIGKILL)
-    assert searches.wait(pids["right"]) == -signal.SIGKILL
-    assert searches.wait(pids["left"]) == 0, searches.log("chief")
-    assert searches.wait(pids["chief"]) == 0, searches.log("chief")
+    started["right"].kill()
+    assert started["right"].wait() == -signal.SIGKILL
+    assert started["left"].wait() == 0, searches.log("chief")
+    assert started["chief"].wait() == 0, searches.log("chief")
     assert [row["status"] for row in rows(out)] == ["completed"] * 10
     assert "no heartbeat from worker right-0 for 5 s" in searches.log("chief")
     check_epochs(out, lost=1)

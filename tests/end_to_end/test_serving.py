@@ -33,16 +33,16 @@ def _test_accuracy(run: Path) -> float:
 
 
 @pytest.mark.slow
-def test_the_served_accuracy_equals_that_of_training(run_command, squares, tmp_path):
+def test_the_served_accuracy_equals_that_of_training(commands, squares, tmp_path):
     run, file, pictures = tmp_path / "run", tmp_path / "squares.onnx", tmp_path / "held_out"
-    trained = run_command(
+    trained = commands.run(
         "-m", "proxy_keras.train", "--data", f"npz:{squares}", *TRAIN, "--out", run
     )
     assert trained.returncode == 0, trained.stderr
-    exported = run_command("-m", "export", run, "--out", file, "--held-out", pictures)
+    exported = commands.run("-m", "export", run, "--out", file, "--held-out", pictures)
     assert exported.returncode == 0, exported.stderr
     assert "7 images of the validation split" in exported.stdout
-    answered = run_command(
+    answered = commands.run(
         "-m",
         "serve.predict",
         file,
@@ -67,15 +67,15 @@ def test_the_served_accuracy_equals_that_of_training(run_command, squares, tmp_p
 
 
 @pytest.mark.slow
-def test_held_out_files_are_selected_by_the_split(run_command, photos, tmp_path):
+def test_held_out_files_are_selected_by_the_split(commands, photos, tmp_path):
     run, file = tmp_path / "run", tmp_path / "photos.onnx"
-    trained = run_command(
+    trained = commands.run(
         "-m", "proxy_keras.train", "--data", photos, "--image-size", "32", *TRAIN, "--out", run
     )
     assert trained.returncode == 0, trained.stderr
-    exported = run_command("-m", "export", run, "--out", file, "--explain", "layer_cam")
+    exported = commands.run("-m", "export", run, "--out", file, "--explain", "layer_cam")
     assert exported.returncode == 0, exported.stderr
-    answered = run_command(
+    answered = commands.run(
         "-m",
         "serve.predict",
         file,

@@ -18,7 +18,7 @@ print("logits", logits.shape)
 
 
 @pytest.mark.slow
-def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
+def test_a_settings_file_trains_and_resumes(commands, run_command, squares, tmp_path):
     config = TrainConfig(
         DataConfig(f"npz:{squares}", limit=90),
         ProxyConfig(schedule="1,p", select="all", subset=1.0),
@@ -32,7 +32,7 @@ def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
     file, out = tmp_path / "settings.json", tmp_path / "run"
     config.save(file)
     command = ("-m", "proxy_keras.train", "--config", file, "--out", out, "--quiet")
-    first = run_command(*command, "--resume")
+    first = commands.run(*command, "--resume")
     assert first.returncode == 0, first.stderr
     metrics = json.loads((out / "metrics.json").read_text())
     about = json.loads((out / "run.json").read_text())
@@ -48,10 +48,10 @@ def test_a_settings_file_trains_and_resumes(run_command, squares, tmp_path):
         assert opened.returncode == 0, opened.stderr
         assert opened.stdout == "logits (2, 3)\n"
 
-    again = run_command(*command, "--resume")
+    again = commands.run(*command, "--resume")
     assert again.returncode == 0 and again.stdout == first.stdout
-    other = run_command(*command, "--resume", "--lr", "0.5")
+    other = commands.run(*command, "--resume", "--lr", "0.5")
     assert other.returncode == 2 and "lr was 0.001, now 0.5" in other.stderr
     file.write_text('{"model": 3}')
-    broken = run_command("-m", "proxy_keras.train", "--config", file, "--out", tmp_path / "b")
+    broken = commands.run("-m", "proxy_keras.train", "--config", file, "--out", tmp_path / "b")
     assert broken.returncode == 2 and "does not hold the settings of a training" in broken.stderr

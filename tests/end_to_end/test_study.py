@@ -1,27 +1,25 @@
 """A real study, killed and resumed, with its controls."""
 
 import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
 import pytest
 
-from tests.end_to_end.conftest import environment
-
 
 @pytest.mark.slow
-def test_a_killed_study_resumes_and_its_control_equals_plain_training(squares, tmp_path):
+def test_a_killed_study_resumes_and_its_control_equals_plain_training(
+    commands, run_command, squares, tmp_path
+):
     out = tmp_path / "study"
     words = [
-        *(sys.executable, "-m", "tuner.study", "--data", f"npz:{squares}", "--out", str(out)),
+        *("-m", "tuner.study", "--data", f"npz:{squares}", "--out", str(out)),
         *("--model", "small_cnn", "--epochs", "5", "--batch-size", "48", "--seeds", "1"),
         *("--arms", "proxy,proxies_off", "--no-controls", "--workers", "2", "--quiet"),
         *("--schedule", "1,p,3", "--select", "all", "--subset", "1", "--threshold", "0.3"),
         *("--weight", "1", "--method", "layer_score_cam"),
     ]
-    first = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE)
+    first = commands.start(*words)
     checkpoints = out / "runs" / "none" / "seed-0" / "checkpoints"
     timing = checkpoints.with_name("timing.csv")
     until = time.monotonic() + 240
@@ -33,7 +31,7 @@ def test_a_killed_study_resumes_and_its_control_equals_plain_training(squares, t
     first.communicate()
     assert first.returncode == -signal.SIGKILL and not (out / "results.csv").exists()
 
-    again = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=280)
+    again = run_command(*words, timeout_s=280)
     assert again.returncode == 0, again.stderr
     rows = pd.read_csv(out / "results.csv", keep_default_na=False).set_index("arm")
     assert set(rows.index) == {"none", "proxy", "proxies_off"}

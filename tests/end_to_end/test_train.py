@@ -60,9 +60,9 @@ def test_saved_model_gives_the_reported_accuracy(trained, squares):
 
 
 @pytest.mark.slow
-def test_transfer_with_measured_settings(trained, run_command, squares, tmp_path):
+def test_transfer_with_measured_settings(trained, commands, squares, tmp_path):
     out, _ = trained
-    done = run_command(
+    done = commands.run(
         *("-m", "proxy_keras.train", "--data", f"npz:{squares}", "--out", tmp_path / "run"),
         *("--model", "resnet20", "--weights", out / "model.keras", "--freeze", "--epochs", 1),
         *("--batch-size", "auto", "--lr", "auto", "--no-proxy", "--precision", "float32"),
@@ -92,7 +92,7 @@ def _snapshot(folder):
 
 
 @pytest.mark.slow
-def test_the_image_folder_is_unchanged_byte_for_byte(run_command, squares, tmp_path):
+def test_the_image_folder_is_unchanged_byte_for_byte(commands, squares, tmp_path):
     photos = tmp_path / "photos"
     with np.load(squares) as arrays:
         for number, (image, label) in enumerate(
@@ -104,7 +104,7 @@ def test_the_image_folder_is_unchanged_byte_for_byte(run_command, squares, tmp_p
     (photos / "ne" / "broken.jpg").write_bytes(b"\xff\xd8 not much of a picture")
     before = _snapshot(photos)
     words = ["-m", "proxy_keras.train", "--data", photos, "--image-size", 16, *COMMON]
-    done = run_command(
+    done = commands.run(
         *(*words, "--epochs", 2, "--schedule", "p,1", "--out", tmp_path / "run"),
         *("--select", "all", "--method", "faster_score_cam"),
     )
@@ -113,18 +113,18 @@ def test_the_image_folder_is_unchanged_byte_for_byte(run_command, squares, tmp_p
     skipped = pd.read_csv(tmp_path / "run" / "skipped.csv")
     assert skipped["path"].tolist() == ["ne/broken.jpg"]
     assert "Skipped, see skipped.csv: 1: ne/broken.jpg (" in done.stdout
-    strict = run_command(*words, "--strict", "--out", tmp_path / "strict")
+    strict = commands.run(*words, "--strict", "--out", tmp_path / "strict")
     assert strict.returncode == 2 and "broken.jpg" in strict.stderr
     assert not (tmp_path / "strict" / "config.json").exists()
 
 
 @pytest.mark.slow
-def test_finished_run_is_not_trained_again(trained, run_command):
+def test_finished_run_is_not_trained_again(trained, commands):
     out, _ = trained
     before = (out / "model.keras").stat().st_mtime_ns
-    again = run_command("-m", "proxy_keras.train", "--out", out)
+    again = commands.run("-m", "proxy_keras.train", "--out", out)
     assert again.returncode == 2 and "already holds a run. Add --resume" in again.stderr
-    resumed = run_command("-m", "proxy_keras.train", "--out", out, "--resume")
+    resumed = commands.run("-m", "proxy_keras.train", "--out", out, "--resume")
     assert resumed.returncode == 0 and "% test" in resumed.stdout
     assert (out / "model.keras").stat().st_mtime_ns == before
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT
+from tests.commands import ROOT
 from tuner import search
 
 # KerasTuner asks for its thread by methods of an earlier Python.
