@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from proxy_keras.cli import COMMANDS
+from tests.commands import Commands
 
 ROOT = Path(__file__).resolve().parents[1]
+START = "import sys; from proxy_keras.cli import main; sys.exit(main())"
 
 
 def proxy_keras(*words: str, code: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run `proxy-keras` as its script does, after some code."""
-    start = f"import sys; {code}; from proxy_keras.cli import main; sys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", start, *words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", f"import sys; {code}; {START}", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -44,25 +44,16 @@ def test_every_command_is_a_module(name) -> None:
     assert importlib.util.find_spec(COMMANDS[name].module) is not None
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("cues", "watch", "aggregate", "predict", "serve", "demo"),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("train", "explain", "evaluate", "search", "study", "export")
-        ),
-    ],
-)
-def test_a_command_shows_its_own_usage(name) -> None:
-    done = proxy_keras(name, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_shows_its_own_usage(name, commands: Commands) -> None:
+    done = commands.run("-c", START, name, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: proxy-keras {name} [-h]")
 
 
-def test_arguments_and_exit_codes_pass_through(tmp_path) -> None:
-    done = proxy_keras("predict", str(tmp_path / "absent.onnx"), str(tmp_path))
+def test_arguments_and_exit_codes_pass_through(commands: Commands, tmp_path) -> None:
+    done = commands.run("-c", START, "predict", str(tmp_path / "absent.onnx"), str(tmp_path))
     assert done.returncode == 2
     assert "absent.onnx" in done.stderr and "Traceback" not in done.stderr
-    done = proxy_keras("aggregate", str(ROOT / "docs"), "--to", "csv")
+    done = commands.run("-c", START, "aggregate", str(ROOT / "docs"), "--to", "csv")
     assert done.returncode == 2 and "TensorBoard event files" in done.stderr

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from proxy_keras.io.extras import MissingExtra, extra
+from tests.commands import Commands
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = """
 import runpy, sys
 package, module = sys.argv[1:3]
 del sys.argv[1:3]
+for name in list(sys.modules):
+    if name.partition(".")[0] == package:
+        del sys.modules[name]
 sys.modules[package] = None
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 TRAINED = ("--data", "digits", "--epochs", "1", "--out", "new")
 SEARCHED = (*TRAINED, "--algorithm", "grid")
-
-
-def without(package: str, module: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as `python -m` does, where a package is not installed."""
-    words = [sys.executable, "-c", RUN, package, module, *options]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_the_message_names_the_package_and_the_extra(monkeypatch) -> None:
@@ -70,22 +65,17 @@ def test_the_callback_asks_for_what_it_writes_with_before_training(monkeypatch, 
         ("onnxruntime", "serve.predict", ("model.onnx", "image.png"), "serve"),
         ("fastapi", "serve.server", ("model.onnx",), "serve"),
         ("onnxruntime", "proxy_keras.cli", ("predict", "model.onnx", "image.png"), "serve"),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in [
-                ("sklearn", "proxy_keras.train", TRAINED, "train"),
-                ("matplotlib", "proxy_keras.explain", ("run", "a.png", "--out", "new"), "explain"),
-                ("jinja2", "proxy_keras.evaluate", ("run",), "evaluate"),
-                ("keras_tuner", "tuner.search", SEARCHED, "tuner"),
-                ("scipy", "tuner.study", TRAINED, "tuner"),
-                ("onnx", "export", ("run", "--out", "a.onnx"), "export"),
-                ("onnx", "proxy_keras.cli", ("export", "run", "--out", "a.onnx"), "export"),
-            ]
-        ),
+        ("sklearn", "proxy_keras.train", TRAINED, "train"),
+        ("matplotlib", "proxy_keras.explain", ("run", "a.png", "--out", "new"), "explain"),
+        ("jinja2", "proxy_keras.evaluate", ("run",), "evaluate"),
+        ("keras_tuner", "tuner.search", SEARCHED, "tuner"),
+        ("scipy", "tuner.study", TRAINED, "tuner"),
+        ("onnx", "export", ("run", "--out", "a.onnx"), "export"),
+        ("onnx", "proxy_keras.cli", ("export", "run", "--out", "a.onnx"), "export"),
     ],
 )
-def test_a_command_says_what_to_install(package, module, options, name) -> None:
-    done = without(package, module, *options)
+def test_a_command_says_what_to_install(package, module, options, name, commands: Commands) -> None:
+    done = commands.run("-c", RUN, package, module, *options)
     last = done.stderr.splitlines()[-1]
     wanted = f"error: `{package}` needs `pip install proxy-attention-keras[{name}]`"
     assert (done.returncode, last.partition(",")[0]) == (2, wanted), done.stderr
