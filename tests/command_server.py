@@ -46,7 +46,7 @@ def become(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
+    paths = list(filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)))
     how, *rest = words
     if how == "-m":
         sys.argv = rest
@@ -59,7 +59,7 @@ def become(
         exec(compile(rest[0], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
         sys.argv = words
-        sys.path[:1] = [os.path.dirname(how), *paths]
+        sys.path[:1] = [os.path.dirname(os.path.abspath(how)), *paths]
         runpy.run_path(how, run_name="__main__")
 
 

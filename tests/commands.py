@@ -71,8 +71,8 @@ class Commands:
         self._started = 0
         self._server = subprocess.Popen(
             [sys.executable, ROOT / "tests" / "command_server.py"],
-            cwd=ROOT,
-            env=environment(),
+            # The project is found by a command's own environment only.
+            env={k: v for k, v in environment().items() if k != "PYTHONPATH"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

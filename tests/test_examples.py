@@ -7,8 +7,6 @@ import os
 import pickle
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from sklearn.datasets import load_sample_images
 
 import proxy_keras
 from export import __main__ as export_command
+from tests.commands import Commands
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -279,16 +278,10 @@ def test_transfer_learning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.slow
-def test_own_model_from_the_repository_s_root(tmp_path: Path) -> None:
+def test_own_model_from_the_repository_s_root(commands: Commands, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "examples/own_model.py", "--epochs", "4", "--out", str(tmp_path)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    words = ("examples/own_model.py", "--epochs", "4", "--out", tmp_path)
+    done = commands.run(*words, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"test accuracy, trained .*: +\d+\.\d%", done.stdout)) == 2
     with Image.open(tmp_path / "heatmaps.png") as picture:
