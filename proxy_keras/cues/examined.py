@@ -76,7 +76,7 @@ class ExaminedImages:
 
     @cached_property
     def evidence_by_place(self) -> NDArray[np.int64]:
-        """Evidence of all images by cell and cluster: [h, w, M] int64; an image's highest is 255."""
+        """Evidence of all images by cell and cluster, in steps of 1/255: [h, w, M] int64."""
         height, width = self.clusters.shape[1:]
         size = height * width * self.num_clusters
         sums = np.zeros([size], np.int64)

@@ -37,6 +37,9 @@ SAMPLE_BYTES = 2**29
 CELLS_PER_CLUSTER = 50
 """With clusters="auto": cells in the sample for each cluster."""
 
+FEWEST_CLUSTERS = 8
+"""With clusters="auto": the smallest number."""
+
 MOST_CLUSTERS = 96
 """With clusters="auto": the largest number. On planted shortcuts, fewer mix them with other things,
 and twice as many change little of what `tick_outside` covers at twice the time."""
@@ -140,7 +143,8 @@ class _Finder:
                 f"depend on the layer '{self.reader.target_layer}'. Choose another --layer."
             )
         if clusters == "auto":
-            clusters = int(np.clip(len(features) // CELLS_PER_CLUSTER, 2, MOST_CLUSTERS))
+            by_cells = len(features) // CELLS_PER_CLUSTER
+            clusters = int(np.clip(by_cells, FEWEST_CLUSTERS, MOST_CLUSTERS))
         return cluster_cells(features, clusters, seed=self.seed)
 
     def examine(

@@ -153,19 +153,15 @@ def test_images_without_any_evidence_give_facts_without_warnings() -> None:
 @pytest.mark.parametrize("name", ["1", "2"])
 def test_suspicion_of_facts_is_that_of_the_function(name: str) -> None:
     found = facts(name, predictions=[1, 0, 0, 1])
-    assert found.suspicion == _suspicion(
-        found.mistakes_share, found.correct_share, found.position, found.evidence_share
-    )
+    assert found.suspicion == _suspicion(found.position, found.purity)
 
 
-def test_suspicion_grows_with_evidence_in_mistakes_and_falls_with_that_in_right_answers() -> None:
-    assert _suspicion(0.5, 0.1, 0.2, 0.3) > _suspicion(0.4, 0.1, 0.2, 0.3)
-    assert _suspicion(0.5, 0.1, 0.2, 0.3) > _suspicion(0.5, 0.2, 0.2, 0.3)
-    assert _suspicion(0.5, 0.1, 0.3, 0.3) >= _suspicion(0.5, 0.1, 0.2, 0.3)
-    assert math.isfinite(_suspicion(None, None, 0.0, 0.0))
-    assert math.isfinite(_suspicion(0.4, None, 0.1, 0.1))
-    # Without known mistakes, place alone orders the cues.
-    assert _suspicion(None, 0.4, 0.3, 0.2) > _suspicion(None, 0.1, 0.1, 0.2)
+def test_suspicion_grows_with_a_fixed_place_and_with_purity() -> None:
+    assert _suspicion(0.3, 0.8) > _suspicion(0.2, 0.8)
+    assert _suspicion(0.3, 0.9) > _suspicion(0.3, 0.8)
+    assert _suspicion(0.0, 0.9) == 0.0
+    # Purer than rounding allows to tell is all the same.
+    assert _suspicion(0.25, 1.0) == _suspicion(0.25, 0.995) == pytest.approx(50.0)
 
 
 def test_an_unknown_cue_is_an_error() -> None:
