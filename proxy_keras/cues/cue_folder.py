@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import reprlib
-import zipfile
-import zlib
-from collections.abc import Mapping
+import random
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,12 @@ from numpy.typing import NDArray
 
 from proxy_keras.cues.cell_reader import CellReader
 from proxy_keras.cues.clustering import CellClusters
+from proxy_keras.cues.cue_files import check_exists, damaged, read_json, save_arrays
 from proxy_keras.cues.cue_tree import CueTree
 from proxy_keras.cues.examined import ExaminedImages
+from proxy_keras.cues.saved_arrays import read_images, read_tree
 from proxy_keras.cues.verdicts import Verdicts
-from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, write_text_atomically
 from proxy_keras.io.saved_model import load_model
 
 FORMAT = 1
@@ -30,11 +29,24 @@ VERDICTS_FILE = "verdicts.json"
 MODEL_FILE = "network.keras"
 _CLUSTERS_FILE = "clusters.npz"
 _IMAGES_FILE = "images.npz"
+# `cues.json` is moved last: a folder without it does not load.
+_FILES = (MODEL_FILE, _CLUSTERS_FILE, _IMAGES_FILE, VERDICTS_FILE, CUES_FILE)
+_STAGING = f"cues{UNFINISHED}"
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedCues:
-    """The content of a folder of cues."""
+    """The content of a folder of cues.
+
+    Attributes:
+        model: The classifier.
+        reader: Reads its cells.
+        tree: The clusters, and the cues that are shown.
+        images: The images in which they were found.
+        verdicts: What was said of them.
+        classes: Names of the K classes; None: unknown.
+        weights: The weights to save with the model; None: its own.
+    """
 
     model: keras.Model
     reader: CellReader
@@ -42,37 +54,59 @@ class SavedCues:
     images: ExaminedImages
     verdicts: Verdicts
     classes: list[str] | None
+    weights: list[NDArray[Any]] | None = None
 
 
 def save_folder(folder: Path, cues: SavedCues, facts: list[dict[str, Any]]) -> None:
-    """Write cues to a folder, replacing the files of earlier ones. `cues.json` is written last.
+    """Write cues to a folder, replacing earlier ones.
+
+    All files are written before the first is replaced, so a failure leaves the earlier cues as they
+    were, and a crash in between leaves a folder that does not load. Other files are not touched.
+
+    Args:
+        folder: Made if it does not exist.
+        cues: The cues.
+        facts: The facts about each shown cue, for `cues.json`.
 
     Raises:
+        FileExistsError: `folder` is a file, or holds files of these names that are not of cues.
         ValueError: Keras cannot save the model.
     """
+    staging = folder / _STAGING
+    _check_replaceable(folder, staging)
+    model = _without_optimizer(cues.model, cues.weights)
     folder.mkdir(parents=True, exist_ok=True)
+    remove(staging)
+    staging.mkdir()
+    try:
+        write_atomically(staging / MODEL_FILE, model.save)
+        clusters = {
+            field.name: getattr(cues.tree.clusters, field.name)
+            for field in dataclasses.fields(CellClusters)
+        }
+        save_arrays(staging / _CLUSTERS_FILE, {**clusters, "roots": np.array(cues.tree.roots)})
+        images = {
+            field.name: np.asarray(getattr(cues.images, field.name))
+            for field in dataclasses.fields(ExaminedImages)
+        }
+        save_arrays(staging / _IMAGES_FILE, images)
+        save_verdicts(staging, cues.verdicts)
+        content = {
+            "format": FORMAT,
+            "target_layer": cues.reader.target_layer,
+            "classes": cues.classes,
+            "images": len(cues.images),
+            "images_with_known_object": int(cues.images.has_object.sum()),
+            "cues": facts,
+        }
+        write_text_atomically(staging / CUES_FILE, _json(content))
+    except BaseException:
+        remove(staging)
+        raise
     (folder / CUES_FILE).unlink(missing_ok=True)
-    write_atomically(folder / MODEL_FILE, _without_optimizer(cues.model).save)
-    clusters = {
-        field.name: getattr(cues.tree.clusters, field.name)
-        for field in dataclasses.fields(CellClusters)
-    }
-    _save_arrays(folder / _CLUSTERS_FILE, {**clusters, "roots": np.array(cues.tree.roots)})
-    images = {
-        field.name: np.asarray(getattr(cues.images, field.name))
-        for field in dataclasses.fields(ExaminedImages)
-    }
-    _save_arrays(folder / _IMAGES_FILE, images)
-    save_verdicts(folder, cues.verdicts)
-    content = {
-        "format": FORMAT,
-        "target_layer": cues.reader.target_layer,
-        "classes": cues.classes,
-        "images": len(cues.images),
-        "images_with_known_object": int(cues.images.has_object.sum()),
-        "cues": facts,
-    }
-    write_text_atomically(folder / CUES_FILE, _json(content))
+    for name in _FILES:
+        os.replace(staging / name, folder / name)
+    staging.rmdir()
 
 
 def save_verdicts(folder: Path, verdicts: Verdicts) -> None:
@@ -91,14 +125,15 @@ def load_verdicts(folder: Path, tree: CueTree | None = None) -> Verdicts:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or does not fit the cues.
     """
-    verdicts = _read_json(folder / VERDICTS_FILE)
+    verdicts = read_json(folder / VERDICTS_FILE)
     try:
         said = Verdicts.from_json(verdicts)
         if tree is not None:
             for name, _ in said.said:
                 tree.node(name)
     except ValueError as error:
-        raise _damaged(folder / VERDICTS_FILE, str(error), verdicts) from error
+        rule = f"must hold verdicts on these cues ({error})"
+        raise damaged(folder / VERDICTS_FILE, rule, verdicts) from error
     return said
 
 
@@ -107,169 +142,85 @@ def load_folder(path: str | os.PathLike[str]) -> SavedCues:
 
     Raises:
         FileNotFoundError: The folder, or one of its files, does not exist.
-        ValueError: A file is damaged, or does not fit the others.
+        ValueError: A file is damaged, or does not fit the others; the message names it.
     """
     folder = Path(path)
-    content = _read_json(folder / CUES_FILE)
+    content = read_json(folder / CUES_FILE)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise _damaged(folder / CUES_FILE, f"must have `format` {FORMAT}", content)
-    model = load_model(folder / MODEL_FILE)
-    layer = _of_type(folder, content, "target_layer", str)
-    try:
-        reader = CellReader(model, layer)
-    except ValueError as error:
-        rule = "`target_layer` must be a layer of network.keras"
-        raise _damaged(folder / CUES_FILE, rule, error) from error
-    clusters = _read_arrays(folder / _CLUSTERS_FILE)
-    tree = _tree(folder / _CLUSTERS_FILE, clusters, reader.depth)
-    images = _images(folder / _IMAGES_FILE, _read_arrays(folder / _IMAGES_FILE), tree)
+        received = content.get("format") if isinstance(content, dict) else content
+        raise damaged(folder / CUES_FILE, f"must have `format` {FORMAT}", received)
+    model, reader = _read_model(folder, content.get("target_layer"))
+    tree = read_tree(folder / _CLUSTERS_FILE, reader.depth)
+    images = read_images(folder / _IMAGES_FILE, tree, reader.num_classes)
     said = load_verdicts(folder, tree)
     classes = content.get("classes")
-    is_names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if classes is not None and not (is_names and len(classes) == reader.num_classes):
+    if classes is not None and not _is_names(classes, reader.num_classes):
         rule = f"`classes` must be null or the names of {reader.num_classes} classes"
-        raise _damaged(folder / CUES_FILE, rule, classes)
+        raise damaged(folder / CUES_FILE, rule, classes)
     return SavedCues(model, reader, tree, images, said, classes)
 
 
-def _without_optimizer(model: keras.Model) -> keras.Model:
+def _check_replaceable(folder: Path, staging: Path) -> None:
+    """Check that no file of something else would be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file. Pass a folder, which may be a new one.")
+    found = [name for name in _FILES if (folder / name).exists()]
+    # Where saving was interrupted, the folder of unfinished files is still there.
+    if found and not (folder / CUES_FILE).is_file() and not staging.is_dir():
+        raise FileExistsError(
+            f"{folder} has no {CUES_FILE}, but other files that saved cues would replace: "
+            f"{', '.join(found)}. Pass another folder."
+        )
+
+
+def _without_optimizer(
+    model: keras.Model, weights: list[NDArray[Any]] | None = None
+) -> keras.Model:
     """Return a copy that is not compiled, whose file needs no code of the training run."""
+    state = random.getstate()
     try:
         config = keras.saving.serialize_keras_object(model)
         config.pop("compile_config", None)
         copy = keras.saving.deserialize_keras_object(config)
-        copy.set_weights(model.get_weights())
-    except (TypeError, ValueError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
+        copy.set_weights(model.get_weights() if weights is None else weights)
+    except (AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        reason = str(error).rsplit("Exception encountered: ", 1)[-1].strip().split("\n", 1)[0]
         raise ValueError(
-            "Cues are saved with the model, but Keras cannot save this one: "
-            f"{reason} Give its classes `get_config` and register them."
+            "Cues are saved with the model, but Keras cannot save and open this one: "
+            f"{reason} Give its classes `get_config`, register them with "
+            "keras.saving.register_keras_serializable, and use no Lambda layers."
         ) from error
+    finally:
+        # New layers seed themselves with Python's random numbers.
+        random.setstate(state)
     return copy
 
 
-def _tree(file: Path, arrays: Mapping[str, NDArray[Any]], depth: int) -> CueTree:
-    names = [field.name for field in dataclasses.fields(CellClusters)]
-    _check_names(file, arrays, [*names, "roots"])
-    counts = arrays["counts"]
-    total = len(counts) if counts.ndim == 1 else 0
-    expected = {
-        "centroids": ((total, depth), np.floating),
-        "means": ((total, depth), np.floating),
-        "counts": ((total,), np.integer),
-        "joins": ((total - 1, 2), np.integer),
-    }
-    _check_shapes(file, arrays, expected)
-    joins, roots = arrays["joins"], arrays["roots"]
-    # Each node is made before it is joined, and joined once: otherwise the tree has a circle.
-    is_tree = (
-        total >= 2
-        and (joins >= 0).all()
-        and (joins < total + np.arange(total - 1)[:, np.newaxis]).all()
-        and len(np.unique(joins)) == joins.size
+def _read_model(folder: Path, target_layer: Any) -> tuple[keras.Model, CellReader]:
+    file = folder / MODEL_FILE
+    if not isinstance(target_layer, str):
+        raise damaged(folder / CUES_FILE, "`target_layer` must be a name", target_layer)
+    check_exists(file)
+    try:
+        model = load_model(file)
+    # Keras raises these for damaged configurations; `load_model` names the others.
+    except (AssertionError, AttributeError, IndexError, RecursionError, RuntimeError) as error:
+        raise damaged(file, "must be a saved Keras model", error) from error
+    try:
+        return model, CellReader(model, target_layer)
+    except ValueError as error:
+        rule = f"must be a classifier with the target layer that {CUES_FILE} names"
+        raise damaged(file, rule, f"target layer {target_layer[:100]!r}: {error}") from error
+
+
+def _is_names(values: Any, count: int) -> bool:
+    if not isinstance(values, list) or len(values) != count:
+        return False
+    # Half of a surrogate pair can be written in JSON, but in no file or page.
+    return all(
+        isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
+        for name in values
     )
-    if not is_tree or roots.ndim != 1 or not np.issubdtype(roots.dtype, np.integer):
-        raise _damaged(file, "must hold a tree of clusters", f"{total} clusters")
-    tree = CueTree(CellClusters(**{name: arrays[name] for name in names}), tuple(roots.tolist()))
-    in_range = all(0 <= node <= 2 * total - 2 for node in tree.roots)
-    covered = [tree.members(name).tolist() for name in tree.shown] if in_range else []
-    if sorted(sum(covered, [])) != list(range(total)):
-        raise _damaged(file, "must show every cluster in one cue", f"roots {tree.roots}")
-    return tree
-
-
-def _images(file: Path, arrays: Mapping[str, NDArray[Any]], tree: CueTree) -> ExaminedImages:
-    names = [field.name for field in dataclasses.fields(ExaminedImages)]
-    _check_names(file, arrays, names)
-    maps = arrays["clusters"]
-    count, cells = len(arrays["example_ids"]), maps.shape[1:]
-    expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        "example_ids": ((count,), np.str_),
-        "labels": ((count,), np.integer),
-        "predictions": ((count,), np.integer),
-        "is_held_out": ((count,), np.bool_),
-        "has_object": ((count,), np.bool_),
-        "clusters": ((count, *cells), np.integer),
-        "evidence": ((count, *cells), np.uint8),
-        "similarity": ((count, *cells), np.uint8),
-        "inside": ((count, *cells), np.uint8),
-        "num_clusters": ((), np.integer),
-    }
-    _check_shapes(file, arrays, expected)
-    total = len(tree.clusters.counts)
-    if len(cells) != 2 or arrays["num_clusters"] != total or (maps >= total).any():
-        rule = f"must hold the cells [N, h, w] of images, of {total} clusters"
-        raise _damaged(file, rule, f"shape {maps.shape}, {arrays['num_clusters']} clusters")
-    values: dict[str, Any] = {name: arrays[name] for name in names}
-    values["example_ids"] = arrays["example_ids"].tolist()
-    values["num_clusters"] = total
-    return ExaminedImages(**values)
-
-
-def _save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    def write(path: Path) -> None:
-        with path.open("wb") as opened:
-            np.savez_compressed(opened, allow_pickle=False, **arrays)
-
-    write_atomically(file, write)
-
-
-def _read_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    _check_exists(file)
-    try:
-        # Opened here, because NumPy leaves a damaged archive open.
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    # A damaged archive raises any of these, depending on the damage.
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, AttributeError) as error:
-        raise _damaged(file, "must be an archive of arrays", error) from error
-
-
-def _read_json(file: Path) -> Any:
-    _check_exists(file)
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, "must contain JSON", error) from error
-
-
-def _of_type(folder: Path, content: Mapping[str, Any], name: str, kind: type) -> Any:
-    value = content.get(name)
-    if not isinstance(value, kind):
-        raise _damaged(folder / CUES_FILE, f"`{name}` must be a {kind.__name__}", value)
-    return value
-
-
-def _check_exists(file: Path) -> None:
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file} does not exist, so {file.parent} is not a folder of cues. Find them first: "
-            "python -m proxy_keras.cues MODEL"
-        )
-
-
-def _check_names(file: Path, arrays: Mapping[str, NDArray[Any]], names: list[str]) -> None:
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise _damaged(file, f"lacks {', '.join(missing)}", f"{', '.join(arrays) or 'nothing'}")
-
-
-def _check_shapes(
-    file: Path,
-    arrays: Mapping[str, NDArray[Any]],
-    expected: Mapping[str, tuple[tuple[int, ...], Any]],
-) -> None:
-    for name, (shape, kind) in expected.items():
-        array = arrays[name]
-        is_finite = not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
-        if array.shape != shape or not np.issubdtype(array.dtype, kind) or not is_finite:
-            rule = f"`{name}` must have shape {shape} and finite values of its kind"
-            raise _damaged(file, rule, f"shape {array.shape}, dtype {array.dtype}")
-
-
-def _damaged(file: Path, rule: str, received: object) -> ValueError:
-    shown = received if isinstance(received, str | Exception) else reprlib.repr(received)
-    return ValueError(f"{file}: {rule}. Received: {shown}. Find the cues again.")
 
 
 def _json(content: Any) -> str:

@@ -17,10 +17,10 @@ from proxy_keras.cues.cell_reader import CellReader
 from proxy_keras.cues.cue_folder import SavedCues, load_folder, save_folder, save_verdicts
 from proxy_keras.cues.cue_tree import CueTree
 from proxy_keras.cues.examined import ExaminedImages
-from proxy_keras.cues.facts import PRESENT, CueFacts, FactFinder
+from proxy_keras.cues.facts import CueFacts, FactFinder
 from proxy_keras.cues.facts_text import fact_dict, facts_table
 from proxy_keras.cues.object_cells import object_cells
-from proxy_keras.cues.verdicts import NOT_OBJECT, OBJECT, Verdicts
+from proxy_keras.cues.verdicts import NOT_OBJECT, Verdicts
 from proxy_keras.objects.object_masks import ObjectMasks
 
 MASK_EVIDENCE = 0.15
@@ -37,7 +37,8 @@ class CueCells(NamedTuple):
     Attributes:
         clusters: [B, h, w] int32, the cluster of each cell; `Cues.tree` tells whose it is.
         evidence: [B, h, w] float32 in [0, 1], scaled by each image's own maximum.
-        is_ticked: [B, h, w] bool, whether the cell belongs to a ticked cue.
+        is_ticked: [B, h, w] bool, whether the cell belongs to a ticked cue. A cell without
+            features, or unlike every cluster, belongs to no cue; its cluster means nothing.
         logits: [B, K] float32, of the network in which the cues were found.
     """
 
@@ -51,7 +52,9 @@ class Cues:
     """The cues of a classifier; made by `find_cues` or `Cues.load`.
 
     A cue is *ticked* if it was said not to be the object. A verdict on a cue covers its halves,
-    unless they have one of their own.
+    unless they have one of their own, whenever that was said. Of several verdicts on the same cue,
+    the last counts. "mixture" says that a cue is both, so nothing of it is ticked but those of its
+    halves that are.
 
     ```python
     cues = proxy_keras.find_cues(model, data)
@@ -61,7 +64,8 @@ class Cues:
     ```
 
     Attributes:
-        model: The classifier.
+        model: The classifier itself, not a copy. If it is trained further, the cues do not follow:
+            `cells` and `save` go on with the weights in which they were found.
         tree: The clusters, and the cues that are shown.
         images: The images in which they were found.
         verdicts: What was said of them.
@@ -85,6 +89,7 @@ class Cues:
         self.classes = None if classes is None else list(classes)
         self.folder: Path | None = None
         self._reader = reader
+        self._weights = model.get_weights()
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -92,7 +97,7 @@ class Cues:
 
         Raises:
             FileNotFoundError: The folder, or one of its files, does not exist.
-            ValueError: A file is damaged, or does not fit the others.
+            ValueError: A file is damaged, or does not fit the others; the message names it.
         """
         saved = load_folder(folder)
         cues = cls(
@@ -104,12 +109,21 @@ class Cues:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Save the cues, the verdicts and the classifier in a folder, without pickle.
 
+        Earlier cues in it are replaced once all files of these are written; other files stay.
+
         Raises:
+            FileExistsError: `folder` is a file, or holds files of these names that are not of cues.
             ValueError: Keras cannot save the classifier.
         """
         facts = [fact_dict(self.facts(name)) for name in self.shown]
         saved = SavedCues(
-            self.model, self._reader, self.tree, self.images, self.verdicts, self.classes
+            self.model,
+            self._reader,
+            self.tree,
+            self.images,
+            self.verdicts,
+            self.classes,
+            self._weights,
         )
         save_folder(Path(folder), saved, facts)
         self.folder = Path(folder)
@@ -127,7 +141,9 @@ class Cues:
         """
         inside, has_object = object_cells(objects, positions, self.images.evidence.shape[1:])
         images = dataclasses.replace(self.images, inside=inside, has_object=has_object)
-        return type(self)(self.model, self._reader, self.tree, images, self.verdicts, self.classes)
+        cues = type(self)(self.model, self._reader, self.tree, images, self.verdicts, self.classes)
+        cues._weights = self._weights
+        return cues
 
     @property
     def target_layer(self) -> str:
@@ -167,6 +183,10 @@ class Cues:
             ValueError: There is no cue of one of the names, or no such verdict; then nothing is
                 said.
         """
+        if isinstance(names, str):
+            raise ValueError(
+                f"`names` must be a list of names, such as ['3', '7b']. Received: {names!r}"
+            )
         names = [str(name) for name in names]
         for name in names:
             self.tree.node(name)
@@ -182,46 +202,51 @@ class Cues:
             share: In (0, 1].
 
         Returns:
-            The names of the ticked cues.
+            The names of the ticked cues; a cue stands for its halves if all of it is ticked.
 
         Raises:
-            ValueError: `share` is outside its range, or no object is known.
+            ValueError: `share` is outside its range, or the object is known in fewer than
+                `FEWEST_KNOWN` of the examined images.
         """
         if not 0.0 < share <= 1.0:
             raise ValueError(f"`share` must be in (0, 1]. Received: {share}")
-        if not self.images.has_object.any():
+        known = int(self.images.has_object.sum())
+        if known < FEWEST_KNOWN:
             raise ValueError(
-                "No object is known in these images, so nothing can be told to lie outside. Give "
-                "boxes or masks of some of them, or tick by hand."
+                f"The object must be known in at least {FEWEST_KNOWN} of the examined images to "
+                f"tell what lies outside. It is known in {known}. Give boxes or masks of more of "
+                "them, or tick by hand."
             )
-        names: list[str] = []
-        for name in self.shown:
-            names += self._outside(name, share)
+        names = self._outside(share)
         self.tick(names)
         return names
 
-    def _outside(self, name: str, share: float) -> list[str]:
-        halves = self.tree.halves_of(name)
-        if halves and all(self._known_images(half) >= FEWEST_KNOWN for half in halves):
-            ticked = [self._outside(half, share) for half in halves]
-            # Where both halves are ticked as a whole, so is the cue.
-            return [name] if ticked == [[half] for half in halves] else sum(ticked, [])
-        inside = self.facts(name).inside
-        is_judged = self._known_images(name) >= FEWEST_KNOWN
-        return [name] if is_judged and inside is not None and inside < share else []
-
-    def _known_images(self, name: str) -> int:
-        """Return in how many images with a known object a cue is present."""
-        on_cue = self.images.evidence_by_cluster[:, self.tree.members(name)].sum(axis=1)
-        return int((self.images.has_object & (on_cue >= PRESENT)).sum())
+    def _outside(self, share: float) -> list[str]:
+        """Return the cues that `tick_outside` ticks, without recursion: a tree can be deep."""
+        finder, halves_of = self._fact_finder, self.tree.halves_of
+        # Each cue before its halves.
+        names, judged = list(self.shown), set[str]()
+        for name in names:
+            halves = halves_of(name)
+            if halves and all(finder.known_images(half) >= FEWEST_KNOWN for half in halves):
+                names += halves
+            elif finder.known_images(name) >= FEWEST_KNOWN:
+                judged.add(name)
+        outside = {name for name in judged if (finder.inside(name) or 0.0) < share}
+        for name in reversed(names):
+            halves = halves_of(name)
+            if halves and outside.issuperset(halves):
+                outside = (outside - set(halves)) | {name}
+        order = {name: index for index, name in enumerate(self.shown)}
+        return sorted(outside, key=lambda name: (order[name.rstrip("ab")], name))
 
     def undo(self) -> None:
-        """Take the last verdict back; nothing happens if there is none."""
+        """Take back what the last `say`, `tick` or `tick_outside` said, if there is one."""
         self.verdicts = self.verdicts.undo()
 
     @property
     def ticked(self) -> list[str]:
-        """Names of the ticked cues."""
+        """Names of the cues that were ticked, and not said to be something else since."""
         current = self.verdicts.current
         return [name for name, verdict in current.items() if verdict == NOT_OBJECT]
 
@@ -231,15 +256,16 @@ class Cues:
         ticked = np.zeros([self.images.num_clusters], bool)
         # The halves of a cue have longer names, so their verdicts come later and win.
         for name, verdict in sorted(self.verdicts.current.items(), key=lambda item: len(item[0])):
-            if verdict in (OBJECT, NOT_OBJECT):
-                ticked[self.tree.members(name)] = verdict == NOT_OBJECT
+            ticked[self.tree.members(name)] = verdict == NOT_OBJECT
         return ticked
 
     @property
     def ticked_evidence(self) -> float:
-        """Share of the evidence in the examined images on ticked cues, in [0, 1]."""
-        by_cluster = self.images.evidence_by_cluster
-        return float(by_cluster[:, self.ticked_clusters].sum(axis=1).mean())
+        """Share of the evidence in the examined images on ticked cues, in [0, 1].
+
+        The mean over the images that have evidence, as in `CueFacts.evidence_share`.
+        """
+        return self._fact_finder.evidence_share(np.flatnonzero(self.ticked_clusters))
 
     @property
     def error_rate(self) -> float | None:
@@ -257,7 +283,7 @@ class Cues:
             FloatingPointError: The model computes values that are not finite.
         """
         found = self._reader.nearest(images, self.tree.clusters.centroids)
-        is_ticked = self.ticked_clusters[found.clusters]
+        is_ticked = self.ticked_clusters[found.clusters] & (found.similarity > 0)
         return CueCells(found.clusters, found.evidence, is_ticked, found.logits)
 
     def masks(self, images: Any, *, evidence: float = MASK_EVIDENCE) -> NDArray[np.bool_]:
@@ -270,6 +296,7 @@ class Cues:
         Raises:
             ValueError: Nothing is ticked, an argument is out of its range, or the images have the
                 wrong shape.
+            FloatingPointError: The model computes values that are not finite.
         """
         self.check_ticked()
         return self.mask_of(self.cells(images), evidence=evidence)
@@ -313,7 +340,17 @@ class Cues:
         return np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
 
     def ticked_share(self, images: Any) -> NDArray[np.float32]:
-        """Return the share of each image's evidence on ticked cues: [B] float32 in [0, 1]."""
+        """Return the share of each image's evidence on ticked cues: [B] float32 in [0, 1].
+
+        It is 0 for an image without evidence, and for all images if nothing is ticked.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
+
+        Raises:
+            ValueError: The images have the wrong shape.
+            FloatingPointError: The model computes values that are not finite.
+        """
         cells = self.cells(images)
         total = cells.evidence.sum(axis=(1, 2))
         on_ticked = np.where(cells.is_ticked, cells.evidence, 0).sum(axis=(1, 2))

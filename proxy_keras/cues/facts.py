@@ -119,7 +119,7 @@ class FactFinder:
         inside, inside_images = self._inside(members)
         mistakes, correct = self._by_outcome(share)
         position, purity = self._position(members), self._tree.purity(name)
-        evidence = self._evidence(share)
+        evidence = self.evidence_share(members)
         return CueFacts(
             name=name,
             evidence_share=evidence,
@@ -137,6 +137,11 @@ class FactFinder:
             position=position,
             suspicion=_suspicion(position, purity),
         )
+
+    def evidence_share(self, members: NDArray[np.int64]) -> float:
+        """Return the share of the evidence on some clusters, see `CueFacts.evidence_share`."""
+        has_evidence = int(self._images.evidence_by_cluster.any(axis=1).sum())
+        return float(self._share(members).sum(dtype=np.float64)) / max(has_evidence, 1)
 
     def inside(self, name: str) -> float | None:
         """Return `CueFacts.inside` alone.
@@ -205,10 +210,6 @@ class FactFinder:
         on_object = images.inside_by_cluster[:, members][images.has_object]
         share = on_object.sum(dtype=np.float64) / on_cue.sum(dtype=np.float64)
         return float(share), count
-
-    def _evidence(self, share: NDArray[np.float32]) -> float:
-        has_evidence = int(self._images.evidence_by_cluster.any(axis=1).sum())
-        return float(share.sum(dtype=np.float64)) / max(has_evidence, 1)
 
     def _by_class(self, present: NDArray[np.bool_]) -> tuple[float, ...]:
         images = self._images

@@ -15,14 +15,20 @@ class Verdicts:
     """What was said of each cue, in the order in which it was said. A new verdict makes a new set.
 
     Attributes:
-        said: Pairs of a cue's name and its verdict; None takes earlier verdicts back.
+        statements: The names of cues, and the verdict that they were given together; None takes
+            earlier verdicts back.
     """
 
-    said: tuple[tuple[str, str | None], ...] = field(default=())
+    statements: tuple[tuple[tuple[str, ...], str | None], ...] = field(default=())
+
+    @property
+    def said(self) -> tuple[tuple[str, str | None], ...]:
+        """Pairs of a cue's name and its verdict, in the order in which they were said."""
+        return tuple((name, verdict) for names, verdict in self.statements for name in names)
 
     @property
     def current(self) -> Mapping[str, str]:
-        """The verdict of each cue that has one."""
+        """The latest verdict of each cue that has one."""
         latest = dict(self.said)
         return {name: verdict for name, verdict in latest.items() if verdict is not None}
 
@@ -34,17 +40,22 @@ class Verdicts:
         """
         if verdict is not None and verdict not in VERDICTS:
             raise ValueError(
-                f"A verdict must be one of {', '.join(VERDICTS)}. Received: {verdict!r}"
+                f"A verdict must be one of {', '.join(VERDICTS)}, or None to take it back. "
+                f"Received: {verdict!r}"
             )
-        return type(self)((*self.said, *((name, verdict) for name in names)))
+        names = tuple(names)
+        return type(self)((*self.statements, (names, verdict))) if names else self
 
     def undo(self) -> Self:
-        """Return the verdicts without the last one; the same if there are none."""
-        return type(self)(self.said[:-1])
+        """Return the verdicts before the last `say` of any cue; the same if there are none."""
+        return type(self)(self.statements[:-1])
 
     def to_json(self) -> list[list[Any]]:
-        """Return the verdicts as JSON values."""
-        return [list(pair) for pair in self.said]
+        """Return JSON values: pairs of a cue's name, or a list of names, and the verdict."""
+        return [
+            [names[0] if len(names) == 1 else list(names), verdict]
+            for names, verdict in self.statements
+        ]
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
@@ -53,15 +64,23 @@ class Verdicts:
         Raises:
             ValueError: The values are something else.
         """
-        is_pairs = isinstance(values, list) and all(
-            isinstance(pair, list)
-            and len(pair) == 2
-            and isinstance(pair[0], str)
-            and (pair[1] is None or pair[1] in VERDICTS)
-            for pair in values
-        )
-        if not is_pairs:
+        if not isinstance(values, list) or not all(_is_statement(pair) for pair in values):
             raise ValueError(
-                f"Verdicts must be pairs of a cue's name and one of {', '.join(VERDICTS)}."
+                "Verdicts must be a list of pairs: the name of a cue, or a list of names, and one "
+                f"of {', '.join(VERDICTS)}, or null."
             )
-        return cls(tuple((name, verdict) for name, verdict in values))
+        return cls(
+            tuple(
+                ((names,) if isinstance(names, str) else tuple(names), verdict)
+                for names, verdict in values
+            )
+        )
+
+
+def _is_statement(pair: Any) -> bool:
+    if not isinstance(pair, list) or len(pair) != 2:
+        return False
+    names, verdict = pair
+    is_names = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    is_verdict = verdict is None or (isinstance(verdict, str) and verdict in VERDICTS)
+    return (isinstance(names, str) or bool(is_names)) and is_verdict
