@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -77,9 +78,6 @@ class CellReader:
         self.image_shape = tuple(flat.model.inputs[0].shape[1:])
         self._network = Network(flat, layer)
         self._image_spec = tf.TensorSpec([None, *self.image_shape], tf.float32)
-        centroids_spec = tf.TensorSpec([None, self.depth], tf.float32)
-        self._read = _traced(self._cells, self._image_spec)
-        self._nearest = _traced(self._nearest_cells, self._image_spec, centroids_spec)
 
     def read(self, images: Any) -> CellFeatures:
         """Return the features of every cell of images [B, H, W, C], in the model's range.
@@ -104,6 +102,16 @@ class CellReader:
         """
         images = check_images(images, self.image_shape)
         return NearestCells(*self._checked(self._nearest(images, tf.constant(centroids))))
+
+    # Traced at first use: saved cues only look for the nearest centroids.
+    @cached_property
+    def _read(self) -> Callable[..., Any]:
+        return _traced(self._cells, self._image_spec)
+
+    @cached_property
+    def _nearest(self) -> Callable[..., Any]:
+        centroids = tf.TensorSpec([None, self.depth], tf.float32)
+        return _traced(self._nearest_cells, self._image_spec, centroids)
 
     def _checked(self, tensors: tuple[tf.Tensor, ...]) -> list[NDArray[Any]]:
         arrays = [tensor.numpy() for tensor in tensors]

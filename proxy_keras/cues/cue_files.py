@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import reprlib
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ _DAMAGE = (
     RuntimeError,
     SyntaxError,
     TypeError,
+    tokenize.TokenError,
     ValueError,
     zipfile.BadZipFile,
     zlib.error,
