@@ -36,8 +36,9 @@ class NearestCells(NamedTuple):
     """The nearest centroid of every cell of a batch of images.
 
     Attributes:
-        clusters: [B, h, w] int32, rows of the centroids.
-        similarity: [B, h, w] float32 in [-1, 1], cosine similarity to that centroid.
+        clusters: [B, h, w] int32, rows of the centroids; 0 for a cell without features.
+        similarity: [B, h, w] float32 in [-1, 1], cosine similarity to that centroid; 0 for a cell
+            without features.
         evidence: [B, h, w] float32 in [0, 1], see `CellReader`.
         logits: [B, K] float32.
     """
@@ -54,11 +55,15 @@ class CellReader:
     The evidence of a cell is the part of it that favours the predicted class over the mean of all
     classes: the sum over channels of activation times gradient of that difference of logits.
     Negative evidence is removed, and each image is scaled by its own maximum. For a head of global
-    average pooling and one dense layer W this is `relu(F (W_predicted - mean W))`.
+    average pooling and one dense layer W, and cells F, this is `relu(F (W_predicted - mean W))`
+    divided by its maximum. An image without evidence has zeros.
+
+    The model is not changed, and later changes of its weights are not followed.
 
     Args:
         model: Any built Keras 3 classifier, as in `attribution.Explainer`.
-        target_layer: Name of the layer; None: the last one with spatial positions.
+        target_layer: Name of the layer, or its path in nested models; None: the last one with
+            spatial positions.
 
     Attributes:
         target_layer: The layer's name.
@@ -80,7 +85,10 @@ class CellReader:
         self._image_spec = tf.TensorSpec([None, *self.image_shape], tf.float32)
 
     def read(self, images: Any) -> CellFeatures:
-        """Return the features of every cell of images [B, H, W, C], in the model's range.
+        """Return the features of every cell.
+
+        Args:
+            images: [B, H, W, C], any real dtype, in the range that the model takes.
 
         Raises:
             ValueError: The images have the wrong shape.
@@ -103,6 +111,11 @@ class CellReader:
         images = check_images(images, self.image_shape)
         return NearestCells(*self._checked(self._nearest(images, tf.constant(centroids))))
 
+    def assign(self, cells: CellFeatures, centroids: NDArray[np.float32]) -> NearestCells:
+        """Return the nearest centroid of cells that were read before, as `nearest` does."""
+        clusters, similarity = self._closest(tf.constant(cells.features), tf.constant(centroids))
+        return NearestCells(clusters.numpy(), similarity.numpy(), cells.evidence, cells.logits)
+
     # Traced at first use: saved cues only look for the nearest centroids.
     @cached_property
     def _read(self) -> Callable[..., Any]:
@@ -112,6 +125,11 @@ class CellReader:
     def _nearest(self) -> Callable[..., Any]:
         centroids = tf.TensorSpec([None, self.depth], tf.float32)
         return _traced(self._nearest_cells, self._image_spec, centroids)
+
+    @cached_property
+    def _closest(self) -> Callable[..., Any]:
+        features = tf.TensorSpec([None, None, None, self.depth], tf.float32)
+        return _traced(_closest, features, tf.TensorSpec([None, self.depth], tf.float32))
 
     def _checked(self, tensors: tuple[tf.Tensor, ...]) -> list[NDArray[Any]]:
         arrays = [tensor.numpy() for tensor in tensors]
@@ -129,9 +147,14 @@ class CellReader:
 
     def _nearest_cells(self, images: tf.Tensor, centroids: tf.Tensor) -> tuple[tf.Tensor, ...]:
         features, evidence, logits = self._cells(images)
-        similarity = tf.tensordot(features, centroids, [[3], [1]])
-        nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)
-        return nearest, tf.reduce_max(similarity, axis=-1), evidence, logits
+        return *_closest(features, centroids), evidence, logits
+
+
+def _closest(features: tf.Tensor, centroids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the row [B, h, w] of the most similar centroid, and the similarity to it."""
+    similarity = tf.tensordot(features, centroids, [[3], [1]])
+    nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)
+    return nearest, tf.reduce_max(similarity, axis=-1)
 
 
 def _predicted_over_mean(logits: tf.Tensor) -> Score:

@@ -59,6 +59,15 @@ class ExaminedImages:
                 joined[field.name] = np.concatenate([getattr(part, field.name) for part in parts])
         return cls(**joined)
 
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Return the images in these rows, in this order."""
+        taken: dict[str, Any] = {"num_clusters": self.num_clusters}
+        taken["example_ids"] = [self.example_ids[row] for row in rows.tolist()]
+        for field in fields(self):
+            if field.name not in taken:
+                taken[field.name] = getattr(self, field.name)[rows]
+        return type(self)(**taken)
+
     @property
     def is_wrong(self) -> NDArray[np.bool_]:
         """Whether each image is misclassified, [N]; False where the label is unknown."""

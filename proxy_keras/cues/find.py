@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.cues.cell_reader import CellReader
-from proxy_keras.cues.clustering import CellClusters, cluster_cells
+from proxy_keras.cues.cell_reader import CellFeatures, CellReader, NearestCells
+from proxy_keras.cues.clustering import MOST_CLUSTERS, CellClusters, cluster_cells
 from proxy_keras.cues.cue_tree import SHOWN, CueTree, open_tree, reorder
 from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.examined import ExaminedImages
@@ -24,7 +26,7 @@ from proxy_keras.io.progress import progress_bar
 from proxy_keras.objects.object_masks import ObjectMasks
 
 EVIDENCE_FROM = 0.3
-"""Evidence from which a cell is used to find clusters."""
+"""Evidence from which a cell is used to find clusters, as a share of its image's highest."""
 
 SAMPLE = 0.2
 """Share of the examined images whose cells are clustered, but at least `SMALLEST_SAMPLE`."""
@@ -32,15 +34,18 @@ SAMPLE = 0.2
 SMALLEST_SAMPLE = 1000
 
 SAMPLE_BYTES = 2**29
-"""Largest size of the sampled features in memory."""
+"""Largest size of the features that are clustered."""
+
+KEPT_BYTES = 2**29
+"""Largest size of the features of whole images that are kept, so as not to be computed twice."""
 
 CELLS_PER_CLUSTER = 50
 """With clusters="auto": cells in the sample for each cluster."""
 
-FEWEST_CLUSTERS = 8
+FEWEST_AUTO_CLUSTERS = 8
 """With clusters="auto": the smallest number."""
 
-MOST_CLUSTERS = 96
+MOST_AUTO_CLUSTERS = 96
 """With clusters="auto": the largest number. On planted shortcuts, fewer mix them with other things,
 and twice as many change little of what `tick_outside` covers at twice the time."""
 
@@ -65,19 +70,31 @@ def find_cues(
     features, and similar clusters are joined into a tree, of which the largest differences are
     shown. Which of the cues are not the object is for a person to say: see `Cues.tick`.
 
+    Only cells with at least `EVIDENCE_FROM` of the highest evidence in their image make clusters,
+    in a sample of a fifth of the images, or of 1,000 if that is more. A cue whose evidence is
+    weaker than that beside others, in every image, has no cluster of its own: its cells are counted
+    to the most similar one. All cells of all examined images are counted.
+
+    Memory is bounded by `max_images`: about 1 GB for features, and 5 bytes for each cell of each
+    examined image. Data sets larger than memory are read in batches.
+
     Args:
         model: Any built Keras 3 classifier, as in `explain`.
         images: An `ImageData`, whose training images are examined, with mistakes counted on its
-            validation images; one of its splits; or an array [N, H, W, C] in the model's range.
-        labels: [N] class ids of the images of an array; None: unknown.
-        clusters: Number of clusters, >= 2; "auto": by the number of cells, at most 96.
+            validation images; one of its splits; or an array [N, H, W, C] in the model's range
+            (a `numpy.memmap` is read in batches).
+        labels: [N] class ids of the images of an array, -1 for those that are unknown; None: all.
+        clusters: Number of clusters, in [2, 4096]; "auto": one for 50 sampled cells, in [8, 96].
         target_layer: Name of the layer whose cells are clustered; None: the last one with spatial
             positions.
-        objects: Where the object is in some of the (training) images; None: unknown.
-        max_images: Images to examine, at most; drawn by the seed where there are more.
-        shown: Number of cues to show at first.
-        batch_size: Images per batch.
-        seed: Keys the draws. The same arguments give the same bits on a CPU.
+        objects: Where the object is in some of the (training) images, by their position; None:
+            unknown.
+        max_images: Images to examine, at most, of the training and of the validation images each;
+            drawn by the seed where there are more.
+        shown: Number of cues to show at first, >= 1.
+        batch_size: Images per batch, >= 1.
+        seed: Keys the draws and the clustering, in [0, 2**32). The same arguments give the same
+            bits on a CPU.
         verbose: 1: progress bars where there is a terminal; 0: none.
 
     Returns:
@@ -89,13 +106,16 @@ def find_cues(
             to do.
         FloatingPointError: The model computes values that are not finite.
     """
-    _check(clusters, max_images, shown, batch_size)
-    reader = CellReader(model, target_layer)
+    _check(clusters, max_images, shown, batch_size, seed, objects)
     examined, held_out = _sources(images, labels)
-    finder = _Finder(reader, batch_size, seed, verbose)
+    reader = CellReader(model, target_layer)
+    for part in (examined, held_out):
+        if part is not None:
+            _check_labels(part.labels, reader.num_classes)
+    finder = _Finder(reader, int(batch_size), int(seed), verbose)
     positions = examined_positions(len(examined.labels), max_images, seed)
-    found = finder.cluster(examined, positions, clusters)
-    parts = [finder.examine(examined, positions, found, objects)]
+    found, kept = finder.cluster(examined, positions, clusters)
+    parts = [finder.examine(examined, positions, found, objects, kept)]
     if held_out is not None:
         places = _draw(len(held_out.labels), max_images, seed, stream=1)
         parts.append(finder.examine(held_out, places, found, None, is_held_out=True))
@@ -109,6 +129,10 @@ def find_cues(
     return Cues(model, reader, tree, cells, classes=_class_names(images, reader.num_classes))
 
 
+_Kept = tuple[NDArray[np.int64], CellFeatures]
+"""Positions of images, and their cells."""
+
+
 @dataclass(frozen=True)
 class _Finder:
     """Reads images, first for their features, then for the clusters of their cells."""
@@ -120,32 +144,43 @@ class _Finder:
 
     def cluster(
         self, images: ReadableImages, positions: NDArray[np.int64], clusters: int | Literal["auto"]
-    ) -> CellClusters:
-        """Cluster the cells with evidence of a sample of the images at `positions`."""
+    ) -> tuple[CellClusters, list[_Kept]]:
+        """Cluster the cells with evidence of a sample of the images at `positions`.
+
+        Returns:
+            The clusters, and all cells of the first images of the sample.
+        """
         count = max(SMALLEST_SAMPLE, round(SAMPLE * len(positions)))
         sample = np.sort(positions[_draw(len(positions), count, self.seed, stream=2)])
-        most = max(SAMPLE_BYTES // (4 * self.reader.depth) // len(sample), 1)
-        kept = []
+        depth = self.reader.depth
+        most = max(SAMPLE_BYTES // (4 * depth) // len(sample), 1)
+        hot: list[NDArray[np.float32]] = []
+        kept: list[_Kept] = []
+        free = KEPT_BYTES
         for places, batch in self._bar(images, sample, "cues, read"):
             cells = self.reader.read(batch)
+            if cells.features.nbytes <= free:
+                free -= cells.features.nbytes
+                kept.append((places, cells))
             for position, features, evidence in zip(
                 places.tolist(), cells.features, cells.evidence, strict=True
             ):
-                hot = features[evidence >= EVIDENCE_FROM]
-                if len(hot) > most:
+                chosen = np.flatnonzero(evidence >= EVIDENCE_FROM)
+                if len(chosen) > most:
                     rng = np.random.default_rng([self.seed, position])
-                    hot = hot[np.sort(rng.choice(len(hot), most, replace=False))]
-                kept.append(hot)
-        features = np.concatenate(kept)
+                    chosen = np.sort(rng.choice(chosen, most, replace=False))
+                hot.append(features.reshape(-1, depth)[chosen])
+        features = np.concatenate(hot)
         if len(features) == 0:
             raise ValueError(
                 "The model has no evidence in any image, so there are no cues: its logits do not "
-                f"depend on the layer '{self.reader.target_layer}'. Choose another --layer."
+                f"depend on the layer '{self.reader.target_layer}'. Choose another target layer "
+                "(--layer, target_layer=)."
             )
         if clusters == "auto":
             by_cells = len(features) // CELLS_PER_CLUSTER
-            clusters = int(np.clip(by_cells, FEWEST_CLUSTERS, MOST_CLUSTERS))
-        return cluster_cells(features, clusters, seed=self.seed)
+            clusters = int(np.clip(by_cells, FEWEST_AUTO_CLUSTERS, MOST_AUTO_CLUSTERS))
+        return cluster_cells(features, int(clusters), seed=self.seed), kept
 
     def examine(
         self,
@@ -153,13 +188,13 @@ class _Finder:
         positions: NDArray[np.int64],
         found: CellClusters,
         objects: ObjectMasks | None,
+        kept: Sequence[_Kept] = (),
         *,
         is_held_out: bool = False,
     ) -> ExaminedImages:
         """Return the clusters and the evidence of all cells of the images at `positions`."""
-        parts = []
-        for places, batch in self._bar(images, positions, "cues, examine"):
-            cells = self.reader.nearest(batch, found.centroids)
+        parts, order = [], []
+        for places, cells in self._nearest(images, positions, found, kept):
             inside, has_object = object_cells(objects, places, cells.evidence.shape[1:])
             parts.append(
                 ExaminedImages(
@@ -175,7 +210,22 @@ class _Finder:
                     num_clusters=len(found.counts),
                 )
             )
-        return ExaminedImages.join(parts)
+            order.append(places)
+        return ExaminedImages.join(parts).take(np.argsort(np.concatenate(order)))
+
+    def _nearest(
+        self,
+        images: ReadableImages,
+        positions: NDArray[np.int64],
+        found: CellClusters,
+        kept: Sequence[_Kept],
+    ) -> Iterator[tuple[NDArray[np.int64], NearestCells]]:
+        for places, cells in kept:
+            yield places, self.reader.assign(cells, found.centroids)
+        known = [places for places, _ in kept]
+        rest = np.setdiff1d(positions, np.concatenate(known)) if known else positions
+        for places, batch in self._bar(images, rest, "cues, examine"):
+            yield places, self.reader.nearest(batch, found.centroids)
 
     def _bar(self, images: ReadableImages, positions: NDArray[np.int64], desc: str) -> Any:
         return progress_bar(
@@ -187,16 +237,42 @@ class _Finder:
         )
 
 
-def _check(clusters: int | str, max_images: int, shown: int, batch_size: int) -> None:
-    if clusters != "auto" and (not isinstance(clusters, int) or not 2 <= clusters <= 65536):
-        raise ValueError(f"`clusters` must be 'auto' or in [2, 65536]. Received: {clusters!r}")
+def _check(
+    clusters: Any, max_images: Any, shown: Any, batch_size: Any, seed: Any, objects: Any
+) -> None:
+    if clusters != "auto" and not _is_integer(clusters, 2, MOST_CLUSTERS):
+        raise ValueError(
+            f"`clusters` must be 'auto' or in [2, {MOST_CLUSTERS}]. Received: {clusters!r}"
+        )
     for name, value in (
         ("max_images", max_images),
         ("shown", shown),
         ("batch_size", batch_size),
     ):
-        if value < 1:
-            raise ValueError(f"`{name}` must be >= 1. Received: {value}")
+        if not _is_integer(value, 1):
+            raise ValueError(f"`{name}` must be an integer >= 1. Received: {value!r}")
+    if not _is_integer(seed, 0, 2**32 - 1):
+        raise ValueError(f"`seed` must be an integer in [0, 2**32). Received: {seed!r}")
+    if objects is not None and not isinstance(objects, ObjectMasks):
+        raise ValueError(
+            "`objects` must be an ObjectMasks, such as find_object_masks gives. Received: "
+            f"{type(objects).__name__}"
+        )
+
+
+def _is_integer(value: Any, lowest: int, highest: int | None = None) -> bool:
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_integer and value >= lowest and (highest is None or value <= highest)
+
+
+def _check_labels(labels: NDArray[np.int32], num_classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < -1 or high >= num_classes:
+        raise ValueError(
+            f"Labels must be class ids of the model, in [0, {num_classes}), or -1 where unknown. "
+            f"Received: {low} to {high}. Use the data that the model was made for, or leave them "
+            "out."
+        )
 
 
 def _sources(images: Any, labels: Any) -> tuple[ReadableImages, ReadableImages | None]:
@@ -205,6 +281,8 @@ def _sources(images: Any, labels: Any) -> tuple[ReadableImages, ReadableImages |
         if labels is not None:
             raise ValueError("Leave out `labels`: the data have their own.")
         if isinstance(images, DataSplit):
+            if not len(images):
+                raise ValueError(f"The split {images.name!r} has no images. Pass another one.")
             return SplitImagesReader(images), None
         held_out = SplitImagesReader(images.val) if len(images.val) else None
         return SplitImagesReader(images.train), held_out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,10 @@ class ReadableImages(Protocol):
     def batches(
         self, positions: NDArray[np.int64], batch_size: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield positions [B] and images [B, H, W, C] float32, each of `positions` once."""
+        """Yield positions [B] and images [B, H, W, C] float32, each of `positions` once.
+
+        The order is that of the source.
+        """
 
 
 class SplitImagesReader:
@@ -48,26 +51,27 @@ class ArrayImages:
     """Images of an array, in the range that the model takes; see `ReadableImages`.
 
     Args:
-        images: [N, H, W, C], any real dtype.
-        labels: [N] integers, class ids of the model; None: unknown.
+        images: [N, H, W, C], any real dtype. A `numpy.memmap` is read in batches.
+        labels: [N] integers, class ids of the model, -1 for unknown ones; None: all are unknown.
 
     Raises:
         ValueError: `images` is not a batch of images, or the labels do not match it.
     """
 
     def __init__(self, images: ArrayLike, labels: ArrayLike | None = None) -> None:
-        self._images = images if isinstance(images, np.ndarray) else np.asarray(images)
-        if self._images.ndim != 4 or not len(self._images):
+        self._images = _as_array(images)
+        if self._images.ndim != 4 or not self._images.size or self._images.dtype.kind not in "biuf":
             raise ValueError(
-                "`images` must be an array [N, H, W, C] of at least one image, or a split of an "
-                f"ImageData. Received: shape {self._images.shape}"
+                "`images` must be an ImageData, one of its splits, or an array [N, H, W, C] of "
+                f"numbers with at least one image. Received: shape {self._images.shape}, dtype "
+                f"{self._images.dtype}"
             )
         count = len(self._images)
         given = np.full([count], -1) if labels is None else np.asarray(labels)
         if given.shape != (count,) or not np.issubdtype(given.dtype, np.integer):
             raise ValueError(
                 f"`labels` must be {count} integers, one per image. Received: shape {given.shape}, "
-                f"dtype {given.dtype}"
+                f"dtype {given.dtype}. For one-hot labels pass their argmax."
             )
         self.example_ids: Sequence[str] = [str(number) for number in range(count)]
         self.labels = given.astype(np.int32)
@@ -79,3 +83,15 @@ class ArrayImages:
         for start in range(0, len(positions), batch_size):
             places = positions[start : start + batch_size]
             yield places, self._images[places].astype(np.float32)
+
+
+def _as_array(images: Any) -> NDArray[Any]:
+    if isinstance(images, np.ndarray):
+        return images
+    try:
+        return np.asarray(images)
+    except ValueError as error:
+        raise ValueError(
+            "`images` must be an array [N, H, W, C], all of one size. Received: a "
+            f"{type(images).__name__} of different sizes. Resize them first."
+        ) from error
