@@ -163,6 +163,11 @@ def test_a_single_text_is_not_taken_as_names(cues: Cues) -> None:
     assert cues.ticked == ["1"]
 
 
+@pytest.fixture(autouse=True)
+def _fewest_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEWEST_KNOWN", 5)
+
+
 def outside(model: keras.Model, reader: CellReader, found: Any, share: float) -> list[str]:
     cues = Cues(model, reader, small_cues.tree(), found)
     names = cues.tick_outside(share)

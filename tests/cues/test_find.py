@@ -314,7 +314,7 @@ def test_auto_counts_sampled_cells(
         with pytest.raises(KeyboardInterrupt):
             find_cues(model, *images, seed=seed, verbose=0)
     # Of 80 cells.
-    assert asked == [(2, 0), (10, 7), (96, 0)]
+    assert asked == [(8, 0), (10, 7), (96, 0)]
 
 
 def test_the_number_of_shown_cues(
