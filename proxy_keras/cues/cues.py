@@ -38,7 +38,7 @@ class CueCells(NamedTuple):
         clusters: [B, h, w] int32, the cluster of each cell; `Cues.tree` tells whose it is.
         evidence: [B, h, w] float32 in [0, 1], scaled by each image's own maximum.
         is_ticked: [B, h, w] bool, whether the cell belongs to a ticked cue. A cell without
-            features, or unlike every cluster, belongs to no cue; its cluster means nothing.
+            features belongs to no cue; its cluster means nothing.
         logits: [B, K] float32, of the network in which the cues were found.
     """
 
@@ -283,7 +283,8 @@ class Cues:
             FloatingPointError: The model computes values that are not finite.
         """
         found = self._reader.nearest(images, self.tree.clusters.centroids)
-        is_ticked = self.ticked_clusters[found.clusters] & (found.similarity > 0)
+        has_features = (found.similarity != 0) | (found.evidence > 0)
+        is_ticked = self.ticked_clusters[found.clusters] & has_features
         return CueCells(found.clusters, found.evidence, is_ticked, found.logits)
 
     def masks(self, images: Any, *, evidence: float = MASK_EVIDENCE) -> NDArray[np.bool_]:

@@ -69,6 +69,18 @@ def test_cells_have_cluster_evidence_and_tick(cues: Cues) -> None:
     assert cells.is_ticked[:, 0].tolist() == [[True, False, True, False], [False] * 4]
 
 
+def test_a_cell_unlike_every_cluster_belongs_to_the_nearest(cues: Cues) -> None:
+    cues.tick(["1", "2"])
+    pictures = np.zeros([1, 1, 4, 3], np.float32)
+    # Opposite to red, and nearest to green and blue at right angles; class 1 has evidence for it.
+    pictures[0, 0, 0, 0] = -1.0
+    cells = cues.cells(pictures)
+    assert cells.evidence[0, 0].tolist() == [1, 0, 0, 0]
+    assert cells.is_ticked[0, 0].tolist() == [True, False, False, False]
+    assert cues.ticked_share(pictures).tolist() == [1.0]
+    assert cues.shares(pictures).sum() == 1.0
+
+
 def test_masks_are_ticked_cells_with_evidence(cues: Cues) -> None:
     assert module.MASK_EVIDENCE == 0.15
     cues.tick(["1"])
