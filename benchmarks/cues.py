@@ -114,33 +114,31 @@ def extrapolate(name: str, size: int, count: int, rounds: int, total: int) -> st
         rounds=rounds,
     )
     # As many different cells as the sample of all images would have.
-    rows = rng.choice(len(features), len(features) * sample // count)
+    most = find.SAMPLE_BYTES // features[0].nbytes
+    rows = rng.choice(len(features), min(len(features) * sample // count, most))
     hot = features[rows] + rng.normal(size=[len(rows), 1]).astype(np.float32) * 1e-3
     hot /= np.linalg.norm(hot, axis=1, keepdims=True)
     wall, cpu = time.perf_counter(), time.process_time()
     find.cluster_cells(hot, find.MOST_AUTO_CLUSTERS, seed=0)
     clustering = time.perf_counter() - wall, time.process_time() - cpu
+    # The images of the first pass, compiling included, are counted below.
+    compiling = max(first - times["read"].cpu_s, 0.0)
     lines = []
-    for clock, extra, cluster_s in (
-        ("wall", first, clustering[0]),
-        ("CPU", first, clustering[1]),
-    ):
+    for clock, cluster_s in zip(("wall", "CPU"), clustering, strict=True):
         each = {
             what: (t.wall_s if clock == "wall" else t.cpu_s) / count for what, t in times.items()
         }
-        # The first pass, compiling included, was timed on the CPU; its images are counted below.
-        extra = max(extra - count * each["read"], 0.0)
         passes = sample * each["read"] + kept * each["assign"] + (total - kept) * each["nearest"]
         plain = total * each["forward"]
         lines.append(
             [
                 clock,
                 f"{plain:.0f} s",
-                f"{extra:.1f} s",
+                f"{compiling:.1f} s",
                 f"{passes:.0f} s",
-                f"{(extra + passes) / plain:.3f}",
+                f"{(compiling + passes) / plain:.3f}",
                 f"{cluster_s:.1f} s",
-                f"{extra + passes + cluster_s:.0f} s",
+                f"{compiling + passes + cluster_s:.0f} s",
             ]
         )
     title = (
@@ -160,8 +158,8 @@ def main() -> None:
     clustering = ClusteringTime()
     rounds = 2 if quick else 3
     print(compare("resnet20", 32, 1000 if quick else 10_000, rounds, clustering))
-    print(compare("resnet50", 224, 64 if quick else 320, rounds, clustering))
-    print(extrapolate("resnet50", 224, 64 if quick else 192, rounds, 10_000))
+    print(compare("resnet50", 224, 64 if quick else 192, rounds, clustering))
+    print(extrapolate("resnet50", 224, 64 if quick else 128, rounds, 10_000))
 
 
 if __name__ == "__main__":
