@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.heatmap_regions import resize_by_area
-from proxy_keras.augment.inpainting import inpaint
+from proxy_keras.augment.inpainting import check_inpainting, inpaint
 from proxy_keras.augment.option_rules import check_choice
 from proxy_keras.heatmaps.scaling import enlarge
 
@@ -117,6 +117,7 @@ def attenuate(
         factor = 1.0 - weight * heatmaps if replacement == "blended" else 0.0
         return images * tf.where(is_hot, factor, 1.0)[..., tf.newaxis]
     if replacement == "inpaint":
+        check_inpainting()
         return inpaint(images, is_hot, peak)
     if replacement in ("mean_of_data", "exchange"):
         fill = _of_data(replacement, colour, donors if replacement == "exchange" else None)

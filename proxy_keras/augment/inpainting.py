@@ -12,10 +12,21 @@ RADIUS = 3
 """Pixels around a hole that its rim is made of."""
 
 
+def check_inpainting() -> None:
+    """Check that images can be inpainted.
+
+    Raises:
+        MissingExtra: OpenCV is not installed.
+    """
+    with extra("cues"):
+        import cv2  # noqa: F401
+
+
 def inpaint(images: tf.Tensor, is_hot: tf.Tensor, peak: float) -> tf.Tensor:
     """Return images whose hot pixels continue what is around them.
 
-    An image that is hot everywhere stays as it is.
+    An image that is hot everywhere stays as it is. Call `check_inpainting` before: pipelines that
+    never inpaint contain this operation too, and must not need OpenCV.
 
     Args:
         images: [B, H, W, 3] float32 in [0, peak].
@@ -25,16 +36,13 @@ def inpaint(images: tf.Tensor, is_hot: tf.Tensor, peak: float) -> tf.Tensor:
     Returns:
         [B, H, W, 3] float32; hot pixels in steps of peak / 255.
 
-    Raises:
-        MissingExtra: OpenCV is not installed.
-
     Source: Telea, An Image Inpainting Technique Based on the Fast Marching Method, J. Graphics
         Tools 9 (2004).
     """
-    with extra("cues"):
-        import cv2
 
     def fill(images: NDArray[np.float32], holes: NDArray[np.bool_]) -> NDArray[np.float32]:
+        import cv2
+
         filled = images.copy()
         for image, hole in zip(filled, holes, strict=True):
             if hole.any() and not hole.all():

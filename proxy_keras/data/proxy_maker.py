@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from proxy_keras.augment.attenuation import Donors, attenuate, hot_pixels, paste
 from proxy_keras.augment.catalogue import REPLACEMENTS
+from proxy_keras.augment.inpainting import inpaint
 from proxy_keras.heatmaps.scaling import enlarge
 
 NEED_COLOUR = ("mean_of_data", "exchange")
@@ -91,8 +92,7 @@ def make_proxies(
         return Donors(donors.images, is_hot)
 
     def inpainted() -> tf.Tensor:
-        pixels = tf.cast(images, tf.float32)
-        return attenuate(pixels, enlarged, threshold=thresholds, replacement="inpaint", peak=255.0)
+        return inpaint(tf.cast(images, tf.float32), hot_pixels(enlarged, thresholds), 255.0)
 
     def exchanged() -> tf.Tensor:
         return _exchanged(images, enlarged, thresholds, colour, *hot_donors())

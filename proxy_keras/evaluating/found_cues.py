@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.cues.cues import FEWEST_KNOWN, Cues
+from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.facts import CueFacts
 from proxy_keras.cues.find import find_cues
 from proxy_keras.cues.pictures import Picture, draw_pictures
@@ -20,6 +20,9 @@ from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluating.proportions import difference_interval
 from proxy_keras.objects.object_masks import ObjectMasks
+
+FEWEST_JUDGED = 5
+"""Images, with a known object or in which a cue leads, from which it is judged by them."""
 
 SMALLEST_SHARE = 0.02
 """Share of the evidence from which a cue can deserve a look because of its place."""
@@ -165,7 +168,7 @@ def reasons_to_look(facts: CueFacts, errors: int, images: int) -> list[str]:
     """
     reasons = []
     is_large = facts.evidence_share >= SMALLEST_SHARE
-    is_known = facts.inside is not None and facts.inside_images >= FEWEST_KNOWN
+    is_known = facts.inside is not None and facts.inside_images >= FEWEST_JUDGED
     if is_large and is_known and (facts.inside or 0.0) < OUTSIDE_THRESHOLD:
         reasons.append("outside")
     if _leads_to_errors(facts, errors, images):
@@ -178,7 +181,7 @@ def reasons_to_look(facts: CueFacts, errors: int, images: int) -> list[str]:
 def _leads_to_errors(facts: CueFacts, errors: int, images: int) -> bool:
     """Return whether the model is wrong more often where the cue leads than elsewhere."""
     leads, elsewhere = facts.leads_in, images - facts.leads_in
-    if facts.leads_wrong is None or leads < FEWEST_KNOWN or not elsewhere:
+    if facts.leads_wrong is None or leads < FEWEST_JUDGED or not elsewhere:
         return False
     wrong = round(facts.leads_wrong * leads)
     others = errors - wrong

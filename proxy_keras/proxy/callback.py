@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from proxy_keras.attribution.target import ScoreFunction
 from proxy_keras.augment.dataset_statistics import mean_colour
+from proxy_keras.augment.inpainting import check_inpainting
 from proxy_keras.cues.cues import Cues
 from proxy_keras.data.proxy_maker import NEED_COLOUR, Attenuation
 from proxy_keras.data.train_split import TrainSplit
@@ -63,7 +64,8 @@ class ProxyAttention(keras.callbacks.Callback):
         team: The processes that share the work of a step; None: this process does it all.
 
     Raises:
-        MissingExtra: `log_dir` or `sheet_dir` is given without the packages of the extra `train`.
+        MissingExtra: `log_dir` or `sheet_dir` is given without the packages of the extra `train`,
+            or inpainting or cues are asked for without those of the extra `cues`.
         ValueError: A setting is invalid (at once), the schedule does not fit `epochs` or the model
             has no layer to explain (when training begins), or the dataset passed to `fit` would
             serve stale proxies (at the first batch of that epoch).
@@ -134,6 +136,8 @@ class ProxyAttention(keras.callbacks.Callback):
             if callable(settings[name]):
                 del settings[name]
         self.config = ProxyConfig(**settings)
+        if self.config.replacement == "inpaint":
+            check_inpainting()
         self._schedule = parse(self.config.schedule)
         self.data = data
         self.data.original_weight = self.config.original_weight
