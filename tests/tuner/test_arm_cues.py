@@ -68,10 +68,15 @@ def test_cues_outside_the_object_are_ticked_by_the_asked_share_of_objects(run, t
 
 
 def test_nothing_to_tick_is_a_result(run, tmp_path):
-    assert find(run, tmp_path / "a", object_share=0.01) == 0
+    assert find(run, tmp_path / "a", object_share=0.03) == 0
     metrics = json.loads((tmp_path / "a" / "metrics.json").read_text())
-    # One image is fewer than `tick_outside` needs.
-    assert (metrics["known_objects"], metrics["ticked"]) == (1, 0)
+    # No cue is present in all three images, the fewest by which `tick_outside` judges.
+    assert (metrics["known_objects"], metrics["ticked"]) == (3, 0)
+
+
+def test_too_few_known_objects_are_an_error(run, tmp_path, capsys):
+    assert find(run, tmp_path / "a", object_share=0.01) == 2
+    assert "must be known in at least 3 of the examined images" in capsys.readouterr().err
 
 
 def test_a_run_without_a_network_is_an_error(run, tmp_path, capsys):
