@@ -6,6 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_keras.io.host_names import host_name
+
 NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 """Names under which this machine reaches the server. A web page could reach it through another
 name that resolves to this machine (DNS rebinding)."""
@@ -67,11 +69,3 @@ def _refusal(headers: Headers, method: str) -> ASGIApp | None:
 def error_response(status: int, message: str) -> JSONResponse:
     """Return an error as JSON."""
     return JSONResponse({"error": message}, status)
-
-
-def host_name(header: str) -> str:
-    """Return the lower-case name in a Host header, without port and brackets."""
-    name, colon, port = header.rpartition(":")
-    is_port = port.isascii() and (not port or port.isdecimal())
-    name = name if colon and is_port and not name.endswith(":") else header
-    return name.removeprefix("[").removesuffix("]").lower()

@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_keras.io.host_names import host_name
 from proxy_keras.watching.run_monitor import RunMonitor
 
 PAGE = Path(__file__).parent / "page"
@@ -155,13 +156,6 @@ def page_url(server: WatchServer, host: str) -> str:
     if _is_ip_address(host) and ipaddress.ip_address(host).is_unspecified:
         host = _outbound_address() or socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
-
-
-def host_name(header: str) -> str:
-    """Return the lower-case name in a Host header, without port, brackets and final dot."""
-    name, colon, port = header.rpartition(":")
-    name = name if colon and (not port or port.isdecimal()) and not name.endswith(":") else header
-    return name.strip("[]").removesuffix(".").lower()
 
 
 def _is_ip_address(name: str) -> bool:

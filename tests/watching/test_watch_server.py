@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from proxy_keras.watching import watch_server as module
-from proxy_keras.watching.watch_server import WatchServer, host_name, page_url
+from proxy_keras.watching.watch_server import WatchServer, page_url
 
 
 def test_the_page_its_parts_and_the_state_are_answered(run, serve, ask) -> None:
@@ -222,24 +222,6 @@ def test_a_port_has_one_server(serve) -> None:
     server = serve()
     with pytest.raises(OSError, match="in use"):
         WatchServer(server.monitor, port=server.port)
-
-
-@pytest.mark.parametrize(
-    ("header", "name"),
-    [
-        ("localhost", "localhost"),
-        ("LocalHost:8765", "localhost"),
-        ("localhost:", "localhost"),
-        ("example.org.:80", "example.org"),
-        ("[::1]:8765", "::1"),
-        ("[::1]", "::1"),
-        ("::1", "::1"),
-        ("a:b", "a:b"),
-        ("", ""),
-    ],
-)
-def test_the_name_in_a_host_header(header: str, name: str) -> None:
-    assert host_name(header) == name
 
 
 def test_the_address_is_one_that_a_browser_takes(serve, monkeypatch: pytest.MonkeyPatch) -> None:
