@@ -12,8 +12,8 @@ import jinja2
 from markupsafe import Markup
 
 from proxy_keras.cues.cues import Cues
+from proxy_keras.cues.pictures import Picture
 from proxy_keras.cues.verdicts import NOT_OBJECT, OBJECT
-from proxy_keras.ticking.pictures import Picture
 from proxy_keras.ticking.verdict_options import WORDS
 from proxy_keras.ticking.wording import count, describe, percent
 

@@ -12,13 +12,13 @@ import numpy as np
 from proxy_keras.cues.cue_folder import CUES_FILE, MODEL_FILE, VERDICTS_FILE, load_verdicts
 from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.find import find_cues
+from proxy_keras.cues.pictures import Picture, draw_pictures
 from proxy_keras.io.atomic_files import UNFINISHED, write_text_atomically
 from proxy_keras.ticking.cue_page import standalone_page
 from proxy_keras.ticking.cue_source import CueSource
 from proxy_keras.ticking.found_file import FOUND_FILE, FoundWith
 from proxy_keras.ticking.options import FOUND_WITH, OBJECTS, CueOptions
 from proxy_keras.ticking.picture_file import PICTURES_FILE, load_pictures, save_pictures
-from proxy_keras.ticking.pictures import Picture, draw_pictures
 
 PAGE_FILE, SCHEMA_FILE = "cues.html", "cues.schema.json"
 FILES = frozenset(

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from proxy_keras.cues.pictures import Picture
 from proxy_keras.io.atomic_files import write_text_atomically
-from proxy_keras.ticking.pictures import Picture
 
 PICTURES_FILE = "pictures.json"
 

@@ -8,7 +8,7 @@ from proxy_keras.cues.facts import CueFacts
 
 SAME_PLACE, SIMILAR_PLACE = 0.5, 0.25
 """How far its place tells a cue apart (`CueFacts.position`) where it is called always, or mostly,
-at the same place."""
+in the same place."""
 
 MOST_NAMED = 5
 """Largest number of classes that are named."""
@@ -36,7 +36,7 @@ def describe(facts: CueFacts, classes: Sequence[str] | None, error_rate: float |
     lines.append(f"In {count(facts.present_in, 'image')}, {_classes(facts, classes)}.")
     if facts.position >= SIMILAR_PLACE:
         often = "Always" if facts.position >= SAME_PLACE else "Mostly"
-        lines.append(f"{often} at the same place.")
+        lines.append(f"{often} in the same place.")
     if facts.is_mixture:
         lines.append("It looks like a mixture of two things: split it.")
     return lines

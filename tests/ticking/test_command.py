@@ -59,7 +59,7 @@ def test_from_a_run_to_ticked_cues(project, run_command, tmp_path: Path) -> None
     assert Cues.load(folder).ticked == [corner]
     page = (folder / "cues.html").read_text()
     assert f"{share:.0%} of what the network looks at." in page
-    assert "0% of it lies on the object" in page and "Always at the same place." in page
+    assert "0% of it lies on the object" in page and "Always in the same place." in page
     assert page.count('class="picture') >= 3 * 6
 
 
