@@ -41,7 +41,7 @@ def find(config: TrainConfig, run: Path, folder: Path, *, verbose: int) -> dict[
     import tensorflow as tf
 
     from proxy_keras.io.saved_model import open_saved
-    from proxy_keras.proxy.cue_source import CueSource
+    from proxy_keras.proxy.outside_cues import OutsideCues
     from proxy_keras.training.run import known_objects, load_data
 
     tf.config.experimental.enable_op_determinism()
@@ -58,8 +58,9 @@ def find(config: TrainConfig, run: Path, folder: Path, *, verbose: int) -> dict[
     model = open_saved(run).model
     start, cpu_start = time.perf_counter(), time.process_time()
     objects = known_objects(config, data, verbose=verbose)
-    source = CueSource(OUTSIDE, data.train, settings, objects, int(config.batch_size), verbose)
-    cues = source.find_in(model)
+    batch_size = int(config.batch_size)
+    finder = OutsideCues(data.train, settings, objects, batch_size=batch_size, verbose=verbose)
+    cues = finder.find(model)
     cues.save(folder)
     metrics = {
         "ticked": len(cues.ticked),

@@ -10,7 +10,7 @@ from proxy_keras.cues.cues import Cues
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.io.saved_model import MODEL_FILE as RUN_MODEL
-from proxy_keras.proxy.cue_source import NOT_SAVED
+from proxy_keras.proxy.cue_masks import NOT_SAVED
 from proxy_keras.settings.proxy_config import OUTSIDE
 
 

@@ -22,7 +22,7 @@ from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy import selection
-from proxy_keras.proxy.cue_source import NOT_SAVED, CueSource, source_text
+from proxy_keras.proxy.cue_masks import NOT_SAVED, CueMasks, make_masks, source_text
 from proxy_keras.proxy.cue_step import CueStep
 from proxy_keras.proxy.epoch_record import EpochRecord
 from proxy_keras.proxy.freshness import check_fresh
@@ -141,7 +141,6 @@ class ProxyAttention(keras.callbacks.Callback):
         self._schedule = parse(self.config.schedule)
         self.data = data
         self.data.original_weight = self.config.original_weight
-        self._cues = CueSource(cues, data, self.config, objects, batch_size, verbose)
         self.steps: list[StepSummary] = []
         self._heatmap_filter = HeatmapFilter(self.config, data)
         self._subset = subset
@@ -153,6 +152,19 @@ class ProxyAttention(keras.callbacks.Callback):
         )
         self._verbose = verbose
         self._team = Team() if team is None else team
+        self._masks: CueMasks | None = None
+        if cues is not None:
+            self._masks = make_masks(
+                cues,
+                data,
+                self.config,
+                objects,
+                batch_size=batch_size,
+                verbose=verbose,
+                team=self._team,
+            )
+        if objects is not None and cues != OUTSIDE:
+            raise ValueError("`objects` needs `cues='outside'`; leave it out.")
         self._plan = Plan(frozenset(), frozenset())
         self._step: ProxyStep | CueStep | None = None
         self._record: EpochRecord | None = None
@@ -246,16 +258,9 @@ class ProxyAttention(keras.callbacks.Callback):
             return
         self._explained = model
         config = self.config
-        if config.cues is not None:
+        if self._masks is not None:
             self._step = CueStep(
-                self.data,
-                config,
-                lambda: self._cues.find(model),
-                is_fixed=config.cues != OUTSIDE,
-                batch_size=self._batch_size,
-                log=self._log,
-                verbose=self._verbose,
-                team=self._team,
+                self.data, config, self._masks, model, batch_size=self._batch_size, log=self._log
             )
             return
         explainer = make_explainer(model, config, self._explain)
@@ -275,6 +280,7 @@ class ProxyAttention(keras.callbacks.Callback):
             verbose=self._verbose,
             team=self._team,
             heatmap_filter=self._heatmap_filter,
+            recorded=None if self._record is None else self._record.predictions,
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -381,6 +387,4 @@ class ProxyAttention(keras.callbacks.Callback):
         """
         if self._step is None:
             raise RuntimeError("Call `run_step` inside `fit`, or after `prepare(model, epochs)`.")
-        if isinstance(self._step, CueStep):
-            return self._step.run(epoch)
-        return self._step.run(epoch, None if self._record is None else self._record.predictions())
+        return self._step.run(epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -110,6 +111,8 @@ class ProxyStep:
         verbose: 1: progress bars; 0: none.
         team: The processes that share the work; None: this process does it all.
         heatmap_filter: Filters the heatmaps of the selected images.
+        recorded: Returns the model's predictions for the training images in the epoch that has
+            just ended; None: predict at each step, on the originals.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class ProxyStep:
         verbose: int,
         heatmap_filter: HeatmapFilter,
         team: Team | None = None,
+        recorded: Callable[[], Predictions] | None = None,
     ) -> None:
         self._data = data
         self._config = config
@@ -134,25 +138,22 @@ class ProxyStep:
         self._verbose = verbose
         self._heatmap_filter = heatmap_filter
         self._team = Team() if team is None else team
+        self._recorded = recorded
         self._mask_maker = MaskMaker(data, config.control, batch_size)
 
-    def run(self, epoch: int, predictions: Predictions | None = None) -> StepSummary:
+    def run(self, epoch: int) -> StepSummary:
         """Make proxies of the selected training images.
 
         Args:
             epoch: The epoch that has just ended, counted from 0; -1: before the first. Seeds the
                 draw.
-            predictions: The model's predictions for the training images in that epoch; None:
-                predict now, on the originals.
 
         Returns:
             A summary of the step.
         """
         start = time.perf_counter()
         data, config = self._data, self._config
-        if predictions is None:
-            self._explainer.refresh()
-            predictions = self._predict()
+        predictions = self._predict() if self._recorded is None else self._recorded()
         logits = predictions.logits
         chosen = selection.choose(
             config.select, self._subset, logits, data.labels, seed=data.seed, epoch=max(epoch, 0)
@@ -201,6 +202,7 @@ class ProxyStep:
     def _predict(self) -> Predictions:
         """Return predictions for all originals, with heatmaps if one pass yields both."""
         explainer, data = self._explainer, self._data
+        explainer.refresh()
         logits = np.empty([len(data), explainer.num_classes], np.float32)
         heatmaps = None
         if explainer.single_pass:

@@ -15,7 +15,7 @@ from proxy_keras.cues.find import find_cues
 from proxy_keras.cues.pictures import Picture, draw_pictures
 from proxy_keras.io.atomic_files import UNFINISHED, write_text_atomically
 from proxy_keras.ticking.cue_page import standalone_page
-from proxy_keras.ticking.cue_source import CueSource
+from proxy_keras.ticking.examined_model import ExaminedModel
 from proxy_keras.ticking.found_file import FOUND_FILE, FoundWith
 from proxy_keras.ticking.options import FOUND_WITH, OBJECTS, CueOptions
 from proxy_keras.ticking.picture_file import PICTURES_FILE, load_pictures, save_pictures
@@ -50,7 +50,7 @@ class CueStore:
         ValueError, OSError: The model, its images, the cues or an option cannot be used.
     """
 
-    def __init__(self, source: CueSource, options: CueOptions, given: frozenset[str]) -> None:
+    def __init__(self, source: ExaminedModel, options: CueOptions, given: frozenset[str]) -> None:
         self.source = source
         self.folder = options.out or source.default_folder
         self.notes: list[str] = []

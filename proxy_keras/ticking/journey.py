@@ -11,8 +11,8 @@ from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.facts_text import facts_table
 from proxy_keras.settings import DataConfig, declared
 from proxy_keras.ticking.cue_page import summary
-from proxy_keras.ticking.cue_source import CueSource
 from proxy_keras.ticking.cue_store import PAGE_FILE, CueStore
+from proxy_keras.ticking.examined_model import ExaminedModel
 from proxy_keras.ticking.options import CueOptions
 from proxy_keras.ticking.verdict_options import give_verdicts
 
@@ -32,7 +32,7 @@ def run_command(
         ValueError, OSError: The model, its images, the cues or an option cannot be used.
         FloatingPointError: The model computes values that are not finite.
     """
-    source = CueSource(path, settings, progress=not options.quiet)
+    source = ExaminedModel(path, settings, progress=not options.quiet)
     store = CueStore(source, options, given)
     lines = give_verdicts(store.cues, options)
     if lines:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from proxy_keras import ImageData, ProxyAttention
-from proxy_keras.proxy.planted_cues import PlantedCues
+from proxy_keras.proxy.planted_boxes import planted_cells
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 
 SIDE = 12
@@ -42,7 +42,7 @@ def _originals(data: ImageData) -> np.ndarray:
 def test_decoys_are_where_they_were_drawn():
     data = ImageData.from_source("decoy_digits", seed=0, progress=False)
     images = _originals(data)
-    cells = PlantedCues(data.train).cells()
+    cells = planted_cells(data.train)
     assert cells.shape == (len(data.train), 32, 32)
     for image, mask in zip(images[:20], cells[:20] == 255, strict=False):
         assert mask.sum() == 36
@@ -54,7 +54,7 @@ def test_the_corner_patch_and_a_decoy_are_both_planted():
     data = ImageData.from_source("decoy_digits", seed=0, shortcut=0.9, progress=False)
     boxes = data.planted[data.train.example_ids[0]]
     assert len(boxes) == 2 and boxes[1] == (0, 0, 5, 5)
-    mask = PlantedCues(data.train).cells()[0] == 255
+    mask = planted_cells(data.train)[0] == 255
     assert mask[:5, :5].all() and mask[boxes[0][1], boxes[0][0]]
 
 
@@ -89,7 +89,7 @@ def test_random_masks_cover_the_same_area_elsewhere():
 
 def test_cells_of_large_images_cover_the_patch():
     data = ImageData.from_source("digits", image_size=160, shortcut=0.9, limit=10, progress=False)
-    cells = PlantedCues(data.train).cells()
+    cells = planted_cells(data.train)
     assert cells.shape == (10, 64, 64)
     # 27 pixels are 10.8 cells.
     assert (cells[:, :11, :11] == 255).all() and cells.sum() == 10 * 255 * 121

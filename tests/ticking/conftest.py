@@ -22,8 +22,8 @@ from proxy_keras.data import ImageData
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.ticking import command
 from proxy_keras.ticking.cue_server import CueServer
-from proxy_keras.ticking.cue_source import CueSource
 from proxy_keras.ticking.cue_store import CueStore
+from proxy_keras.ticking.examined_model import ExaminedModel
 from proxy_keras.ticking.options import CueOptions
 
 SIDE, CELLS = 16, 4
@@ -195,7 +195,7 @@ class Answer(NamedTuple):
 @contextmanager
 def serving(project: Project, folder: Path, **options: Any) -> Iterator[Served]:
     """Serve a folder of cues in a thread."""
-    source = CueSource(project.run, {}, progress=False)
+    source = ExaminedModel(project.run, {}, progress=False)
     store = CueStore(source, CueOptions(out=folder, quiet=True, **options), frozenset())
     server = CueServer(store)
     thread = threading.Thread(target=server.serve_forever)

@@ -80,7 +80,7 @@ def test_ticking_reads_no_images(run_command, cues: Path, monkeypatch: pytest.Mo
     def refuse(*words: Any, **options: Any) -> None:
         raise AssertionError("images were read")
 
-    monkeypatch.setattr("proxy_keras.ticking.cue_source.load_data", refuse)
+    monkeypatch.setattr("proxy_keras.ticking.examined_model.load_data", refuse)
     assert run_command("--out", cues, "--tick", "2").code == 0
     assert 'data-verdict="not_object"' in (cues / "cues.html").read_text()
 

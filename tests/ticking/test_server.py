@@ -106,7 +106,7 @@ def test_without_images_it_says_so_and_verdicts_are_taken(
     def gone(*words: Any, **options: Any) -> None:
         raise FileNotFoundError("photos does not exist.")
 
-    monkeypatch.setattr("proxy_keras.ticking.cue_source.load_data", gone)
+    monkeypatch.setattr("proxy_keras.ticking.examined_model.load_data", gone)
     name = mixture_of(joined)
     with serving(project, joined) as served:
         # The pictures were kept; only new ones need the images.

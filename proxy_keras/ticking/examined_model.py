@@ -1,4 +1,4 @@
-"""CueSource: the classifier whose cues are looked at, and its images."""
+"""ExaminedModel: the classifier whose cues are looked at, and its images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from proxy_keras.ticking.options import CueOptions
 from proxy_keras.training.run import load_data
 
 
-class CueSource:
+class ExaminedModel:
     """A run folder or a `.keras` file, with the data options that were given.
 
     The images of a run are those of its training and validation split. Those of a file are split
