@@ -116,8 +116,8 @@ class TrainSplit(DataSplit):
             parts: Return these parts of each batch instead of batches.
 
         Returns:
-            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and with `original_weight`
-            the weights [B] float32 in the loss. Order and augmentation
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, unless
+            `original_weight` is 1, the weights [B] float32 in the loss. Order and augmentation
             depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
         """
         check_batch_size(batch_size)

@@ -1,4 +1,4 @@
-"""Detection of datasets that would show stale proxies, or none."""
+"""Detection of datasets that would show stale proxies or none, or lack their weights."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ def check_fresh(data: TrainSplit, steps: int | None, epoch: int) -> None:
         epoch: Counted from 0.
 
     Raises:
-        ValueError: `fit` would show stale proxies, or none.
+        ValueError: `fit` would show stale proxies, or none, or ignore `original_weight`.
     """
     feeds = data.clock.feeds
     if len(feeds) != 1:
         raise ValueError(
             f"The training data was opened {len(feeds)} times in epoch {epoch + 1}, not once, so "
             f"it would show stale proxies or none. {_REMEDY}"
+        )
+    if feeds[0].is_weighted != (data.original_weight != 1.0):
+        raise ValueError(
+            "The training data were batched before `original_weight` was set, so it would be "
+            f"ignored. Call `data.train.batches(...)` after making ProxyAttention. Received: "
+            f"original_weight={data.original_weight}"
         )
     batches = -(-len(data) // feeds[0].batch_size)
     if steps is not None and steps != batches:

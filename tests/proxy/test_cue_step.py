@@ -238,6 +238,18 @@ def test_cues_outside_the_object_are_found_while_training(data: ImageData) -> No
     np.testing.assert_array_equal(seen.epochs[2][~had], clean[~had])
 
 
+def test_batches_without_the_weights_that_were_asked_for_are_refused(
+    data: ImageData, saved: Path
+) -> None:
+    batches = data.train.batches(16)
+    proxy = ProxyAttention(data.train, cues=saved, original_weight=0.5, verbose=0)
+    options: dict[str, Any] = {"epochs": 5, "verbose": 0, "callbacks": [proxy], "shuffle": False}
+    with pytest.raises(ValueError, match="Call `data.train.batches.* after making ProxyAttention"):
+        colour_model().fit(batches, **options)
+    history = colour_model().fit(data.train.batches(16), **options).history
+    assert len(history["loss"]) == 5
+
+
 def test_chances_make_all_classes_equal() -> None:
     has_cue = np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], bool)
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2], np.int32)
