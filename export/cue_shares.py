@@ -7,18 +7,14 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from export.forward_network import ForwardNetwork
-from proxy_keras.attribution.target import Score
 from proxy_keras.cues import CueFacts, Cues
+from proxy_keras.cues.evident_layer import predicted_over_mean
 from proxy_keras.graph import FlatClone
 
 _CLASSES_NAMED = 3
 """Classes that a description names, at most."""
-
-_ROUNDING = 1e-5
-"""Share of the sum of magnitudes at or below which a sum is rounding error."""
 
 
 @dataclass(frozen=True)
@@ -90,32 +86,10 @@ class CueShares:
         ticked = tf.reshape(tf.matmul(shares, tf.constant(self._is_ticked)), [-1])
         return {"logits": logits, "cues": shares, "ticked_share": ticked}
 
-    def check_evidence(self, images: NDArray[np.uint8]) -> None:
-        """Check that the evidence is more than rounding.
-
-        Before a layer normalisation, whose output does not depend on the scale of its input,
-        activations times gradients sum to zero.
-
-        Args:
-            images: [N, H, W, 3].
-
-        Raises:
-            ValueError: It is not.
-        """
-        _, _, parts = self._parts_of_evidence(tf.cast(images, tf.float32))
-        sums = tf.reduce_max(tf.abs(tf.reduce_sum(parts, axis=-1)))
-        if sums < _ROUNDING * tf.reduce_max(tf.reduce_sum(tf.abs(parts), axis=-1)):
-            raise ValueError(
-                f"Evidence in the layer '{self._layer}' is only rounding error, because the logits "
-                "do not depend on the scale of its features, as before a layer normalisation. Find "
-                "the cues in that normalisation (python -m proxy_keras.cues MODEL --layer NAME), "
-                "or leave them out: --no-cues"
-            )
-
     def _parts_of_evidence(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the activations, the logits, and each activation times its gradient."""
         activations, rest = self._network.run_features(images)
-        logits, gradients = self._network.gradients(activations, rest, _predicted_over_mean)
+        logits, gradients = self._network.gradients(activations, rest, predicted_over_mean)
         return activations, logits, activations * gradients
 
 
@@ -178,9 +152,3 @@ def _description(facts: CueFacts, classes: list[str] | None) -> str:
     if facts.inside is not None:
         text += f"; {facts.inside:.0%} of it on the object in {facts.inside_images:,} images"
     return text
-
-
-def _predicted_over_mean(logits: tf.Tensor) -> Score:
-    """Return the score that evidence is about, see `proxy_keras.cues.cell_reader.CellReader`."""
-    classes = logits.shape[-1]
-    return Score(tf.one_hot(tf.argmax(logits, axis=1), classes) - 1.0 / classes)

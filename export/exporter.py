@@ -127,7 +127,6 @@ def export_model(
         if cues is not None:
             layer, cue_layer = _expose_another(flat, target, layer, cues.target_layer)
             shares = CueShares(flat, cue_layer, cues)
-            shares.check_evidence(pictures)
         converted = to_onnx(
             Explained(flat, layer, explain, shares),
             flat.model.variables,

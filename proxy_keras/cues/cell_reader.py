@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.input_checks import check_finite, check_images
 from proxy_keras.attribution.split_network import Network
-from proxy_keras.attribution.target import Score
-from proxy_keras.attribution.target_layer import expose_target
+from proxy_keras.cues.evident_layer import expose_evident_target, predicted_over_mean
 from proxy_keras.graph import FlatClone
 
 
@@ -63,7 +62,7 @@ class CellReader:
     Args:
         model: Any built Keras 3 classifier, as in `attribution.Explainer`.
         target_layer: Name of the layer, or its path in nested models; None: the last one with
-            spatial positions.
+            spatial positions and evidence, see `expose_evident_target`.
 
     Attributes:
         target_layer: The layer's name.
@@ -76,8 +75,9 @@ class CellReader:
     """
 
     def __init__(self, model: keras.Model, target_layer: str | None = None) -> None:
-        flat = FlatClone(model)
-        self.target_layer, layer = expose_target(flat, target_layer)
+        # A name can be that of a layer inside a transformer block.
+        flat = FlatClone(model, inline_blocks=True)
+        self.target_layer, layer = expose_evident_target(flat, target_layer)
         self.num_classes = int(flat.output.shape[1])
         self.depth = int(layer.shape[3])
         self.image_shape = tuple(flat.model.inputs[0].shape[1:])
@@ -139,7 +139,7 @@ class CellReader:
 
     def _cells(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         activations, rest = self._network.run_features(images)
-        logits, gradients = self._network.gradients(activations, rest, _predicted_over_mean)
+        logits, gradients = self._network.gradients(activations, rest, predicted_over_mean)
         evidence = tf.nn.relu(tf.reduce_sum(activations * gradients, axis=-1))
         highest = tf.reduce_max(evidence, axis=[1, 2], keepdims=True)
         features = tf.math.divide_no_nan(activations, tf.norm(activations, axis=-1, keepdims=True))
@@ -155,13 +155,6 @@ def _closest(features: tf.Tensor, centroids: tf.Tensor) -> tuple[tf.Tensor, tf.T
     similarity = tf.tensordot(features, centroids, [[3], [1]])
     nearest = tf.argmax(similarity, axis=-1, output_type=tf.int32)
     return nearest, tf.reduce_max(similarity, axis=-1)
-
-
-def _predicted_over_mean(logits: tf.Tensor) -> Score:
-    """Return the score "logit of the predicted class minus the mean logit"."""
-    classes = tf.shape(logits)[1]
-    predicted = tf.one_hot(tf.argmax(logits, axis=1), classes)
-    return Score(predicted - 1.0 / tf.cast(classes, tf.float32))
 
 
 def _traced(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:

@@ -164,11 +164,17 @@ def test_tokens_of_a_transformer_are_a_grid() -> None:
         mlp_dim=32,
     )
     model = ViTImageClassifier(backbone=backbone, num_classes=4, pooling="token")
-    images = np.random.default_rng(0).uniform(size=[3, 32, 32, 3]).astype(np.float32)
-    read = CellReader(model).read(images)
+    # The class token reads the other tokens through the normalisation alone.
+    reader = CellReader(model)
+    assert reader.target_layer.endswith("transformer_block_2/ln_1")
+    images = 3 * np.random.default_rng(1).normal(size=[3, 32, 32, 3]).astype(np.float32)
+    read = reader.read(images)
     assert read.features.shape == (3, 4, 4, 16)
     np.testing.assert_allclose(np.linalg.norm(read.features, axis=-1), 1.0, atol=1e-5)
     assert read.evidence.max(axis=(1, 2)).tolist() == [1.0] * 3 and read.evidence.min() >= 0.0
+    block = reader.target_layer.replace("2/ln_1", "1").rsplit("/", 1)[-1]
+    with pytest.raises(ValueError, match=f"'{block}' is only rounding error.*2/ln_1'"):
+        CellReader(model, block)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

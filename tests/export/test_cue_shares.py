@@ -203,15 +203,6 @@ def test_a_head_without_a_derivative_is_refused_by_its_name(make_source, images,
         export_model(make_source(model), tmp_path / "m.onnx", cues=cues, explain="layer_score_cam")
 
 
-def test_evidence_that_is_only_rounding_is_refused(make_source, images, tmp_path):
-    model = _vit()
-    # Only the layer normalisation of the second block reads these tokens.
-    cues = find_cues(model, images, clusters=5, target_layer="transformer_block_1", verbose=0)
-    cues.tick(["1"])
-    with pytest.raises(ValueError, match="'transformer_block_1' is only rounding error"):
-        export_model(make_source(model), tmp_path / "m.onnx", cues=cues)
-
-
 def test_the_command_takes_the_cues_of_the_run(make_model, images, tmp_path, capsys):
     model, run = make_model(), tmp_path / "run"
     run.mkdir()
