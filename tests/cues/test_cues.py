@@ -178,6 +178,7 @@ def test_a_single_text_is_not_taken_as_names(cues: Cues) -> None:
 @pytest.fixture(autouse=True)
 def _fewest_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FEWEST_KNOWN", 5)
+    monkeypatch.setattr(module, "FEWEST_TO_SPLIT", 5)
 
 
 def outside(model: keras.Model, reader: CellReader, found: Any, share: float) -> list[str]:
@@ -217,6 +218,19 @@ def test_halves_that_are_too_rare_are_judged_together(
     share = on_cue[1] / on_cue[0]
     assert outside(model, reader, found, share - 0.01) == []
     assert outside(model, reader, found, share + 0.01) == ["1"]
+
+
+def test_splitting_asks_for_more_known_images_than_judging(
+    model: keras.Model, reader: CellReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = known([0, 255, 255, 0])
+    monkeypatch.setattr(module, "FEWEST_TO_SPLIT", 8)
+    assert outside(model, reader, found, 0.5) == ["1a"]
+    monkeypatch.setattr(module, "FEWEST_TO_SPLIT", 9)
+    share = Cues(model, reader, small_cues.tree(), found).facts("1").inside
+    assert share is not None
+    assert outside(model, reader, found, share - 0.01) == []
+    assert outside(model, reader, found, share + 0.01)[0] == "1"
 
 
 def test_what_is_present_in_few_known_images_is_not_judged(
