@@ -85,6 +85,8 @@ def proxy_sheet(
     labels: NDArray[np.int32],
     predicted: NDArray[np.int64],
     classes: Sequence[str],
+    *,
+    mask_name: str = "heatmap",
 ) -> Figure:
     """Draw a sheet with a column per image: original, heatmap over the original, proxy.
 
@@ -95,6 +97,7 @@ def proxy_sheet(
         labels: [n] class ids.
         predicted: [n] class ids predicted for the originals.
         classes: Names of the classes.
+        mask_name: What the row of heatmaps is called.
     """
     n = len(originals)
     figure = Figure(figsize=(1.5 * n + 0.4, 5.2), dpi=100, layout="constrained")
@@ -110,7 +113,7 @@ def proxy_sheet(
         axes[1, column].imshow(to_pixels(originals[column]))
         axes[1, column].imshow(heatmaps[column], cmap=HEAT_COLOURS, alpha=0.6, vmin=0.0, vmax=1.0)
         axes[2, column].imshow(to_pixels(proxies[column]))
-    for row, name in enumerate(("original", "heatmap", "proxy")):
+    for row, name in enumerate(("original", mask_name, "proxy")):
         axes[row, 0].set_ylabel(name, fontsize=9)
     for axis in axes.flat:
         axis.set_xticks([])

@@ -149,6 +149,7 @@ class ProxyAttention(keras.callbacks.Callback):
         self._log = StepLog(
             None if log_dir is None else Path(log_dir),
             None if sheet_dir is None else Path(sheet_dir),
+            shows_cues=self.config.cues is not None,
         )
         self._verbose = verbose
         self._team = Team() if team is None else team

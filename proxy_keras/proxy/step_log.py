@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.augment.attenuation import hot_pixels
 from proxy_keras.data.donor_bank import NO_DONORS
 from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
@@ -72,6 +73,7 @@ class StepLog:
     Attributes:
         log_dir: TensorBoard directory; None: not written.
         sheet_dir: Directory of the PNG pictures; None: not written.
+        shows_cues: Whether the masks are those of cues: drawn as they are, not as heat.
 
     Raises:
         MissingExtra: A folder is given, but not the packages that write to it.
@@ -79,6 +81,7 @@ class StepLog:
 
     log_dir: Path | None
     sheet_dir: Path | None
+    shows_cues: bool = False
 
     def __post_init__(self) -> None:
         with extra("train"):
@@ -102,7 +105,7 @@ class StepLog:
             return
         from proxy_keras.io import figures
 
-        sheet = _draw(data, masks, predicted, step.epoch) if len(masks.positions) else None
+        sheet = self._draw(data, masks, predicted, step.epoch) if len(masks.positions) else None
         if self.sheet_dir is not None and sheet is not None:
             self.sheet_dir.mkdir(parents=True, exist_ok=True)
             path = self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png"
@@ -114,32 +117,41 @@ class StepLog:
                 if sheet is not None:
                     tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
 
+    def _draw(
+        self, data: TrainSplit, masks: Masks, predicted: NDArray[np.int64], epoch: int
+    ) -> Figure:
+        """Draw evenly spaced new proxies: original, heatmap, proxy."""
+        from proxy_keras.io import figures
 
-def _draw(data: TrainSplit, masks: Masks, predicted: NDArray[np.int64], epoch: int) -> Figure:
-    """Draw evenly spaced new proxies: original, heatmap, proxy."""
-    from proxy_keras.io import figures
-
-    rows = np.unique(np.linspace(0, len(masks.positions) - 1, SHOWN).astype(int))
-    examples = data.originals(len(rows), masks.positions[rows])
-    positions, images, labels = next(examples.as_numpy_iterator())
-    rows = np.searchsorted(masks.positions, positions)
-    heatmaps = tf.constant(dequantise(masks.heatmaps[rows]))
-    how = data.attenuation
-    donors = NO_DONORS
-    if data.donors is not None and how.needs_donors:
-        shown = (positions, labels, np.ones([len(positions)], bool))
-        donors = data.donors.draw(*shown, epoch=max(epoch, 0), batch=0)
-    proxies = make_proxies(
-        tf.constant(images),
-        heatmaps,
-        tf.constant(masks.thresholds[rows]),
-        weight=tf.constant(how.weight, tf.float32),
-        code=tf.constant(how.code),
-        colour=tf.constant(how.colour, tf.float32),
-        donors=DonorCells(*(tf.constant(array) for array in donors)),
-        seed=tf.constant([0, 0], tf.int64),
-    )
-    enlarged = enlarge(heatmaps, images.shape[1:3])
-    return figures.proxy_sheet(
-        images, enlarged.numpy(), proxies.numpy(), labels, predicted[positions], data.classes
-    )
+        rows = np.unique(np.linspace(0, len(masks.positions) - 1, SHOWN).astype(int))
+        examples = data.originals(len(rows), masks.positions[rows])
+        positions, images, labels = next(examples.as_numpy_iterator())
+        rows = np.searchsorted(masks.positions, positions)
+        heatmaps = tf.constant(dequantise(masks.heatmaps[rows]))
+        how = data.attenuation
+        donors = NO_DONORS
+        if data.donors is not None and how.needs_donors:
+            shown = (positions, labels, np.ones([len(positions)], bool))
+            donors = data.donors.draw(*shown, epoch=max(epoch, 0), batch=0)
+        proxies = make_proxies(
+            tf.constant(images),
+            heatmaps,
+            tf.constant(masks.thresholds[rows]),
+            weight=tf.constant(how.weight, tf.float32),
+            code=tf.constant(how.code),
+            colour=tf.constant(how.colour, tf.float32),
+            donors=DonorCells(*(tf.constant(array) for array in donors)),
+            seed=tf.constant([0, 0], tf.int64),
+        )
+        drawn = enlarge(heatmaps, images.shape[1:3])
+        if self.shows_cues:
+            drawn = tf.cast(hot_pixels(drawn, tf.constant(masks.thresholds[rows])), tf.float32)
+        return figures.proxy_sheet(
+            images,
+            drawn.numpy(),
+            proxies.numpy(),
+            labels,
+            predicted[positions],
+            data.classes,
+            mask_name="ticked cues" if self.shows_cues else "heatmap",
+        )

@@ -21,6 +21,8 @@ def test_proxy_sheet_shows_its_images():
     is_green = (pixels == [0, 255, 0]).all(axis=2)
     assert pixels.dtype == np.uint8 and pixels.shape[2] == 3
     assert is_green[2 * height // 3 :].mean() > 0.3 and not is_green[: height // 2].any()
+    rows = [axis.get_ylabel() for axis in sheet.axes[::3]]
+    assert rows == ["original", "heatmap", "proxy"]
 
 
 @pytest.mark.parametrize("k", [3, 60])

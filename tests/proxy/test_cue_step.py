@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from proxy_keras import Cues, ImageData, ProxyAttention, find_cues
+from proxy_keras.io import figures
 from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy.cue_step import chances_of_pasting
 
@@ -195,6 +196,24 @@ def test_controls_mask_as_much_elsewhere_or_nothing(
     share = changed[corners(clean)].mean()
     assert share == pytest.approx(25 / 256, rel=0.5)
     assert changed[corners(clean)][:, :8, :8].any()
+
+
+def test_the_sheet_shows_what_is_masked(
+    data: ImageData, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheets: list[tuple[Any, ...]] = []
+    draw = figures.proxy_sheet
+
+    def keep(*arguments: Any, mask_name: str) -> Any:
+        sheets.append((mask_name, *arguments))
+        return draw(*arguments, mask_name=mask_name)
+
+    monkeypatch.setattr(figures, "proxy_sheet", keep)
+    options: dict[str, Any] = {"cue_action": "hide", "replacement": "black"}
+    fit(data, ProxyAttention(data.train, cues=saved, sheet_dir=tmp_path, **options), epochs=1)
+    [(name, images, masks, proxies, *_)] = sheets
+    assert name == "ticked cues" and masks[:, *CORNER].all() and not masks[:, :11].any()
+    np.testing.assert_array_equal(masks, (proxies != images).any(axis=-1))
 
 
 def test_resumed_training_serves_the_same_bits(data: ImageData, saved: Path) -> None:
