@@ -11,7 +11,7 @@ from typing import Any
 from proxy_keras.cues.cue_folder import load_verdicts
 from proxy_keras.ticking.cue_page import served_page, summary
 from proxy_keras.ticking.cue_store import CueStore
-from proxy_keras.ticking.verdict_options import WORDS, say, undo
+from proxy_keras.ticking.verdict_options import last_said, say
 
 
 class StaleUndoError(RuntimeError):
@@ -69,7 +69,7 @@ class TickBoard:
                     "The verdicts were changed elsewhere, so nothing was taken back. They are up "
                     "to date now; undo again if you want to."
                 )
-            undo(self._store.cues)
+            self._store.cues.undo()
 
         return self._change(take_back)
 
@@ -104,12 +104,10 @@ class TickBoard:
 
     def _state(self) -> dict[str, Any]:
         cues = self._store.cues
-        said = cues.verdicts.said
         revision = hashlib.sha256(json.dumps(cues.verdicts.to_json()).encode()).hexdigest()
-        last = f"cue {said[-1][0]}: {WORDS[said[-1][1]]}" if said else None
         return {
             "revision": revision[:16],
             "verdicts": dict(cues.verdicts.current),
             "summary": summary(cues),
-            "last": last,
+            "last": last_said(cues),
         }

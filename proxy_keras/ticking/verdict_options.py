@@ -21,8 +21,9 @@ def give_verdicts(cues: Cues, options: CueOptions) -> list[str]:
     """
     lines = []
     if options.undo:
-        last = undo(cues)
+        last = last_said(cues)
         lines.append("There is no verdict to take back." if last is None else f"Took back: {last}.")
+        cues.undo()
     for names, verdict in (
         (options.untick, None),
         (options.object, OBJECT),
@@ -57,10 +58,9 @@ def say(cues: Cues, names: Sequence[str], verdict: str | None) -> list[str]:
     return [f"Said of {', '.join(changed)}: {WORDS[verdict]}."] if changed else []
 
 
-def undo(cues: Cues) -> str | None:
-    """Take the last verdict back and return it in words; None: there is none."""
-    if not cues.verdicts.said:
+def last_said(cues: Cues) -> str | None:
+    """Return in words what was said last, of one cue or several; None: nothing."""
+    if not cues.verdicts.statements:
         return None
-    name, verdict = cues.verdicts.said[-1]
-    cues.undo()
-    return f"cue {name}: {WORDS[verdict]}"
+    names, verdict = cues.verdicts.statements[-1]
+    return f"{'cue' if len(names) == 1 else 'cues'} {', '.join(names)}: {WORDS[verdict]}"

@@ -70,6 +70,9 @@ def test_verdicts_are_given_and_taken_back(run_command, cues: Path) -> None:
     assert "Nothing is ticked." in said.out
     assert "Took back: cue 3: a mixture." in run_command("--out", cues, "--undo").out
     assert Cues.load(cues).verdicts.current == {"1": "object"}
+    run_command("--out", cues, "--tick", "2,3")
+    assert "Took back: cues 2, 3: not the object." in run_command("--out", cues, "--undo").out
+    assert Cues.load(cues).verdicts.current == {"1": "object"}
     before = (cues / "verdicts.json").read_bytes()
     # Nothing changes, so nothing can be undone.
     run_command("--out", cues, "--object", "1")
