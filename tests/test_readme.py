@@ -40,8 +40,9 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     names: dict = {}
     for block in codes:
         exec(compile(block, "README.md", "exec"), names)
-    assert len(names["heatmaps"]) == len(names["images"]) == 4 and names["proxy"].steps
-    assert 0.0 <= names["heatmaps"].min() and names["heatmaps"].max() <= 1.0
+    assert names["cues"].ticked == ["1"]
+    [step] = names["proxy"].steps
+    assert step.made > 0
 
 
 @pytest.mark.parametrize("line", commands([README]))
