@@ -15,6 +15,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import proxy_keras
 from proxy_keras.objects.object_masks import find_object_masks
 
-ACTIONS: dict[str, dict[str, str]] = {
+ACTIONS: dict[str, dict[str, Any]] = {
     # Ticked cells take those of another image, and images of classes that lack the cue get it.
     "spread": {"cue_action": "spread"},
     # Ticked cells take the mean colour of the training images.
