@@ -1,6 +1,6 @@
 """The flat float32 copy of a Keras model, and queries about its graph."""
 
-from proxy_keras.graph.containers import is_attention
+from proxy_keras.graph.containers import has_graph, is_attention
 from proxy_keras.graph.flat_clone import FlatClone
 from proxy_keras.graph.float32_copy import quiet_construction
 from proxy_keras.graph.nodes import frontier, inputs_of, nodes_to, operation_of, original_of
@@ -8,6 +8,7 @@ from proxy_keras.graph.nodes import frontier, inputs_of, nodes_to, operation_of,
 __all__ = [
     "FlatClone",
     "frontier",
+    "has_graph",
     "inputs_of",
     "is_attention",
     "nodes_to",

@@ -1,4 +1,4 @@
-"""Every network by name: its size, maps and preprocessing; freezing; and what is refused."""
+"""Every network by name: its size, maps and preprocessing; and what is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from proxy_keras.models import build_model, freeze_backbone, names, unfreeze
+from proxy_keras.models import build_model, names
 
 # Trainable parameters with 10 classes at 32 px, worked out from the papers' tables: convolutions
 # without biases and two parameters a channel for BatchNormalization (VGG-16 and ViT have biases).
@@ -192,26 +192,3 @@ def test_what_cannot_be_built_is_refused(arguments: dict[str, Any], message: str
     good: dict[str, Any] = {"name": "resnet20", "num_classes": 3, "image_size": 32}
     with pytest.raises(ValueError, match=message):
         build_model(**{**good, **arguments})
-
-
-def test_freezing_leaves_the_head_alone_trainable_and_batch_statistics_still() -> None:
-    model = build_model("resnet20", num_classes=2, image_size=16)
-    freeze_backbone(model)
-    assert [v.path for v in model.trainable_variables] == ["logits/kernel", "logits/bias"]
-    before = model.get_weights()
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    images = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3))
-    model.fit(images, np.arange(8) % 2, verbose=0)
-    for old, new in zip(before[:-2], model.get_weights()[:-2], strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert not np.array_equal(before[-2], model.get_weights()[-2])
-    unfreeze(model)
-    assert len(model.trainable_variables) == 3 * 19 + 2
-
-
-def test_freezing_asks_for_the_head_of_another_model() -> None:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="top")])
-    with pytest.raises(ValueError, match="no layer 'logits'.*Pass for example head='top'"):
-        freeze_backbone(model)
-    freeze_backbone(model, head="top")
-    assert len(model.trainable_variables) == 2
