@@ -49,11 +49,16 @@ def _meaning(setting: Declared) -> str:
     if setting.is_number:
         rule = re.sub("'(.+)'", r"`\1`", rule_text(setting))
         parts.append(f"{rule[0].upper()}{rule[1:]}.")
-    elif setting.name not in ("augment", "method") and rule_text(setting) and setting.choices:
-        parts.append(f"One of {', '.join(f'`{name}`' for name in setting.choices)}.")
+    elif setting.name not in ("augment", "method") and (names := _names(setting)):
+        parts.append(f"One of {', '.join(f'`{name}`' for name in names)}.")
     if setting.name in SEE:
         parts.append(SEE[setting.name])
     return " ".join(parts)
+
+
+def _names(setting: Declared) -> tuple[str, ...]:
+    """Return the names that a setting takes, unless its help explains them."""
+    return setting.about.names or (setting.choices if rule_text(setting) else ())
 
 
 def with_tables(page: str) -> str:

@@ -124,7 +124,8 @@ def _absolute(name: str, value: Any) -> Any:
         str(value).rpartition("npz:") if name == "source" else ("", "", str(value))
     )
     paths = ("source", "weights", "data_dir", "augment_maps", "cues")
-    if name in paths and not prefix and Path(path).exists():
+    is_path = name in paths or (name == "model" and path.endswith(".keras"))
+    if is_path and not prefix and Path(path).exists():
         return f"{found}{Path(path).resolve()}"
     return value
 

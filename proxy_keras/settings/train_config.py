@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -42,6 +43,15 @@ def _augmentations(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _network(text: str) -> str:
+    if text not in models.names() and not text.endswith(".keras"):
+        raise ValueError(
+            f"`model` must be one of {', '.join(models.names())}, or a saved classifier, "
+            f"FILE.keras. Received: {text!r}"
+        )
+    return text
+
+
 def _heatmap_source(text: str) -> str:
     refresh_every(text)
     return text
@@ -64,7 +74,16 @@ class TrainConfig(JsonSettings):
 
     data: DataConfig
     proxy: ProxyConfig | None = dataclasses.field(default_factory=ProxyConfig)
-    model: Annotated[str, OneOf(models.names()), Setting("Network.", metavar="NAME")] = "resnet18"
+    model: Annotated[
+        str,
+        Rule(_network),
+        Setting(
+            "A saved classifier to train further, for the same classes, or the name of a new "
+            "network.",
+            metavar="NAME|FILE.keras",
+            names=models.names(),
+        ),
+    ] = "resnet18"
     weights: Annotated[
         str,
         Setting(
@@ -167,6 +186,11 @@ class TrainConfig(JsonSettings):
             self.augment,
         )
         require(
+            self.model_file is None or self.weights == "none",
+            "A `model` from a file brings its weights: leave out `weights`.",
+            self.weights,
+        )
+        require(
             self.proxy is None
             or self.proxy.cues != PLANTED
             or self.data.source == "decoy_digits"
@@ -208,6 +232,11 @@ class TrainConfig(JsonSettings):
             f"The schedule {str(schedule)!r} must watch one of {', '.join(LOGGED)}.",
             getattr(schedule, "monitor", None),
         )
+
+    @property
+    def model_file(self) -> Path | None:
+        """The file of the network that the run starts from; None: it is built by name."""
+        return Path(self.model) if self.model.endswith(".keras") else None
 
     @cached_property
     def augmentations(self) -> tuple[AugmentationSpec, ...]:

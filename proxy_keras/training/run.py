@@ -17,7 +17,7 @@ from proxy_keras.distribution import Team, make_team
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.extras import extra
 from proxy_keras.io.saved_model import open_saved
-from proxy_keras.models import build_model, freeze_backbone, unfreeze
+from proxy_keras.models import freeze_backbone, unfreeze
 from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
@@ -37,9 +37,9 @@ from proxy_keras.training.fitting import (
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.lr_range_test import find_learning_rate
 from proxy_keras.training.portable_model import save_portable
-from proxy_keras.training.precision import resolve_precision
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
+from proxy_keras.training.starting_network import StartingNetwork
 
 
 @dataclass
@@ -116,17 +116,17 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     verbose = verbose if team.is_chief else 0
     config.check_schedule()
     augmentation(config)
+    start = StartingNetwork(config, team)
+    config = start.config
     # After the checks, which could otherwise use random numbers meant for the initial weights.
     keras.utils.set_random_seed(config.seed)
-    precision = resolve_precision(config.precision)
-    keras.mixed_precision.set_dtype_policy(precision)
+    keras.mixed_precision.set_dtype_policy(config.precision)
     data = load_data(config, folder if begun else None, progress=bool(verbose))
     if verbose:
         print(data.describe())
     epochs_done = CheckpointFolder.of(folder).epochs_done()
     config = dataclasses.replace(
         config,
-        precision=precision,
         replicas=None if team.parts is None else team.replicas,
         data=dataclasses.replace(config.data, image_size=data.image_size),
     )
@@ -137,15 +137,8 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             "epochs done": epochs_done,
         }
     )
-    with team.scope():
-        model = build_model(
-            config.model,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-            # A checkpoint brings its own weights.
-            weights="none" if epochs_done else config.weights,
-            verbose=verbose,
-        )
+    # A checkpoint brings its own weights.
+    model = start.model(data, weights="none" if epochs_done else config.weights, verbose=verbose)
     if config.freeze:
         freeze_backbone(model)
     folder.mkdir(parents=True, exist_ok=True)

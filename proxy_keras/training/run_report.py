@@ -114,7 +114,7 @@ def write_results(
         },
         xlabel="epoch",
         ylabel="accuracy",
-        title=f"{config.model} on {Path(config.data.source).name}"
+        title=f"{Path(config.model).name} on {Path(config.data.source).name}"
         + (" (dashed: proxy steps)" if steps else ""),
         marks=[step.epoch + 1 for step in steps],
     )

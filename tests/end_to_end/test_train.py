@@ -156,6 +156,9 @@ def _message(capsys, tmp_path, *words, data="digits"):
         (("--schedule", "plateau:3,monitor:loss_of_hair"), "must watch one of loss, accuracy"),
         (("--split-seed", "-1"), "`--split-seed` must be >= 0. Received: -1"),
         (("--weights", "missing.weights.h5"), "missing.weights.h5"),
+        (("--model", "missing.keras"), "missing.keras does not exist"),
+        (("--model", "resnet21"), "one of .*resnet20.*or a saved classifier, FILE.keras"),
+        (("--model", "a.keras", "--weights", "imagenet"), "brings its weights: leave out"),
     ],
 )
 def test_bad_settings_exit_2_and_say_why(capsys, tmp_path, words, message):
