@@ -140,14 +140,23 @@ class DataSplit:
     def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
         return tf.one_hot(labels, len(self.classes)) if one_hot else labels
 
-    def _read(self, reader: RowReader, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return positions [B] and their images: uint8 [B, P, P, 3]."""
+    def _read(
+        self, reader: RowReader, positions: tf.Tensor, is_wanted: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return positions [B] and their images: uint8 [B, P, P, 3], black unless wanted."""
 
-        def read(places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            rows = self.rows[places]
-            return self._completed(reader.read(rows), rows)
+        def read(places: NDArray[np.int64], is_wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:
+            rows = self.rows[places[is_wanted]]
+            if is_wanted.all():
+                return self._completed(reader.read(rows), rows)
+            images = np.zeros([len(places), self.image_size, self.image_size, 3], np.uint8)
+            if len(rows):
+                images[is_wanted] = self._completed(reader.read(rows), rows)
+            return images
 
-        images = in_python(read, [positions], tf.uint8)
+        if is_wanted is None:
+            is_wanted = tf.ones_like(positions, tf.bool)
+        images = in_python(read, [positions, is_wanted], tf.uint8)
         return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
 
     def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:

@@ -39,6 +39,11 @@ class Attenuation:
         return self.is_spread or self.replacement == "exchange"
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether a proxy looks the same whenever it is shown."""
+        return not self.needs_donors and self.replacement != "noise"
+
+    @property
     def code(self) -> int:
         """The number of the way in which proxies are made, for `make_proxies`."""
         return REPLACEMENTS.index(self.replacement) + len(REPLACEMENTS) * self.is_spread

@@ -13,6 +13,7 @@ from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, s
 from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished, in_python
 from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors, draw_bank
 from proxy_keras.data.epoch_clock import EpochClock
+from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
 from proxy_keras.data.proxy_store import ProxyStore
@@ -102,6 +103,7 @@ class TrainSplit(DataSplit):
         one_hot: bool = False,
         augment: Augment | None = None,
         parts: Parts | None = None,
+        features: FeatureStore | None = None,
     ) -> tf.data.Dataset:
         """Return the examples of an epoch in random order, with proxies for those that have one.
 
@@ -114,11 +116,14 @@ class TrainSplit(DataSplit):
             one_hot: Labels as [B, K] float32 instead of [B] int32 class ids.
             augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
             parts: Return these parts of each batch instead of batches.
+            features: Return features in place of images where this store knows them.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, unless
             `original_weight` is 1, the weights [B] float32 in the loss. Order and augmentation
             depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
+            With `features`, instead of images a dictionary: `features` [B, ...] float32, `is_image`
+            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown.
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
@@ -127,16 +132,20 @@ class TrainSplit(DataSplit):
         opened = tf.data.Dataset.range(1).flat_map(partial(self._opened, feed))
         batches = opened.batch(batch_size)
         numbered = batches.enumerate() if parts is None else parts.of(batches)
-        batches = numbered.map(partial(self._look_up, feed))
+        batches = numbered.map(partial(self._look_up, feed, features))
         reader = self._reader
         if not isinstance(reader, RowStream):
             batches = batches.map(
-                lambda positions, shown, seed: (*self._read(reader, positions), shown, seed),
+                lambda positions, shown, seed: (
+                    *self._read(reader, positions, shown["is_image"]),
+                    shown,
+                    seed,
+                ),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
         batches = batches.map(
             lambda positions, images, shown, seed: self._served(
-                positions, images, shown, seed, one_hot, augment, original_weight
+                positions, images, shown, seed, one_hot, augment, original_weight, features
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
@@ -163,7 +172,11 @@ class TrainSplit(DataSplit):
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [len(self)]))
 
     def _look_up(
-        self, feed: BatchFeed, index: tf.Tensor, batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+        self,
+        feed: BatchFeed,
+        features: FeatureStore | None,
+        index: tf.Tensor,
+        batch: tf.Tensor | tuple[tf.Tensor, tf.Tensor],
     ) -> tuple[tf.Tensor | dict[str, tf.Tensor], ...]:
         """Return the batch (positions, or positions and images), its proxies, and its seed."""
         store, heatmaps = self.store, self.maps
@@ -182,7 +195,12 @@ class TrainSplit(DataSplit):
                 )
             weight, colour = np.float32(how.weight), np.array(how.colour, np.float32)
             numbers = weight, colour, np.int32(how.code), np.int64(feed.epoch)
-            return *shown, *donors, *numbers, heatmaps.look_up(places)
+            known = (
+                (np.zeros([0], np.float32), np.ones([len(places)], bool))
+                if features is None
+                else features.look_up(places, shown.is_proxy)
+            )
+            return *shown, *donors, *numbers, heatmaps.look_up(places), *known
 
         batch = batch if isinstance(batch, tuple) else (batch,)
         kinds = {
@@ -198,6 +216,8 @@ class TrainSplit(DataSplit):
             "code": (tf.int32, []),
             "epoch": (tf.int64, []),
             "maps": (tf.float32, [None, None, None]),
+            "features": (tf.float32, [None, *(() if features is None else features.shape)]),
+            "is_image": (tf.bool, [None]),
         }
         found = in_python(look_up, [batch[0], index], [dtype for dtype, _ in kinds.values()])
         shapes = [shape for _, shape in kinds.values()]
@@ -214,6 +234,7 @@ class TrainSplit(DataSplit):
         one_hot: bool,
         augment: Augment | None,
         original_weight: float,
+        features: FeatureStore | None,
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
@@ -242,6 +263,10 @@ class TrainSplit(DataSplit):
             given = {"epoch": shown["epoch"]} if needs_epoch(augment) else {}
             given |= {"heatmaps": shown["maps"]} if needs_maps(augment) else {}
             images, labels = augment(images, labels, augmentation_seed(seed), **given)
+        inputs = images
+        if features is not None:
+            inputs = {name: shown[name] for name in ("features", "is_image")}
+            inputs["images"] = tf.boolean_mask(images, shown["is_image"])
         if original_weight == 1.0:
-            return images, labels
-        return images, labels, tf.where(shown["stays_original"], original_weight, 1.0)
+            return inputs, labels
+        return inputs, labels, tf.where(shown["stays_original"], original_weight, 1.0)

@@ -22,11 +22,20 @@ def last_layer(model: keras.Model) -> keras.Layer:
     Raises:
         ValueError: The model has no layer with weights, or no graph of layers.
     """
+    operation = last_node(model).operation
+    return last_layer(operation) if isinstance(operation, keras.Model) else operation
+
+
+def last_node(model: keras.Model) -> Any:
+    """Return the last node with weights of the model's own graph; it may be a nested model.
+
+    Raises:
+        ValueError: The model has no layer with weights, or no graph of layers.
+    """
     if has_graph(model):
         for node in reversed(nodes_to(model.outputs)):
             if getattr(node.operation, "weights", None):
-                is_nested = isinstance(node.operation, keras.Model)
-                return last_layer(node.operation) if is_nested else node.operation
+                return node
     raise ValueError(
         f"The last layer of model '{model.name}' is unknown: it has no weights, or it is inside a "
         f"subclassed model. Build it as keras.Model(inputs, outputs). Received: "

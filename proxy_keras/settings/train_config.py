@@ -91,7 +91,13 @@ class TrainConfig(JsonSettings):
             metavar="none|imagenet|FILE",
         ),
     ] = "none"
-    freeze: Annotated[bool, Setting("Train the head only.")] = False
+    freeze: Annotated[
+        bool,
+        Setting(
+            "Train only the last layer; without `--flip`, `--rotation` and `--aug` on stored "
+            "features."
+        ),
+    ] = False
     head_epochs: Annotated[
         NonNegativeInteger,
         Setting(

@@ -26,13 +26,12 @@ from proxy_keras.training.batch_size import find_batch_size
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.count_epochs import CountEpochs
+from proxy_keras.training.fit_input import FitInput
 from proxy_keras.training.fitting import (
     augmentation,
     compile_model,
     latent_mixing,
     map_provider,
-    training_batches,
-    validation_batches,
 )
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.lr_range_test import find_learning_rate
@@ -40,6 +39,7 @@ from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
 from proxy_keras.training.starting_network import StartingNetwork
+from proxy_keras.training.stored_features import make_input
 
 
 @dataclass
@@ -195,8 +195,9 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
     class_counts = ClassCounts(data.classes)
     checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
+    fit_input = make_input(config, data, model, team, verbose=verbose)
     if not checkpoint.exists:
-        _train_head(run, keras_verbose)
+        _train_head(run, fit_input, keras_verbose)
     with team.scope():
         compile_model(model, config, config.epochs, len(data.train))
     done = checkpoint.resume(model)
@@ -204,10 +205,10 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         print(f"Resuming after epoch {done}/{config.epochs}")
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
-        with team.training(model) as first:
+        with team.training(model) as first, fit_input.accepted_by(model):
             model.fit(
-                training_batches(config, data.train, team),
-                validation_data=validation_batches(config, data.val, team),
+                fit_input.training(),
+                validation_data=fit_input.validation(),
                 epochs=config.epochs,
                 initial_epoch=done,
                 verbose=keras_verbose,
@@ -215,6 +216,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
                 callbacks=[
                     *first,
                     CountEpochs(data.train) if run.proxy is None else run.proxy,
+                    *fit_input.callbacks(),
                     *latent_mixing(config),
                     *([] if run.maps is None else [run.maps]),
                     class_counts,
@@ -231,8 +233,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             # A model under a strategy would predict once per device.
             model if team.strategy is None else open_saved(run.folder).model,
             [] if run.proxy is None else run.proxy.steps,
-            seconds=sum(checkpoint.seconds),
-            cpu_seconds=sum(checkpoint.cpu_seconds),
+            seconds=sum(checkpoint.seconds) + fit_input.seconds,
+            cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
         )
     return team.from_chief(metrics)
 
@@ -264,7 +266,7 @@ def _measured(
     return config
 
 
-def _train_head(run: Run, verbose: int) -> None:
+def _train_head(run: Run, fit_input: FitInput, verbose: int) -> None:
     """Train only the head: the warm-up of a pretrained network."""
     config, data, model = run.config, run.data, run.model
     if config.head_epochs == 0:
@@ -273,16 +275,17 @@ def _train_head(run: Run, verbose: int) -> None:
     freeze_backbone(model)
     with run.team.scope():
         compile_model(model, config, config.head_epochs, len(data.train))
-    with run.team.training(model) as first:
+    with run.team.training(model) as first, fit_input.accepted_by(model):
         model.fit(
-            training_batches(config, data.train, run.team),
-            validation_data=validation_batches(config, data.val, run.team),
+            fit_input.training(),
+            validation_data=fit_input.validation(),
             epochs=config.head_epochs,
             verbose=verbose,
             shuffle=False,
             callbacks=[
                 *(*first, *teacher, *latent_mixing(config)),
                 CountEpochs(data.train, first=config.epochs),
+                *fit_input.callbacks(),
             ],
         )
     if not config.freeze:

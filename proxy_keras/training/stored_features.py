@@ -1,0 +1,260 @@
+"""Training of the last layer alone, on features that are computed once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.donor_bank import NO_DONORS
+from proxy_keras.data.feature_store import FeatureStore
+from proxy_keras.data.proxy_maker import DonorCells, make_proxies
+from proxy_keras.data.train_split import TrainSplit
+from proxy_keras.distribution import Team
+from proxy_keras.heatmaps.eight_bit import dequantise
+from proxy_keras.io.progress import progress_bar
+from proxy_keras.models.frozen_split import FrozenSplit, split_at_last_layer
+from proxy_keras.settings import TrainConfig
+from proxy_keras.training.fit_input import FitInput
+
+MOST_BYTES = 2**30
+"""Largest size of the features of all training and validation images that is kept in memory."""
+
+
+def make_input(
+    config: TrainConfig, data: ImageData, model: keras.Model, team: Team, *, verbose: int
+) -> FitInput:
+    """Return what `fit` trains the model with: stored features where they are possible.
+
+    With `freeze` and without them, prints why.
+
+    Args:
+        config: The settings.
+        data: The images and their split.
+        model: The network; only its last layer is trainable if `config.freeze` is set.
+        team: The devices that train.
+        verbose: 0: silent.
+    """
+    images = FitInput(config, data, team)
+    if not config.freeze:
+        return images
+    try:
+        check_storable(config)
+        split = split_at_last_layer(model)
+        check_size(split, data)
+    except ValueError as error:
+        if verbose:
+            print(f"Features are not stored; each epoch runs the whole network. {error}")
+        return images
+    stored = StoredFeatures(config, data, team, split, verbose=verbose)
+    if verbose:
+        print(stored.describe())
+    return stored
+
+
+def check_storable(config: TrainConfig) -> None:
+    """Check that the settings let the features of an image stay the same in every epoch.
+
+    Raises:
+        ValueError: They do not.
+    """
+    changing = {
+        f"--flip {config.flip:g}": config.flip > 0,
+        f"--rotation {config.rotation:g}": config.rotation > 0,
+        **dict.fromkeys((f"--aug {text}" for text in config.augment), True),
+    }
+    if names := [name for name, is_used in changing.items() if is_used]:
+        raise ValueError(
+            f"{', '.join(names)} changes images anew each time. To store features: --flip 0 "
+            "--rotation 0, without --aug."
+        )
+    if config.proxy is not None and config.proxy.wrong_from == "train":
+        raise ValueError(
+            "--wrong-from train explains the training steps. To store features: --wrong-from "
+            "evaluation."
+        )
+    if config.strategy != "none":
+        raise ValueError(
+            f"--strategy {config.strategy} trains on several devices. To store features: "
+            "--strategy none."
+        )
+
+
+def check_size(split: FrozenSplit, data: ImageData) -> None:
+    """Check that the features of all training and validation images fit into memory.
+
+    Raises:
+        ValueError: They are larger than `MOST_BYTES`.
+    """
+    size = data.image_size
+    one = split.body(tf.zeros([1, size, size, 3]))
+    count = len(data.train) + len(data.val)
+    needed = count * 4 * int(tf.size(one))
+    if needed > MOST_BYTES:
+        raise ValueError(
+            f"Those of {count:,} images take {needed / 2**30:.1f} GiB in memory; the limit is "
+            f"{MOST_BYTES / 2**30:.0f}. To store features: fewer images, with --limit."
+        )
+
+
+class StoredFeatures(FitInput):
+    """Features of a frozen network for `fit`, which then only runs the last layer.
+
+    The features of originals are computed here, once. Those of proxies are computed once per
+    proxy step if a proxy always looks the same; a proxy with a donor or noise is drawn anew each
+    time that it is shown, so its image goes through the network. Both give the same training as
+    images do, apart from rounding.
+
+    Args:
+        config: The settings.
+        data: The images and their split.
+        team: The devices that train; one.
+        split: The network in two parts.
+        verbose: 0: silent.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: ImageData,
+        team: Team,
+        split: FrozenSplit,
+        *,
+        verbose: int,
+    ) -> None:
+        super().__init__(config, data, team)
+        self._split = split
+        self._shows_progress = bool(verbose)
+        self._seen: NDArray[np.int32] | None = None
+        size = data.image_size
+        self._body = tf.function(self._features_of, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, size, size, 3], tf.float32)
+        )
+        self._train, self._val = (
+            FeatureStore(self._originals(part)) for part in (data.train, data.val)
+        )
+
+    def describe(self) -> str:
+        """Return a line that says what is stored."""
+        arrays = self._train.originals, self._val.originals
+        return (
+            f"Stored the features of {sum(map(len, arrays)):,} images in {self.seconds:.0f} s "
+            f"({sum(array.nbytes for array in arrays) / 2**20:.0f} MiB): only the last layer runs "
+            "in each epoch."
+        )
+
+    def training(self) -> Any:
+        """Return the training batches, see `TrainSplit.batches`."""
+        return self._data.train.batches(int(self._config.batch_size), features=self._train)
+
+    def validation(self) -> Any:
+        """Return the validation batches."""
+        return self._val.batches(self._data.val.labels, int(self._config.batch_size))
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Return the callback that stores the features of proxies after a proxy step."""
+        return [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self._update())]
+
+    @contextmanager
+    def accepted_by(self, model: keras.Model) -> Iterator[None]:
+        """Make `fit` of the model take features in place of images."""
+
+        def call(inputs: dict[str, tf.Tensor], training: Any = None, mask: Any = None) -> Any:
+            features = inputs["features"]
+            if "images" in inputs:
+                features = self._completed(features, inputs["is_image"], inputs["images"])
+            return self._split.head(features)
+
+        model.call = call
+        # Keras would compare the shape of the features with that of an image.
+        model._assert_input_compatibility = lambda *inputs: None
+        try:
+            yield
+        finally:
+            del model.call, model._assert_input_compatibility
+            model.train_function = model.test_function = None
+
+    def _features_of(self, images: tf.Tensor) -> tf.Tensor:
+        """Return the features [B, ...] float32 of images [B, P, P, 3]."""
+        return tf.stop_gradient(tf.cast(self._split.body(images), tf.float32))
+
+    def _completed(self, features: tf.Tensor, is_image: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Return features [B, ...] with those of images [n, P, P, 3] where `is_image` [B]."""
+        computed = tf.cond(
+            tf.reduce_any(is_image),
+            lambda: self._features_of(images),
+            lambda: tf.zeros([0, *features.shape[1:]]),
+        )
+        return tf.tensor_scatter_nd_update(features, tf.where(is_image), computed)
+
+    def _update(self) -> None:
+        """Store the features of the proxies if they never change and others have come."""
+        data = self._data.train
+        if not data.attenuation.is_fixed:
+            self._train.forget_proxies()
+        # The store replaces the array at every change.
+        elif self._seen is not data.store.positions:
+            self._seen = data.store.positions
+            # One without a masked region looks like its original.
+            positions = data.store.masked().positions
+            made = fixed_proxies(data, int(self._config.batch_size))
+            self._train.put_proxies(positions, self._compute(positions, made, "proxies"))
+
+    def _originals(self, split: DataSplit) -> NDArray[np.float32]:
+        """Return the features of all originals of a split, [N, ...]."""
+        batches = split.originals(int(self._config.batch_size))
+        made = ((positions, images) for positions, images, _ in batches)
+        return self._compute(np.arange(len(split)), made, split.name)
+
+    def _compute(
+        self, positions: NDArray[np.int64], batches: Iterable[Any], name: str
+    ) -> NDArray[np.float32]:
+        """Return the features [n, ...] of ascending positions [n], given in batches with images."""
+        began, cpu_began = time.perf_counter(), time.process_time()
+        features = np.empty([len(positions), *self._body.structured_outputs.shape[1:]], np.float32)
+        size = int(self._config.batch_size)
+        bar = progress_bar(
+            batches,
+            total=-(-len(positions) // size),
+            desc=f"storing features, {name}",
+            leave=False,
+            shown=self._shows_progress,
+        )
+        for places, images in bar:
+            features[np.searchsorted(positions, places)] = self._body(images).numpy()
+        self.seconds += time.perf_counter() - began
+        self.cpu_seconds += time.process_time() - cpu_began
+        return features
+
+
+def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:
+    """Yield the proxies of a split that have a masked region and always look the same.
+
+    They are batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255]).
+    """
+    masked, how = data.store.masked(), data.attenuation
+    if len(masked.positions) == 0:
+        return
+    for positions, images, _ in data.originals(batch_size, masked.positions):
+        rows = np.searchsorted(masked.positions, positions)
+        yield (
+            positions,
+            make_proxies(
+                images,
+                tf.constant(dequantise(masked.heatmaps[rows])),
+                tf.constant(masked.thresholds[rows]),
+                weight=tf.constant(how.weight, tf.float32),
+                code=tf.constant(how.code),
+                colour=tf.constant(how.colour, tf.float32),
+                donors=DonorCells(*map(tf.constant, NO_DONORS)),
+                seed=tf.constant([0, 0], tf.int64),
+            ),
+        )
