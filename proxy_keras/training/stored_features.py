@@ -26,7 +26,8 @@ from proxy_keras.settings import TrainConfig
 from proxy_keras.training.fit_input import FitInput
 
 MOST_BYTES = 2**30
-"""Largest size of the features of all training and validation images that is kept in memory."""
+"""Largest size of the features of all training and validation images. Those of proxies take at most
+as much again."""
 
 
 def make_input(
@@ -147,8 +148,8 @@ class StoredFeatures(FitInput):
         arrays = self._train.originals, self._val.originals
         return (
             f"Stored the features of {sum(map(len, arrays)):,} images in {self.seconds:.0f} s "
-            f"({sum(array.nbytes for array in arrays) / 2**20:.0f} MiB): only the last layer runs "
-            "in each epoch."
+            f"({sum(array.nbytes for array in arrays) / 2**20:.0f} MiB): from now on, originals "
+            "only need the last layer."
         )
 
     def training(self) -> Any:

@@ -8,6 +8,7 @@ from proxy_keras.augment import REPLACEMENTS, FlipAndRotate
 from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.donor_bank import DonorBank
+from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
@@ -172,6 +173,64 @@ def test_a_spread_cue_is_pasted_from_a_donor_and_its_own_is_replaced():
     np.testing.assert_allclose(served[7][half:, :half], 9.0)
     np.testing.assert_array_equal(served[7][half:, half:], images[7][half:, half:])
     np.testing.assert_array_equal(served[0], images[0])
+
+
+def _with_proxies(reader):
+    """A split of which two examples have a proxy, and a store of the features of its originals."""
+    data = _train(reader)
+    data.attenuation = Attenuation(weight=1.0, replacement="blended")
+    heat = quantise(np.ones((2, 2, 2), np.float32))
+    data.store.put(np.array([3, 30]), heat, np.array([0.5, 0.5], np.float32), epoch=0)
+    return data, FeatureStore(np.arange(2 * N, dtype=np.float32).reshape(N, 2))
+
+
+@pytest.mark.parametrize("reader", [ArrayRows(), ArrayStream()])
+def test_features_stand_in_for_originals_and_proxies_stay_images(reader):
+    data, features = _with_proxies(reader)
+    data.original_weight = 0.5
+    for epoch in range(2):
+        data.clock.begin(epoch)
+        expected = list(data.batches(16))
+        data.clock.begin(epoch)
+        for (inputs, labels, weights), batch in zip(
+            data.batches(16, features=features), expected, strict=True
+        ):
+            images = np.asarray(batch[0])
+            positions, is_image = _positions(images), np.asarray(inputs["is_image"])
+            np.testing.assert_array_equal(is_image, positions < 0)
+            np.testing.assert_array_equal(inputs["images"], images[is_image])
+            np.testing.assert_array_equal(
+                np.asarray(inputs["features"])[~is_image], features.originals[positions[~is_image]]
+            )
+            np.testing.assert_array_equal(labels, batch[1])
+            np.testing.assert_array_equal(weights, batch[2])
+
+
+def test_features_of_proxies_are_served_if_they_are_known():
+    data, features = _with_proxies(ArrayRows())
+    # The other proxy looks like its original.
+    features.put_proxies(np.array([30]), np.array([[-1.0, -2.0]], np.float32))
+    data.clock.begin(0)
+    served = [inputs for inputs, _ in data.batches(16, features=features)]
+    assert not any(np.asarray(inputs["is_image"]).any() for inputs in served)
+    assert {tuple(inputs["images"].shape) for inputs in served} == {(0, SIZE, SIZE, 3)}
+    expected = features.originals.copy()
+    expected[30] = -1.0, -2.0
+    rows = np.concatenate([inputs["features"] for inputs in served])
+    assert sorted(rows.tolist()) == sorted(expected.tolist())
+    features.forget_proxies()
+    data.clock.begin(1)
+    served = [inputs for inputs, _ in data.batches(16, features=features)]
+    assert sum(np.asarray(inputs["is_image"]).sum() for inputs in served) == 2
+
+
+def test_features_of_originals_come_in_order():
+    features = FeatureStore(np.arange(2 * N, dtype=np.float32).reshape(N, 2))
+    batches = list(features.batches(LABELS, 16))
+    assert [len(labels) for _, labels in batches] == [16, 16, 8]
+    rows = np.concatenate([inputs["features"] for inputs, _ in batches])
+    np.testing.assert_array_equal(rows, features.originals)
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), LABELS)
 
 
 def test_an_original_that_has_a_proxy_can_count_less():
