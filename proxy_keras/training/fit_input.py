@@ -20,6 +20,7 @@ class FitInput:
         config: The settings.
         data: The images and their split.
         team: The devices that train.
+        verbose: 0: silent.
 
     Attributes:
         seconds: Wall-clock time spent on storing features so far.
@@ -29,14 +30,17 @@ class FitInput:
     seconds = 0.0
     cpu_seconds = 0.0
 
-    def __init__(self, config: TrainConfig, data: ImageData, team: Team) -> None:
+    def __init__(self, config: TrainConfig, data: ImageData, team: Team, *, verbose: int) -> None:
+        self._shows_progress = bool(verbose)
         self._config = config
         self._data = data
         self._team = team
 
     def training(self) -> Any:
         """Return the training batches."""
-        return training_batches(self._config, self._data.train, self._team)
+        return training_batches(
+            self._config, self._data.train, self._team, progress=self._shows_progress
+        )
 
     def validation(self) -> Any:
         """Return the validation batches."""

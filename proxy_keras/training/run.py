@@ -22,7 +22,6 @@ from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.proxy_config import OUTSIDE
-from proxy_keras.training.batch_size import find_batch_size
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.count_epochs import CountEpochs
@@ -34,7 +33,7 @@ from proxy_keras.training.fitting import (
     map_provider,
 )
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
-from proxy_keras.training.lr_range_test import find_learning_rate
+from proxy_keras.training.measured_settings import with_measured
 from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
@@ -142,7 +141,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     if config.freeze:
         freeze_backbone(model)
     folder.mkdir(parents=True, exist_ok=True)
-    config = _measured(config, model, data, folder, verbose)
+    config = with_measured(config, model, data, folder, verbose=verbose)
     team.check_batch_size(int(config.batch_size))
     proxy = None
     if config.proxy is not None:
@@ -235,6 +234,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             [] if run.proxy is None else run.proxy.steps,
             seconds=sum(checkpoint.seconds) + fit_input.seconds,
             cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
+            progress=bool(verbose),
         )
     return team.from_chief(metrics)
 
@@ -244,26 +244,6 @@ def known_objects(config: TrainConfig, data: ImageData, *, verbose: int = 1) -> 
     folder = Path(config.data.source)
     root = folder if folder.is_dir() else None
     return find_object_masks(data, data.train, root, progress=bool(verbose))
-
-
-def _measured(
-    config: TrainConfig, model: keras.Model, data: ImageData, folder: Path, verbose: int
-) -> TrainConfig:
-    """Return the settings with "auto" replaced by measured values."""
-    if config.batch_size == "auto":
-        found = find_batch_size(model, data.image_size, data.num_classes, n_train=len(data.train))
-        if verbose:
-            print(found)
-        config = dataclasses.replace(config, batch_size=found.batch_size)
-    if config.lr == "auto":
-        result = find_learning_rate(
-            model, data.train.batches(int(config.batch_size)), seed=config.seed
-        )
-        result.save(folder)
-        if verbose:
-            print(f"learning rate {result.lr:.2g}: see {folder / 'lr_range_test.png'}")
-        config = dataclasses.replace(config, lr=result.lr)
-    return config
 
 
 def _train_head(run: Run, fit_input: FitInput, verbose: int) -> None:

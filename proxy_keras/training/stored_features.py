@@ -44,7 +44,7 @@ def make_input(
         team: The devices that train.
         verbose: 0: silent.
     """
-    images = FitInput(config, data, team)
+    images = FitInput(config, data, team, verbose=verbose)
     if not config.freeze:
         return images
     try:
@@ -131,9 +131,8 @@ class StoredFeatures(FitInput):
         *,
         verbose: int,
     ) -> None:
-        super().__init__(config, data, team)
+        super().__init__(config, data, team, verbose=verbose)
         self._split = split
-        self._shows_progress = bool(verbose)
         self._seen: NDArray[np.int32] | None = None
         size = data.image_size
         self._body = tf.function(self._features_of, autograph=False).get_concrete_function(

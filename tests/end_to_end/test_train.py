@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tqdm.auto import tqdm
 
+from proxy_keras.io import progress
 from proxy_keras.train import main
 
 COMMON = ["--model", "resnet20", "--batch-size", "48", "--precision", "float32"]
@@ -182,3 +184,16 @@ def test_unknown_option_exits_2(tmp_path):
     with pytest.raises(SystemExit) as stop:
         main(["--data", "digits", "--out", str(tmp_path), "--treshold", "0.5"])
     assert stop.value.code == 2
+
+
+@pytest.mark.slow
+def test_quiet_training_shows_no_bars(monkeypatch, tmp_path):
+    """Bars are drawn on terminals only, so what is asked of them is looked at."""
+    bars = []
+    monkeypatch.setattr(
+        progress, "tqdm", lambda *iterables, disable, **_: bars.append(disable) or tqdm(*iterables)
+    )
+    words = ["--limit", "100", "--model", "small_cnn", "--epochs", "2", "--aug", "random_erasing"]
+    words += ["--batch-size", "auto", "--lr", "auto", "--schedule", "p,1", "--quiet"]
+    assert main(["--data", "digits", "--out", str(tmp_path / "run"), *words]) == 0
+    assert len(bars) > 4 and all(bars)
