@@ -1,4 +1,4 @@
-"""Cost of proxies in training: the proxy step, a whole schedule, and the data pipeline.
+"""Cost of proxies in training: the proxy step, a schedule, cues, and the data pipeline.
 
 python benchmarks/training.py [--quick]
 """
@@ -19,7 +19,7 @@ from _timing import environment, interleaved, table
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from proxy_keras import ImageData, ProxyAttention, build_model
+from proxy_keras import ImageData, ProxyAttention, build_model, find_cues
 from proxy_keras.data.proxy_maker import Attenuation
 
 HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "target"]
@@ -105,6 +105,41 @@ def schedule(n: int, size: int, rounds: int) -> str:
     return table(f"Schedule: resnet20, {size} px, {len(data.train)} images", rows, HEADER)
 
 
+def without_cues(name: str, size: int, n: int, rounds: int) -> str:
+    """Compare an epoch with proxies of ticked cues with a plain one.
+
+    Cues are those of an untrained network, half of them ticked: what they are costs the same.
+    """
+    model = _compiled(name, size)
+    data = {what: _random_data(n, size) for what in ("plain", "spread", "hide")}
+    cues = find_cues(model, data["plain"], clusters=16, verbose=0)
+    cues.tick(cues.shown[::2])
+    for action in ("spread", "hide"):
+        proxy = ProxyAttention(data[action].train, cues=cues, cue_action=action, verbose=0)
+        proxy.prepare(model, 1)
+        proxy.run_step(-1)
+
+    def epoch(data: ImageData) -> object:
+        batches = data.train.batches(32)
+        return lambda: model.fit(batches, verbose=0, shuffle=False)
+
+    times = interleaved({what: epoch(part) for what, part in data.items()}, rounds=rounds)
+    plain = times["plain"]
+    rows = [
+        [
+            what,
+            f"{t.wall_s:.2f} s",
+            f"{t.cpu_s:.2f} s",
+            f"{t.wall_s / plain.wall_s:.3f}",
+            f"{t.cpu_s / plain.cpu_s:.3f}",
+            "" if t is plain else "<= 1.05",
+        ]
+        for what, t in times.items()
+    ]
+    count = len(data["plain"].train)
+    return table(f"An epoch without cues: {name}, {size} px, {count} images", rows, HEADER)
+
+
 def _write_photos(folder: Path, n: int) -> None:
     """Write n JPEG files of 224 px, cut from scikit-learn's two photographs."""
     draw = np.random.default_rng(0)
@@ -179,7 +214,9 @@ def main() -> None:
     print(environment())
     print(pipeline(*((200, 3) if quick else (1000, 7))))
     print(proxy_step("resnet20", 32, *((400, 2) if quick else (1500, 5))))
+    print(without_cues("resnet20", 32, *((400, 2) if quick else (1500, 7))))
     if not quick:
+        print(without_cues("resnet50", 224, 200, 5))
         print(proxy_step("resnet50", 224, 100, 3))
     print(schedule(*((100, 32, 1) if quick else (800, 32, 3))))
 
