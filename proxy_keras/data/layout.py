@@ -9,23 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
-from proxy_keras.data.records import TEST, TRAIN, VAL, Skipped
+from proxy_keras.data.folder_names import folders_in, is_folder, is_left_out, splits_of_folders
+from proxy_keras.data.records import Skipped
+from proxy_keras.data.split_folders import (
+    MASKS,
+    check_no_splits_below,
+    find_split_folders,
+    is_image_name,
+)
 
 LabelFn = Callable[[str], str]
 """Returns the class of a file, given its path relative to the root, with "/"."""
-
-_MASKS = "masks"
-
-_SPLIT_OF_FOLDER = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VAL,
-    "valid": VAL,
-    "validation": VAL,
-    "test": TEST,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +57,14 @@ class Layout:
 def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None) -> Layout:
     """Find the files below `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
 
-    A root counts as already split if it has a folder `train` that contains folders, and next to it
-    a `val` or `test` folder or no other folder. Its other folders (such as `masks`) are then
-    ignored and listed. Next to class folders, a folder `masks` is ignored and listed if it holds
-    only folders named after these classes. Hidden files and folders (`.name`) are left out and not
-    listed. With `label_fn`, files need no class folder.
+    A root counts as already split if it has a folder named like a training split that contains
+    folders, and next to it one named like a validation or test split, or none with images; see
+    `folder_names.splits_of_folders`. Its other folders (such as `masks`) are then ignored and
+    listed, and the images of a split without class folders are skipped and listed. Next to class
+    folders, a folder `masks` is ignored and listed if it holds only folders named after these
+    classes. Files and folders that are hidden (`.name`), or left by network drives, editors and
+    operating systems (`@eaDir`, `Thumbs.db`), are left out and not listed. With `label_fn`, files
+    need no class folder.
 
     Args:
         root: The folder.
@@ -79,8 +76,8 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
     Raises:
         FileNotFoundError: There is no such folder.
         NotADirectoryError: `root` is a file.
-        ValueError: The folder has no classes, only one class, images without a class folder, or
-            two folders for one split.
+        ValueError: The folder has no classes, only one class, images without a class folder,
+            two folders for one split, or folders that could be splits or classes.
         TypeError: `label_fn` did not return a name.
     """
     root = Path(root)
@@ -91,10 +88,10 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             f"{str(root)!r} is a file. Pass a folder with one folder per class."
         )
     layout = Layout()
-    folders = _folders(root)
-    splits = _split_folders(root, folders, needs_class_folders=label_fn is None)
+    folders = folders_in(root)
+    splits = find_split_folders(root, folders, needs_class_folders=label_fn is None)
     if splits:
-        layout.ignored += [f"{name}/" for name in folders if name not in splits]
+        _list_other_folders(root, folders, splits, layout)
         _list_loose_files(root, "", layout)
     tops: dict[str, str | None] = {**splits} if splits else {"": None}
     for folder, split in tops.items():
@@ -103,10 +100,12 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             _walk(root, folder, layout, partial(_by_function, label_fn, split), above)
             continue
         above = frozenset({_identity(root), _identity(root / folder)})
-        labels = _folders(root / folder)
-        if not splits and _holds_masks(root / _MASKS, set(labels)):
-            labels.remove(_MASKS)
-            layout.ignored.append(f"{_MASKS}/")
+        labels = folders_in(root / folder)
+        if not splits:
+            check_no_splits_below(root, labels)
+        if not splits and _holds_masks(root / MASKS, set(labels)):
+            labels.remove(MASKS)
+            layout.ignored.append(f"{MASKS}/")
         for label in labels:
             _walk(root, _join(folder, label), layout, partial(_by_folder, label, split), above)
         _list_loose_files(root, folder, layout)
@@ -131,34 +130,13 @@ def _by_function(label_fn: LabelFn, split: str | None, path: str) -> _ClassAndSp
     return label, split
 
 
-def _split_folders(root: Path, folders: list[str], *, needs_class_folders: bool) -> dict[str, str]:
-    """Return the split of each folder that is one; empty if the root is not split."""
-    found = {
-        name: _SPLIT_OF_FOLDER[name.casefold()]
-        for name in folders
-        if name.casefold() in _SPLIT_OF_FOLDER
-        and (not needs_class_folders or _folders(root / name))
-    }
-    splits = list(found.values())
-    if TRAIN not in splits or (len(splits) == 1 and len(folders) > 1):
-        return {}
-    for split in set(splits):
-        names = [name for name, of in found.items() if of == split]
-        if len(names) > 1:
-            raise ValueError(
-                f"The folders {', '.join(names)} in {str(root)!r} all mean the split {split!r}. "
-                "Keep one of them."
-            )
-    return found
-
-
 def _holds_masks(folder: Path, classes: set[str]) -> bool:
     """Return whether a folder exists and holds only folders named after classes."""
-    if _MASKS not in classes:
+    if MASKS not in classes:
         return False
-    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    names = {entry.name for entry in entries if _is_folder(entry)}
-    return bool(names) and len(names) == len(entries) and names <= classes - {_MASKS}
+    entries = [entry for entry in os.scandir(folder) if not is_left_out(entry.name)]
+    names = {entry.name for entry in entries if is_folder(entry)}
+    return bool(names) and len(names) == len(entries) and names <= classes - {MASKS}
 
 
 def _walk(
@@ -179,10 +157,10 @@ def _walk(
         layout.skipped.append(Skipped(f"{folder}/", "a link back to a folder above it"))
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_left_out(entry.name):
             continue
         path = _join(folder, entry.name)
-        if _is_folder(entry):
+        if is_folder(entry):
             _walk(root, path, layout, assign, above | {identity})
             continue
         try:
@@ -199,14 +177,25 @@ def _walk(
         layout.candidates.append(Candidate(path, label, split, status.st_size))
 
 
+def _list_other_folders(
+    root: Path, folders: list[str], splits: dict[str, str], layout: Layout
+) -> None:
+    """List the folders beside the splits: images of a split without classes as skipped."""
+    unlabelled = splits_of_folders(folders).keys() - splits.keys()
+    for name in folders:
+        if name in unlabelled:
+            _list_loose_files(root, name, layout)
+        elif name not in splits:
+            layout.ignored.append(f"{name}/")
+
+
 def _list_loose_files(root: Path, folder: str, layout: Layout) -> None:
     """List the files next to the class folders: images as skipped, others as ignored."""
-    image_suffixes = Image.registered_extensions()
     for entry in os.scandir(root / folder):
-        if entry.name.startswith(".") or _is_folder(entry):
+        if is_left_out(entry.name) or is_folder(entry):
             continue
         path = _join(folder, entry.name)
-        if Path(entry.name).suffix.lower() in image_suffixes:
+        if is_image_name(entry.name):
             layout.skipped.append(Skipped(path, "outside the class folders"))
         else:
             layout.ignored.append(path)
@@ -228,23 +217,6 @@ def _check(root: Path, layout: Layout) -> None:
             f"{str(root)!r} has only one class, {classes[0]!r}; at least two are needed. "
             f"{expected}."
         )
-
-
-def _folders(path: Path) -> list[str]:
-    """Return the sorted names of the folders in a folder, without hidden ones."""
-    return sorted(
-        entry.name
-        for entry in os.scandir(path)
-        if not entry.name.startswith(".") and _is_folder(entry)
-    )
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link to itself.
-        return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:

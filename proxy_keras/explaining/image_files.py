@@ -6,8 +6,7 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from PIL import Image
 
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
-from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.explaining.input_images import InputImages, list_files, read_images
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
@@ -29,23 +28,6 @@ from proxy_keras.settings import ProxyConfig
 from proxy_keras.settings.options import add_options
 
 ROWS_PER_SHEET = 12
-
-
-@dataclass(frozen=True)
-class InputImages:
-    """The images to explain.
-
-    Attributes:
-        names: A unique name for each, used in file names.
-        paths: The file of each.
-        originals: [H, W, 3] uint8 each.
-        inputs: [n, P, Q, 3] float32, the inputs of the model.
-    """
-
-    names: list[str]
-    paths: list[Path]
-    originals: list[NDArray[np.uint8]]
-    inputs: NDArray[np.float32]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -138,7 +120,13 @@ def explain_files(args: argparse.Namespace) -> None:
     saved = open_saved(args.model, args.labels)
     model, classes = saved.model, saved.classes
     explain, class_ids = _explained_class(args, classes, model.output_shape[-1])
-    images = _read(_list_files(args.images), image_size(model, args.image_size), args)
+    images = read_images(
+        list_files(args.images),
+        image_size(model, args.image_size),
+        tuple(args.value_range),
+        strict=args.strict,
+        progress=not args.quiet,
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
@@ -199,56 +187,6 @@ def _explained_class(
         return explain, int(name)
     known = f"0 to {count - 1}" if classes is None else ", ".join(classes)
     raise ValueError(f"The model has no class {name!r}. Its classes: {known}")
-
-
-def _list_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the given files, and the files in given folders, in order."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [file for file in path.rglob("*") if not file.name.startswith(".")]
-            files += sorted(file for file in inside if file.is_file())
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise FileNotFoundError(f"{path} does not exist. Pass image files, or folders of them.")
-    return list(dict.fromkeys(files))
-
-
-def _read(files: list[Path], shape: tuple[int, int], args: argparse.Namespace) -> InputImages:
-    """Read the usable images, and print which files were skipped."""
-    low, high = args.value_range
-    if not low < high:
-        raise ValueError(f"`--value-range` must be increasing. Received: {low} {high}")
-    originals, inputs, paths, skipped = [], [], [], []
-    for file in progress_bar(files, desc="reading", shown=not args.quiet):
-        try:
-            originals.append(read_image(file))
-            # Decoded at a reduced size, as in training.
-            inputs.append(resize(read_image(file, at_least=2 * max(shape)), shape))
-            paths.append(file)
-        except UnreadableImageError as error:
-            skipped.append(f"{file}: {error.reason}")
-    if skipped and args.strict:
-        raise ValueError(f"{len(skipped)} files are not usable images: {'; '.join(skipped)}")
-    for line in skipped:
-        print(f"skipped {line}", file=sys.stderr)
-    if not originals:
-        raise ValueError(f"None of the {len(files)} files is a usable image.")
-    scaled = np.stack(inputs).astype(np.float32) * np.float32((high - low) / 255.0) + low
-    return InputImages(_unique_names(paths), paths, originals, scaled)
-
-
-def _unique_names(paths: list[Path]) -> list[str]:
-    """Return a unique name for each file: its stem, numbered if another file has the same."""
-    names: list[str] = []
-    for path in paths:
-        name, count = path.stem, 1
-        while name in names:
-            count += 1
-            name = f"{path.stem}_{count}"
-        names.append(name)
-    return names
 
 
 def _batches(total: int, batch_size: int) -> list[tuple[int, int]]:

@@ -137,6 +137,102 @@ def test_links_to_parent_folders_are_not_followed(two_classes):
     assert "dog/other/deep/2.png" in [record.path for record in result.records]
 
 
+def paint_all(root, *names) -> None:
+    for name in names:
+        paint(root / name, 1)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test1"),
+        ("Training Images", "Test_Images"),
+        ("TrainSet", "VALIDATION"),
+        ("trainingdata", "testset"),
+        ("train2017", "val-2017"),
+        ("cars_train", "cars_test"),
+    ],
+)
+def test_split_folders_in_other_spellings(tmp_path, train, test):
+    paint_all(tmp_path, *(f"{name}/{c}/a.png" for name in (train, test) for c in ("cat", "dog")))
+    split = "val" if test.casefold().startswith("val") else "test"
+    expected = [(f"{train}/{c}/a.png", c, "train") for c in ("cat", "dog")]
+    expected += [(f"{test}/{c}/a.png", c, split) for c in ("cat", "dog")]
+    assert places(scan(tmp_path)) == sorted(expected)
+
+
+@pytest.mark.parametrize("flat", ["test", "test1", "Testing"])
+def test_a_split_without_class_folders_is_not_a_class(tmp_path, flat):
+    paint_all(tmp_path, "train/cat/1.png", "train/dog/1.png", f"{flat}/1.png", f"{flat}/2.png")
+    result = scan(tmp_path)
+    assert [(r.label, r.split) for r in result.records] == [("cat", "train"), ("dog", "train")]
+    assert [(s.path, s.reason) for s in result.skipped] == [
+        (f"{flat}/{name}.png", "outside the class folders") for name in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("further", ["unlabelled/1.png", "extra/cat/1.png", "holdout/a/b/1.JPG"])
+@pytest.mark.parametrize("split", ["train", "Test1"])
+def test_folders_that_could_be_splits_or_classes(tmp_path, split, further):
+    paint_all(tmp_path, f"{split}/cat/1.png", f"{split}/dog/1.png", further)
+    name = further.split("/")[0]
+    with pytest.raises(ValueError, match=f"{split}/ in .* {name}/ beside it is no split"):
+        scan(tmp_path)
+
+
+def test_folders_without_images_beside_train(tmp_path):
+    paint_all(tmp_path, "train/cat/1.png", "train/dog/1.png", "masks/cat/1.png")
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/1.xml").write_text("<a/>")
+    result = scan(tmp_path)
+    assert [record.split for record in result.records] == ["train", "train"]
+    assert result.ignored == ["annotations/", "masks/"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/1.png", "test/1.png"),
+        ("train/1.png", "test/cat/1.png", "test/dog/1.png"),
+        ("val/cat/1.png", "val/dog/1.png", "test/cat/1.png", "test/dog/1.png"),
+    ],
+)
+def test_splits_without_a_training_split_are_not_classes(tmp_path, names):
+    paint_all(tmp_path, *names)
+    with pytest.raises(ValueError, match="mean splits, but no training split has class folders"):
+        scan(tmp_path)
+    labelled = scan(tmp_path, label_fn=lambda path: f"class {len(path) % 2} {path}")
+    assert len(labelled.records) == len(names)
+
+
+def test_splits_below_the_classes_are_not_mixed(tmp_path):
+    names = [f"{c}/{s}/1.png" for c in ("cat", "dog") for s in ("train", "test")]
+    paint_all(tmp_path, *names)
+    with pytest.raises(ValueError, match="below the classes: cat/test/, cat/train/"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "__MACOSX", ".ipynb_checkpoints", "lost+found", "$RECYCLE.BIN", "#recycle"],
+)
+def test_folders_that_systems_leave_are_neither_classes_nor_images(two_classes, name):
+    before = scan(two_classes)
+    for place in ("", "cat", "cat/nested/deep"):
+        paint_all(two_classes, f"{place}/{name}/cat/1.png".lstrip("/"))
+    (two_classes / "dog/Thumbs.db").write_bytes(b"x")
+    (two_classes / "dog/1.png~").write_bytes((two_classes / "cat/1.png").read_bytes())
+    (two_classes / "desktop.ini").write_text("x")
+    assert scan(two_classes) == before
+
+
+def test_folders_that_systems_leave_beside_train(tmp_path):
+    paint_all(tmp_path, "train/cat/1.png", "train/dog/1.png", "__MACOSX/train/cat/1.png")
+    result = scan(tmp_path)
+    assert [record.split for record in result.records] == ["train", "train"]
+    assert result.ignored == []
+
+
 def test_label_function(tmp_path):
     for name in ("cat_1.png", "dog_1.png", "more/cat_2.png"):
         paint(tmp_path / name, 1)

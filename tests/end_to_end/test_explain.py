@@ -73,6 +73,20 @@ def test_overlays_sheets_and_answers_are_written(model, photos, tmp_path, capsys
     ]
 
 
+def test_files_that_systems_leave_are_not_explained(model, photos, tmp_path, capsys):
+    for name in ("@eaDir/a.png/thumb.png", ".ipynb_checkpoints/a.png", "__MACOSX/more/a.png"):
+        (photos / name).parent.mkdir(parents=True)
+        (photos / name).write_bytes((photos / "a.png").read_bytes())
+    (photos / "Thumbs.db").write_text("no image")
+    assert _explain(model, photos, "--method", "saliency", "--out", tmp_path / "out") == 0
+    answers = json.loads((tmp_path / "out/answers.json").read_text())
+    assert [answer["image"] for answer in answers] == [
+        str(photos / "a.png"),
+        str(photos / "more/a.jpg"),
+    ]
+    assert capsys.readouterr().err.count("skipped") == 1
+
+
 def test_an_overlay_is_the_heatmap_over_the_whole_picture(model, photos, tmp_path):
     out = tmp_path / "out"
     assert _explain(model, photos / "a.png", "--method", "layer_cam", "--out", out) == 0

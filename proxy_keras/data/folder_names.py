@@ -1,0 +1,139 @@
+"""Folders by their names: which split each is, and which no user put there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from proxy_keras.data.records import TEST, TRAIN, VAL
+
+_SPLIT_OF_WORD = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "trn": TRAIN,
+    "trainval": TRAIN,
+    "val": VAL,
+    "vali": VAL,
+    "valid": VAL,
+    "validate": VAL,
+    "validation": VAL,
+    "dev": VAL,
+    "test": TEST,
+    "testing": TEST,
+    "tst": TEST,
+}
+
+# Words that say nothing beside the word for the split, as in `train_images` and `TestSet2`.
+_FILLING_WORDS = frozenset(
+    "a all b class classes crop cropped crops data dataset dir file files final folder image "
+    "imagefolder imagenet images img imgs jpeg jpegs jpg jpgs my new old original part photo "
+    "photos pic pics picture pictures png pngs raw real resized sample samples set sets small "
+    "split subset the v".split()
+)
+
+_GLUED = re.compile(
+    r"(?P<split>training|train|trn|validation|valid|val|dev|testing|test|tst)"
+    r"(?P<filling>dataset|data|sets?|images?|imgs?|files?|split|photos|pictures)"
+)
+
+# Of network drives, editors and operating systems; those that begin with "." are hidden anyway.
+_LEFT_BEHIND = frozenset(
+    name.casefold()
+    for name in (
+        "@eaDir",
+        "@Recently-Snapshot",
+        "@Recycle",
+        "@sharebin",
+        "@tmp",
+        "#recycle",
+        "#snapshot",
+        "~snapshot",
+        "$RECYCLE.BIN",
+        "RECYCLER",
+        "System Volume Information",
+        "found.000",
+        "lost+found",
+        "__MACOSX",
+        "__pycache__",
+        "_gsdata_",
+        "ipynb_checkpoints",
+        "Network Trash Folder",
+        "Temporary Items",
+        "TheVolumeSettingsFolder",
+        "Thumbs.db",
+        "Thumbs.db:encryptable",
+        "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "desktop.ini",
+        "Icon\r",
+    )
+)
+
+
+def is_left_out(name: str) -> bool:
+    """Return whether a file or folder is hidden, or was left by a system and not by a user.
+
+    Args:
+        name: Its name, without the folders above it: ".git", "@eaDir", "Thumbs.db", "a.png~".
+    """
+    return name.startswith((".", "~$")) or name.endswith("~") or name.casefold() in _LEFT_BEHIND
+
+
+def splits_of_folders(names: Iterable[str]) -> dict[str, str]:
+    """Return the split that each folder means, for those that mean one.
+
+    Case, numbers, and words such as "set" or "images" do not count: `Train`, `test1`,
+    `validation_images`, `TestSet`. Neither does any other prefix or suffix that the folders of
+    at least two splits share: `cars_train` beside `cars_test`.
+
+    Args:
+        names: Names of the folders beside each other.
+
+    Returns:
+        "train", "val" or "test" by the name of the folder.
+    """
+    found: dict[str, str] = {}
+    others: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        words = _words(name)
+        splits = [_SPLIT_OF_WORD[word] for word in words if word in _SPLIT_OF_WORD]
+        if len(splits) != 1:
+            continue
+        rest = [w for w in words if w not in _SPLIT_OF_WORD and w not in _FILLING_WORDS]
+        if rest:
+            others[" ".join(rest)][name] = splits[0]
+        else:
+            found[name] = splits[0]
+    for same_rest in others.values():
+        if TRAIN in same_rest.values() and len(set(same_rest.values())) > 1:
+            found.update(same_rest)
+    return found
+
+
+def folders_in(path: Path) -> list[str]:
+    """Return the sorted names of the folders in a folder, without those of `is_left_out`."""
+    return sorted(
+        entry.name for entry in os.scandir(path) if not is_left_out(entry.name) and is_folder(entry)
+    )
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself.
+        return False
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case, without numbers: "TestSet_2" is test, set."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words: list[str] = []
+    for word in re.findall(r"[^\W\d_]+", apart.casefold()):
+        glued = _GLUED.fullmatch(word)
+        words += [glued["split"], glued["filling"]] if glued else [word]
+    return words
