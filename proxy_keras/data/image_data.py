@@ -26,6 +26,7 @@ class SplitOptions(TypedDict, total=False):
     split_dir: str | os.PathLike[str] | None
     shortcut: float | None
     val_shortcut: bool
+    allow_missing_classes: bool
 
 
 class ImageData(SplitImages):
@@ -46,6 +47,7 @@ class ImageData(SplitImages):
             None: no patch.
         val_shortcut: Whether the patch reveals the class in val, as in train; False: it is random
             there, as in test.
+        allow_missing_classes: Leave out a class without a usable image instead of raising an error.
 
     The data themselves are never modified.
 

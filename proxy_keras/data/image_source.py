@@ -47,6 +47,29 @@ class ImageSource:
     boxes: Sequence[Box] | None = None
     planted: Sequence[Box] | None = None
 
+    def lost_classes(self) -> list[str]:
+        """Return the classes that have files or examples, but not one usable image; sorted."""
+        usable = {record.label for record in self.records}
+        return sorted({item.label for item in self.skipped if item.label is not None} - usable)
+
+    def check_no_class_lost(self) -> None:
+        """Check that every class has a usable image.
+
+        Raises:
+            ValueError: A class has none.
+        """
+        lost = self.lost_classes()
+        if not lost:
+            return
+        of_first = [item for item in self.skipped if item.label == lost[0]]
+        more = f" (and of {len(lost) - 1} more: {', '.join(lost[1:4])})" if lost[1:] else ""
+        raise ValueError(
+            f"Class {lost[0]!r}{more} has no usable image: {len(of_first)} skipped, the first is "
+            f"{of_first[0]}. Convert its images to PNG or JPEG, or remove the folder if it is no "
+            "class. To train without the class, pass allow_missing_classes=True "
+            "(--allow-missing-classes)."
+        )
+
 
 def folder_source(
     root: str | os.PathLike[str],

@@ -107,7 +107,11 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             labels.remove(MASKS)
             layout.ignored.append(f"{MASKS}/")
         for label in labels:
-            _walk(root, _join(folder, label), layout, partial(_by_folder, label, split), above)
+            top, assign = _join(folder, label), partial(_by_folder, label, split)
+            found = len(layout.candidates) + len(layout.skipped)
+            _walk(root, top, layout, assign, above, label)
+            if len(layout.candidates) + len(layout.skipped) == found:
+                layout.skipped.append(Skipped(f"{top}/", "no files", label))
         _list_loose_files(root, folder, layout)
     layout.candidates.sort(key=lambda candidate: candidate.path)
     layout.skipped.sort(key=lambda skipped: skipped.path)
@@ -145,36 +149,39 @@ def _walk(
     layout: Layout,
     assign: Callable[[str], _ClassAndSplit],
     above: frozenset[tuple[int, int]],
+    label: str | None = None,
 ) -> None:
-    """Add every file below a folder; `assign` returns the class and the split of a path."""
+    """Add every file below a folder; `assign` returns the class and the split of a path.
+
+    What cannot be read is listed with `label`, the class of the folder if it is known.
+    """
     try:
         identity = _identity(root / folder)
         entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
     except OSError as error:
-        layout.skipped.append(Skipped(f"{folder}/", f"cannot be opened: {error.strerror}"))
+        layout.skipped.append(Skipped(f"{folder}/", f"cannot be opened: {error.strerror}", label))
         return
     if identity in above:
-        layout.skipped.append(Skipped(f"{folder}/", "a link back to a folder above it"))
+        layout.skipped.append(Skipped(f"{folder}/", "a link back to a folder above it", label))
         return
     for entry in entries:
         if is_left_out(entry.name):
             continue
         path = _join(folder, entry.name)
         if is_folder(entry):
-            _walk(root, path, layout, assign, above | {identity})
+            _walk(root, path, layout, assign, above | {identity}, label)
             continue
         try:
             status = entry.stat()
         except OSError as error:
             reason = "broken link" if entry.is_symlink() else f"cannot be opened: {error.strerror}"
-            layout.skipped.append(Skipped(path, reason))
+            layout.skipped.append(Skipped(path, reason, label))
             continue
         if not stat.S_ISREG(status.st_mode):
             # Opening a pipe would block forever.
-            layout.skipped.append(Skipped(path, "not a regular file"))
+            layout.skipped.append(Skipped(path, "not a regular file", label))
             continue
-        label, split = assign(path)
-        layout.candidates.append(Candidate(path, label, split, status.st_size))
+        layout.candidates.append(Candidate(path, *assign(path), status.st_size))
 
 
 def _list_other_folders(
@@ -213,8 +220,10 @@ def _check(root: Path, layout: Layout) -> None:
             )
         raise ValueError(f"{str(root)!r} has no class folder with files. {expected}.")
     if len(classes) == 1:
+        empty = sorted({item.label for item in layout.skipped if item.label} - set(classes))
+        also = f" Without usable files: {', '.join(empty)}." if empty else ""
         raise ValueError(
-            f"{str(root)!r} has only one class, {classes[0]!r}; at least two are needed. "
+            f"{str(root)!r} has only one class, {classes[0]!r}; at least two are needed.{also} "
             f"{expected}."
         )
 

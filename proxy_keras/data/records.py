@@ -34,10 +34,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An image that is left out, with the reason."""
+    """An image or folder that is left out, with the reason.
+
+    Attributes:
+        path: See `Record.path`.
+        reason: In a few words.
+        label: Name of its class; None: it has none.
+    """
 
     path: str
     reason: str
+    label: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path} ({self.reason})"

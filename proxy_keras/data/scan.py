@@ -90,9 +90,10 @@ def _examine(root: Path, candidate: Candidate) -> Record | Skipped:
     try:
         image = read_image(root / candidate.path)
     except UnreadableImageError as error:
-        return Skipped(candidate.path, error.reason)
+        return Skipped(candidate.path, error.reason, candidate.label)
     except OSError as error:
-        return Skipped(candidate.path, f"cannot be opened: {error.strerror}")
+        reason = f"cannot be opened: {error.strerror}"
+        return Skipped(candidate.path, reason, candidate.label)
     return Record(
         path=candidate.path,
         label=candidate.label,

@@ -27,8 +27,8 @@ class SplitImages:
         source: The images. For the other arguments see `ImageData`.
 
     Raises:
-        ValueError: `strict` is set and an image would be skipped, the saved split does not match,
-            or see `draw_split` and `Shortcut`.
+        ValueError: `strict` is set and an image would be skipped, a class has no usable image, the
+            saved split does not match, or see `draw_split` and `Shortcut`.
     """
 
     def __init__(
@@ -44,8 +44,11 @@ class SplitImages:
         split_dir: str | os.PathLike[str] | None = None,
         shortcut: float | None = None,
         val_shortcut: bool = True,
+        allow_missing_classes: bool = False,
     ) -> None:
         if split_dir is None:
+            if not allow_missing_classes:
+                source.check_no_class_lost()
             draw = draw_split(
                 source.records,
                 seed=seed,
@@ -77,6 +80,7 @@ class SplitImages:
         self._rows = source.rows[indices]
         self._readers = source.readers
         self._ignored = source.ignored
+        self._lost = source.lost_classes()
         self._conflicting = draw.conflicting
         self._finish: Finish | None = None
         planted: list[Sequence[Box]] = []
@@ -164,6 +168,10 @@ class SplitImages:
                 lines.append(
                     f"Classes without a {split} image: {len(absent)}: {first_few(absent)}."
                 )
+        if self._lost:
+            lines.append(
+                f"Classes without a usable image: {len(self._lost)}: {first_few(self._lost)}."
+            )
         if self._conflicting:
             same = [" = ".join(record.path for record in group) for group in self._conflicting]
             lines.append(f"Same picture under different labels: {len(same)}: {first_few(same)}.")

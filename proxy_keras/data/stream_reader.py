@@ -114,14 +114,15 @@ class StreamReader:
                 for found, (position, (_, label)) in zip(results, window, strict=True):
                     fingerprints.append(found.fingerprint)
                     brightest = max(brightest, found.brightest)
+                    label_name = _label_name(label, classes, found.path)
                     if found.reason is not None:
-                        self.skipped.append(Skipped(found.path, found.reason))
+                        self.skipped.append(Skipped(found.path, found.reason, label_name))
                         continue
                     rows.append(self.first_row + position)
                     self.records.append(
                         Record(
                             path=found.path,
-                            label=_label_name(label, classes, found.path),
+                            label=label_name,
                             split=split,
                             content_hash=found.content_hash,
                             size_bytes=found.size_bytes,

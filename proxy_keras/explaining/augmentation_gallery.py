@@ -94,7 +94,12 @@ def draw_gallery(given: argparse.Namespace) -> None:
     model = None if given.maps is None else open_saved(given.maps).model
     side = given.image_size if model is None else image_size(model, given.image_size)[0]
     data = ImageData.from_source(
-        given.data, image_size=side, seed=given.seed, data_dir=given.data_dir, progress=False
+        given.data,
+        image_size=side,
+        seed=given.seed,
+        data_dir=given.data_dir,
+        allow_missing_classes=True,
+        progress=False,
     ).train
     images, labels = first_images(data, given.columns)
     heatmaps = None if model is None else Explainer(model, given.method).heatmaps(images)

@@ -99,6 +99,10 @@ class DataConfig(JsonSettings):
     strict: Annotated[
         bool, Setting("Stop at an unreadable image instead of skipping and reporting it.")
     ] = False
+    allow_missing_classes: Annotated[
+        bool,
+        Setting("Train without a class that has no usable image, instead of stopping."),
+    ] = False
     data_dir: Annotated[
         str | None,
         Setting(

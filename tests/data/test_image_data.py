@@ -65,6 +65,54 @@ def test_folder(folder):
         assert [f"class_{label}" for label in labels] == [path.split("/")[0] for path in paths]
 
 
+def lose_class_2(folder) -> None:
+    """Convert all images of a class to a format that cannot be read."""
+    for path in (folder / "class_2").iterdir():
+        path.write_bytes(b"ftypheic")
+        path.rename(path.with_suffix(".heic"))
+
+
+def test_a_class_that_loses_all_its_images_is_named(folder):
+    lose_class_2(folder)
+    with pytest.raises(ValueError, match="'class_2' has no usable image: 20 skipped.*heic.*known"):
+        from_folder(folder)
+    data = from_folder(folder, allow_missing_classes=True)
+    assert data.classes == ["class_0", "class_1"]
+    assert "Classes without a usable image: 1: class_2." in data.describe()
+    assert {item.label for item in data.skipped} == {"class_2"}
+    # A saved split says that the class was left out on purpose.
+    data.save(folder.parent / "split")
+    assert from_folder(folder, split_dir=folder.parent / "split").classes == data.classes
+
+
+def test_an_empty_class_folder_is_named(folder):
+    (folder / "class_3" / "nested").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"'class_3' has no usable .* class_3/ \(no files\)"):
+        from_folder(folder)
+    assert from_folder(folder, allow_missing_classes=True).num_classes == 3
+
+
+def test_several_lost_classes_are_named(folder):
+    lose_class_2(folder)
+    for path in (folder / "class_1").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"'class_1' \(and of 1 more: class_2\).*empty file"):
+        from_folder(folder)
+
+
+def test_a_class_of_a_dataset_that_loses_all_its_images_is_named():
+    def encode(image, label):
+        return tf.cond(
+            label == 1, lambda: tf.constant(b"?"), lambda: tf.io.encode_png(image)
+        ), label
+
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).map(encode)
+    with pytest.raises(ValueError, match="Class '1' has no usable image: 20 skipped"):
+        ImageData.from_dataset(pairs, image_size=8, progress=False)
+    data = ImageData.from_dataset(pairs, image_size=8, progress=False, allow_missing_classes=True)
+    assert data.classes == ["0", "2"]
+
+
 def test_arrays_and_folder_agree(folder):
     from_files = from_folder(folder)
     names = [f"class_{label}" for label in range(3)]

@@ -91,7 +91,10 @@ def test_bytes_of_files_are_decoded_and_bad_ones_listed():
     files = [png(image) for image in IMAGES[:5]]
     files[1], files[3] = b"", files[3][:60]
     source = reader(dataset(files, LABELS[:5]))
-    assert source.skipped == [Skipped("train/1", "empty file"), Skipped("train/3", "truncated")]
+    assert source.skipped == [
+        Skipped("train/1", "empty file", str(LABELS[1])),
+        Skipped("train/3", "truncated", str(LABELS[3])),
+    ]
     assert source.rows.tolist() == [0, 2, 4]
     rows, images = streamed(source, source.rows)
     assert rows == [0, 2, 4]
