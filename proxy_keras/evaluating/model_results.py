@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -171,6 +172,8 @@ def measure_model(
         FloatingPointError: The model outputs non-finite values.
     """
     classifier = CompiledClassifier(model.keras_model)
+    if classifier.is_measured:
+        print(f"output of {model.name}: {classifier.output_description}", file=sys.stderr)
     size, progress, seed = options.batch_size, not options.quiet, options.seed
     labels = model.class_ids(split)
     predictions = predict(classifier, split, labels, batch_size=size, progress=progress)

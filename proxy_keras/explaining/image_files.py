@@ -18,6 +18,7 @@ from PIL import Image
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
 from proxy_keras.explaining.input_images import InputImages, list_files, read_images
+from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
@@ -130,6 +131,7 @@ def explain_files(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
+    clone: FlatClone | None = None
     for method in progress_bar(methods, desc="methods", shown=not args.quiet):
         explainer = Explainer(
             model,
@@ -147,8 +149,11 @@ def explain_files(args: argparse.Namespace) -> None:
             )
             for start, size in _batches(len(images.inputs), args.batch_size)
         ]
+        clone = explainer.clone
         logits = np.concatenate([part[0] for part in parts])
         maps[method] = np.concatenate([part[1] for part in parts])
+    if clone is not None and clone.is_measured:
+        print(f"output of the model: {clone.output_description}", file=sys.stderr)
     _write(args, images, maps, logits, classes)
 
 

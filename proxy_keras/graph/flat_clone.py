@@ -20,15 +20,16 @@ from proxy_keras.graph.containers import (
 )
 from proxy_keras.graph.float32_copy import copy_operation, quiet_construction, weight_pairs
 from proxy_keras.graph.nodes import downstream, frontier, nodes_to, replay
-from proxy_keras.graph.output_activation import without_activation
+from proxy_keras.graph.output_activation import SIGMOID, logits_of
 
 
 class FlatClone:
     """A flat functional float32 copy of a classifier that returns logits.
 
     Nested models, subclassed models and stacks of transformer blocks are inlined, so that every
-    tensor between image and logits can be named, read and cut at. A softmax or sigmoid at the end
-    is removed. The model itself is not changed.
+    tensor between image and logits can be named, read and cut at. A softmax or sigmoid at the end,
+    or a mixture of several, is undone; where the graph does not tell what the output is, it is
+    measured on noise. The model itself is not changed.
 
     Args:
         model: Any built Keras 3 model with one input [B, ...] and one output [B, K], K >= 2.
@@ -40,6 +41,7 @@ class FlatClone:
         names: Names of its tensors in computing order, nested ones as paths, "backbone/conv5".
         activation: The classifier's own output activation: "softmax", "sigmoid", "log_softmax",
             "log_sigmoid", or None if it returns logits.
+        is_measured: Whether that was measured, because the graph does not tell it.
 
     Raises:
         ValueError: The model has several inputs or outputs, fewer than two classes, is not built,
@@ -67,9 +69,10 @@ class FlatClone:
                     f"The model must have one output [B, K]. Received: model '{model.name}' with "
                     f"{len(outputs)} outputs. Pass keras.Model(model.inputs, model.outputs[0])."
                 )
-            logits, self.activation = without_activation(outputs[0])
-            self._set_output(inputs, logits)
+            self._set_output(inputs, outputs[0])
             self.refresh()
+            logits, self.activation, self.is_measured = logits_of(self.model)
+            self._set_output(inputs, logits)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,8 +89,18 @@ class FlatClone:
 
         They sum to 1, unless the classifier ends with a sigmoid.
         """
-        is_multi_label = self.activation in ("sigmoid", "log_sigmoid")
-        return tf.sigmoid(logits) if is_multi_label else tf.nn.softmax(logits)
+        return tf.sigmoid(logits) if self.is_multi_label else tf.nn.softmax(logits)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether each class has a probability of its own, from a sigmoid."""
+        return self.activation in (SIGMOID, "log_sigmoid")
+
+    @property
+    def output_description(self) -> str:
+        """What the classifier's own output is, and whether that was measured."""
+        name = f"{self.activation} of logits" if self.activation else "logits"
+        return f"{name} (measured by range and sum)" if self.is_measured else name
 
     def refresh(self) -> None:
         """Copy the weights again from the model, for example after further training."""

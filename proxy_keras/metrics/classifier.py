@@ -30,6 +30,8 @@ class CompiledClassifier:
 
     Attributes:
         num_classes: K.
+        output_description: What the model's own output is, such as "softmax of logits".
+        is_measured: Whether that was measured, because the model's graph does not tell it.
 
     Raises:
         ValueError: The model cannot be copied; the message says why.
@@ -40,6 +42,8 @@ class CompiledClassifier:
         self._network = CompiledNetwork(flat, None)
         self._image_shape = tuple(flat.model.inputs[0].shape[1:])
         self.num_classes = int(flat.output.shape[1])
+        self.output_description = flat.output_description
+        self.is_measured = flat.is_measured
 
     @classmethod
     def of(cls, model: keras.Model | CompiledClassifier) -> CompiledClassifier:

@@ -87,6 +87,24 @@ def test_files_that_systems_leave_are_not_explained(model, photos, tmp_path, cap
     assert capsys.readouterr().err.count("skipped") == 1
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_probabilities_are_those_of_the_model(model, photos, tmp_path, capsys, is_known):
+    network = keras.models.load_model(model / "model.keras")
+    members = [layers.Softmax()(network(network.input) * gain) for gain in (30.0, 50.0)]
+    mean = layers.Average()(members)
+    mean = mean if is_known else keras.ops.maximum(mean, 0.0)
+    keras.Model(network.input, mean).save(tmp_path / "mean.keras")
+    words = (photos / "a.png", "--method", "grad_cam", "--out", tmp_path / "out")
+    assert _explain(tmp_path / "mean.keras", *words) == 0
+    answer = json.loads((tmp_path / "out/answers.json").read_text())[0]
+    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis].astype(np.float32)
+    expected = keras.models.load_model(tmp_path / "mean.keras").predict(inputs, verbose=0)
+    assert answer["probability"] == pytest.approx(expected.max(), abs=1e-5)
+    assert answer["blank"] == []
+    said = capsys.readouterr().err
+    assert ("output of the model: softmax of logits (measured" in said) != is_known
+
+
 def test_an_overlay_is_the_heatmap_over_the_whole_picture(model, photos, tmp_path):
     out = tmp_path / "out"
     assert _explain(model, photos / "a.png", "--method", "layer_cam", "--out", out) == 0
