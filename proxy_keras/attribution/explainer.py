@@ -16,7 +16,7 @@ from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.registry import make
 from proxy_keras.attribution.split_network import Network
-from proxy_keras.attribution.target import ScoreFunction, check_explain, make_target
+from proxy_keras.attribution.target import ScoreFunction, Target, check_explain, make_target
 from proxy_keras.attribution.target_layer import expose_target
 from proxy_keras.attribution.train_step_recorder import TrainStepRecorder
 from proxy_keras.graph import FlatClone
@@ -248,16 +248,19 @@ class Explainer:
         """Return `attribute` as a function of images and labels, compiled if the method is."""
         if not self._method.is_traced:
             return lambda images, labels: attribute(
-                self._network.compiled, images, make_target(self.explain, labels)
+                self._network.compiled, images, self._target(labels)
             )
 
         def traced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return attribute(self._network, images, make_target(self.explain, labels))
+            return attribute(self._network, images, self._target(labels))
 
         # Like Keras' own steps, without AutoGraph, which obscures the errors of methods.
         return tf.function(traced, autograph=False).get_concrete_function(
             tf.TensorSpec([None, *self._image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
         )
+
+    def _target(self, labels: tf.Tensor) -> Target:
+        return make_target(self.explain, labels, self._flat.probabilities)
 
     def _attribute_compiled(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
         logits, raw = self._traced_heatmaps(images, labels)
@@ -265,7 +268,7 @@ class Explainer:
 
     def _attribute_by_reference(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[Any, Any]:
         logits = self._network.compiled.logits(images)
-        score = make_target(self.explain, labels)(logits)
+        score = self._target(labels)(logits)
         return logits, self._postprocess(self._reference.raw_heatmaps(images, score))
 
     def _postprocess(self, raw: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,9 @@ from proxy_keras.attribution.tape_vjp import vjp
 ScoreFunction = Callable[[tf.Tensor], Any]
 """Logits [N, K] -> scores [N], row by row, since the number of perturbed copies varies."""
 
+Probabilities = Callable[[tf.Tensor], tf.Tensor]
+"""Logits [N, K] -> probabilities [N, K]: a softmax or a sigmoid, see `FlatClone.probabilities`."""
+
 
 class Score:
     """Scores of a batch of images and of perturbed copies of them.
@@ -21,9 +24,13 @@ class Score:
     Args:
         definition: Weights [B, K] float32 of a sum of logits, chosen from the logits of the
             unperturbed images; or a user's function.
+        probabilities: Those of the classifier.
     """
 
-    def __init__(self, definition: tf.Tensor | ScoreFunction) -> None:
+    def __init__(
+        self, definition: tf.Tensor | ScoreFunction, probabilities: Probabilities = tf.nn.softmax
+    ) -> None:
+        self._probabilities = probabilities
         self._weights = None if callable(definition) else definition
         self._function = definition
 
@@ -44,11 +51,11 @@ class Score:
         return tf.reduce_sum(weights * logits, axis=-1)
 
     def probability(self, logits: tf.Tensor, owners: tf.Tensor | None = None) -> tf.Tensor:
-        """Return the scores of softmax probabilities, which methods that perturb images measure.
+        """Return the scores of probabilities, which methods that perturb images measure.
 
         Arguments and return value are those of a call. A user's function still gets the logits.
         """
-        return self(logits if self._weights is None else tf.nn.softmax(logits), owners)
+        return self(logits if self._weights is None else self._probabilities(logits), owners)
 
     def gradient(self, logits: tf.Tensor) -> tf.Tensor:
         """Return the gradients [B, K] float32 of the batch's scores by its logits [B, K]."""
@@ -73,17 +80,22 @@ Target = Callable[[tf.Tensor], Score]
 """Logits [B, K] of a batch -> the score to explain."""
 
 
-def make_target(explain: str | ScoreFunction, labels: tf.Tensor) -> Target:
+def make_target(
+    explain: str | ScoreFunction,
+    labels: tf.Tensor,
+    probabilities: Probabilities = tf.nn.softmax,
+) -> Target:
     """Return the target for a value of the `explain` setting.
 
     Args:
         explain: "predicted", "true", "contrast" (predicted minus true), any callable from logits
             [N, K] to [N], or a `tf_keras_vis.utils.scores.Score`.
         labels: [B] int32; used by "true" and "contrast" only.
+        probabilities: Those of the classifier.
     """
     if callable(explain):
-        return lambda logits: _user_score(explain, logits)
-    return lambda logits: Score(class_weights(logits, labels, explain))
+        return lambda logits: _user_score(explain, logits, probabilities)
+    return lambda logits: Score(class_weights(logits, labels, explain), probabilities)
 
 
 def check_explain(explain: Any) -> None:
@@ -121,7 +133,7 @@ def class_weights(logits: tf.Tensor, labels: tf.Tensor, explain: str) -> tf.Tens
     return predicted - true * tf.cast(is_wrong, tf.float32)
 
 
-def _user_score(function: ScoreFunction, logits: tf.Tensor) -> Score:
+def _user_score(function: ScoreFunction, logits: tf.Tensor, probabilities: Probabilities) -> Score:
     indices = getattr(function, "indices", None)
     if indices is None:
         return Score(function)
@@ -133,4 +145,4 @@ def _user_score(function: ScoreFunction, logits: tf.Tensor) -> Score:
     if not (classes.min() >= 0 and classes.max() < known):
         raise ValueError(f"Class ids must be in [0, {known}). Received: {indices!r}")
     ids = tf.broadcast_to(tf.constant(classes, tf.int32), [count])
-    return Score(tf.one_hot(ids, known))
+    return Score(tf.one_hot(ids, known), probabilities)

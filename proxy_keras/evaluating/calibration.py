@@ -26,8 +26,10 @@ class Calibration:
             bins, weighted by their images. Chance alone makes it positive, more so with few images.
         mce: Maximum calibration error, in [0, 1]: the largest gap of a bin; can be large by chance
             in a bin with few images.
-        brier: Mean over images of the summed squared errors of all K probabilities, in [0, 2].
-        nll: Mean negative log-likelihood of the true class, nats.
+        brier: Mean over images of the summed squared errors of all K probabilities, in [0, 2], or
+            in [0, K] for independent classes.
+        nll: Mean negative log-likelihood of the true class, nats; for independent classes, also of
+            the absence of the others.
         mean_confidence: Mean probability of the predicted class, in [0, 1].
         edges: [b + 1] edges of the bins.
         counts: [b] images in each bin.
@@ -49,18 +51,26 @@ class Calibration:
     accuracy: NDArray[np.float64]
 
     @classmethod
-    def of(cls, probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Calibration:
+    def of(
+        cls,
+        probabilities: ArrayLike,
+        labels: ArrayLike,
+        *,
+        bins: int = BINS,
+        is_multi_label: bool = False,
+    ) -> Calibration:
         """Compute the calibration of probabilities.
 
         Args:
             probabilities: [N, K] in [0, 1]; each row sums to 1.
             labels: [N] true class ids, in [0, K).
             bins: Number of bins, >= 1.
+            is_multi_label: The classes are independent, and rows need not sum to 1.
 
         Raises:
             ValueError: An argument has the wrong shape or is out of range.
         """
-        given, ids = _checked(probabilities, labels)
+        given, ids = _checked(probabilities, labels, is_multi_label)
         if bins < 1:
             raise ValueError(f"`bins` must be >= 1. Received: {bins}")
         top, right = given.max(axis=1), given.argmax(axis=1) == ids
@@ -70,7 +80,7 @@ class Calibration:
             ece=float(np.nansum(gaps * counts) / len(ids)),
             mce=float(np.nanmax(gaps)),
             brier=float(brier_scores(given, ids).mean()),
-            nll=float(negative_log_likelihoods(given, ids).mean()),
+            nll=float(negative_log_likelihoods(given, ids, is_multi_label=is_multi_label).mean()),
             mean_confidence=float(top.mean()),
             edges=np.linspace(0.0, 1.0, bins + 1),
             counts=counts,
@@ -110,30 +120,46 @@ class Calibration:
 def brier_scores(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the summed squared errors of each image's probabilities [N, K]: [N] in [0, 2]."""
+    """Return the summed squared errors of each image's probabilities [N, K]: [N] in [0, K]."""
     errors = np.array(probabilities, np.float64)
     errors[np.arange(len(labels)), labels] -= 1.0
     return np.square(errors).sum(axis=1)
 
 
 def negative_log_likelihoods(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    *,
+    is_multi_label: bool = False,
 ) -> NDArray[np.float64]:
     """Return the negative log-likelihood of each image's true class, [N] nats, at most about 745.
 
-    A probability that was rounded to 0 counts as the smallest positive number.
+    For independent classes, the absence of the others is added. A probability that was rounded to
+    0 counts as the smallest positive number.
     """
-    of_truth = np.asarray(probabilities, np.float64)[np.arange(len(labels)), labels]
-    return -np.log(np.maximum(of_truth, np.nextafter(0.0, 1.0)))
+    given, rows = np.asarray(probabilities, np.float64), np.arange(len(labels))
+    smallest = np.nextafter(0.0, 1.0)
+    losses = -np.log(np.maximum(given[rows, labels], smallest))
+    if not is_multi_label:
+        return losses
+    absent = np.maximum(1.0 - given, smallest)
+    absent[rows, labels] = 1.0
+    return losses - np.log(absent).sum(axis=1)
 
 
-def ece_statistic(probabilities: ArrayLike, labels: ArrayLike, *, bins: int = BINS) -> Statistic:
+def ece_statistic(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    *,
+    bins: int = BINS,
+    is_multi_label: bool = False,
+) -> Statistic:
     """Return the expected calibration error as a statistic for `Bootstrap`; see `Calibration.of`.
 
     Samples have fewer different images, hence a larger error than all images. Intervals correct
     most of this bias, but not all of it. The Brier score has no such bias.
     """
-    given, ids = _checked(probabilities, labels)
+    given, ids = _checked(probabilities, labels, is_multi_label)
     top, right = given.max(axis=1), given.argmax(axis=1) == ids
     bin_ids, surplus = _bin_of(top, bins), top - right
 
@@ -162,7 +188,7 @@ def _bins(
 
 
 def _checked(
-    probabilities: ArrayLike, labels: ArrayLike
+    probabilities: ArrayLike, labels: ArrayLike, is_multi_label: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     given, ids = np.asarray(probabilities, np.float64), np.asarray(labels)
     if given.ndim != 2 or 0 in given.shape or ids.shape != given.shape[:1]:
@@ -175,7 +201,7 @@ def _checked(
             "`probabilities` must be in [0, 1]. Received: values outside. Apply a softmax to "
             "logits first."
         )
-    if np.abs(given.sum(axis=1) - 1.0).max() > 1e-3:
+    if not is_multi_label and np.abs(given.sum(axis=1) - 1.0).max() > 1e-3:
         raise ValueError(
             "Each row of `probabilities` must sum to 1. Received: a row that does not. Apply a "
             "softmax to logits first."

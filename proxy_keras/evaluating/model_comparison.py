@@ -55,12 +55,15 @@ def disagreements(this: ModelResults, other: ModelResults) -> NDArray[np.int64]:
 
 
 def _calibration(this: ModelResults, other: ModelResults) -> dict[str, Any]:
-    pairs = [(one.predictions.probabilities, one.predictions.labels) for one in (this, other)]
+    both = (this.predictions, other.predictions)
+    errors = [
+        ece_statistic(one.probabilities, one.labels, is_multi_label=one.is_multi_label)
+        for one in both
+    ]
+    briers = [mean_statistic(brier_scores(one.probabilities, one.labels)) for one in both]
     return {
-        "ece": _compared(this.bootstrap, *(ece_statistic(*pair) for pair in pairs)),
-        "brier": _compared(
-            this.bootstrap, *(mean_statistic(brier_scores(*pair)) for pair in pairs)
-        ),
+        "ece": _compared(this.bootstrap, *errors),
+        "brier": _compared(this.bootstrap, *briers),
     }
 
 

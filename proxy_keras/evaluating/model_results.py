@@ -13,7 +13,7 @@ from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
 from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_statistic
-from proxy_keras.evaluating.calibration import Calibration, negative_log_likelihoods
+from proxy_keras.evaluating.calibration import Calibration
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
 from proxy_keras.evaluating.mistakes import confused_pairs, heat_outside, worst_mistakes
@@ -21,6 +21,7 @@ from proxy_keras.evaluating.options import EvaluationOptions
 from proxy_keras.evaluating.predictions import Predictions, predict
 from proxy_keras.evaluating.proportions import difference_interval, share_interval
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
+from proxy_keras.graph.probabilities import cross_entropies
 from proxy_keras.metrics import CompiledClassifier, classification
 from proxy_keras.objects.object_masks import ObjectMasks
 
@@ -51,12 +52,20 @@ class ModelResults:
     def scores(self) -> classification.Scores:
         """The classification scores."""
         given = self.predictions
-        return classification.score(given.logits, given.labels.astype(np.int32), self.model.classes)
+        return classification.score(
+            given.logits,
+            given.labels.astype(np.int32),
+            self.model.classes,
+            is_multi_label=given.is_multi_label,
+        )
 
     @cached_property
     def calibration(self) -> Calibration:
         """The calibration of the probabilities."""
-        return Calibration.of(self.predictions.probabilities, self.predictions.labels)
+        given = self.predictions
+        return Calibration.of(
+            given.probabilities, given.labels, is_multi_label=given.is_multi_label
+        )
 
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
@@ -67,7 +76,9 @@ class ModelResults:
         return {
             "accuracy": mean_statistic(given.is_right),
             "top5": mean_statistic((top == given.labels[:, np.newaxis]).any(axis=1)),
-            "loss": mean_statistic(negative_log_likelihoods(given.probabilities, given.labels)),
+            "loss": mean_statistic(
+                cross_entropies(given.logits, given.labels, is_multi_label=given.is_multi_label)
+            ),
             "macro_precision": by_class.macro_precision,
             "macro_recall": by_class.macro_recall,
             "macro_f1": by_class.macro_f1,

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.graph.probabilities import probabilities_of
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.metrics import CompiledClassifier
 
@@ -21,10 +21,12 @@ class Predictions:
     Attributes:
         logits: [N, K] float32.
         labels: [N] true class ids.
+        is_multi_label: Whether each class has a probability of its own, from a sigmoid.
     """
 
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
+    is_multi_label: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -32,8 +34,8 @@ class Predictions:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
-        """[N, K] softmax of the logits."""
-        return softmax(self.logits.astype(np.float64), axis=1)
+        """[N, K] softmax of the logits, or sigmoid."""
+        return probabilities_of(self.logits, is_multi_label=self.is_multi_label)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -77,4 +79,4 @@ def predict(
         for positions, images, _ in split.originals(batch_size).as_numpy_iterator():
             logits[positions] = classifier.logits(images, batch_size)
             bar.update(len(positions))
-    return Predictions(logits, labels)
+    return Predictions(logits, labels, classifier.is_multi_label)

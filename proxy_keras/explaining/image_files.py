@@ -18,7 +18,6 @@ from PIL import Image
 from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
 from proxy_keras.explaining.input_images import InputImages, list_files, read_images
-from proxy_keras.graph import FlatClone
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
@@ -131,7 +130,6 @@ def explain_files(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     logits = np.zeros([0, 0], np.float32)
     maps: dict[str, NDArray[np.float32]] = {}
-    clone: FlatClone | None = None
     for method in progress_bar(methods, desc="methods", shown=not args.quiet):
         explainer = Explainer(
             model,
@@ -149,12 +147,14 @@ def explain_files(args: argparse.Namespace) -> None:
             )
             for start, size in _batches(len(images.inputs), args.batch_size)
         ]
-        clone = explainer.clone
         logits = np.concatenate([part[0] for part in parts])
         maps[method] = np.concatenate([part[1] for part in parts])
-    if clone is not None and clone.is_measured:
+    # Each method explains the same copy of the model.
+    clone = explainer.clone
+    if clone.is_measured:
         print(f"output of the model: {clone.output_description}", file=sys.stderr)
-    _write(args, images, maps, logits, classes)
+    probabilities = keras.ops.convert_to_numpy(clone.probabilities(logits))
+    _write(args, images, maps, probabilities, classes)
 
 
 def _options(methods: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -203,15 +203,14 @@ def _write(
     args: argparse.Namespace,
     images: InputImages,
     maps: dict[str, NDArray[np.float32]],
-    logits: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
     classes: list[str] | None,
 ) -> None:
     """Write overlays, sheets and answers.json, and print the predictions."""
     from proxy_keras.io import figures
 
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     predicted = probabilities.argmax(axis=1)
-    names = classes or [f"class {number}" for number in range(logits.shape[1])]
+    names = classes or [f"class {number}" for number in range(probabilities.shape[1])]
     answers, overlays, titles = [], [], []
     for index, name in enumerate(images.names):
         image, best = images.originals[index], int(predicted[index])

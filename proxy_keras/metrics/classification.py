@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.graph.probabilities import cross_entropies
 from proxy_keras.io.extras import extra
 from proxy_keras.io.progress import progress_bar
 
@@ -65,8 +66,14 @@ def predict_logits(
     return logits
 
 
-def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Sequence[str]) -> Scores:
-    """Score logits [N, K] against class ids [N]."""
+def score(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    classes: Sequence[str],
+    *,
+    is_multi_label: bool = False,
+) -> Scores:
+    """Score logits [N, K] against class ids [N]; for `is_multi_label` see `cross_entropies`."""
     with extra("train"):
         from sklearn import metrics
 
@@ -76,14 +83,13 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: Seque
         labels, predicted, labels=ids, zero_division=0.0
     )
     occurs = (support > 0) | np.isin(ids, predicted)
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    losses = cross_entropies(logits, labels, is_multi_label=is_multi_label)
     top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     return Scores(
         examples=len(labels),
         accuracy=float(np.mean(predicted == labels)),
         top5=float(np.mean((top == labels[:, np.newaxis]).any(axis=1))),
-        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        loss=float(losses.mean()),
         macro_precision=float(precision[occurs].mean()),
         macro_recall=float(recall[occurs].mean()),
         macro_f1=float(f1[occurs].mean()),

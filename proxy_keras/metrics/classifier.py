@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.attribution.split_network import CompiledNetwork
 from proxy_keras.graph import FlatClone
+from proxy_keras.graph.probabilities import probabilities_of
 
 OUTPUTS = ("probability", "logit")
 
@@ -20,17 +21,19 @@ MakeCopies = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32
 
 
 class CompiledClassifier:
-    """A float32 copy of a classifier that returns logits and softmax probabilities.
+    """A float32 copy of a classifier that returns logits and probabilities.
 
     Every metric of a model accepts one in place of the model, so that several metrics share one
     copy.
 
     Args:
-        model: Any built Keras 3 classifier; a softmax at its end is removed. Not modified.
+        model: Any built Keras 3 classifier; a softmax or sigmoid at its end is undone. It is not
+            modified.
 
     Attributes:
         num_classes: K.
         output_description: What the model's own output is, such as "softmax of logits".
+        is_multi_label: Whether each class has a probability of its own, from a sigmoid.
         is_measured: Whether that was measured, because the model's graph does not tell it.
 
     Raises:
@@ -43,6 +46,7 @@ class CompiledClassifier:
         self._image_shape = tuple(flat.model.inputs[0].shape[1:])
         self.num_classes = int(flat.output.shape[1])
         self.output_description = flat.output_description
+        self.is_multi_label = flat.is_multi_label
         self.is_measured = flat.is_measured
 
     @classmethod
@@ -132,8 +136,7 @@ class CompiledClassifier:
             owners, which = np.divmod(rows, count)
             values = self.logits(make_copies(owners, which), batch_size).astype(np.float64)
             if output == "probability":
-                values = np.exp(values - values.max(axis=1, keepdims=True))
-                values /= values.sum(axis=1, keepdims=True)
+                values = probabilities_of(values, is_multi_label=self.is_multi_label)
             scores[rows] = values[np.arange(len(rows)), class_ids[owners]]
         return scores.reshape(len(class_ids), count)
 

@@ -156,7 +156,13 @@ class ProxyStep:
         predictions = self._predict() if self._recorded is None else self._recorded()
         logits = predictions.logits
         chosen = selection.choose(
-            config.select, self._subset, logits, data.labels, seed=data.seed, epoch=max(epoch, 0)
+            config.select,
+            self._subset,
+            logits,
+            data.labels,
+            seed=data.seed,
+            epoch=max(epoch, 0),
+            is_multi_label=self._explainer.clone.is_multi_label,
         )
         if predictions.heatmaps is None:
             heatmaps = explain_originals(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_keras.graph.probabilities import cross_entropies, probabilities_of
+
 Share = float | Callable[[int], float]
 """A share in (0, 1], or a callable from the epoch (counted from 0) to one."""
 
@@ -24,6 +26,7 @@ def choose(
     *,
     seed: int,
     epoch: int,
+    is_multi_label: bool = False,
 ) -> NDArray[np.int64]:
     """Return the ascending positions of the examples that get a proxy.
 
@@ -37,6 +40,7 @@ def choose(
         labels: [N] class ids.
         seed: Seeds the draw together with `epoch`.
         epoch: Counted from 0.
+        is_multi_label: Whether each class has a probability of its own, from a sigmoid.
 
     Raises:
         ValueError: The share is not in (0, 1].
@@ -47,7 +51,11 @@ def choose(
     wrong = np.flatnonzero(is_wrong(logits, labels))
     everyone = np.arange(len(labels))
     if select in ("loss", "margin"):
-        order = _by_loss(logits, labels) if select == "loss" else _by_margin(logits)
+        order = (
+            _by_loss(logits, labels, is_multi_label)
+            if select == "loss"
+            else _by_margin(logits, is_multi_label)
+        )
         return np.sort(order[: _count(share, len(order))])
     candidates = {"wrong": wrong, "random": everyone, "all": everyone}[select]
     count = _count(share, len(wrong) if select == "random" else len(candidates))
@@ -59,16 +67,13 @@ def _count(share: float, candidates: int) -> int:
     return min(candidates, max(1, round(share * candidates)))
 
 
-def _by_loss(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    losses = -_log_softmax(logits)[np.arange(len(labels)), labels]
+def _by_loss(
+    logits: NDArray[np.float32], labels: NDArray[np.int32], is_multi_label: bool
+) -> NDArray[np.int64]:
+    losses = cross_entropies(logits, labels, is_multi_label=is_multi_label)
     return np.argsort(-losses, kind="stable")
 
 
-def _by_margin(logits: NDArray[np.float32]) -> NDArray[np.int64]:
-    top = np.sort(np.exp(_log_softmax(logits)), axis=1)
+def _by_margin(logits: NDArray[np.float32], is_multi_label: bool) -> NDArray[np.int64]:
+    top = np.sort(probabilities_of(logits, is_multi_label=is_multi_label), axis=1)
     return np.argsort(top[:, -1] - top[:, -2], kind="stable")
-
-
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -78,6 +78,22 @@ def test_it_is_the_mean_mask_weighted_by_the_probability(build_cnn, images, chun
     np.testing.assert_allclose(got, scaled(np.stack(expected)), atol=1e-3)
 
 
+@pytest.mark.parametrize("is_multi_label", [False, True])
+def test_probabilities_are_those_of_the_classifier(build_cnn, images, is_multi_label):
+    base = build_cnn()
+    end = layers.Activation("sigmoid" if is_multi_label else "softmax")
+    model = keras.Model(base.input, end(base.output))
+    masks = RISE(cells=3, masks=40, seed=5).draw_masks(16, 16)(tf.range(40)).numpy()
+    image, mean = images[0], images[0].mean(axis=(0, 1))
+    copies = mean + masks[..., np.newaxis] * (image - mean)
+    values = model.predict(copies, verbose=0)[:, 2]
+    expected = np.einsum("n,nhw->hw", values - values.mean(), masks)
+    got = Explainer(model, "rise", explain="true", cells=3, masks=40, seed=5).heatmaps(
+        images[:1], [2]
+    )
+    np.testing.assert_allclose(got, scaled(expected[np.newaxis]), atol=1e-3)
+
+
 def test_it_recovers_a_linear_model():
     place = np.arange(16)
     bumps = [np.exp(-np.square(place - at) / 8) for at in (4, 10)]

@@ -51,6 +51,10 @@ def test_copies_are_scored_as_the_image_that_they_are_copies_of():
 
 
 def test_a_callable_gets_logits_where_classes_get_probabilities():
+    independent = make_target("true", LABELS, tf.sigmoid)(LOGITS)
+    np.testing.assert_allclose(
+        independent.probability(LOGITS), tf.sigmoid(tf.gather(LOGITS, LABELS, batch_dims=1))
+    )
     score = Score(lambda logits: logits[:, 1])
     np.testing.assert_allclose(score.probability(LOGITS), [3.0, -1.0])
 

@@ -87,6 +87,18 @@ def test_files_that_systems_leave_are_not_explained(model, photos, tmp_path, cap
     assert capsys.readouterr().err.count("skipped") == 1
 
 
+def test_probabilities_of_a_sigmoid_are_those_of_the_model(model, photos, tmp_path):
+    network = keras.models.load_model(model / "model.keras")
+    output = layers.Activation("sigmoid")(network.output)
+    keras.Model(network.input, output).save(tmp_path / "tags.keras")
+    words = (photos / "a.png", "--method", "rise", "--method-option", "masks=20")
+    assert _explain(tmp_path / "tags.keras", *words, "--out", tmp_path / "out") == 0
+    answer = json.loads((tmp_path / "out/answers.json").read_text())[0]
+    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis].astype(np.float32)
+    expected = keras.models.load_model(tmp_path / "tags.keras").predict(inputs, verbose=0)
+    assert answer["probability"] == pytest.approx(expected.max(), abs=1e-5)
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_probabilities_are_those_of_the_model(model, photos, tmp_path, capsys, is_known):
     network = keras.models.load_model(model / "model.keras")

@@ -111,6 +111,16 @@ def test_what_is_no_probability_is_refused(given_ones, labels, message):
         Calibration.of(given_ones, labels)
 
 
+def test_independent_classes_need_not_sum_to_1():
+    found = Calibration.of([[0.9, 0.4], [0.2, 0.1]], [0, 1], bins=2, is_multi_label=True)
+    assert found.mean_confidence == pytest.approx(0.55)
+    assert found.counts.tolist() == [1, 1]
+    # The prediction with 0.9 is right, the one with 0.2 is wrong.
+    assert found.ece == pytest.approx((0.1 + 0.2) / 2)
+    assert found.brier == pytest.approx((0.1**2 + 0.4**2 + 0.2**2 + 0.9**2) / 2)
+    assert found.nll == pytest.approx(-np.log([0.9 * 0.6, 0.1 * 0.8]).mean())
+
+
 def test_no_bins_are_refused():
     with pytest.raises(ValueError, match="`bins`"):
         Calibration.of([[0.5, 0.5]], [0], bins=0)

@@ -42,6 +42,20 @@ def test_scores_and_intervals_are_scikit_learns():
     assert told["confusion"] == sklearn_metrics.confusion_matrix(labels, answers).tolist()
 
 
+def test_scores_of_independent_classes():
+    logits = np.array([[2.0, 1.0, -1.0], [0.5, 2.5, 1.5]], np.float32)
+    given = Predictions(logits, np.array([0, 2]), is_multi_label=True)
+    results = dataclasses.replace(results_of_answers([0, 2], [0, 1]), predictions=given)
+    sigmoid = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    np.testing.assert_allclose(given.probabilities, sigmoid)
+    there = np.eye(3)[[0, 2]]
+    loss = -np.log(np.where(there == 1, sigmoid, 1 - sigmoid)).sum(axis=1).mean()
+    assert results.scores.loss == pytest.approx(loss)
+    assert results.bootstrap.estimate(results.statistics["loss"]) == pytest.approx(loss)
+    assert results.calibration.nll == pytest.approx(loss)
+    assert results.calibration.mean_confidence == pytest.approx(sigmoid.max(axis=1).mean())
+
+
 def test_top5_counts_the_true_class_among_the_five_highest():
     results = results_of_answers([6, 6, 0], [0, 0, 0], classes=list("abcdefg"))
     logits = np.array([[7, 6, 5, 4, 3, 2, 1], [7, 6, 5, 4, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7]])

@@ -28,6 +28,17 @@ def test_copies_of_each_image_are_scored_in_any_chunks(build_linear):
     np.testing.assert_allclose(raw, np.where(ids[:, None] == 0, logits, 0), atol=1e-5)
 
 
+def test_copies_are_scored_by_the_sigmoid_of_a_multi_label_classifier(build_linear):
+    weights = np.array([[1.0, -2.0], [0.5, 3.0]])
+    classifier = CompiledClassifier(build_linear(weights, "sigmoid"))
+    images = np.random.default_rng(0).normal(size=(2, 2, 2, 1)).astype(np.float32)
+    assert classifier.is_multi_label
+    scores = classifier.scores_of_copies(np.array([0, 1]), 1, lambda owners, _: images[owners], 5)
+    # The logit of the second class is 0.
+    first = 1 / (1 + np.exp(-(images[0, ..., 0] * weights).sum()))
+    np.testing.assert_allclose(scores, [[first], [0.5]], atol=1e-6)
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("activation", [None, "softmax"])
 def test_logits_do_not_depend_on_softmax_or_precision(build_linear, policy, activation):

@@ -31,6 +31,16 @@ def test_rule_and_share(select, subset, expected):
     assert _choose(select, subset) == expected
 
 
+@pytest.mark.parametrize("select", ["loss", "margin"])
+def test_losses_and_margins_of_independent_classes(select):
+    # Sigmoids: .92, .88 and .05, .02; losses .09 + 2.13 and 3.05 + .02.
+    logits = np.array([[2.4, 2.0], [-3.0, -4.0]], np.float32)
+    labels = np.array([0, 0])
+    assert choose(select, 0.5, logits, labels, seed=0, epoch=0).tolist() == [0]
+    chosen = choose(select, 0.5, logits, labels, seed=0, epoch=0, is_multi_label=True)
+    assert chosen.tolist() == [1]
+
+
 def test_random_takes_as_many_as_wrong_would():
     draws = {tuple(_choose("random", 1.0, epoch)) for epoch in range(40)}
     assert {len(d) for d in draws} == {2}
