@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import ENGINES
+from proxy_keras.attribution.gradient_check import check_gradients
 from proxy_keras.attribution.input_checks import check_finite, check_images, check_labels
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
@@ -89,6 +90,7 @@ class Explainer:
                 self._map_shape = tuple(layer.shape[1:3])
         elif target_layer is not None:
             raise ValueError(f"Method '{method}' does not use a layer. Omit `target_layer`.")
+        check_gradients(self._flat, self._method, method, layer)
         self.num_classes = int(self._flat.output.shape[1])
         self.single_pass = engine == "compiled" and self._method.single_pass
         self._network = Network(self._flat, layer)

@@ -26,6 +26,7 @@ class GradientSHAP(GradientSHAPOptions, BaselineMethod, SignedMethod):
     """
 
     has_image_size = True
+    needs_image_gradient = True
     needs_layer = False
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ class GuidedGradCAM(Method):
     """
 
     has_image_size = True
+    needs_image_gradient = True
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:
         """Return logits and raw heatmaps [B, H, W] from one pass; see `Method`.

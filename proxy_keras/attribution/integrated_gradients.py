@@ -21,6 +21,7 @@ class IntegratedGradients(PathMethod):
     """
 
     has_image_size = True
+    needs_image_gradient = True
     needs_layer = False
 
     def attribute(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:

@@ -26,6 +26,7 @@ class Method(ABC):
             not traced, so that they can show their progress; they get a compiled network.
         has_image_size: Whether heatmaps have the size of the images, not of the target layer.
         needs_layer: Whether the method uses the target layer.
+        needs_image_gradient: Whether the method uses the score's gradient by the image.
         progress: Whether a method that is not traced shows a progress bar.
     """
 
@@ -33,6 +34,7 @@ class Method(ABC):
     is_traced: ClassVar[bool] = True
     has_image_size: ClassVar[bool] = False
     needs_layer: ClassVar[bool] = True
+    needs_image_gradient: ClassVar[bool] = False
     progress: bool = False
 
     @abstractmethod

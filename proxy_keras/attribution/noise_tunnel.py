@@ -23,6 +23,7 @@ class NoiseTunnel(NoiseTunnelOptions, Method):
     """
 
     has_image_size = True
+    needs_image_gradient = True
     needs_layer = False
 
     @abstractmethod

@@ -30,6 +30,7 @@ class RectifiedBackprop(Method):
     """
 
     has_image_size = True
+    needs_image_gradient = True
     needs_layer = False
 
     @staticmethod

@@ -18,6 +18,7 @@ class Saliency(Method):
     """
 
     has_image_size = True
+    needs_image_gradient = True
     needs_layer = False
 
     def __call__(self, network: Network, images: tf.Tensor, target: Target) -> MethodOutput:

@@ -14,6 +14,17 @@ from keras import tree
 # Keras exports no name for this class; `keras.Model(inputs, outputs)` returns one.
 from keras.src.models.functional import Functional
 
+from proxy_keras.graph.nodes import nodes_to
+
+_FLOAT_READERS = (
+    keras.layers.Rescaling,
+    keras.layers.Normalization,
+    keras.layers.Resizing,
+)
+"""Layers that convert integers to float, as networks for integer images begin."""
+
+_FLOAT_OPERATIONS = ("Cast", "Divide", "TrueDivide")
+
 # What a user's `call` can raise when it gets a symbolic tensor.
 _CALL_ERRORS = (
     TypeError,
@@ -94,7 +105,11 @@ def image_spec(model: keras.Model) -> tuple[int | None, ...]:
 
 
 def match_inputs(container: Any, args: Any, kwargs: Any) -> dict[int, Any]:
-    """Map the id of each input tensor of a functional model to the clone's tensor for it."""
+    """Map the id of each input tensor of a functional model to the clone's tensor for it.
+
+    An integer input stays float if all layers after it convert it to float themselves, so that
+    the image has gradients and perturbed images are not truncated.
+    """
     rest = {k: v for k, v in kwargs.items() if k not in ("inputs", "training") and v is not None}
     if len(args) > 1 or rest:
         raise ValueError(
@@ -106,9 +121,27 @@ def match_inputs(container: Any, args: Any, kwargs: Any) -> dict[int, Any]:
         given = [given[tensor.name] for tensor in container.inputs]
     known = {}
     for tensor, value in zip(container.inputs, tree.flatten(given), strict=True):
-        is_float = keras.backend.is_float_dtype(tensor.dtype)
-        known[id(tensor)] = value if is_float else keras.ops.cast(value, tensor.dtype)
+        stays = keras.backend.is_float_dtype(tensor.dtype) or _is_read_as_float(container, tensor)
+        known[id(tensor)] = value if stays else keras.ops.cast(value, tensor.dtype)
     return known
+
+
+def _is_read_as_float(container: Any, tensor: keras.KerasTensor) -> bool:
+    """Return whether all operations on an integer input convert it to float."""
+    readers = [
+        node
+        for node in nodes_to(container.outputs, stop={id(one) for one in container.inputs})
+        if any(one is tensor for one in node.input_tensors)
+    ]
+    return bool(readers) and all(
+        (has_graph(node.operation) and len(node.operation.inputs) == 1)
+        or isinstance(node.operation, _FLOAT_READERS)
+        or (
+            type(node.operation).__name__ in _FLOAT_OPERATIONS
+            and keras.backend.is_float_dtype(node.outputs[0].dtype)
+        )
+        for node in readers
+    )
 
 
 @contextmanager

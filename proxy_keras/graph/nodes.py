@@ -10,6 +10,9 @@ from keras import tree
 
 from proxy_keras.graph.float32_copy import BorrowedLayer, ReplayedOperation
 
+# Operations whose derivative is zero or cut.
+_STEPS = frozenset("Ceil Floor FloorDivide Round Sign StopGradient Trunc".split())
+
 
 def nodes_to(outputs: Any, stop: Iterable[int] = ()) -> list[Any]:
     """Return the Keras nodes that compute `outputs`, in topological order.
@@ -81,6 +84,20 @@ def downstream(target: keras.KerasTensor, output: keras.KerasTensor) -> list[Any
             f"'{target._keras_history.operation.name}'. Pass a layer that comes before them."
         )
     return nodes
+
+
+def has_gradient(source: keras.KerasTensor, output: keras.KerasTensor) -> bool:
+    """Return whether gradients of `output` can reach `source`: not through integers or steps."""
+    reached = {id(source)}
+    for node in downstream(source, output):
+        if any(id(tensor) in reached for tensor in node.input_tensors):
+            name = type(original_of(node.operation)).__name__
+            reached.update(
+                id(tensor)
+                for tensor in node.outputs
+                if name not in _STEPS and keras.backend.is_float_dtype(tensor.dtype)
+            )
+    return id(output) in reached
 
 
 def replay(nodes: Iterable[Any], values: dict[int, Any]) -> None:
