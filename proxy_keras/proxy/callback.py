@@ -27,6 +27,7 @@ from proxy_keras.proxy.cue_step import CueStep
 from proxy_keras.proxy.epoch_record import EpochRecord
 from proxy_keras.proxy.freshness import check_fresh
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
+from proxy_keras.proxy.model_check import check_model
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, arguments_text, declared
@@ -259,6 +260,9 @@ class ProxyAttention(keras.callbacks.Callback):
             return
         self._explained = model
         config = self.config
+        records = config.wrong_from == "train"
+        reads_images = config.cues == OUTSIDE if self._masks is not None else not records
+        check_model(model, self.data, reads_images=reads_images)
         if self._masks is not None:
             self._step = CueStep(
                 self.data, config, self._masks, model, batch_size=self._batch_size, log=self._log

@@ -47,9 +47,10 @@ def make_explainer(
         explain: A function of logits that replaces `config.explain`; None: use the setting.
 
     Raises:
-        ValueError: The model has no layer to explain, or does not suit the method.
+        ValueError: The model has no layer to explain, does not suit the method, or takes images of
+            any size, so that its heatmaps have no fixed shape.
     """
-    return Explainer(
+    explainer = Explainer(
         model,
         config.method,
         explain=config.explain if explain is None else explain,
@@ -58,6 +59,9 @@ def make_explainer(
         smooth=config.smooth,
         **config.method_options,
     )
+    # A step needs it, and would fail after an epoch.
+    _ = explainer.map_shape
+    return explainer
 
 
 def explain_originals(
