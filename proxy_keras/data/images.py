@@ -31,6 +31,11 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Text that may hold the orientation.
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_KEYWORDS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+
 # Errors of Pillow's decoders on damaged files.
 _DAMAGED = (
     OSError,
@@ -75,7 +80,8 @@ def read_image(
     Animations are read as their first frame. Transparent images are composited on white. EXIF
     rotation is applied, colour profiles are not. 16-bit values are divided by 257; floats in [0, 1]
     are multiplied by 255, floats in [0, 255] are rounded; all other integers and floats are scaled
-    from their minimum and maximum to [0, 255].
+    from their minimum and maximum to [0, 255]. Chunks of a PNG file that do not change the pixels,
+    such as a colour profile or text, may be damaged or of any size.
 
     Args:
         source: A file's path, or its bytes.
@@ -116,6 +122,48 @@ def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.
 
 
 def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:
+    try:
+        return _decode(file, name, max_pixels, at_least)
+    except UnreadableImageError as error:
+        reason = error
+        for keeps_text in (True, False):
+            file.seek(0)
+            without = _without_extras(file.read(), keeps_text)
+            if without is None:
+                break
+            try:
+                return _decode(io.BytesIO(without), name, max_pixels, at_least)
+            except UnreadableImageError as again:
+                reason = again
+        raise reason from None
+
+
+def _without_extras(content: bytes, keeps_text: bool) -> bytes | None:
+    """Return a PNG file without the chunks that do not change its pixels; None for other files.
+
+    Pillow refuses files for such a chunk if it is damaged, or large when decompressed.
+    """
+    if not content.startswith(_PNG_SIGNATURE):
+        return None
+    kept, at = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    while at + 8 <= len(content):
+        kind, end = content[at + 4 : at + 8], at + 12 + int.from_bytes(content[at : at + 4])
+        if _is_needed(kind, content[at + 8 : end - 4], content[end - 4 : end], keeps_text):
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _is_needed(kind: bytes, data: bytes, checksum: bytes, keeps_text: bool) -> bool:
+    """Return whether a chunk of a PNG file decides on the pixels or their orientation."""
+    is_critical = not kind[0] & 0x20
+    if is_critical or kind == b"tRNS":
+        return True
+    is_text = kind in _PNG_TEXTS and data.startswith(_PNG_KEYWORDS) and keeps_text
+    return (kind == b"eXIf" or is_text) and zlib.crc32(kind + data) == int.from_bytes(checksum)
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:
     try:
         if not file.read(1):
             raise UnreadableImageError("empty file", name=name)

@@ -184,6 +184,88 @@ def test_other_content_is_refused_with_the_reason(tmp_path, content, reason):
     assert caught.value.reason == reason
 
 
+def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
+    checksum = zlib.crc32(kind + data) if checksum is None else checksum
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def with_chunk(content: bytes, *chunks: bytes) -> bytes:
+    """Add chunks to a PNG file after its header."""
+    return content[:33] + b"".join(chunks) + content[33:]
+
+
+LARGE = zlib.compress(bytes(2_000_000))
+UNIMPORTANT = {
+    "large colour profile": chunk(b"iCCP", b"x\0\0" + LARGE),
+    "large text": chunk(b"zTXt", b"Comment\0\0" + LARGE),
+    "large XMP": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + LARGE),
+    "much text": chunk(b"tEXt", b"Comment\0" + bytes(1_000_000)) * 68,
+    **{
+        f"checksum of {kind.decode()}": chunk(kind, data, 1)
+        for kind, data in (
+            (b"tEXt", b"k\0v"),
+            (b"gAMA", b"\0\0\xb1\x8f"),
+            (b"pHYs", bytes(9)),
+            (b"eXIf", b"Exif"),
+            (b"iCCP", b"x\0\0" + zlib.compress(b"profile")),
+            (b"prVt", b"private"),
+        )
+    },
+    "short gAMA": chunk(b"gAMA", b""),
+    "short cHRM": chunk(b"cHRM", b"x"),
+    "unknown compression of a profile": chunk(b"iCCP", b"x\0\5abc"),
+    "unknown compression of text": chunk(b"zTXt", b"x\0\5abc"),
+}
+
+
+@pytest.mark.parametrize("extra", UNIMPORTANT.values(), ids=UNIMPORTANT)
+@pytest.mark.parametrize("place", ["start", "end"])
+def test_png_chunks_that_do_not_matter_may_be_large_or_damaged(extra, place):
+    content = encoded(photograph(), "PNG")
+    changed = with_chunk(content, extra)
+    if place == "end":
+        changed = content[:-12] + extra + content[-12:]
+    assert np.array_equal(read_image(changed), np.asarray(photograph()))
+
+
+def test_what_decides_on_the_pixels_is_kept_beside_damaged_chunks():
+    bad = UNIMPORTANT["large colour profile"]
+    picture = Image.new("RGBA", (3, 2), (255, 0, 0, 0))
+    picture.putpixel((2, 1), (0, 0, 255, 255))
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([255, 0, 0, 0, 255, 0])
+    palette.putpixel((1, 0), 1)
+    for one, options in ((picture, {}), (palette, {"transparency": 1})):
+        content = encoded(one, "PNG", **options)
+        expected = read_image(content)
+        assert np.array_equal(read_image(with_chunk(content, bad)), expected)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    xmp = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
+    plain = encoded(photograph(), "PNG")
+    rotated = np.rot90(np.asarray(photograph()), -1)
+    for content in (
+        encoded(photograph(), "PNG", exif=exif),
+        with_chunk(plain, chunk(b"iTXt", xmp)),
+    ):
+        assert np.array_equal(read_image(content), rotated)
+        assert np.array_equal(read_image(with_chunk(content, bad)), rotated)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (encoded(photograph(), "PNG")[:29] + b"abcd" + encoded(photograph(), "PNG")[33:], "format"),
+        (with_chunk(encoded(photograph(), "PNG")[:120], UNIMPORTANT["large text"]), "truncated"),
+        (with_chunk(encoded(photograph(), "PNG"), chunk(b"tRNS", bytes(6), 1)), "format"),
+    ],
+    ids=["header", "truncated", "transparency"],
+)
+def test_damage_that_matters_is_still_refused(content, reason):
+    with pytest.raises(UnreadableImageError, match=reason):
+        read_image(content)
+
+
 def test_zero_size_is_refused():
     with pytest.raises(UnreadableImageError) as caught:
         read_image(b"P6 0 5 255\n")
