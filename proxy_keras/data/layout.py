@@ -17,6 +17,7 @@ from proxy_keras.data.split_folders import (
     find_split_folders,
     is_image_name,
 )
+from proxy_keras.io.names import canonical
 
 LabelFn = Callable[[str], str]
 """Returns the class of a file, given its path relative to the root, with "/"."""
@@ -64,7 +65,8 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
     folders, a folder `masks` is ignored and listed if it holds only folders named after these
     classes. Files and folders that are hidden (`.name`), or left by network drives, editors and
     operating systems (`@eaDir`, `Thumbs.db`), are left out and not listed. With `label_fn`, files
-    need no class folder.
+    need no class folder. Class names are printable and in one Unicode normal form, see
+    `names.canonical`; paths are those of the files.
 
     Args:
         root: The folder.
@@ -106,8 +108,9 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
         if not splits and _holds_masks(root / MASKS, set(labels)):
             labels.remove(MASKS)
             layout.ignored.append(f"{MASKS}/")
-        for label in labels:
-            top, assign = _join(folder, label), partial(_by_folder, label, split)
+        for name in labels:
+            label = canonical(name)
+            top, assign = _join(folder, name), partial(_by_folder, label, split)
             found = len(layout.candidates) + len(layout.skipped)
             _walk(root, top, layout, assign, above, label)
             if len(layout.candidates) + len(layout.skipped) == found:
@@ -131,7 +134,7 @@ def _by_function(label_fn: LabelFn, split: str | None, path: str) -> _ClassAndSp
     label = label_fn(path)
     if not isinstance(label, str) or not label:
         raise TypeError(f"`label_fn` must return a class name. Received {label!r} for {path!r}.")
-    return label, split
+    return canonical(label), split
 
 
 def _holds_masks(folder: Path, classes: set[str]) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_keras.io.names import printable
+
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VAL, TEST)
 
@@ -47,7 +49,7 @@ class Skipped:
     label: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.reason})"
+        return printable(f"{self.path} ({self.reason})")
 
 
 def content_hash(image: NDArray[np.uint8]) -> str:

@@ -6,10 +6,11 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy_keras.data.records import TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.split_table import SplitTable
+from proxy_keras.io.names import canonical
 
 _ID_LENGTH = 16
 
@@ -101,7 +102,12 @@ def match_saved_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw
     Raises:
         ValueError: Images are missing or new, or their label or given split has changed.
     """
-    records = list(records)
+    # The names may have been saved in another Unicode normal form.
+    saved_name = {canonical(name): name for name in saved.classes}
+    records = [
+        replace(record, label=saved_name.get(canonical(record.label), record.label))
+        for record in records
+    ]
     kept, leaking = _drop_leaking(records)
     given = {record.split for record in kept if record.split is not None}
     folds = saved.folds or (None,) * len(saved)

@@ -18,6 +18,7 @@ from proxy_keras.data.shortcut import Shortcut
 from proxy_keras.data.split_draw import draw_split, match_saved_split
 from proxy_keras.data.split_table import SKIPPED_FILE, SplitTable, first_few, save_skipped
 from proxy_keras.data.train_split import TrainSplit
+from proxy_keras.io.names import printable
 
 
 class SplitImages:
@@ -180,7 +181,7 @@ class SplitImages:
             lines.append(f"Skipped, see {SKIPPED_FILE}: {found}.")
         if self._ignored:
             lines.append(f"Ignored, outside the class folders: {first_few(self._ignored)}.")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def _subset(self, split: str, positions: NDArray[np.int64] | None = None) -> dict[str, Any]:
         """Return the arguments of `DataSplit` for a split, or for given positions in the table."""

@@ -16,6 +16,7 @@ from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.data.readers import to_rgb
 from proxy_keras.data.records import Record, Skipped, content_hash
 from proxy_keras.data.scan import default_workers
+from proxy_keras.io.names import canonical
 from proxy_keras.io.progress import progress_bar
 
 _Raw = NDArray[np.generic] | bytes
@@ -267,8 +268,10 @@ def _is_float(raw: _Raw) -> bool:
 
 def _label_name(label: object, classes: Sequence[str] | None, path: str) -> str:
     if isinstance(label, bytes):
-        name = label.decode("utf-8")
+        name = canonical(label.decode("utf-8", "surrogateescape"))
         if classes is not None and name not in classes:
+            if same := [one for one in classes if canonical(one) == name]:
+                return same[0]
             raise ValueError(f"The label of {path} is {name!r}, which is not in `classes`.")
         return name
     class_id = int(label)  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.io.names import canonical
 from proxy_keras.io.saved_model import SavedModel
 from proxy_keras.settings import TrainConfig
 
@@ -209,12 +210,14 @@ class EvaluatedModel:
         Raises:
             ValueError: The images have a class that the model does not have.
         """
-        unknown = [name for name in split.classes if name not in self.classes]
+        # A folder and a file of class names may be in different Unicode normal forms.
+        class_id_of = {canonical(name): at for at, name in enumerate(self.classes)}
+        unknown = [name for name in split.classes if canonical(name) not in class_id_of]
         if unknown:
             raise ValueError(
                 f"{self.name} does not have the classes {', '.join(unknown)} of the images. Its "
                 f"classes are {', '.join(self.classes)}. Rename the folders of the images, or give "
                 f"the class names of the model: {self.labels_option} FILE.json"
             )
-        own = np.array([self.classes.index(name) for name in split.classes])
+        own = np.array([class_id_of[canonical(name)] for name in split.classes])
         return own[split.labels].astype(np.int64)

@@ -11,6 +11,7 @@ from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.evaluated_model import TrainedRun
+from proxy_keras.io.names import printable
 from proxy_keras.io.saved_model import SavedModel, image_size
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import build_config, changed
@@ -50,9 +51,10 @@ class EvaluationImages:
     @property
     def description(self) -> str:
         """One line on which images are evaluated."""
+        source = printable(self.config.data.source)
         return (
-            f"evaluated: {len(self.split)} images of {self.config.data.source}, split "
-            f"{self.split.name!r}. {self.seen}"
+            f"evaluated: {len(self.split)} images of {source}, split {self.split.name!r}. "
+            f"{self.seen}"
         )
 
     @property
@@ -61,12 +63,12 @@ class EvaluationImages:
         if self.root is None:
             return self.split.example_ids
         paths = dict(zip(self.data.table.example_ids, self.data.table.paths, strict=True))
-        return [paths[example_id] for example_id in self.split.example_ids]
+        return [printable(paths[example_id]) for example_id in self.split.example_ids]
 
     def to_dict(self) -> dict[str, Any]:
         """Return `data` of `metrics.json`."""
         return {
-            "source": self.config.data.source,
+            "source": printable(self.config.data.source),
             "split": self.split.name,
             "images": len(self.split),
             "image_size": self.data.image_size,

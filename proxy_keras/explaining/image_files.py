@@ -20,6 +20,7 @@ from proxy_keras.attribution import Explainer
 from proxy_keras.explaining.input_images import InputImages, list_files, read_images
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io.extras import MissingExtra, extra
+from proxy_keras.io.names import canonical, printable
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.progress import progress_bar
 from proxy_keras.io.quiet_start import add_verbose_option
@@ -182,7 +183,8 @@ def _explained_class(
     """Return what to explain, and the class id if one is needed."""
     if args.class_name is not None and args.against is not None:
         raise ValueError("Pass `--class` or `--against`, not both.")
-    name = args.against if args.class_name is None else args.class_name
+    given = args.against if args.class_name is None else args.class_name
+    name = None if given is None else canonical(given)
     if name is None:
         return "predicted", None
     explain = "contrast" if args.class_name is None else "true"
@@ -227,7 +229,7 @@ def _write(
         titles.append(f"{name}\n{names[best]} {probability:.0%}")
         answers.append(
             {
-                "image": str(images.paths[index]),
+                "image": printable(images.paths[index]),
                 "class": names[best],
                 "class_id": best,
                 "probability": probability,
@@ -236,7 +238,7 @@ def _write(
             }
         )
         note = f" (blank: {', '.join(blank)})" if blank else ""
-        print(f"{images.paths[index]}: {names[best]} {probability:.1%}{note}")
+        print(f"{printable(images.paths[index])}: {names[best]} {probability:.1%}{note}")
     text = json.dumps(answers, indent=2, ensure_ascii=False) + "\n"
     (args.out / "answers.json").write_text(text, encoding="utf-8")
     if args.save_maps:
@@ -246,4 +248,4 @@ def _write(
         part = slice(start, start + size)
         rows = images.originals[part], overlays[part], titles[part]
         figures.method_sheet(*rows, list(maps)).savefig(args.out / f"sheet_{number:04d}.png")
-    print(f"overlays, sheets and answers: {args.out}")
+    print(f"overlays, sheets and answers: {printable(args.out)}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.folder_names import is_left_out
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.io.names import printable
 from proxy_keras.io.progress import progress_bar
 
 
@@ -107,9 +108,10 @@ def _unique_names(paths: list[Path]) -> list[str]:
     """Return a unique name for each file: its stem, numbered if another file has the same."""
     names: list[str] = []
     for path in paths:
-        name, count = path.stem, 1
+        stem, count = printable(path.stem), 1
+        name = stem
         while name in names:
             count += 1
-            name = f"{path.stem}_{count}"
+            name = f"{stem}_{count}"
         names.append(name)
     return names

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import keras
 
 from proxy_keras.io.extras import extra
+from proxy_keras.io.names import canonical
 
 MODEL_FILE = "model.keras"
 
@@ -99,7 +100,7 @@ def read_class_names(file: str | os.PathLike[str]) -> list[str]:
             f'{file} must contain a JSON list of class names, such as ["cat", "dog"], or an object '
             f'by class id, such as {{"0": "cat", "1": "dog"}}. Received: {received}'
         )
-    names = [str(name) for name in names]
+    names = [canonical(str(name)) for name in names]
     if twice := list(dict.fromkeys(name for name in names if names.count(name) > 1)):
         raise ValueError(f"{file} must have unique class names. Repeated: {', '.join(twice)}")
     return names

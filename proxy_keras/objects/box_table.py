@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proxy_keras.data.images import read_image
+from proxy_keras.io.names import canonical
 from proxy_keras.metrics.localisation import masks_of_boxes
 
 _CORNERS = ("x0", "y0", "x1", "y1")
@@ -72,7 +73,7 @@ class BoxTable:
 
     def has(self, path: str) -> bool:
         """Return whether an image has a box."""
-        return path in self._entries
+        return canonical(path) in self._entries
 
     def expected_name(self, path: str) -> str:
         """Return the value of the column `file` for an image."""
@@ -90,7 +91,7 @@ class BoxTable:
             ValueError: A box lies outside the image, or the image is damaged.
             OSError: The image cannot be opened.
         """
-        entry = self._entries[path]
+        entry = self._entries[canonical(path)]
         height, width = entry.size or read_image(file).shape[:2]
         boxes = np.array(entry.boxes)
         boxes[:, 2:] += 1.0
@@ -127,7 +128,7 @@ class BoxTable:
                 f"{self}, line {line}: a box needs a file, x0 <= x1 and y0 <= y1. Received: "
                 f"file={row['file']!r}, {x0:g}, {y0:g}, {x1:g}, {y1:g}."
             )
-        entry = self._entries.setdefault(row["file"], _Entry())
+        entry = self._entries.setdefault(canonical(row["file"]), _Entry())
         entry.boxes.append([x0, y0, x1, y1])
         if size:
             width, height = size

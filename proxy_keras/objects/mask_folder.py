@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from proxy_keras.data.images import UnreadableImageError, read_image
+from proxy_keras.io.names import canonical
 
 OBJECT_GREY = 128
 """Grey level at or above which a pixel belongs to the object."""
@@ -41,9 +42,8 @@ class MaskFolder:
                 f"{str(folder)!r} is not a folder. Give a folder with a PNG mask per image, in "
                 "the same subfolders as the images."
             )
-        self._names = {
-            file.relative_to(self._folder).as_posix() for file in self._folder.rglob("*.png")
-        }
+        files = [file.relative_to(self._folder).as_posix() for file in self._folder.rglob("*.png")]
+        self._names = {canonical(name): name for name in files}
         if not self._names:
             raise ValueError(f"{self} has no PNG files. Masks must be PNG files.")
 
@@ -57,7 +57,7 @@ class MaskFolder:
 
     def has(self, path: str) -> bool:
         """Return whether an image has a mask."""
-        return self.expected_name(path) in self._names
+        return canonical(self.expected_name(path)) in self._names
 
     def expected_name(self, path: str) -> str:
         """Return the path of an image's mask in the folder."""
@@ -80,7 +80,7 @@ class MaskFolder:
                 its image.
             OSError: A file cannot be opened.
         """
-        name = self._folder / self.expected_name(path)
+        name = self._folder / self._names[canonical(self.expected_name(path))]
         is_object = _read(name)
         height, width = is_object.shape
         image_height, image_width = read_image(file).shape[:2]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from proxy_keras.cues.find import examined_positions
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.io.names import printable
 from proxy_keras.io.saved_model import MODEL_FILE, SavedModel, image_size, open_saved
 from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.settings import DataConfig, TrainConfig
@@ -178,7 +179,7 @@ class ExaminedModel:
     @cached_property
     def _paths(self) -> dict[str, str]:
         table = self.data.table
-        return dict(zip(table.example_ids, table.paths, strict=True))
+        return dict(zip(table.example_ids, map(printable, table.paths), strict=True))
 
 
 def _read(split: DataSplit, positions: list[int]) -> dict[str, NDArray[np.uint8]]:

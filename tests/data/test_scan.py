@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -295,6 +296,18 @@ def test_file_names_that_are_not_unicode(two_classes):
     odd = os.fsdecode(b'caf\xe9, "x"\n.png')
     paint(two_classes / "cat" / odd, 9, "PNG")
     assert f"cat/{odd}" in [record.path for record in scan(two_classes).records]
+
+
+def test_class_names_are_printable_and_in_one_normal_form(two_classes):
+    odd, apart = os.fsdecode(b"Mu\xf1oz"), unicodedata.normalize("NFD", "caf\u00e9")
+    paint_all(two_classes, f"{apart}/1.png")
+    paint(two_classes / odd / "1.png", 9, "PNG")
+    (two_classes / os.fsdecode(b"dog/\xe9.txt")).write_text("no image")
+    result = scan(two_classes)
+    label_of = {record.path: record.label for record in result.records}
+    assert label_of[f"{odd}/1.png"] == "Mu%F1oz"
+    assert label_of[f"{apart}/1.png"] == "caf\u00e9"
+    assert str(result.skipped[0]) == "dog/%E9.txt (not an image of a known format)"
 
 
 def test_nothing_in_the_folder_is_touched(two_classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -214,6 +215,18 @@ def test_given_splits_without_training_images():
 def test_one_class_is_not_enough():
     with pytest.raises(ValueError, match="At least two classes"):
         draw_split(distinct({"a": 20}), seed=0)
+
+
+@pytest.mark.parametrize("saved_form", ["NFC", "NFD"])
+def test_a_saved_split_matches_another_unicode_normal_form(saved_form):
+    def named(form):
+        name = unicodedata.normalize(form, "caf\u00e9")
+        return [replace(one, label=name) if one.label == "a" else one for one in records]
+
+    records = distinct({"a": 10, "b": 10})
+    saved = draw_split(named(saved_form), seed=0).table
+    other = "NFD" if saved_form == "NFC" else "NFC"
+    assert match_saved_split(saved, named(other)).table == saved
 
 
 def test_a_saved_split_matches_renamed_files_only():

@@ -39,6 +39,13 @@ def test_records():
     assert [r.content_hash for r in records] == [content_hash(image) for image in IMAGES]
 
 
+@pytest.mark.parametrize("classes", [None, ["cafe\u0301", "Mu%F1oz"]])
+def test_labels_that_are_not_utf8_or_in_another_normal_form(classes):
+    labels = [b"caf\xc3\xa9", b"Mu\xf1oz"] * 6
+    records = reader(dataset(labels=labels), classes=classes).records
+    assert [r.label for r in records[:2]] == (classes or ["caf\u00e9", "Mu%F1oz"])
+
+
 def test_requested_rows_are_in_the_order_of_the_stream():
     rows, images = streamed(reader(dataset()), [7, 2, 11])
     assert rows == [2, 7, 11]

@@ -1,5 +1,6 @@
 """Results of a model equal scikit-learn's; mistakes are split by heat on the object."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_top5_counts_the_true_class_among_the_five_highest():
     results = dataclasses.replace(results, predictions=given)
     assert results.bootstrap.estimate(results.statistics["top5"]) == pytest.approx(1 / 3)
     assert results.scores.top5 == pytest.approx(1 / 3)
+
+
+def test_classes_are_matched_in_any_unicode_normal_form():
+    results = results_of_answers([0, 1], [0, 1], classes=["cafe\u0301", "dog"])
+    split = copy.copy(results.split)
+    split.classes = ["dog", "caf\u00e9"]
+    split.labels = np.array([0, 1], np.int32)
+    assert results.model.class_ids(split).tolist() == [1, 0]
 
 
 def test_mistakes_name_images_and_classes():

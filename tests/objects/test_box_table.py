@@ -1,5 +1,7 @@
 """Boxes become pixels of the stretched image; errors in a table name the line."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +40,12 @@ def test_first_and_last_pixels_are_inside_and_sides_are_stretched_apart(table, i
         known.mask("a/2.png", image, 80), np.kron(expected, np.ones((4, 4), bool))
     )
     assert known.has("a/2.png") and not known.has("2.png") and len(known) == 2
+
+
+def test_files_are_found_in_another_unicode_normal_form(table, image):
+    known = table("file,x0,y0,x1,y1", "caf\u00e9/1.png,0,0,39,19", "Mu%F1oz.png,0,0,39,19")
+    for path in ("caf\u00e9/1.png", "cafe\u0301/1.png", os.fsdecode(b"Mu\xf1oz.png")):
+        assert known.has(path) and known.mask(path, image, 20).all()
 
 
 def test_several_rows_of_a_file_are_taken_together(table, image):

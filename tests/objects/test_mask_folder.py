@@ -32,6 +32,15 @@ def left_half(value, middle=None):
 HALF = np.tile(np.arange(8) < 4, (8, 1))
 
 
+def test_masks_are_found_in_another_unicode_normal_form(tmp_path):
+    (tmp_path / "masks/caf\u00e9").mkdir(parents=True)
+    left_half(255).save(tmp_path / "masks/caf\u00e9/1.png")
+    Image.new("RGB", (16, 8)).save(tmp_path / "1.png")
+    known = MaskFolder(tmp_path / "masks")
+    assert known.has("cafe\u0301/1.jpg")
+    np.testing.assert_array_equal(known.mask("cafe\u0301/1.jpg", tmp_path / "1.png", 8), HALF)
+
+
 @pytest.mark.parametrize("value", [1, 255])
 def test_plain_masks(mask_of, value):
     np.testing.assert_array_equal(mask_of(left_half(value)), HALF)
