@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.readers import Images, check_images, to_rgb
 from proxy_keras.data.records import Record, content_hash
+from proxy_keras.io.names import canonical
 from proxy_keras.io.progress import progress_bar
 
 Labels = NDArray[Any] | Sequence[int] | Sequence[str]
@@ -18,23 +19,91 @@ Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are exclusive."""
 
 
+def as_images(images: Any, name: str) -> Images:
+    """Return images as an array, copied only if they are none: lists, or TensorFlow tensors.
+
+    Args:
+        images: An array; or a list, nested or of arrays, or a tensor. Numbers in lists count as
+            uint8 if they are whole and in [0, 255].
+        name: Name of the argument, for the error message.
+
+    Raises:
+        TypeError: They are no images at all.
+        ValueError: The images of a list have different sizes.
+    """
+    if isinstance(images, np.ndarray):
+        return images
+    if not hasattr(images, "__array__") and not isinstance(images, (list, tuple)):
+        raise TypeError(
+            f"`{name}` must be an array [N, h, w, 3] uint8. Received: {type(images).__name__}. For "
+            "files, use ImageData.from_folder."
+        )
+    try:
+        found = np.asarray(images)
+    except ValueError as error:
+        raise ValueError(
+            f"The images of `{name}` must have the same size, to be one array [N, h, w, 3]. "
+            "Received: a list of images of different sizes. Resize them, or save them as files and "
+            "use ImageData.from_folder."
+        ) from error
+    is_list = isinstance(images, (list, tuple)) and np.issubdtype(found.dtype, np.integer)
+    if is_list and found.size and found.min() >= 0 and found.max() <= 255:
+        return found.astype(np.uint8)
+    return found
+
+
+def as_labels(labels: Any, name: str) -> NDArray[Any]:
+    """Return labels as an array of numbers or strings; bytes, as in tensors, become strings.
+
+    Raises:
+        TypeError: There are none, or they are no list.
+    """
+    found = np.asarray(labels)
+    if found.ndim == 0:
+        raise TypeError(
+            f"The labels of `{name}` must be one integer or string per image. Received: {labels!r}"
+        )
+    if found.dtype.kind in "SO" and all(isinstance(one, bytes) for one in found.flat):
+        texts = [canonical(one.decode("utf-8", "surrogateescape")) for one in found.flat]
+        return np.array(texts, dtype=object).reshape(found.shape)
+    return found
+
+
+def checked_classes(classes: Any) -> list[str] | None:
+    """Return class names as a list.
+
+    Raises:
+        TypeError: They are no list of strings.
+        ValueError: A name appears twice.
+    """
+    if classes is None:
+        return None
+    if isinstance(classes, Mapping):
+        raise TypeError(
+            "`classes` must be a list of names, by class id. Received: a dictionary. If it maps "
+            "names to class ids: sorted(classes, key=classes.get)."
+        )
+    is_list = not isinstance(classes, (str, bytes)) and isinstance(classes, Iterable)
+    names = list(classes) if is_list else []
+    if not is_list or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"`classes` must be a list of strings, by class id. Received: {classes!r}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"The names in `classes` must be unique. Received: {names}")
+    return [str(one) for one in names]
+
+
 def class_names(parts: Sequence[Labels], classes: Sequence[str] | None) -> tuple[str, ...]:
     """Return the class names by class id: those given, or else the sorted labels.
 
     Args:
         parts: Arrays of labels, integers or strings. If all are numbers, they sort as numbers.
         classes: The names; None: the labels.
-
-    Raises:
-        ValueError: A name appears twice.
     """
-    if classes is None:
-        found = sorted({str(label) for part in parts for label in np.ravel(part)})
-        is_numbers = all(name.isascii() and name.isdigit() for name in found)
-        return tuple(sorted(found, key=int) if is_numbers else found)
-    if len(set(classes)) != len(classes):
-        raise ValueError(f"The names in `classes` must be unique. Received: {list(classes)}")
-    return tuple(classes)
+    if classes is not None:
+        return tuple(classes)
+    found = sorted({str(label) for part in parts for label in np.ravel(part)})
+    is_numbers = all(name.isascii() and name.isdigit() for name in found)
+    return tuple(sorted(found, key=int) if is_numbers else found)
 
 
 def array_records(
@@ -99,6 +168,12 @@ def scale_boxes(
     given = [boxes for boxes in parts if boxes is not None]
     if not given:
         return None
+    for boxes in map(np.asarray, given):
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
+            raise ValueError(
+                "Boxes must be [N, 4]: x0, y0, x1, y1 of each image. Received: "
+                f"{list(boxes.shape)} {boxes.dtype}"
+            )
     if [len(boxes) for boxes in given] != [len(array) for array in images]:
         raise ValueError("Pass boxes for every image, including `test_images`, or for none.")
     scaled = [

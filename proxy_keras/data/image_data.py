@@ -34,7 +34,7 @@ class ImageData(SplitImages):
 
     These methods share the following arguments; those from `folds` on are `options`:
 
-        image_size: Side P in pixels; images are stretched to P x P.
+        image_size: Side P in pixels, or the pair (P, P); images are stretched to P x P.
         seed: Keys the split, the shortcut, and the order of the training batches.
         val, test: Shares of each class's distinct images, in (0, 1). Ignored for a split that the
             data already have.
@@ -114,11 +114,12 @@ class ImageData(SplitImages):
         progress: bool = True,
         **options: Unpack[SplitOptions],
     ) -> ImageData:
-        """Use images in arrays, in memory or as a `numpy.memmap`, without copying them.
+        """Use images in arrays, in memory or as a `numpy.memmap`, which are not copied.
 
         Args:
-            images: [N, h, w, 3], [N, h, w, 1] or [N, h, w] uint8.
-            labels: [N] integers or strings.
+            images: [N, h, w, 3], [N, h, w, 1] or [N, h, w] uint8; or a list or a tensor, which
+                becomes an array.
+            labels: [N] integers or strings, as an array, a list or a tensor.
             test_images: The images of a given test split; None: the test split is drawn.
             test_labels: Labels of `test_images`.
             classes: Class names by class id. None: the labels, sorted.
@@ -127,6 +128,7 @@ class ImageData(SplitImages):
             test_boxes: The boxes of `test_images`.
 
         Raises:
+            TypeError: Images, labels, class names or the size are of no usable type.
             ValueError: Images, labels or boxes have the wrong type or shape or do not match each
                 other; or see `split_draw.draw_split`.
         """

@@ -12,7 +12,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.data.arrays import Box, Labels, array_records, class_names, scale_boxes
+from proxy_keras.data.arrays import (
+    Box,
+    Labels,
+    array_records,
+    as_images,
+    as_labels,
+    checked_classes,
+    class_names,
+    scale_boxes,
+)
 from proxy_keras.data.data_split import RowReader, RowStream
 from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import ArrayReader, FileReader, Images
@@ -79,7 +88,7 @@ def folder_source(
     progress: bool = True,
 ) -> ImageSource:
     """Scan a folder of image files; see `ImageData.from_folder`."""
-    _check_image_size(image_size)
+    image_size = checked_image_size(image_size)
     found = scan_folder(root, label_fn=label_fn, progress=progress)
     reader = FileReader([Path(root) / record.path for record in found.records], image_size)
     return ImageSource(
@@ -104,10 +113,14 @@ def array_source(
     progress: bool = True,
 ) -> ImageSource:
     """Check and hash images in arrays; see `ImageData.from_arrays`."""
+    classes = checked_classes(classes)
+    images, labels = as_images(images, "images"), as_labels(labels, "images")
     parts = [("images", images, labels, TRAIN if test_images is not None else None)]
     if (test_images is None) != (test_labels is None):
         raise ValueError("Pass `test_images` and `test_labels` together. Received only one.")
     if test_images is not None and test_labels is not None:
+        test_images = as_images(test_images, "test_images")
+        test_labels = as_labels(test_labels, "test_images")
         parts.append(("test_images", test_images, test_labels, TEST))
     names = class_names([part[2] for part in parts], classes)
     records: list[Record] = []
@@ -116,12 +129,11 @@ def array_source(
             part_images, part_labels, classes, name=name, split=split, progress=progress
         )
     height, width = images.shape[1:3]
-    if not image_size and height != width:
+    if image_size is None and height != width:
         raise ValueError(
             f"The images are {height} x {width}, not square. Pass `image_size` to stretch them."
         )
-    image_size = image_size or height
-    _check_image_size(image_size)
+    image_size = checked_image_size(height if image_size is None else image_size)
     arrays = [part[1] for part in parts]
     return ImageSource(
         records,
@@ -142,7 +154,7 @@ def dataset_source(
     progress: bool = True,
 ) -> ImageSource:
     """Read `tf.data.Dataset`s of (image, label) once through; see `ImageData.from_dataset`."""
-    _check_image_size(image_size)
+    image_size, classes = checked_image_size(image_size), checked_classes(classes)
     readers: dict[str, StreamReader] = {}
     first_row = 0
     for split, dataset in {TRAIN: train, VAL: val, TEST: test}.items():
@@ -167,6 +179,26 @@ def dataset_source(
     )
 
 
-def _check_image_size(image_size: int) -> None:
-    if image_size < _MIN_IMAGE_SIZE:
+def checked_image_size(image_size: Any) -> int:
+    """Return the side of the images as an integer.
+
+    Args:
+        image_size: An integer, or a pair of equal integers, as Keras takes.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: The pair is not equal, or the side is too small.
+    """
+    sides = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size,)
+    if len(sides) not in (1, 2) or not all(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool) for side in sides
+    ):
+        raise TypeError(f"`image_size` must be an integer, such as 224. Received: {image_size!r}")
+    if len(set(sides)) > 1:
+        raise ValueError(
+            f"`image_size` must be one side, because images are stretched to a square. Received: "
+            f"{image_size}. Pass image_size={max(sides)}."
+        )
+    if sides[0] < _MIN_IMAGE_SIZE:
         raise ValueError(f"`image_size` must be >= {_MIN_IMAGE_SIZE}. Received: {image_size}")
+    return int(sides[0])

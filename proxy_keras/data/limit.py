@@ -30,11 +30,14 @@ def stratified_subset(
         [count] int64, the chosen positions, ascending.
 
     Raises:
+        TypeError: `count` is no integer.
         ValueError: `count` is out of range.
     """
     by_class: dict[int, list[int]] = {}
     for position in positions.tolist():
         by_class.setdefault(int(table.class_ids[position]), []).append(position)
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+        raise TypeError(f"`limit` must be an integer. Received: {count!r}")
     if not len(by_class) <= count <= len(positions):
         raise ValueError(
             f"`limit` must be between {len(by_class)} (one per class) and {len(positions)}, the "

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_keras.data.decoy_digits import make_decoy_digits
-from proxy_keras.data.image_source import ImageSource, array_source, folder_source
+from proxy_keras.data.image_source import (
+    ImageSource,
+    array_source,
+    checked_image_size,
+    folder_source,
+)
 from proxy_keras.io.extras import extra
 
 SOURCE_FORMS = (
@@ -56,6 +61,8 @@ def open_source(
         FileNotFoundError: The file or folder does not exist.
         ConnectionError: A `tfds:` dataset is not on disk and cannot be downloaded.
     """
+    if image_size is not None:
+        image_size = checked_image_size(image_size)
     form, _, rest = src.partition(":")
     if form == "npz" and rest:
         return _npz_source(rest, image_size, progress)
