@@ -53,7 +53,9 @@ def as_images(images: Any, name: str) -> Images:
 
 
 def as_labels(labels: Any, name: str) -> NDArray[Any]:
-    """Return labels as an array of numbers or strings; bytes, as in tensors, become strings.
+    """Return labels as an array of integers or strings.
+
+    Bytes, as in tensors, become strings, and whole floats, as of `label_mode="binary"`, integers.
 
     Raises:
         TypeError: There are none, or they are no list.
@@ -66,6 +68,9 @@ def as_labels(labels: Any, name: str) -> NDArray[Any]:
     if found.dtype.kind in "SO" and all(isinstance(one, bytes) for one in found.flat):
         texts = [canonical(one.decode("utf-8", "surrogateescape")) for one in found.flat]
         return np.array(texts, dtype=object).reshape(found.shape)
+    is_column = found.ndim == 1 or found.shape[1:] == (1,)
+    if found.dtype.kind == "f" and is_column and (found == np.rint(found)).all():
+        return found.astype(np.int64)
     return found
 
 
@@ -196,7 +201,8 @@ def _names(labels: NDArray[Any], classes: Sequence[str] | None, name: str) -> li
         return [classes[label] for label in labels.tolist()]
     if labels.dtype.kind not in "UO" or not all(isinstance(label, str) for label in labels):
         raise ValueError(
-            f"The labels of `{name}` must be integers or strings. Received: {labels.dtype}"
+            f"The labels of `{name}` must be integers or strings. Received: {labels.dtype}. Map "
+            "them to class ids; for True and False: labels.astype(int)."
         )
     if classes is not None and (unknown := sorted(set(labels.tolist()) - set(classes))):
         raise ValueError(f"These labels of `{name}` are not among the classes: {unknown[:3]}")

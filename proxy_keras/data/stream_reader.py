@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.data.readers import to_rgb
 from proxy_keras.data.records import Record, Skipped, content_hash
 from proxy_keras.data.scan import default_workers
+from proxy_keras.data.stream_checks import check_elements
 from proxy_keras.io.names import canonical
 from proxy_keras.io.progress import progress_bar
 
@@ -35,7 +37,7 @@ class StreamReader:
     Args:
         dataset: Elements (image, label). An image is uint8 or float in [0, 255], [h, w, 3],
             [h, w, 1] or [h, w]; or a string, the bytes of an image file. A label is an integer or a
-            string.
+            string; or a whole float, also as [1], as of `label_mode="binary"`.
         image_size: Side P in pixels.
         name: "train", "val" or "test"; the prefix of example names ("train/17").
         classes: Class names by class id. None: integer labels are their own names.
@@ -65,7 +67,7 @@ class StreamReader:
         first_row: int = 0,
         progress: bool = True,
     ) -> None:
-        _check_elements(dataset, name)
+        check_elements(dataset, name)
         options = tf.data.Options()
         options.deterministic = True
         self.image_size = image_size
@@ -187,49 +189,6 @@ def _fingerprint(raw: _Raw) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def _check_elements(dataset: tf.data.Dataset, name: str) -> None:
-    """Check the specification of the dataset, without reading it."""
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(f"`{name}` must be a tf.data.Dataset. Received: {type(dataset).__name__}")
-    spec = dataset.element_spec
-    if not (
-        isinstance(spec, tuple)
-        and len(spec) == 2
-        and all(isinstance(part, tf.TensorSpec) for part in spec)
-    ):
-        raise ValueError(
-            f"The elements of `{name}` must be pairs (image, label). Received: {spec}. Map them "
-            "first: dataset.map(lambda element: (element['image'], element['label']))."
-        )
-    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"`{name}` is infinite. Remove `repeat`.")
-    image, label = spec
-    if image.dtype == tf.string:
-        ranks = [0]
-    elif image.dtype == tf.uint8 or image.dtype.is_floating:
-        ranks = [2, 3]
-    else:
-        raise ValueError(
-            f"The images of `{name}` must be uint8 or float in [0, 255], or the bytes of image "
-            f"files. Received: {image.dtype.name}"
-        )
-    if image.shape.rank is not None and image.shape.rank == ranks[-1] + 1:
-        raise ValueError(
-            f"`{name}` is batched: its images are {image.shape}. Pass `dataset.unbatch()`; "
-            "`batches` of the subsets makes the batches."
-        )
-    if image.shape.rank is not None and image.shape.rank not in ranks:
-        raise ValueError(f"The images of `{name}` must be [h, w, 3]. Received: {image.shape}")
-    if not (label.dtype.is_integer or label.dtype == tf.string) or label.shape.rank not in (
-        0,
-        None,
-    ):
-        raise ValueError(
-            f"The labels of `{name}` must be one integer or string each. Received: {label}. For "
-            "one-hot labels: dataset.map(lambda image, label: (image, tf.argmax(label)))."
-        )
-
-
 def _read(dataset: tf.data.Dataset, what: str, progress: bool) -> Iterator[tuple[_Raw, _Raw]]:
     count = int(dataset.cardinality())
     return progress_bar(
@@ -266,7 +225,13 @@ def _is_float(raw: _Raw) -> bool:
     return not isinstance(raw, bytes) and raw.dtype != np.uint8
 
 
-def _label_name(label: object, classes: Sequence[str] | None, path: str) -> str:
+def _label_name(label: Any, classes: Sequence[str] | None, path: str) -> str:
+    if np.ndim(label) == 1:
+        if len(label) != 1:
+            raise ValueError(
+                f"The label of {path} must be one integer or string. Received: {len(label)} values."
+            )
+        label = label[0]
     if isinstance(label, bytes):
         name = canonical(label.decode("utf-8", "surrogateescape"))
         if classes is not None and name not in classes:
@@ -274,7 +239,9 @@ def _label_name(label: object, classes: Sequence[str] | None, path: str) -> str:
                 return same[0]
             raise ValueError(f"The label of {path} is {name!r}, which is not in `classes`.")
         return name
-    class_id = int(label)  # type: ignore[call-overload]
+    if not float(label).is_integer():
+        raise ValueError(f"The label of {path} is {label}; it must be a whole number.")
+    class_id = int(label)
     if class_id < 0 or (classes is not None and class_id >= len(classes)):
         raise ValueError(
             f"The label of {path} is {class_id}; it must be in [0, number of classes)."

@@ -30,8 +30,14 @@ def test_lists_and_tensors_of_images(images):
 
 @pytest.mark.parametrize(
     "labels",
-    [LABELS.tolist(), tf.constant(LABELS), LABELS[:, None], LABELS.astype(np.uint8)],
-    ids=["list", "tensor", "column", "uint8"],
+    [
+        LABELS.tolist(),
+        tf.constant(LABELS),
+        LABELS[:, None],
+        LABELS.astype(np.uint8),
+        LABELS.astype(np.float32)[:, None],
+    ],
+    ids=["list", "tensor", "column", "uint8", "binary labels of Keras"],
 )
 def test_lists_and_tensors_of_labels(labels):
     assert table(labels=labels) == table()
@@ -90,6 +96,8 @@ def test_sizes_that_are_none_are_refused_by_every_source(tmp_path, size, error, 
         ({"images": (IMAGES.astype(int) - 1).tolist()}, ValueError, "must be uint8"),
         ({"images": IMAGES.astype(int)}, ValueError, "must be uint8"),
         ({"labels": None}, TypeError, "one integer or string per image. Received: None"),
+        ({"labels": LABELS / 2}, ValueError, "integers or strings. Received: float64"),
+        ({"labels": LABELS > 0}, ValueError, r"Received: bool.*labels.astype\(int\)"),
         ({"classes": {"a": 0, "b": 1, "c": 2}}, TypeError, r"sorted\(classes, key=classes.get\)"),
         ({"classes": "abc"}, TypeError, "list of strings.*Received: 'abc'"),
         ({"classes": [1, 2, 3]}, TypeError, r"list of strings.*Received: \[1, 2, 3\]"),

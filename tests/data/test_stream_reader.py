@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +45,26 @@ def test_labels_that_are_not_utf8_or_in_another_normal_form(classes):
     labels = [b"caf\xc3\xa9", b"Mu\xf1oz"] * 6
     records = reader(dataset(labels=labels), classes=classes).records
     assert [r.label for r in records[:2]] == (classes or ["caf\u00e9", "Mu%F1oz"])
+
+
+def test_binary_labels_of_keras(tmp_path):
+    for number, image in enumerate(IMAGES):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "ab"[number % 2] / f"{number}.png")
+    labels = {}
+    for mode in ("binary", "int"):
+        pairs = keras.utils.image_dataset_from_directory(
+            tmp_path, label_mode=mode, image_size=(8, 8), shuffle=False, verbose=0
+        ).unbatch()
+        labels[mode] = [r.label for r in reader(pairs, classes=["a", "b"]).records]
+    assert labels["binary"] == labels["int"] == ["a"] * 6 + ["b"] * 6
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, "S1"])
+def test_labels_as_floats_and_columns(dtype, shape):
+    labels = LABELS.astype(dtype).reshape(shape)
+    assert [r.label for r in reader(dataset(labels=labels)).records] == ["0", "1", "2"] * 4
 
 
 def test_requested_rows_are_in_the_order_of_the_stream():
@@ -141,7 +162,10 @@ def scaled(factor: float, data: tf.data.Dataset) -> tf.data.Dataset:
         (dataset(IMAGES.astype(np.int32)), "int32"),
         (dataset(IMAGES[..., :2]), r"train/0: an image must be \[h, w, 3\]"),
         (dataset(labels=np.eye(12)[LABELS]), "one-hot"),
-        (dataset(labels=LABELS.astype(np.float32)), "one integer or string"),
+        (dataset(labels=LABELS > 0), r"one integer or string.*tf.cast\(label, tf.int32\)"),
+        (dataset(labels=np.eye(12)[LABELS][:, None]), "Map them to class ids first"),
+        (dataset(labels=LABELS + 0.5), "label of train/0 is 0.5; it must be a whole number"),
+        (dataset(labels=np.full(12, np.nan)), "must be a whole number"),
         (dataset(labels=LABELS - 1), "label of train/0 is -1"),
         (dataset().map(lambda image, label: {"image": image, "label": label}), "pairs"),
         (dataset().map(lambda image, label: (image, label, 1.0)), "pairs"),
