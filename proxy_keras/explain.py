@@ -9,9 +9,11 @@ if __name__ != "__main__":
         "from proxy_keras import explain"
     )
 
+from proxy_keras.io.extras import command_extra
 from proxy_keras.io.quiet_start import start_quietly
 
 start_quietly()
-from proxy_keras.explaining.image_files import main  # noqa: E402
+with command_extra("explain", __name__):
+    from proxy_keras.explaining.image_files import main
 
 sys.exit(main())

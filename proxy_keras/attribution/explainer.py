@@ -12,7 +12,12 @@ import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import ENGINES
 from proxy_keras.attribution.gradient_check import check_gradients
-from proxy_keras.attribution.input_checks import check_finite, check_images, check_labels
+from proxy_keras.attribution.input_checks import (
+    check_channels_last,
+    check_finite,
+    check_images,
+    check_labels,
+)
 from proxy_keras.attribution.linear_head import find_linear_head
 from proxy_keras.attribution.method import GradientMethod, SignedMethod
 from proxy_keras.attribution.registry import make
@@ -81,6 +86,7 @@ class Explainer:
         self._method.progress = progress
         self._model = model
         self._flat = FlatClone(model)
+        check_channels_last(self._flat)
         self._image_shape = tuple(self._flat.model.inputs[0].shape[1:])
         self._map_shape = self._image_shape[:2]
         self.target_layer, layer = None, None

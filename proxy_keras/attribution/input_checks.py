@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.target import ScoreFunction
+from proxy_keras.graph import FlatClone
+
+
+def check_channels_last(flat: FlatClone) -> None:
+    """Check that no layer of a network takes images [B, C, H, W].
+
+    Raises:
+        ValueError: One does: its maps would be read along the wrong axes.
+    """
+    for operation in flat.model.operations:
+        # `Flatten` has the setting too, and only orders its output by it.
+        if getattr(operation, "data_format", None) == "channels_first" and not isinstance(
+            operation, keras.layers.Flatten
+        ):
+            raise ValueError(
+                f"Heatmaps need maps [B, h, w, C]. Layer '{operation.name}' "
+                f"({type(operation).__name__}) has data_format='channels_first'. Build the model "
+                "with data_format='channels_last', or after "
+                "keras.config.set_image_data_format('channels_last')."
+            )
 
 
 def check_images(images: Any, image_shape: tuple[int | None, ...]) -> tf.Tensor:

@@ -12,6 +12,9 @@ import tensorflow as tf
 
 from proxy_keras.augment.catalogue import LAYERS, import_class
 from proxy_keras.augment.option_rules import check_count, check_share, checked_range
+from proxy_keras.io.keras_settings import require_tensorflow
+
+require_tensorflow()
 
 FULL_RANGE = (0.0, 255.0)
 _GATE = 982_451_653

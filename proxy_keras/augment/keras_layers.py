@@ -84,7 +84,9 @@ class CutMix(WrappedKerasLayer):
         super().__init__(**options)
 
     def make_layer(self) -> keras.Layer:
-        return layers.CutMix(factor=(self.alpha, self.alpha), seed=0, dtype="float32")
+        return layers.CutMix(
+            factor=(self.alpha, self.alpha), seed=0, data_format="channels_last", dtype="float32"
+        )
 
     def correct_transformation(self, drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Compute labels from the pasted pixels.
@@ -112,4 +114,4 @@ class MixUp(WrappedKerasLayer):
         super().__init__(**options)
 
     def make_layer(self) -> keras.Layer:
-        return layers.MixUp(alpha=self.alpha, seed=0, dtype="float32")
+        return layers.MixUp(alpha=self.alpha, seed=0, data_format="channels_last", dtype="float32")

@@ -11,6 +11,9 @@ from proxy_keras.graph.nodes import (
     operation_of,
     original_of,
 )
+from proxy_keras.io.keras_settings import require_tensorflow
+
+require_tensorflow()
 
 __all__ = [
     "FlatClone",

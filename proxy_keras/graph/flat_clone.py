@@ -21,6 +21,7 @@ from proxy_keras.graph.containers import (
 from proxy_keras.graph.float32_copy import copy_operation, quiet_construction, weight_pairs
 from proxy_keras.graph.nodes import downstream, frontier, nodes_to, replay
 from proxy_keras.graph.output_activation import SIGMOID, logits_of
+from proxy_keras.io.keras_settings import require_channels_last
 
 
 class FlatClone:
@@ -45,10 +46,12 @@ class FlatClone:
 
     Raises:
         ValueError: The model has several inputs or outputs, fewer than two classes, is not built,
-            or contains code that cannot be copied or traced.
+            or contains code that cannot be copied or traced; or Keras' `image_data_format` is not
+            "channels_last".
     """
 
     def __init__(self, model: keras.Model, *, inline_blocks: bool = False) -> None:
+        require_channels_last()
         self._inline_blocks = inline_blocks
         self._block_parts: set[int] = set()
         self._pairs: list[tuple[keras.Variable, keras.Variable]] = []

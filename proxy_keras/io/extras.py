@@ -11,8 +11,27 @@ PROJECT = "proxy-attention-keras"
 _OURS = ("proxy_keras", "tuner", "export", "serve")
 
 
+_BACKENDS = ("jax", "openvino", "torch")
+"""Packages that only Keras imports, for a backend other than TensorFlow."""
+
+
 class MissingExtra(ModuleNotFoundError):
     """An optional package is not installed. The message names the extra to install."""
+
+
+class WrongBackend(MissingExtra):
+    """Keras runs on a backend other than TensorFlow, whose gradients and datasets are used.
+
+    Args:
+        backend: The backend.
+    """
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            "proxy_keras trains and explains with Keras on TensorFlow. Received: the backend "
+            f"{backend!r}. Set the environment variable KERAS_BACKEND=tensorflow before Keras is "
+            'imported, or "backend": "tensorflow" in ~/.keras/keras.json.'
+        )
 
 
 @contextmanager
@@ -31,6 +50,7 @@ def extra(name: str) -> Iterator[None]:
 
     Raises:
         MissingExtra: A package that the block imports is not installed.
+        WrongBackend: Keras is set to a backend other than TensorFlow, which is not installed.
     """
     try:
         yield
@@ -38,6 +58,8 @@ def extra(name: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if not package or package in _OURS or package in sys.stdlib_module_names:
             raise
+        if package in _BACKENDS:
+            raise WrongBackend(package) from error
         message = f"`{package}` needs `pip install {PROJECT}[{name}]`"
         raise MissingExtra(message, name=error.name) from error
 

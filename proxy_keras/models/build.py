@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from proxy_keras.io.keras_settings import require_channels_last
 from proxy_keras.models.catalogue import HAS_IMAGENET_WEIGHTS, names
 from proxy_keras.models.flat import SMALL_IMAGE
 from proxy_keras.models.freezing import HEAD
@@ -45,10 +46,12 @@ def build_model(
         A model from [B, P, P, 3] float32 in [0, 255] to [B, K] float32 logits.
     Raises:
         ValueError: An argument is outside its range; the network has no ImageNet weights, or none
-            for images this small; the file has no weights for this network.
+            for images this small; the file has no weights for this network; or Keras'
+            `image_data_format` is not "channels_last".
         ConnectionError: The ImageNet weights are not on disk and cannot be downloaded.
         FileNotFoundError: `weights` names a file that does not exist.
     """
+    require_channels_last()
     _check(name, num_classes, image_size, weights, dropout)
     options = {"pretrained": True} if weights == "imagenet" else {}
     network = importlib.import_module(f"proxy_keras.models.{name}")
