@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.attribution.catalogue import ENGINES
-from proxy_keras.attribution.gradient_check import check_gradients
+from proxy_keras.attribution.gradient_check import check_gradients, missing_gradients_named
 from proxy_keras.attribution.input_checks import (
     check_channels_last,
     check_finite,
@@ -255,17 +255,23 @@ class Explainer:
     ) -> Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]:
         """Return `attribute` as a function of images and labels, compiled if the method is."""
         if not self._method.is_traced:
-            return lambda images, labels: attribute(
-                self._network.compiled, images, self._target(labels)
-            )
+
+            def untraced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                with missing_gradients_named(self.method):
+                    return attribute(self._network.compiled, images, self._target(labels))
+
+            return untraced
 
         def traced(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return attribute(self._network, images, self._target(labels))
 
         # Like Keras' own steps, without AutoGraph, which obscures the errors of methods.
-        return tf.function(traced, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, *self._image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+        images, labels = (
+            tf.TensorSpec([None, *self._image_shape], tf.float32),
+            tf.TensorSpec([None], tf.int32),
         )
+        with missing_gradients_named(self.method):
+            return tf.function(traced, autograph=False).get_concrete_function(images, labels)
 
     def _target(self, labels: tf.Tensor) -> Target:
         return make_target(self.explain, labels, self._flat.probabilities)

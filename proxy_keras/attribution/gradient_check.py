@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 
 from proxy_keras.attribution.method import GradientMethod, Method
 from proxy_keras.graph import FlatClone, has_gradient
+
+
+@contextmanager
+def missing_gradients_named(name: str) -> Iterator[None]:
+    """Say what to do where TensorFlow has no gradient of an operation, as in a Lambda layer.
+
+    Args:
+        name: The name of the method.
+
+    Raises:
+        ValueError: It has none.
+    """
+    try:
+        yield
+    except LookupError as error:
+        text = str(error)
+        if "gradient registry has no entry for: " not in text:
+            raise
+        operation = text.rsplit(": ", 1)[1]
+        raise ValueError(
+            f"Method '{name}' needs gradients, and TensorFlow has none of the operation "
+            f"{operation}. Use a method that needs none, such as occlusion or rise, or grad_cam "
+            "with a layer after it; or replace it in the model by keras.ops or keras.layers."
+        ) from error
 
 
 def check_gradients(

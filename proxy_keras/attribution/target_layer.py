@@ -57,6 +57,14 @@ def find_target_layer(flat: FlatClone) -> str:
     maps = _last_map(nodes)
     tokens = _last_tokens(nodes, flat.output, after=maps)
     found = maps if tokens is None else tokens
+    if found is None and any(
+        isinstance(original_of(node.operation), keras.layers.TFSMLayer) for node in nodes
+    ):
+        raise ValueError(
+            "No target layer was found: a TFSMLayer hides the layers of its SavedModel. Use a "
+            "method of the image, such as saliency, occlusion or rise, or rebuild the network of "
+            "Keras layers."
+        )
     if found is None:
         raise ValueError(
             "No target layer was found: neither an activation [B, h, w, D] with more than one cell "

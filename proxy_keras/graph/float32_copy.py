@@ -172,7 +172,8 @@ def _is_described_by_config(layer: keras.layers.Layer) -> bool:
     for part in layer._flatten_layers():
         functions = [getattr(part, key, None) for key in ("activation", "recurrent_activation")]
         modules = [getattr(f, "__module__", "") for f in functions if callable(f)]
-        if isinstance(part, keras.layers.Lambda) or not all(
+        # Keras refuses to recreate these from a config.
+        if isinstance(part, (keras.layers.Lambda, keras.layers.TFSMLayer)) or not all(
             module.startswith("keras.") for module in [type(part).__module__, *modules]
         ):
             return False

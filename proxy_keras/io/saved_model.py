@@ -58,6 +58,14 @@ def open_saved(
     path = Path(path)
     file = path / MODEL_FILE if path.is_dir() else path
     names = None if labels is None else read_class_names(labels)
+    if (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"{path} is a SavedModel of TensorFlow, which Keras 3 opens only as a TFSMLayer, "
+            "without its layers. Save the Keras model as FILE.keras instead; or explain it in "
+            "Python: keras.Sequential([keras.Input((P, P, 3)), "
+            f"keras.layers.TFSMLayer({str(path)!r}, call_endpoint='serve')]), with a method "
+            "that needs no layer, such as rise."
+        )
     if not file.is_file():
         raise FileNotFoundError(
             f"{file} does not exist. Pass the folder of a finished run, or a FILE.keras."
@@ -128,6 +136,13 @@ def image_size(model: keras.Model, side: int | None = None) -> tuple[int, int]:
     return height, width
 
 
+_REFUSED = {
+    "Lambda": "Replace it by keras.layers or keras.ops, or by a registered layer, and save again.",
+    "TFSMLayer": "Rebuild the network of Keras layers, load its weights, and save again.",
+}
+"""Layers that Keras does not open for safety, and what to use instead."""
+
+
 def load_model(file: Path) -> keras.Model:
     """Load a `.keras` file, not compiled.
 
@@ -137,6 +152,11 @@ def load_model(file: Path) -> keras.Model:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist. Pass a FILE.keras.")
+    if file.suffix.lower() in (".h5", ".hdf5"):
+        raise ValueError(
+            f"{file} is an HDF5 file. Convert it in Python: "
+            f"keras.models.load_model({str(file)!r}).save({file.stem + '.keras'!r})"
+        )
     if not _is_intact(file):
         raise ValueError(f"{file} is not a .keras file or is damaged. Save the model again.")
     try:
@@ -152,6 +172,14 @@ def load_model(file: Path) -> keras.Model:
             "others, open the model in Python, after defining and registering its classes."
         ) from error
     except (ValueError, KeyError, OSError) as error:
+        for kind, replacement in _REFUSED.items():
+            if f"`{kind}`" in str(error) and "safe_mode" in str(error):
+                raise ValueError(
+                    f"{file} has a layer of the class {kind}, which Keras does not open, "
+                    f"because it may run any code. {replacement} Or, if you trust the file, use "
+                    "the functions of proxy_keras in Python: "
+                    f"keras.models.load_model({str(file)!r}, safe_mode=False)."
+                ) from error
         reason = str(error).strip().split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
         raise ValueError(f"{file} cannot be opened: {reason}. Save the model again.") from error
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from proxy_keras.attribution import Explainer
@@ -84,6 +85,40 @@ def test_integers_after_the_target_layer_are_refused():
     with pytest.raises(ValueError, match="'grad_cam' needs gradients of the target layer"):
         Explainer(model, "grad_cam", target_layer=model.layers[-4].name)
     Explainer(model, "eigen_cam", target_layer=model.layers[-4].name)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A network, and its export in a TFSMLayer."""
+    model = network()
+    model.export(tmp_path / "exported", verbose=False)
+    image = keras.Input((16, 16, 3))
+    inner = layers.TFSMLayer(str(tmp_path / "exported"), call_endpoint="serve")
+    return model, keras.Model(image, inner(image))
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "occlusion"])
+def test_a_saved_model_is_explained_by_its_images(exported, method):
+    model, wrapped = exported
+    expected, found = (Explainer(one, method) for one in (model, wrapped))
+    np.testing.assert_allclose(found.logits(IMAGES), expected.logits(IMAGES), atol=1e-4)
+    np.testing.assert_allclose(found.heatmaps(IMAGES), expected.heatmaps(IMAGES), atol=1e-3)
+
+
+def test_a_saved_model_has_no_target_layer(exported):
+    with pytest.raises(ValueError, match="a TFSMLayer hides the layers.*saliency, occlusion or ri"):
+        Explainer(exported[1], "grad_cam")
+
+
+def test_operations_without_gradients_are_named():
+    model = network(
+        begin=lambda x: layers.Lambda(lambda t: tf.image.adjust_contrast(t / 255, 2.0))(x)
+    )
+    for method in ("saliency", "deep_fool", "guided_backprop"):
+        with pytest.raises(ValueError, match=f"'{method}' needs .*AdjustContrastv2.*keras.ops"):
+            Explainer(model, method).heatmaps(IMAGES)
+    for method in ("grad_cam", "rise"):
+        assert Explainer(model, method).heatmaps(IMAGES).max() == 1
 
 
 def test_integer_arithmetic_is_that_of_the_model():

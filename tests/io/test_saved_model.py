@@ -36,6 +36,45 @@ def test_a_run_has_a_model_and_class_names(run, path):
     assert saved.model.output_shape == (None, 2)
 
 
+def _lambda_model(tmp_path):
+    images = keras.Input((8, 8, 3))
+    x = layers.Flatten()(layers.Lambda(lambda x: x / 255)(images))
+    return keras.Model(images, layers.Dense(2)(x))
+
+
+def _saved_model_layer(tmp_path):
+    _model().export(tmp_path / "saved_model", verbose=False)
+    images = keras.Input((8, 8, 3))
+    inner = layers.TFSMLayer(str(tmp_path / "saved_model"), call_endpoint="serve")
+    return keras.Model(images, inner(images))
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (_lambda_model, "class Lambda, .*Replace it by keras.layers or keras.ops"),
+        (_saved_model_layer, "class TFSMLayer, .*Rebuild the network of Keras layers"),
+    ],
+)
+def test_layers_that_keras_does_not_open_are_named_with_what_helps(tmp_path, build, words):
+    build(tmp_path).save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match=f"{words}.*safe_mode=False") as caught:
+        open_saved(tmp_path / "a.keras")
+    assert "Save the model again" not in str(caught.value)
+    # What the message advises works.
+    keras.models.load_model(str(tmp_path / "a.keras"), safe_mode=False)
+
+
+def test_other_formats_are_named_with_what_helps(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"HDF")
+    with pytest.raises(ValueError, match=r"a.h5 is an HDF5 file.*save\('a.keras'\)"):
+        open_saved(tmp_path / "a.h5")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/saved_model.pb").write_bytes(b"x")
+    with pytest.raises(ValueError, match="is a SavedModel of TensorFlow.*TFSMLayer"):
+        open_saved(tmp_path / "folder")
+
+
 def test_a_separate_file_has_only_the_given_names(tmp_path):
     _model().save(tmp_path / "a.keras")
     # Of another model, since the file is not in a run.
