@@ -8,7 +8,11 @@ from pathlib import Path
 import keras
 
 from proxy_keras.graph import has_graph, operation_of
-from proxy_keras.graph.output_activation import without_activation
+from proxy_keras.graph.output_activation import (
+    answers_to_noise,
+    measured_activation,
+    without_activation,
+)
 from proxy_keras.io.saved_model import image_size, open_saved
 from proxy_keras.models.freezing import unfreeze
 
@@ -94,6 +98,12 @@ def open_network(file: Path) -> SavedNetwork:
             "in Python with ProxyAttention."
         )
     model = _with_logits(saved.model, file)
+    if (measured := measured_activation(answers_to_noise(model))) is not None:
+        raise ValueError(
+            f"{file} returns probabilities ({measured}), computed where they cannot be taken back, "
+            "such as in a Lambda layer or an average of networks. A classifier for training ends "
+            "with logits or softmax. Save it as one."
+        )
     unfreeze(model)
     precision = _precision(model, file)
     # Not saved with a model. It decides whether `compile` scales the loss.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,6 +71,25 @@ def test_a_softmax_that_cannot_be_removed_is_refused(tmp_path: Path) -> None:
     nested = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Softmax()])
     file, _ = _saved(tmp_path, nested)
     with pytest.raises(ValueError, match="softmax inside the nested model.*Save the model without"):
+        open_network(file)
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnSoftmax(keras.Layer):
+    """A softmax that the graph does not tell."""
+
+    def call(self, logits: Any) -> Any:
+        return keras.ops.softmax(logits)
+
+
+def test_probabilities_that_the_graph_does_not_tell_are_refused(tmp_path: Path) -> None:
+    file, _ = _saved(tmp_path, layers.Dense(3), OwnSoftmax())
+    with pytest.raises(ValueError, match=r"returns probabilities \(softmax\), computed where"):
+        open_network(file)
+    features = keras.Input((4,))
+    average = layers.Average()([layers.Dense(3, activation="softmax")(features) for _ in "ab"])
+    file, _ = _saved(tmp_path, keras.Model(features, average))
+    with pytest.raises(ValueError, match="ends with a mixture of softmax"):
         open_network(file)
 
 
