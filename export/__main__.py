@@ -83,7 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="largest relative difference from Keras (default: 1e-5; fp16: 2e-2)",
     )
     parser.add_argument("--name", metavar="NAME", help="name of the model in the file")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON list of class names")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="JSON: class names by class id, or Keras' class_indices",
+    )
     parser.add_argument(
         "--data", metavar="SRC", help="data for a FILE.keras: digits, ROOT, npz:FILE, ..."
     )

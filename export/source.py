@@ -17,6 +17,7 @@ from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.images import read_image, resize
 from proxy_keras.io import saved_model
+from proxy_keras.io.class_names import check_order
 from proxy_keras.io.saved_model import SavedModel, open_saved
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run import load_data
@@ -78,8 +79,8 @@ def open_source(
     Args:
         path: A run folder, or a `.keras` file.
         name: Name in the exported file; None: that of the model.
-        labels: JSON file of class names, a list or an object by class id; None: those of the run
-            or the data.
+        labels: JSON file of class names, see `read_class_names`; None: those of the run or the
+            data.
         image_size: Side in pixels, for a model that takes any size; None: the model's own.
         data: Source of images, see `ImageData.from_source`, for a model without a run folder.
         needs_data: Whether to open its images.
@@ -99,6 +100,8 @@ def open_source(
                 f"The model has {count} classes, the data have {images.num_classes}. Pass the data "
                 "that the model was trained on."
             )
+        if labels is not None and classes is not None:
+            check_order(labels, classes, images.classes)
         classes = classes or images.classes
     return Source(
         model=saved.model,

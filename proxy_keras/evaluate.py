@@ -68,7 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--no-cues", action="store_true", help="leave out the cues: what the model looks at"
     )
     group.add_argument(
-        "--labels", type=Path, metavar="FILE", help="JSON list of class names in order of class id"
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="JSON: class names by class id, or Keras' class_indices",
     )
     group.add_argument(
         "--against-labels", type=Path, metavar="FILE", help="the same for the --against model"

@@ -74,7 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=("LOW", "HIGH"),
         help="value range of the model's inputs (default: 0 255)",
     )
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="JSON: class names by class id")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="JSON: class names by class id, or Keras' class_indices",
+    )
     parser.add_argument("--batch-size", type=int, default=32, metavar="B")
     parser.add_argument(
         "--alpha",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import reprlib
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -13,8 +11,8 @@ from typing import Any, TypeGuard
 
 import keras
 
+from proxy_keras.io.class_names import check_order, read_class_names
 from proxy_keras.io.extras import extra
-from proxy_keras.io.names import canonical
 
 MODEL_FILE = "model.keras"
 
@@ -48,12 +46,13 @@ def open_saved(
 
     Args:
         path: A run folder with a `model.keras`, or a `.keras` file.
-        labels: JSON file of class names, a list or an object by class id; None: that of the run.
+        labels: JSON file of class names, see `read_class_names`; None: that of the run.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not a Keras model, needs classes that are not registered, or is not
-            a classifier of colour images; or the number of class names is wrong.
+            a classifier of colour images; or the class names are too many, too few, or those of the
+            run in another order.
     """
     path = Path(path)
     file = path / MODEL_FILE if path.is_dir() else path
@@ -72,8 +71,11 @@ def open_saved(
         )
     run = file.parent if (file.parent / "config.json").is_file() else None
     own_labels = file.parent / "labels.json"
-    if labels is None and (path.is_dir() or run is not None) and own_labels.is_file():
-        labels, names = own_labels, read_class_names(own_labels)
+    if (path.is_dir() or run is not None) and own_labels.is_file():
+        if labels is None or names is None:
+            labels, names = own_labels, read_class_names(own_labels)
+        else:
+            check_order(labels, names, read_class_names(own_labels))
     model = load_model(file)
     _check_shapes(model, file)
     count = model.output_shape[-1]
@@ -83,35 +85,6 @@ def open_saved(
             "of this model."
         )
     return SavedModel(model, names, file, run)
-
-
-def read_class_names(file: str | os.PathLike[str]) -> list[str]:
-    """Read class names from a JSON file, a list or an object by class id.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It contains something else, or a name twice.
-    """
-    file = Path(file)
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist. Pass a JSON file of class names.")
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        names, received = None, f"invalid JSON ({error})"
-    else:
-        received = reprlib.repr(names)
-    if isinstance(names, dict) and names.keys() == {str(n) for n in range(len(names))}:
-        names = [names[str(number)] for number in range(len(names))]
-    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
-        raise ValueError(
-            f'{file} must contain a JSON list of class names, such as ["cat", "dog"], or an object '
-            f'by class id, such as {{"0": "cat", "1": "dog"}}. Received: {received}'
-        )
-    names = [canonical(str(name)) for name in names]
-    if twice := list(dict.fromkeys(name for name in names if names.count(name) > 1)):
-        raise ValueError(f"{file} must have unique class names. Repeated: {', '.join(twice)}")
-    return names
 
 
 def image_size(model: keras.Model, side: int | None = None) -> tuple[int, int]:

@@ -75,31 +75,23 @@ def test_names_and_data_can_be_given(tmp_path, images, make_model):
     assert source.data is not None and len(source.data.train) > 0
 
 
-@pytest.mark.parametrize("content", ['["x", 1, "z"]', '{"1": "1", "0": "x", "2": "z"}'])
-def test_names_are_a_list_or_by_class_id(content, tmp_path, make_model):
+def test_keras_class_indices_can_be_given(tmp_path, make_model):
     make_model().save(tmp_path / "a.keras")
-    (tmp_path / "names.json").write_text(content)
-    source = open_source(tmp_path / "a.keras", labels=tmp_path / "names.json")
-    assert source.classes == ["x", "1", "z"]
+    (tmp_path / "indices.json").write_text('{"0": 1, "1": 2, "2": 0}')
+    options = {"labels": tmp_path / "indices.json", "progress": False}
+    assert open_source(tmp_path / "a.keras", **options).classes == ["2", "0", "1"]
 
 
-@pytest.mark.parametrize(
-    ("content", "received"),
-    [
-        (b"import json", r"invalid JSON \(Expecting value: line 1 column 1 \(char 0\)\)"),
-        (b"\xff", "invalid JSON .*can't decode byte 0xff.*"),
-        (b'"abc"', "'abc'"),
-        (b"3", "3"),
-        (b'[["x"], "y", "z"]', r"\[\['x'\], 'y', 'z'\]"),
-        (b'{"x": 0, "y": 1, "z": 2}', "{'x': 0, 'y': 1, 'z': 2}"),
-    ],
-)
-def test_what_holds_no_names_is_refused_before_the_model_is_opened(content, received, tmp_path):
-    (tmp_path / "mk.py").write_bytes(content)
-    expected = rf"mk\.py must contain a JSON list of class names.*\. Received: {received}$"
-    with pytest.raises(ValueError, match=expected) as error:
-        open_source(tmp_path / "none.keras", labels=tmp_path / "mk.py")
-    assert "\n" not in str(error.value)
+def test_names_of_the_data_in_another_order_are_refused(tmp_path, images, make_model):
+    make_model().save(tmp_path / "a.keras")
+    (tmp_path / "names.json").write_text('["blue", "green", "red"]')
+    with pytest.raises(ValueError, match="another order: class 0 is 'red'. Received: 'blue'"):
+        open_source(
+            tmp_path / "a.keras",
+            labels=tmp_path / "names.json",
+            data=f"npz:{images}",
+            progress=False,
+        )
 
 
 def test_data_of_another_number_of_classes_are_refused(tmp_path, images):
