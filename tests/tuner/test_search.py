@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 from pathlib import Path
 
@@ -94,6 +96,32 @@ def test_a_space_that_does_not_fit_leaves_no_folder(
     assert run("--algorithm", "grid", "--schedule", "every:5") == 2
     assert "'every:5' makes no proxies in 2 epochs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_hyperband_in_a_small_space_trains_in_full(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--algorithm", "hyperband", "--epochs", 9, "--quiet")
+    assert run(*words) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "note: the search ended after 4 of 10 trials, because the space has no more combinations\n"
+    )
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epochs"] for row in rows] == ["3", "3", "9", "9"]
+    assert json.loads((tmp_path / "out" / "best.json").read_text())["epochs"] == 9
+
+
+def test_a_search_without_full_training_says_so(run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--algorithm", "hyperband", "--epochs", 9, "--trials", 2, "--quiet") == 0
+    error = capsys.readouterr().err
+    assert error.startswith("note: no trial completed all 9 epochs; the best ones ran for 3. Raise")
+
+
+def test_a_space_that_ends_early_is_reported(run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--algorithm", "random", "--trials", 9, "--quiet") == 0
+    assert "note: the search ended after 2 of 9 trials" in capsys.readouterr().err
 
 
 def test_incomplete_variables_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any
@@ -16,6 +17,8 @@ from tuner.searching.oracle_files import OracleFiles
 from tuner.searching.resumable_oracle import ResumableOracle
 
 _CANDIDATES = 1_000
+# KerasTuner gives up after 20, which leaves out the last combinations of a small space.
+_MAX_COLLISIONS = 1_000
 
 
 class RandomOracle(ResumableOracle, oracles.RandomSearchOracle):
@@ -118,7 +121,10 @@ class BayesianOracle(ResumableOracle, oracles.BayesianOptimizationOracle):
 
 
 class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
-    """Hyperband with a minimum length of training runs.
+    """Hyperband with a minimum length of training runs, for spaces of any size.
+
+    KerasTuner stops when there are no new values for the short runs, and promotes too few trials if
+    others have failed. Here the best of those that are completed go on to the longer runs.
 
     Args:
         min_epochs: Epochs of the shortest runs, >= 1.
@@ -139,6 +145,59 @@ class HyperbandOracle(ResumableOracle, oracles.HyperbandOracle):
         """Return the number of trials of all brackets, each run once."""
         brackets = range(self._get_num_brackets())
         return sum(self._get_size(b, r) for b in brackets for r in range(b + 1))
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the values of the next trial; see `keras_tuner.Oracle`."""
+        proposal = self._promotion(trial_id, is_exhausted=False)
+        if proposal is not None:
+            return proposal
+        seed_state = self._seed_state
+        proposal = super().populate_space(trial_id)
+        if proposal["status"] == TrialStatus.RUNNING:
+            return proposal
+        # Draws that found nothing must not change later ones.
+        self._seed_state = seed_state
+        return self._promotion(trial_id, is_exhausted=True) or proposal
+
+    def _promotion(self, trial_id: str, *, is_exhausted: bool) -> dict[str, Any] | None:
+        """Return the values of a longer run of an ended trial; None if there is none yet.
+
+        Args:
+            trial_id: The id of the new trial.
+            is_exhausted: Whether the shortest runs of a bracket will not become more.
+        """
+        for bracket in self._brackets:
+            number, rounds = bracket["bracket_num"], bracket["rounds"]
+            # Trials of a round that are completed or may still be.
+            expected = len(rounds[0]) if is_exhausted else self._get_size(number, 0)
+            if len(rounds[0]) < expected:
+                return None
+            for level, (past, new) in enumerate(itertools.pairwise(rounds)):
+                trials = [self.trials[entry["id"]] for entry in past]
+                completed = [t for t in trials if t.status == TrialStatus.COMPLETED]
+                expected -= sum(t.status == TrialStatus.FAILED for t in trials)
+                pending = expected - len(completed)
+                expected = min(expected, self._get_size(number, level + 1))
+                # With the trials that are pending, the best may turn out to be this much worse.
+                if len(new) + pending >= expected:
+                    continue
+                promoted = {entry["past_id"] for entry in new}
+                sign = -1 if self.objective.direction == "max" else 1
+                best = min(
+                    (t for t in completed if t.trial_id not in promoted),
+                    key=lambda trial: sign * trial.score,
+                )
+                new.append({"past_id": best.trial_id, "id": trial_id})
+                changes = {
+                    "tuner/trial_id": best.trial_id,
+                    "tuner/epochs": self._get_epochs(number, level + 1),
+                    "tuner/initial_epoch": self._get_epochs(number, level),
+                    "tuner/bracket": number,
+                    "tuner/round": level + 1,
+                }
+                values = best.hyperparameters.values | changes
+                return {"status": TrialStatus.RUNNING, "values": values}
+        return None
 
     def _get_num_brackets(self) -> int:
         return max(
@@ -226,5 +285,6 @@ def make_oracle(
         kinds = {"random": RandomOracle, "grid": GridOracle}
         oracle = kinds[algorithm](max_trials=trials, **options)
     oracle.verbose = 0
+    oracle._max_collisions = _MAX_COLLISIONS
     oracle.files = files
     return oracle

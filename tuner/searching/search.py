@@ -177,6 +177,8 @@ class Search:
                 f"No trial was completed. For the errors, see {self._folder.results}"
             )
         print(self._results.table())
+        for note in self._results.notes(self._options.base.epochs):
+            print(f"note: {note}", file=sys.stderr)
         print(f"all trials: {self._folder.results}")
         best = shlex.quote(str(self._folder.best))
         print(f"next: python -m proxy_keras.train --config {best} --out runs/best")

@@ -111,6 +111,27 @@ class Results:
         ]
         return _aligned([head, *cells])
 
+    def notes(self, epochs: int) -> list[str]:
+        """Return messages about what a finished search did not do.
+
+        Args:
+            epochs: Number of epochs of the longest planned runs.
+        """
+        notes = []
+        ended, planned = len(self._oracle.trials), self._oracle.max_trials
+        if planned is not None and ended < planned:
+            notes.append(
+                f"the search ended after {ended} of {planned} trials, because the space has no "
+                "more combinations"
+            )
+        best = self.best()
+        if best and best[0].epochs < epochs:
+            notes.append(
+                f"no trial completed all {epochs} epochs; the best ones ran for "
+                f"{best[0].epochs}. Raise --trials, or see {self._folder.results} for failed trials"
+            )
+        return notes
+
     def line(self, trial: Any) -> str:
         """Return a message about a trial that has ended."""
         result = self._result(trial)
