@@ -83,6 +83,19 @@ def write_events(
     writer.close()
 
 
+def write_hparams(folder: Path, metrics: dict[str, float]) -> None:
+    """Write the event file of one call of `add_hparams` of PyTorch's writer."""
+    writer = EventFileWriter(str(folder))
+    names = ("experiment", "session_start_info", "session_end_info")
+    hparams = [summary_pb2.Summary.Value(tag=f"_hparams_/{name}") for name in names]
+    for tagged in hparams:
+        writer.add_event(event_pb2.Event(summary=summary_pb2.Summary(value=[tagged])))
+    for tag, value in metrics.items():
+        scalar = summary_pb2.Summary(value=[_old_value(tag, value)])
+        writer.add_event(event_pb2.Event(wall_time=1_000_000_000.0, summary=scalar))
+    writer.close()
+
+
 def _scores(accuracy: float) -> dict[str, object]:
     return {
         "examples": 8,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 _HEADER = struct.Struct("<QI")
 _FOOTER_LENGTH = 4
+_FIRST_RECORDS = 100
 
 
 @dataclass
@@ -25,8 +28,8 @@ class Scalars:
     """Content of one or more event files.
 
     Attributes:
-        series: Values by step of each scalar, by (folder name, tag). If a resumed run wrote a
-            step twice, the later value is kept.
+        series: Values by step of each scalar, by (folder, tag). If a resumed run wrote a step
+            twice, the later value is kept.
         first: Time of the first event, in seconds since 1970; None without events.
         last: Time of the last event.
     """
@@ -36,8 +39,31 @@ class Scalars:
     last: float | None = None
 
 
+def folder_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Return names for the folders of event files.
+
+    Their paths relative to the folder that contains them all; the name of that folder itself.
+    """
+    folders = {file.parent for file in files}
+    root = Path(os.path.commonpath(folders)) if folders else Path()
+    return {f: root.name if f == root else f.relative_to(root).as_posix() for f in folders}
+
+
+def first_tags(file: Path) -> set[str]:
+    """Return the tags of the first records of an event file.
+
+    Raises:
+        ValueError: The file is damaged.
+        OSError: The file cannot be read.
+    """
+    tags: set[str] = set()
+    for record in itertools.islice(_records(file), _FIRST_RECORDS):
+        tags |= {value.tag for value in _event(record, file).summary.value}
+    return tags
+
+
 def read_scalars(files: Sequence[Path]) -> Scalars:
-    """Return the scalars of event files.
+    """Return the scalars of event files, by the names of `folder_names`.
 
     A truncated record at the end of a file, as of a run in progress, is ignored.
 
@@ -46,19 +72,17 @@ def read_scalars(files: Sequence[Path]) -> Scalars:
         OSError: A file cannot be read.
     """
     scalars = Scalars()
+    names = folder_names(files)
     plain: set[tuple[str, str]] = set()
     # File names contain the start time, so later files sort last.
     for file in sorted(files):
         for record in _records(file):
-            try:
-                event = event_pb2.Event.FromString(record)
-            except DecodeError:
-                raise ValueError(f"{file.name} has a record that is not an event.") from None
+            event = _event(record, file)
             time = event.wall_time
             scalars.first = time if scalars.first is None else min(scalars.first, time)
             scalars.last = time if scalars.last is None else max(scalars.last, time)
             for value in event.summary.value:
-                key = (file.parent.name, value.tag)
+                key = (names[file.parent], value.tag)
                 # Only the first value of a tag names its plugin.
                 if value.metadata.plugin_data.plugin_name == "scalars":
                     plain.add(key)
@@ -69,6 +93,13 @@ def read_scalars(files: Sequence[Path]) -> Scalars:
                 if number is not None:
                     scalars.series.setdefault(key, {})[event.step] = number
     return scalars
+
+
+def _event(record: bytes, file: Path) -> Any:
+    try:
+        return event_pb2.Event.FromString(record)
+    except DecodeError:
+        raise ValueError(f"{file.name} has a record that is not an event.") from None
 
 
 def _number(value: Any, *, is_scalar: bool) -> float | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.collecting.writer_folders import holds_curve, holds_hparams
+
 RUN_FILES = ("config.json", "run.json")
 """The files that identify a run folder."""
 
@@ -86,21 +88,42 @@ def _by_run(events: dict[Path, list[Path]], root: Path) -> dict[Path, list[Path]
     """Group event files, given by folder, by the folder of their run.
 
     The folder of a split belongs to its parent. If a parent has folders for training and for
-    held-out images, as Keras writes them, all other folders below also belong to it.
+    held-out images, as Keras writes them, all other folders below also belong to it. So do the
+    folders that PyTorch's writer makes for parts of a run.
     """
+    parts = _parts(events)
     splits: dict[Path, set[str]] = {}
     for folder in events:
         if folder.name.lower() in TRAINING | HELD_OUT and folder != root:
             splits.setdefault(folder.parent, set()).add(folder.name.lower())
     whole = {f for f, names in splits.items() if names & TRAINING and names & HELD_OUT}
     runs: dict[Path, list[Path]] = {}
-    for folder, files in events.items():
+    for path, files in events.items():
+        folder = path
+        while folder in parts:
+            folder = parts[folder]
         if folder.name.lower() in splits.get(folder.parent, set()):
             run = folder.parent
         else:
             run = next((f for f in (folder, *folder.parents) if f in whole), folder)
         runs.setdefault(run, []).extend(files)
     return runs
+
+
+def _parts(events: dict[Path, list[Path]]) -> dict[Path, Path]:
+    """Return the folders that hold parts of a run, with the folder that they are part of."""
+    parts: dict[Path, Path] = {}
+    hparams: dict[Path, list[Path]] = {}
+    for folder, files in events.items():
+        above = next((parent for parent in folder.parents if parent in events), None)
+        if above is None:
+            continue
+        if holds_curve(files, folder.relative_to(above).as_posix()):
+            parts[folder] = above
+        elif folder.parent == above and holds_hparams(files):
+            hparams.setdefault(above, []).append(folder)
+    # Several calls of `add_hparams` record several runs, as in a search without training curves.
+    return parts | {found[0]: above for above, found in hparams.items() if len(found) == 1}
 
 
 def _is_run(folder: Path) -> bool:

@@ -18,7 +18,7 @@ _KIND = "rows of proxy attention runs"
 _HEAD = json.dumps({"kind": _KIND}).removesuffix("}").encode()
 """The start of every cache file, which distinguishes a damaged one from other files."""
 
-_VERSION = 1
+_VERSION = 2
 """Increase this when the content of rows changes, so that all rows are read again."""
 
 Stamp = list[list[Any]]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.tuner.fake_runs import write_run
+from tests.tuner.fake_runs import write_events, write_hparams, write_run
 from tuner.collecting.find_runs import find_runs
 
 
@@ -55,6 +55,50 @@ def test_what_lies_beside_both_splits_belongs_to_their_run(tmp_path):
         "logs/b": 1,
         "logs/c": 2,
     }
+
+
+def _sizes(folder):
+    return {run.name: len(run.event_files) for run in find_runs([folder]).runs}
+
+
+@pytest.mark.parametrize("tag", ["loss", "Loss/all"])
+def test_curves_of_add_scalars_belong_to_their_run(tmp_path, tag):
+    run = tmp_path / "logs" / "a"
+    write_events(run, {"lr": {0: 0.5}})
+    for curve in ("train", "val", "deep/er"):
+        write_events(run / f"{tag.replace('/', '_')}_{curve}", {tag: {0: 1.0}})
+    assert _sizes(tmp_path) == {"logs/a": 4}
+
+
+def test_metrics_of_add_hparams_belong_to_their_run(tmp_path):
+    for name, inner in (("a", "1700000000.25"), ("b", "final")):
+        write_events(tmp_path / name, {"loss": {0: 1.0}})
+        write_hparams(tmp_path / name / inner, {"hparam/accuracy": 0.5})
+    assert _sizes(tmp_path) == {"a": 2, "b": 2}
+
+
+def test_several_calls_of_add_hparams_are_several_runs(tmp_path):
+    write_events(tmp_path / "search", {})
+    for number in range(3):
+        write_hparams(tmp_path / "search" / str(number), {"hparam/accuracy": 0.5})
+    assert _sizes(tmp_path) == {"search": 1, "search/0": 1, "search/1": 1, "search/2": 1}
+
+
+def test_runs_below_other_event_files_stay_runs(tmp_path):
+    write_events(tmp_path / "logs", {"loss": {0: 1.0}})
+    # Its name begins like a curve, but it has more than one; the other has another tag.
+    write_events(tmp_path / "logs" / "loss_big", {"loss": {0: 1.0}, "acc": {0: 0.5}})
+    write_events(tmp_path / "logs" / "loss_small", {"acc": {0: 0.5}})
+    # Keras' callback writes no `experiment` beside a session.
+    write_events(tmp_path / "logs" / "c", {"_hparams_/session_start_info": {0: 0.0}})
+    _touch(tmp_path / "logs" / "damaged" / "events.out.tfevents.1").write_bytes(bytes(64))
+    assert list(_sizes(tmp_path)) == [
+        "logs",
+        "logs/c",
+        "logs/damaged",
+        "logs/loss_big",
+        "logs/loss_small",
+    ]
 
 
 def test_the_folder_given_may_be_the_run(tmp_path):
