@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.extras import command_extra
+from proxy_keras.io.output_target import descriptor_of
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
 
@@ -196,7 +197,9 @@ def run(given: argparse.Namespace) -> None:
         write_inference_service(exported.file, given.kserve, storage_uri=storage_uri)
         lines.append(f"KServe: {given.kserve}")
     if not given.quiet:
-        print("\n".join(lines))
+        # The manifest may be written to the standard output itself.
+        is_output = given.kserve is not None and descriptor_of(given.kserve) == 1
+        print("\n".join(lines), file=sys.stderr if is_output else sys.stdout)
 
 
 def _check_paths(given: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ with needs_packages(__name__):
     from serve.atomic_file import atomic_file
     from serve.files import ImageFile
     from serve.model import Model
+    from serve.output_target import descriptor_of
     from serve.overlay_files import OverlayFolder
     from serve.predict_options import check_outputs, output_files, parse
     from serve.prediction import is_marked
@@ -40,6 +41,7 @@ with needs_packages(__name__):
     )
 
 DONE, SOME_BAD, ERROR, INTERRUPTED = 0, 1, 2, 130
+STDOUT = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A class name that the terminal cannot encode must not stop the command.
         sys.stdout.reconfigure(errors="backslashreplace")
     given = parse(arguments)
+    # Tables and notes must not end up in the middle of the answers.
+    is_output = STDOUT in map(descriptor_of, output_files(given).values())
+    text = redirect_stdout(sys.stderr) if is_output else nullcontext()
     try:
-        code = _run(given)
+        with text:
+            code = _run(given)
         # At the interpreter's exit, an error could not be handled any more.
         sys.stdout.flush()
         return code

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    out: Path | None = None if given.out is None else given.out.resolve()
+    out: Path | None = given.out
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise ValueError(f"--out: {given.out} must be a file in an existing folder.")
     reading = read_runs(given.folders, cache=given.cache, progress=True)
@@ -120,8 +120,6 @@ def _run(given: argparse.Namespace) -> int:
     text = render(table, given)
     if out is None:
         sys.stdout.write(text)
-    elif out.exists() and not out.is_file():
-        out.write_text(text, encoding="utf-8")
     else:
         write_text_atomically(out, text)
     return SOME_UNREADABLE if reading.unreadable else DONE

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+from proxy_keras.io.output_target import keep_access, open_special, target_of
 
 UNFINISHED = ".unfinished"
 
@@ -14,17 +18,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file or folder at a temporary path, sync it to disk, and rename it.
 
     The temporary name keeps the suffix, from which some writers infer the format. An existing
-    folder cannot be replaced atomically, so a folder must not exist yet.
+    folder cannot be replaced atomically, so a folder must not exist yet. Symbolic links stay, and
+    what they lead to is replaced, with its permissions. Devices and pipes are written to.
 
     Args:
         path: Path of the file or folder.
         write: Called with the temporary path, in the same folder.
+
+    Raises:
+        OSError: It cannot be written.
     """
+    special = open_special(path)
+    if special is not None:
+        _write_through(special, path.name, write)
+        return
+    path = target_of(path)
     temporary = path.with_name(f"{path.stem}{UNFINISHED}{path.suffix}")
     remove(temporary)
     write(temporary)
     for file in [temporary, *sorted(temporary.rglob("*"))]:
         _sync(file)
+    keep_access(temporary, path)
     os.replace(temporary, path)
     _sync(path.parent)
 
@@ -40,6 +54,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _write_through(special: BinaryIO, name: str, write: Callable[[Path], object]) -> None:
+    """Write to a device or pipe; in one pass, because it cannot seek as some writers do."""
+    with special, tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / name
+        write(temporary)
+        with temporary.open("rb") as file:
+            shutil.copyfileobj(file, special)
 
 
 def _sync(path: Path) -> None:

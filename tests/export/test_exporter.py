@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import yaml
 from keras import layers
 
 from export.__main__ import main
@@ -111,6 +112,15 @@ def test_everything_beside_the_file_is_written_too(saved, tmp_path, capsys):
     assert "gs://b/m" in (tmp_path / "s.yaml").read_text()
     said = capsys.readouterr().out
     assert "Triton: " in said and "KServe: " in said
+
+
+def test_the_manifest_may_go_to_the_standard_output(saved, tmp_path, capfd):
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "real.onnx")
+    words = [saved, "--out", tmp_path / "link.onnx", "--kserve", "/dev/stdout"]
+    assert main([*map(str, words)]) == 0
+    assert (tmp_path / "link.onnx").is_symlink() and (tmp_path / "real.onnx").is_file()
+    out, errors = capfd.readouterr()
+    assert yaml.safe_load(out)["kind"] == "InferenceService" and "written: " in errors
 
 
 @pytest.mark.parametrize(

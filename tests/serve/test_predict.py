@@ -419,3 +419,15 @@ def test_ctrl_c_ends_it_cleanly(model, root, tmp_path):
     assert errors.splitlines()[-1].startswith("interrupted: only finished overlays")
     assert "Traceback" not in errors
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_answers_on_the_standard_output_can_be_parsed(option, model, root):
+    words = [sys.executable, "-m", "serve.predict", model, str(root), option, "/dev/stdout"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    if option == "--json":
+        assert len(json.loads(done.stdout)["files"]) == 7
+    else:
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        assert len(rows) == 7 and {row["class"] for row in rows} == {"red", "green", "blue"}
+    assert "images answered: 7" in done.stderr

@@ -185,6 +185,14 @@ def test_out_through_a_link_keeps_the_link(runs, tmp_path):
     assert (tmp_path / "link.md").is_symlink() and (tmp_path / "table.md").exists()
 
 
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/null"])
+def test_out_may_be_a_device(path, runs, commands):
+    done = commands.run("-m", "tuner.aggregate", runs, "--to", "csv", "--out", path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == (10 if path == "/dev/stdout" else 0)
+    assert Path("/dev/null").is_char_device() and os.path.islink("/dev/stdout")
+
+
 def test_the_lines_of_the_document_run(runs, tmp_path, monkeypatch, capsys):
     write_events(tmp_path / "others" / "logs" / "a", {"val_acc": {0: 0.5}})
     monkeypatch.chdir(tmp_path)
