@@ -23,7 +23,7 @@ with command_extra("export", __name__):
     from export.held_out import image_paths, write_images
     from export.kserve import STORAGE_URI, check_storage_uri, write_inference_service
     from export.source import open_source
-    from export.triton import write_model_repository
+    from export.triton import check_labels, deployed_name, write_model_repository
     from proxy_keras.cues import Cues
     from proxy_keras.cues.cue_folder import CUES_FILE
     from proxy_keras.io.saved_model import MODEL_FILE
@@ -83,7 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="largest relative difference from Keras (default: 1e-5; fp16: 2e-2)",
     )
-    parser.add_argument("--name", metavar="NAME", help="name of the model in the file")
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of the model in the file, for Triton and for KServe (default: the network's in "
+        "the file, else that of FILE.onnx)",
+    )
     parser.add_argument(
         "--labels",
         type=Path,
@@ -169,6 +174,9 @@ def run(given: argparse.Namespace) -> None:
         needs_data=given.precision == "int8" or not given.images or given.held_out is not None,
         progress=not given.quiet,
     )
+    if given.triton is not None:
+        # Before the work, which can take minutes.
+        check_labels(given.triton, deployed_name(given.out, given.name), source.classes)
     held_out = None
     if given.held_out is not None:
         held_out = source.data_for("--held-out writes test images.").test
@@ -192,9 +200,12 @@ def run(given: argparse.Namespace) -> None:
         count = write_images(held_out, given.held_out)
         lines.append(f"held-out images: {count} in {given.held_out}")
     if given.triton is not None:
-        lines.append(f"Triton: {write_model_repository(exported.file, given.triton)}")
+        version = write_model_repository(exported.file, given.triton, name=given.name)
+        lines.append(f"Triton: {version}")
     if given.kserve is not None:
-        write_inference_service(exported.file, given.kserve, storage_uri=storage_uri)
+        write_inference_service(
+            exported.file, given.kserve, storage_uri=storage_uri, name=given.name
+        )
         lines.append(f"KServe: {given.kserve}")
     if not given.quiet:
         # The manifest may be written to the standard output itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,29 @@ from typing import Any
 import onnx
 import yaml
 
+from export.triton import deployed_name
 from proxy_keras.io.atomic_files import write_text_atomically
 
 STORAGE_URI = "pvc://model-repository"
 
+_LONGEST_NAME = 63 - len("-predictor-00001-private")
+"""The longest suffix is that of Knative's service for a revision.
 
-def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = STORAGE_URI) -> None:
+A host name is NAME-predictor-NAMESPACE, so that 13 characters are left for the namespace.
+"""
+
+_HASH_LENGTH = 8
+
+
+def write_inference_service(
+    file: Path, manifest: Path, *, storage_uri: str = STORAGE_URI, name: str | None = None
+) -> None:
     """Write a KServe InferenceService for an exported file.
 
     Args:
         file: An ONNX file that `export_model` wrote.
         manifest: The YAML file to write.
+        name: Name of the service, made valid; None: that of the file.
         storage_uri: Location of the model repository that `write_model_repository` wrote:
             "s3://...", "gs://...", "pvc://CLAIM/PATH", ...
 
@@ -33,7 +46,7 @@ def write_inference_service(file: Path, manifest: Path, *, storage_uri: str = ST
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
-            "name": _resource_name(card["name"]),
+            "name": _resource_name(deployed_name(file, name)),
             "annotations": {f"proxy-attention/{key}": value for key, value in known.items()},
         },
         "spec": {
@@ -65,7 +78,15 @@ def check_storage_uri(storage_uri: str) -> None:
 
 
 def _resource_name(name: str) -> str:
-    """Return a valid Kubernetes name: lower case, digits and dashes, at most 63 characters."""
+    """Return a name for a service: lower case, digits and dashes, short enough for KServe.
+
+    KServe names what it creates after the service, with longer names, for which Kubernetes allows
+    63 characters. A name that is shortened ends in a hash, so that two stay different.
+    """
     cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     # A service name must begin with a letter.
-    return (cleaned if cleaned[:1].isalpha() else f"model-{cleaned}")[:63].rstrip("-")
+    cleaned = cleaned if cleaned[:1].isalpha() else f"model-{cleaned}".rstrip("-")
+    if len(cleaned) <= _LONGEST_NAME:
+        return cleaned
+    digest = hashlib.sha256(cleaned.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{cleaned[: _LONGEST_NAME - _HASH_LENGTH - 1].rstrip('-')}-{digest}"

@@ -105,7 +105,7 @@ def open_source(
         classes = classes or images.classes
     return Source(
         model=saved.model,
-        name=_name(name or _recorded_name(saved) or saved.model.name),
+        name=model_name(name or _recorded_name(saved) or saved.model.name),
         classes=classes or [f"class {number}" for number in range(count)],
         image_size=size,
         data=images,
@@ -141,6 +141,12 @@ def real_images(
         images = [resize(crop, (height, width)) for crop in _crops(count)]
         description = f"{count} crops of scikit-learn's sample photographs"
     return np.stack([images[number % len(images)] for number in range(count)]), description
+
+
+def model_name(name: str) -> str:
+    """Return a name without the characters that model repositories do not allow."""
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "_" for c in name)
+    return cleaned.lstrip(".-_") or "model"
 
 
 def versions() -> dict[str, str]:
@@ -188,12 +194,6 @@ def _open_data(
 
 def _recorded_name(saved: SavedModel) -> str | None:
     return None if saved.run is None else str(TrainConfig.load(saved.run / "config.json").model)
-
-
-def _name(name: str) -> str:
-    """Replace the characters that model repositories do not allow."""
-    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "_" for c in name)
-    return cleaned.lstrip(".-_") or "model"
 
 
 def _recorded_split(saved: SavedModel, data: ImageData | None) -> str | None:

@@ -114,6 +114,16 @@ def test_everything_beside_the_file_is_written_too(saved, tmp_path, capsys):
     assert "Triton: " in said and "KServe: " in said
 
 
+def test_a_triton_model_with_other_labels_is_refused_before_the_work(
+    saved, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "models" / "a").mkdir(parents=True)
+    (tmp_path / "models" / "a" / "labels.txt").write_text("cat\ndog\nowl\n")
+    monkeypatch.setattr("export.__main__.export_model", None)
+    assert _export(saved, "--out", tmp_path / "a.onnx", "--triton", tmp_path / "models") == 2
+    assert "other class names than this model: ['cat', 'dog', 'owl']" in capsys.readouterr().err
+
+
 def test_the_manifest_may_go_to_the_standard_output(saved, tmp_path, capfd):
     (tmp_path / "link.onnx").symlink_to(tmp_path / "real.onnx")
     words = [saved, "--out", tmp_path / "link.onnx", "--kserve", "/dev/stdout"]

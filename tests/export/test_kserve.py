@@ -1,5 +1,7 @@
 """The manifest that KServe is given."""
 
+import hashlib
+
 import pytest
 import yaml
 
@@ -39,12 +41,31 @@ def test_triton_serves_the_repository_at_the_uri(make_file, tmp_path):
     [
         ("vit_base_patch16_224", "vit-base-patch16-224"),
         ("3Nets.v2", "model-3nets-v2"),
-        ("x" * 80, "x" * 63),
+        ("x" * 39, "x" * 39),
+        ("x" * 40, f"{'x' * 30}-{hashlib.sha256(b'x' * 40).hexdigest()[:8]}"),
+        ("...", "model"),
     ],
 )
 def test_its_name_is_one_that_kubernetes_takes(name, expected, make_file, tmp_path):
-    write_inference_service(make_file(name), tmp_path / "s.yaml")
+    write_inference_service(make_file("a"), tmp_path / "s.yaml", name=name)
     assert yaml.safe_load((tmp_path / "s.yaml").read_text())["metadata"]["name"] == expected
+
+
+def test_shortened_names_stay_different_and_leave_room(make_file, tmp_path):
+    names = []
+    for end in "ab":
+        file = make_file("a").rename(tmp_path / f"{'long-' * 14}{end}.onnx")
+        write_inference_service(file, tmp_path / "s.yaml")
+        names.append(yaml.safe_load((tmp_path / "s.yaml").read_text())["metadata"]["name"])
+    assert len(set(names)) == 2 and {len(name) for name in names} <= {38, 39}
+    assert all(len(f"{name}-predictor-00001-private") <= 63 for name in names)
+    assert all(name.startswith("long-long-") and "--" not in name for name in names)
+
+
+def test_the_name_is_that_of_the_file(make_file, tmp_path):
+    file = make_file("resnet20").rename(tmp_path / "Flowers.onnx")
+    write_inference_service(file, tmp_path / "s.yaml")
+    assert yaml.safe_load((tmp_path / "s.yaml").read_text())["metadata"]["name"] == "flowers"
 
 
 def test_what_is_no_uri_is_refused(make_file, tmp_path):
