@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serve.access import AccessMiddleware
 from serve.batcher import BatchError
+from serve.finite import NotFiniteError
 from serve.images import UnreadableImageError
 from serve.models import UnknownModelError
 from serve.protocol.spec import ProtocolError
@@ -136,6 +137,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     answer(UnknownModelError, 404)
     answer(FormError, 400)
     answer(UnreadableImageError, 422)
+    answer(NotFiniteError, 422)
     answer(BatchError, 500)
 
     @app.exception_handler(Exception)

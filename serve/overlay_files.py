@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 from PIL import Image
 
 from serve.atomic_file import atomic_file
 from serve.files import ImageFile
+from serve.finite import PROBLEM
 from serve.images import UnreadableImageError, read_image
 from serve.overlay import overlay
 from serve.stream import Result
@@ -47,13 +49,16 @@ class OverlayFolder:
     def write(self, result: Result) -> Result:
         """Write an overlay, and return the result with its path. Thread-safe.
 
-        If the image can no longer be read, the returned result has an `error` instead.
+        If the image can no longer be read, or its heatmap is not finite, the returned result has an
+        `error` instead.
 
         Raises:
             OSError: The overlay cannot be written.
         """
         if result.heatmap is None:
             return result
+        if not np.isfinite(result.heatmap).all():
+            return replace(result, error=f"no overlay: the model's heatmap {PROBLEM}")
         try:
             image = read_image(result.file.path)
         except UnreadableImageError as error:

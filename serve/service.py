@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -98,7 +99,8 @@ class Service:
     def _record(self, model: str, answers: Answers) -> None:
         """Record what the answers rest on, if the model has cues."""
         if answers.ticked_share is not None:
-            shares = answers.ticked_share.tolist()
+            # One NaN would make the sum of all shares NaN until the server is restarted.
+            shares = answers.ticked_share[np.isfinite(answers.ticked_share)].tolist()
             marked = sum(bool(is_marked(share, self.settings.max_ticked)) for share in shares)
             self.telemetry.answered(model, shares, marked=marked)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.files import ImageFile
+from serve.finite import PROBLEM
 from serve.images import UnreadableImageError
 from serve.model import Model
 from serve.prediction import Prediction, cue_shares, top_k
@@ -130,7 +131,7 @@ def _predict_batch(
         row += 1
         checked = [one.logits, one.probabilities, one.cues, one.ticked_share]
         if not all(np.isfinite(array).all() for array in checked if array is not None):
-            yield Result(file, error="the model's output is not finite (NaN or infinity)")
+            yield Result(file, error=f"the model's output {PROBLEM}")
             continue
         logits = one.logits[0]
         yield Result(

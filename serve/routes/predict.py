@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
+from serve.finite import check_finite
 from serve.model import Answers
 from serve.models import LoadedModel, ServedModel
 from serve.prediction import cue_shares, is_marked
@@ -124,6 +125,16 @@ def _answer(
     has_heatmap: bool,
     max_ticked: float | None,
 ) -> dict[str, Any]:
+    heatmaps = answers.heatmaps if has_heatmap else None
+    check_finite(
+        {
+            "logits": answers.logits,
+            "probabilities": answers.probabilities,
+            "heatmap": heatmaps,
+            "cues": answers.cues,
+            "ticked_share": answers.ticked_share,
+        }
+    )
     classes = best_classes(
         answers.probabilities[0], loaded.spec.labels, top_k, logits_row=answers.logits[0]
     )
@@ -132,8 +143,8 @@ def _answer(
         "predictions": [one.to_dict() for one in classes],
     }
     # The model may have been reloaded without heatmaps since the request arrived.
-    if has_heatmap and answers.heatmaps is not None:
-        values = answers.heatmaps[0].astype(np.float64).round(_HEATMAP_DIGITS)
+    if heatmaps is not None:
+        values = heatmaps[0].astype(np.float64).round(_HEATMAP_DIGITS)
         content["heatmap"] = {"shape": list(values.shape), "values": values.tolist()}
     if answers.ticked_share is not None:
         share = float(answers.ticked_share[0])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from starlette.exceptions import HTTPException
 
+from serve.finite import check_finite
 from serve.model import Answers
 from serve.models import LoadedModel, ServedModel
 from serve.protocol.request import InferRequest, parse_header_length, parse_infer_request
@@ -123,7 +124,9 @@ async def _infer(
         max_rows=service.settings.max_batch,
     )
     loaded, parsed, answers = await service.answer(request, served, parse)
-    body, headers = build_infer_response(parsed, loaded.spec, _outputs(answers))
+    outputs = _outputs(answers)
+    check_finite({wanted.name: outputs[wanted.name] for wanted in parsed.outputs})
+    body, headers = build_infer_response(parsed, loaded.spec, outputs)
     return Response(body, headers=headers)
 
 

@@ -232,7 +232,8 @@ REASONS: dict[int, str] = {
     413: "The body is too large.",
     415: "The type or the compression of the body is not supported.",
     421: "The host in the Host header is not allowed.",
-    422: "The image cannot be read, or a parameter is outside its range.",
+    422: "The image cannot be read, a parameter is outside its range, or the model's output for it "
+    "is NaN or infinite.",
     500: "The model failed.",
     503: "The server is overloaded or did not answer in time. Try again after Retry-After.",
 }

@@ -36,11 +36,13 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
         explain: str = "grad_cam",
         dtype: str = "uint8",
         ticked: Sequence[bool] = (),
+        nan_in: Sequence[str] = (),
         metadata: dict[str, str | None] | None = None,
     ) -> Path:
         """Return the file written; `metadata` adds entries, and None removes one.
 
-        The model has cues if `ticked` has three values.
+        The model has cues if `ticked` has three values. The outputs in `nan_in` are NaN for black
+        images.
         """
         cues = [
             {"name": str(number), "ticked": is_ticked, "description": f"colour {number}"}
@@ -62,7 +64,7 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
             "cues": json.dumps(cues) if cues else None,
             **(metadata or {}),
         }
-        model = _mean_colour(size, len(labels), explain != "none", dtype, ticked)
+        model = _mean_colour(size, len(labels), explain != "none", dtype, ticked, nan_in)
         helper.set_model_props(model, {k: v for k, v in entries.items() if v is not None})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(path))
@@ -72,7 +74,12 @@ def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
 
 
 def _mean_colour(
-    size: int, classes: int, has_heatmap: bool, dtype: str, ticked: Sequence[bool]
+    size: int,
+    classes: int,
+    has_heatmap: bool,
+    dtype: str,
+    ticked: Sequence[bool],
+    nan_in: Sequence[str],
 ) -> onnx.ModelProto:
     kind = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}[dtype]
     to_logits = np.eye(3, classes, dtype=np.float32) / 255
@@ -114,6 +121,21 @@ def _mean_colour(
             helper.make_node("Div", ["colour", "whole"], ["cues"]),
             helper.make_node("Mul", ["cues", "is_ticked"], ["on_ticked"]),
             helper.make_node("ReduceSum", ["on_ticked", "one"], ["ticked_share"], keepdims=0),
+        ]
+    if nan_in:
+        # Black divided by black is NaN.
+        nodes[2:2] = [
+            helper.make_node("ReduceMean", ["colour"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("Div", ["mean", "mean"], ["unless_black"]),
+        ]
+    for name in nan_in:
+        at = next(n for n, node in enumerate(nodes) if name in node.output)
+        nodes[at].output[0] = f"finite_{name}"
+        axes = len(dict(outputs)[name]) - 1
+        constants[f"axes_{name}"] = np.arange(1, 1 + axes)
+        nodes[at + 1 : at + 1] = [
+            helper.make_node("Unsqueeze", ["unless_black", f"axes_{name}"], [f"factor_{name}"]),
+            helper.make_node("Mul", [f"finite_{name}", f"factor_{name}"], [name]),
         ]
     graph = helper.make_graph(
         nodes,

@@ -46,6 +46,15 @@ def test_an_image_that_is_gone_is_reported(image, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_heatmap_that_is_not_finite_is_reported(value, image, tmp_path):
+    heat = np.array([[0.0, value]], np.float32)
+    result = OverlayFolder(tmp_path / "out", [image]).write(Result(image, heatmap=heat))
+    expected = "no overlay: the model's heatmap is not finite (NaN or infinity)"
+    assert (result.overlay, result.error) == (None, expected)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("place", ["in", "in/deep", ".", "in/deep/../../in"])
 def test_no_image_can_be_replaced(image, tmp_path, place):
     with pytest.raises(ValueError, match="contains images to read"):
