@@ -19,6 +19,8 @@ import tf2onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from export.resizing import omit_scales, size_handlers
+
 FEATURES = "features"
 """Name of the model that computes the target layer's output, see `FlatClone.split`."""
 
@@ -106,12 +108,15 @@ def to_onnx(
         if value.dtype != tf.resource
     }
     with quiet("tf2onnx"):
-        model, _ = tf2onnx.convert.from_function(graph_function, signature, opset=OPSET)
+        model, _ = tf2onnx.convert.from_function(
+            graph_function, signature, opset=OPSET, custom_op_handlers=size_handlers()
+        )
     values = {name: variable.numpy() for name, variable in large.items()}
     values |= {name: value.numpy() for name, value in captured.items()}
     _set_values(model.graph, values)
     model.graph.output.sort(key=lambda output: OUTPUTS.index(output.name))
     _replace_erfc(model.graph)
+    omit_scales(model.graph)
     unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, n.domain)}
     if unknown:
         raise ValueError(

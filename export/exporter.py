@@ -22,6 +22,7 @@ from export.heatmap import METHODS, NONE, Explained
 from export.metadata import describe
 from export.parity import ParityReport, compare, keras_reference
 from export.reduced_precision import QuantisationReport, accuracy, to_fp16, to_int8
+from export.resizing import convertible_resizing
 from export.source import Source, real_images
 from proxy_keras.attribution import Explainer
 from proxy_keras.attribution.target_layer import expose_target
@@ -113,9 +114,7 @@ def export_model(
         check_found_in(cues, source.model, source.path)
     data = None
     if precision == "int8":
-        data = source.data_for(
-            "int8 is calibrated on training images and checked on validation images."
-        )
+        data = source.data_for("int8 is calibrated on training and checked on validation images.")
     with progress_bar(shown=progress, total=4, unit="step", leave=False) as bar:
         bar.set_description("reading images")
         pictures, description = real_images(source, images)
@@ -127,12 +126,10 @@ def export_model(
         if cues is not None:
             layer, cue_layer = _expose_another(flat, target, layer, cues.target_layer)
             shares = CueShares(flat, cue_layer, cues)
-        converted = to_onnx(
-            Explained(flat, layer, explain, shares),
-            flat.model.variables,
-            (*source.image_size, 3),
-            input_dtype,
-        )
+        explained = Explained(flat, layer, explain, shares)
+        shape, weights = (*source.image_size, 3), flat.model.variables
+        with convertible_resizing(flat):
+            converted = to_onnx(explained, weights, shape, input_dtype)
         _advance(bar, f"making {precision}")
         exported, quantisation = converted.model, None
         if precision == "fp16":
