@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import command_extra
 from proxy_keras.io.output_target import descriptor_of
 from proxy_keras.io.program_name import program_name
@@ -133,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 success, 2 bad arguments, model or data."""
+    allow_any_text()
     given = build_parser().parse_args(arguments)
     try:
         run(given)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.quiet_start import start_quietly
 
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code; 2 if a package that it needs is missing."""
+    allow_any_text()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     name = build_parser().parse_args(arguments[:1]).command
     # The command shows it as its name; see `program_name`.

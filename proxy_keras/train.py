@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
@@ -91,6 +92,7 @@ def _with_measured(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 2 bad arguments or data."""
+    allow_any_text()
     given = vars(build_parser().parse_args(arguments))
     folder: Path = given.pop("out")
     resume, verbose = given.pop("resume", False), int(not given.pop("quiet", False))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import command_extra
 from proxy_keras.io.program_name import program_name
 from proxy_keras.training.run_folder import has_begun
@@ -70,6 +71,7 @@ def _port(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command until it is stopped and return its exit code: 0; 2 for bad arguments."""
+    allow_any_text()
     given = build_parser().parse_args(arguments)
     # SIGTERM stops it like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

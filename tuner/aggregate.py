@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
 from proxy_keras.io.program_name import program_name
@@ -83,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code; see the end of `--help`."""
+    allow_any_text()
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.by is not None and not given.best:

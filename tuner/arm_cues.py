@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import MissingExtra
 from proxy_keras.io.quiet_start import start_quietly
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 2 bad arguments or data."""
+    allow_any_text()
     given = build_parser().parse_args(arguments)
     start_quietly(arguments)
     try:

@@ -25,6 +25,7 @@ from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.data.train_split import TrainSplit
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
 from proxy_keras.metrics import classification
@@ -199,6 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code: 0 done, 2 invalid arguments or data."""
+    allow_any_text()
     given = build_parser().parse_args(arguments)
     try:
         metrics = finished_metrics(given.out) if given.resume else None

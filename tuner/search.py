@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.quiet_start import start_quietly
 from tuner.job import TRAINING
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None, *, module: str = TRAINING) -> i
     Returns:
         0: done; 2: invalid arguments or data, or no successful trial; 130: interrupted.
     """
+    allow_any_text()
     try:
         options = read_options(arguments)
         # KerasTuner imports TensorFlow, which takes seconds: wrong settings are named before it.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, command_extra, extra
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option
@@ -140,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: done; 1: some runs failed; 2: invalid arguments or data; 130: interrupted.
     """
+    allow_any_text()
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = vars(build_parser().parse_args(words))
     names = (

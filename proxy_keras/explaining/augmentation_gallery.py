@@ -18,6 +18,7 @@ from proxy_keras.augment import BatchLayer, adapt, parse
 from proxy_keras.augment import names as augmentations
 from proxy_keras.data import ImageData
 from proxy_keras.data.train_split import TrainSplit
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.io.saved_model import image_size, open_saved
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit code: 0 done, 2 bad arguments or data."""
+    allow_any_text()
     given = build_parser().parse_args(arguments)
     try:
         draw_gallery(given)

@@ -19,6 +19,7 @@ from proxy_keras import attribution
 from proxy_keras.attribution import Explainer
 from proxy_keras.explaining.input_images import InputImages, list_files, read_images
 from proxy_keras.heatmaps.scaling import enlarge
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.names import canonical, printable
 from proxy_keras.io.program_name import program_name
@@ -97,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 for success, 2 for bad arguments or data."""
+    allow_any_text()
     args = build_parser().parse_args(arguments)
     try:
         explain_files(args)

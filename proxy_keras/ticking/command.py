@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
@@ -149,6 +150,7 @@ def _port(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 2 bad data, 130 interrupted."""
+    allow_any_text()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     given = vars(build_parser().parse_args(arguments))
     model = given.pop("model")
