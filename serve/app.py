@@ -19,8 +19,9 @@ from serve.batcher import BatchError
 from serve.finite import NotFiniteError
 from serve.images import UnreadableImageError
 from serve.models import UnknownModelError
+from serve.protocol.response import HEADER_LENGTH
 from serve.protocol.spec import ProtocolError
-from serve.responses import Compression, error_response
+from serve.responses import Compression, HeadAsGet, error_response
 from serve.routes import schemas
 from serve.routes.form import FormError
 from serve.routes.openapi import adapt_document
@@ -86,13 +87,16 @@ def create_app(service: Service) -> FastAPI:
     app.has_key = settings.api_key is not None
     # Level 1, the fastest: tensors hardly shrink at any level.
     app.add_middleware(Compression, minimum_size=_PACKET_BYTES, compresslevel=1)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(AccessMiddleware, settings=settings, telemetry=service.telemetry)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
+            # Without the first, a page cannot find the bytes of a binary answer.
+            expose_headers=[HEADER_LENGTH, "Retry-After", "WWW-Authenticate"],
         )
     return app
 
@@ -117,7 +121,10 @@ def _add_errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         service.telemetry.refused(error.status_code)
-        return error_response(error.detail, status=error.status_code, headers=error.headers)
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", ""):
+            headers["Allow"] += ", HEAD"
+        return error_response(error.detail, status=error.status_code, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

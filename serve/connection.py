@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import selectors
 from typing import Any
 
@@ -18,6 +19,7 @@ class Connection(H11Protocol):
     """
 
     head_timeout_s = 30.0
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the timeout for the first request; see `asyncio.Protocol`."""
@@ -26,6 +28,10 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep the timeout running unless a request has started; see `asyncio.Protocol`."""
+        waiting = self.timeout_keep_alive_task
+        if waiting is not None and waiting is not self._timeout:
+            # The first byte after a pause, which may be longer than the timeout.
+            self._deadline = self.loop.time() + self.head_timeout_s
         super().data_received(data)
         self._schedule_timeout()
 
@@ -71,6 +77,5 @@ class Connection(H11Protocol):
     def _schedule_timeout(self) -> None:
         # uvicorn's own, shorter timeout for idle connections is cancelled by every byte received.
         if self.timeout_keep_alive_task is None and self.is_idle:
-            self.timeout_keep_alive_task = self.loop.call_at(
-                self._deadline, self.timeout_keep_alive_handler
-            )
+            self._timeout = self.loop.call_at(self._deadline, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = self._timeout

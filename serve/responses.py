@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _GZIP_REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
@@ -24,6 +24,32 @@ class Compression(GZipMiddleware):
             Headers(scope=scope).get("accept-encoding", "")
         )
         await (self.app if is_refused else super().__call__)(scope, receive, send)
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD like GET, without the body, as probes and proxies ask.
+
+    Args:
+        app: The application, which need not know HEAD.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; see ASGI."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        # The scope itself, to which the router adds the route for the metrics.
+        scope["method"] = "GET"
+        await self._app(scope, receive, without_body)
 
 
 def json_response(

@@ -26,6 +26,7 @@ class Settings:
         max_body: Largest request body in bytes, before and after decompression.
         max_pixels: Largest image that is decoded, in pixels.
         timeout_s: Longest time from a request's first byte to its answer, in seconds.
+        keep_alive_s: Longest time that a connection stays open between two requests, in seconds.
         drain_s: Longest time from the stop signal to the end, in seconds.
         decoders: Number of threads that decode images.
         max_ticked: Share of an answer's evidence on ticked cues above which it is marked, in
@@ -46,6 +47,7 @@ class Settings:
     max_body: int = 32 * MEBIBYTE
     max_pixels: int = 50_000_000
     timeout_s: float = 30.0
+    keep_alive_s: float = 5.0
     drain_s: float = 30.0
     decoders: int = 2
     max_ticked: float | None = None
@@ -61,7 +63,7 @@ class Settings:
             raise ValueError(
                 f"`max_pixels` must be in [1, {MAX_PIXELS}]. Received: {self.max_pixels}"
             )
-        for name in ("max_wait_s", "drain_s"):
+        for name in ("max_wait_s", "keep_alive_s", "drain_s"):
             if not 0.0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"`{name}` must be finite and >= 0. Received: {value}")
         if not 0.0 < self.timeout_s < math.inf:

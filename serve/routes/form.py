@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 MAX_PARTS = 32
+
+_EXTENDED_NAME = re.compile(rb"(?i)\ncontent-disposition:[^\n]*;\s*filename\*\s*=")
 
 
 class FormError(ValueError):
@@ -54,6 +57,11 @@ def file_of_form(body: bytes, content_type: str) -> bytes:
     if not ends:
         raise FormError("The multipart form is malformed: its end is missing.")
     files = [part.file_object for part in parts if isinstance(part, File)]
+    if not files and _EXTENDED_NAME.search(body):
+        raise FormError(
+            "The form's file has only a `filename*`, which RFC 7578 does not allow in forms. Name "
+            'it with filename="cat.jpg".'
+        )
     if len(files) != 1:
         raise FormError(
             f"The form must have one file, e.g. curl -F file=@cat.jpg. It has {len(files)}."

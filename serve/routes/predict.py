@@ -39,7 +39,8 @@ def _as_written(pattern: str, rule: str) -> BeforeValidator:
 
 
 _Digits = Annotated[int, _as_written("[0-9]+", "must be an integer written in digits")]
-_Flag = Annotated[bool, _as_written("true|false", "must be true or false")]
+# Python's clients write True.
+_Flag = Annotated[bool, _as_written("(?i:true|false)", "must be true or false")]
 _QUERY = frozenset({"model", "top_k", "heatmap"})
 
 # Invisible, and halves the size of the response.

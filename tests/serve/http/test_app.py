@@ -220,6 +220,33 @@ def test_requests_are_counted_by_pattern_not_by_path(
     assert 'device="cpu",explain="grad_cam",model="mean_colour"' in text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/docs", "/openapi.json", "/page/script.js", "/metrics", "/v1/models"),
+        *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/mean_colour"),
+    ],
+)
+def test_head_is_get_without_the_body(open_client: Connect, path: str) -> None:
+    client = open_client()
+    whole, head = client.get(path), client.head(path)
+    assert whole.status_code == head.status_code == 200 and head.content == b""
+    assert set(head.headers) == set(whole.headers)
+    if path != "/metrics":
+        assert head.headers == whole.headers
+
+
+def test_head_is_an_error_where_get_is(open_client: Connect) -> None:
+    client = open_client(api_key="key")
+    assert client.head("/v1/models").status_code == 401
+    assert client.head("/v2/health/live").status_code == 200
+    posted = open_client()
+    assert posted.head("/v1/predict").status_code == 405
+    assert posted.head("/v1/predict").headers["allow"] == "POST"
+    assert posted.post("/metrics").headers["allow"] == "GET, HEAD"
+    assert 'route="/metrics",status="405"' in posted.get("/metrics").text
+
+
 def test_other_origins_may_call_only_when_named(open_client: Connect) -> None:
     asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     closed = open_client()
@@ -230,6 +257,8 @@ def test_other_origins_may_call_only_when_named(open_client: Connect) -> None:
     answer = opened.get("/v2", headers=asked)
     assert answer.status_code == 401
     assert answer.headers["access-control-allow-origin"] == "https://example.org"
+    exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+    assert exposed == ["inference-header-content-length", "retry-after", "www-authenticate"]
     other = opened.get("/v2", headers={"Origin": "https://other.example.org"})
     assert "access-control-allow-origin" not in other.headers
 

@@ -44,6 +44,16 @@ def test_another_form_is_refused(body: bytes, message: str) -> None:
         file_of_form(body, TYPE)
 
 
+@pytest.mark.parametrize("header", ["Content-Disposition", "content-disposition"])
+def test_an_extended_file_name_alone_is_named(header: str) -> None:
+    name = "form-data; name=file; filename*=UTF-8''M%C3%BCller.jpg"
+    body = f"--edge\r\n{header}: {name}\r\n\r\nimage\r\n--edge--\r\n".encode()
+    with pytest.raises(FormError, match=r"only a `filename\*`, which RFC 7578 .*filename="):
+        file_of_form(body, TYPE)
+    both = body.replace(b"filename*", b"filename=a.jpg; filename*")
+    assert file_of_form(both, TYPE) == b"image"
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from serve.server import KEY_VARIABLE, bind, build_parser, main, parse_settings, parse_source
+from serve.server import bind, main
+from serve.server_options import KEY_VARIABLE, build_parser, parse_settings, parse_source
 
 PROJECT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0

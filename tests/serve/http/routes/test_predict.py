@@ -48,6 +48,17 @@ def test_the_heatmap_is_told_on_request(open_client: Connect, picture: Picture) 
     assert names(answer) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_wanted"),
+    [("true", True), ("True", True), ("TRUE", True), ("false", False), ("False", False)],
+)
+def test_a_flag_may_be_written_as_in_python(
+    open_client: Connect, picture: Picture, text: str, is_wanted: bool
+) -> None:
+    answer = open_client().post(f"/v1/predict?heatmap={text}", content=picture())
+    assert answer.status_code == 200 and ("heatmap" in answer.json()) == is_wanted
+
+
 def test_an_answer_says_how_much_of_it_rests_on_each_cue(
     open_client: Connect, picture: Picture, write_model: WriteModel
 ) -> None:
