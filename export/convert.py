@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def to_onnx(
 
     def traced(image: tf.Tensor, *weights: tf.Tensor) -> dict[str, tf.Tensor]:
         given = list(zip(large.values(), weights, strict=True))
-        with keras.StatelessScope(state_mapping=given):
+        with keras.StatelessScope(state_mapping=given), _inlined():
             return function(tf.cast(image, tf.float32))
 
     graph_function = tf.function(traced, input_signature=signature, autograph=False)
@@ -117,7 +118,11 @@ def to_onnx(
     model.graph.output.sort(key=lambda output: OUTPUTS.index(output.name))
     _replace_erfc(model.graph)
     omit_scales(model.graph)
-    unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type, n.domain)}
+    unknown = {
+        f"{node.op_type} (in {_place_of(node)})"
+        for node in model.graph.node
+        if not onnx.defs.has(node.op_type, node.domain)
+    }
     if unknown:
         raise ValueError(
             f"ONNX has no operator for {', '.join(sorted(unknown))}, which the model uses. Use "
@@ -126,6 +131,13 @@ def to_onnx(
     outputs = _outputs_of_features(model.graph)
     folded = _folded(model)
     return Converted(folded, _before(outputs or _inputs_of_logits(folded.graph), folded.graph))
+
+
+def _place_of(node: onnx.NodeProto) -> str:
+    """Return the layer of a node, as far as its name tells."""
+    # Such as "features_1/cells_1/Lgamma": Keras adds the numbers.
+    layers = re.sub(rf"^({FEATURES}|head|flat_clone)(_\d+)?/", "", node.name).rpartition("/")[0]
+    return repr(re.sub(r"_\d+$", "", layers) or node.name)
 
 
 def _outputs_of_features(graph: onnx.GraphProto) -> set[str]:
@@ -217,6 +229,20 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     folded.opset_import.append(helper.make_opsetid("", OPSET))
     onnx.checker.check_model(folded, full_check=True)
     return folded
+
+
+@contextmanager
+def _inlined() -> Iterator[None]:
+    """Trace the functions that are called as part of the caller. A context manager.
+
+    Keras compiles grouped convolutions with XLA, which tf2onnx cannot see into.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 @contextmanager

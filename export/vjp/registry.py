@@ -7,6 +7,7 @@ from keras import layers
 
 from export.vjp import convolution, linear, normalization, pooling, shapes
 from export.vjp.activations import ACTIVATION_LAYERS, ACTIVATION_OPERATIONS, activation
+from export.vjp.applications import APPLICATION_LAYERS
 from export.vjp.arithmetic import ARITHMETIC_LAYERS, ARITHMETIC_OPERATIONS
 from export.vjp.attention import multi_head_attention
 from export.vjp.reduction import REDUCTION_LAYERS, REDUCTION_OPERATIONS
@@ -44,6 +45,7 @@ _LAYERS: dict[type[keras.Operation], Rule] = {
     layers.GaussianNoise: shapes.identity,
     layers.ActivityRegularization: shapes.identity,
     **ACTIVATION_LAYERS,
+    **APPLICATION_LAYERS,
     **ARITHMETIC_LAYERS,
     **REDUCTION_LAYERS,
 }
