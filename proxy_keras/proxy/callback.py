@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,14 +26,14 @@ from proxy_keras.proxy import selection
 from proxy_keras.proxy.cue_masks import NOT_SAVED, CueMasks, make_masks, source_text
 from proxy_keras.proxy.cue_step import CueStep
 from proxy_keras.proxy.epoch_record import EpochRecord
-from proxy_keras.proxy.freshness import check_fresh
+from proxy_keras.proxy.freshness import FeedWatch
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.model_check import check_model
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, arguments_text, declared
 from proxy_keras.settings.proxy_config import OUTSIDE
-from proxy_keras.settings.schedule import Plan, Schedule, parse
+from proxy_keras.settings.schedule import Plan, Plateau, Schedule, parse
 
 SETTINGS = declared(ProxyConfig)
 
@@ -172,9 +173,11 @@ class ProxyAttention(keras.callbacks.Callback):
         self._record: EpochRecord | None = None
         self._explained: keras.Model | None = None
         self._epoch = 0
+        self._watch = FeedWatch(data)
         self._must_check = True
         self._is_restored = False
         self._is_first = True
+        self._is_blind = False
         self._first_step: StepSummary | None = None
 
     @classmethod
@@ -212,6 +215,20 @@ class ProxyAttention(keras.callbacks.Callback):
             if isinstance(values[name], Mapping):
                 values[name] = keras.saving.deserialize_keras_object(values[name])
         return cls(data, **values)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy for another `fit` on the same data, as tuners make it for each trial.
+
+        It shares the data, the cues and the functions, and starts without steps.
+        """
+        other = copy.copy(self)
+        memo[id(self)] = other
+        other._schedule = parse(str(self._schedule))
+        other._heatmap_filter = HeatmapFilter(self.config, self.data)
+        other._watch = FeedWatch(self.data)
+        other._step = other._record = other._explained = other._first_step = None
+        other.steps, other._is_restored, other._must_check = [], False, True
+        return other
 
     def get_state(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
         """Return the proxies as arrays and the rest as JSON values, for a checkpoint."""
@@ -299,6 +316,9 @@ class ProxyAttention(keras.callbacks.Callback):
             is_spread=config.cues is not None and config.cue_action == "spread",
         )
         self._is_first = True
+        self._watch.begin_training()
+        # Epochs without validation are no error, but training without any is a mistake.
+        self._is_blind = isinstance(self._schedule, Plateau)
 
     def _colour(self) -> tuple[float, float, float]:
         """Return the mean colour of the training images where it is needed."""
@@ -347,26 +367,45 @@ class ProxyAttention(keras.callbacks.Callback):
         share = epoch / max(self.params["epochs"] - 1, 1)
         return config.show_from + (config.show - config.show_from) * share
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Expect the dataset of this epoch before its first batch."""
+        if self._must_check:
+            replicas = self.model.distribute_strategy.num_replicas_in_sync
+            self._watch.begin_epoch(self._epoch, is_distributed=replicas > 1)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop training if the dataset would not show the proxies of this epoch."""
+        self._watch.end_batch()
         if self._must_check:
             self._must_check = False
-            check_fresh(self.data, self.params["steps"], self._epoch)
-        if self._record is not None:
-            self._record.add()
+            self._watch.check(self.params["steps"], self._epoch)
+        if self._record is not None and self._watch.feed is not None:
+            self._record.add(self._watch.feed)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the model's own training step if its steps were recorded."""
         if self._record is not None:
             self._record.detach()
+        if self._is_blind:
+            warnings.warn(
+                f"No proxies were made: the schedule {str(self._schedule)!r} waits for a value "
+                "that was never logged. Pass validation_data to `fit`, or another monitor.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Run a proxy step if one is due, and log it."""
-        check_fresh(self.data, self.params["steps"], self._epoch)
+        self._watch.check(self.params["steps"], self._epoch)
         logs = {} if logs is None else logs
         # That of the first epoch may have run before it.
         step, self._first_step = self._first_step, None
-        if self._schedule.is_due(epoch, self._plan, logs):
+        is_due = self._schedule.is_due(epoch, self._plan, logs)
+        if self._is_blind and isinstance(self._schedule, Plateau):
+            self._is_blind = self._schedule.monitor not in logs
+            if self._is_blind and self._verbose:
+                tqdm.write(f"no {self._schedule.monitor} yet, for which the schedule waits")
+        if is_due:
             step = self._run_and_report(epoch)
         # The same keys every epoch: CSVLogger and others fix their columns after the first.
         logs["proxies"] = len(self.data.store)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from proxy_keras.attribution import Explainer
+from proxy_keras.data.batch_feed import BatchFeed
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.proxy.proxy_step import Predictions
 
@@ -50,16 +53,22 @@ class EpochRecord:
         self._parts = []
         self._is_wanted = is_wanted
 
-    def add(self) -> None:
+    def add(self, feed: BatchFeed) -> None:
         """Record the step that has just ended.
+
+        Args:
+            feed: The feed of the data set that `fit` reads.
 
         Raises:
             ValueError: The augmentation of the batches cannot be undone.
         """
         if self._is_wanted:
-            feed = self._data.clock.feeds[-1]
-            feed.check_undoable()
-            self._parts.append(self._recorder.read(len(feed.positions[len(self._parts)])))
+            if not self._parts:
+                feed.check_undoable()
+                # Its log stays as it is if someone opens the data set again.
+                self._feed = copy.copy(feed)
+            positions = self._feed.positions[len(self._parts)]
+            self._parts.append(self._recorder.read(len(positions)))
 
     def predictions(self) -> Predictions:
         """Return the predictions for all training images; heatmaps are aligned to the originals.
@@ -78,7 +87,7 @@ class EpochRecord:
         logits = np.empty([len(data), self._num_classes], np.float32)
         heatmaps = np.empty([len(data), *self._map_shape], np.uint8)
         for batch, (batch_logits, maps) in enumerate(self._parts):
-            feed = data.clock.feeds[-1]
+            feed = self._feed
             logits[feed.positions[batch]] = batch_logits
             heatmaps[feed.positions[batch]] = feed.undo(maps, batch)
         broken = int((~np.isfinite(logits)).any(axis=1).sum())

@@ -168,6 +168,7 @@ class Plateau:
 
     Attributes:
         patience: Epochs without improvement before a step, >= 1. Each step restarts the count.
+            Epochs without validation, as with `validation_freq=2`, do not count.
         min_delta: Smallest decrease that counts as an improvement, >= 0.
         monitor: A key of the epoch's logs that should decrease, such as "val_loss".
     """
@@ -188,6 +189,8 @@ class Plateau:
         return Plan(frozenset(), frozenset())
 
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
+        if self.monitor not in logs and self._is_without_validation(logs):
+            return False
         if self.monitor not in logs:
             raise ValueError(
                 f"The schedule {str(self)!r} monitors {self.monitor!r}, which is not logged. "
@@ -202,6 +205,11 @@ class Plateau:
             return False
         self._waited = 0
         return True
+
+    def _is_without_validation(self, logs: dict[str, Any]) -> bool:
+        """Return whether the monitor is missing because this epoch is not validated."""
+        is_of_validation = self.monitor.startswith("val_")
+        return is_of_validation and not any(name.startswith("val_") for name in logs)
 
     def may_be_due(self, epoch: int, plan: Plan) -> bool:
         return self._waited + 1 >= self.patience

@@ -330,11 +330,12 @@ def test_reading_ahead_into_the_next_epoch_is_refused(data):
     proxy.set_model(_compiled())
     proxy.on_train_begin()
     proxy.on_epoch_begin(0)
+    proxy.on_train_batch_begin(0)
     batches = iter(data.train.batches(16).repeat())
     for _ in range(5):
         next(batches)
     with pytest.raises(ValueError, match="opened 2 times in epoch 1"):
-        proxy.on_epoch_end(0, {})
+        proxy.on_train_batch_end(0)
 
 
 def test_steps_per_epoch_of_the_whole_epoch_is_safe(data):

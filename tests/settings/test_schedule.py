@@ -148,10 +148,22 @@ def test_other_types_are_refused(schedule):
         parse(schedule)
 
 
-def test_plateau_names_a_missing_monitor():
-    schedule = Plateau(1)
-    with pytest.raises(ValueError, match="'val_loss', which is not logged.*accuracy"):
-        schedule.is_due(0, schedule.plan(1), {"accuracy": 0.5})
+@pytest.mark.parametrize(
+    ("monitor", "logs"),
+    [("val_los", {"loss": 0.5, "val_loss": 0.5}), ("val_loss", {"val_accuracy": 0.5}), ("l", {})],
+)
+def test_plateau_names_a_missing_monitor(monitor, logs):
+    schedule = Plateau(1, monitor=monitor)
+    with pytest.raises(ValueError, match=f"'{monitor}', which is not logged"):
+        schedule.is_due(0, schedule.plan(1), logs)
+
+
+def test_plateau_does_not_count_epochs_without_validation():
+    schedule = plateau(2)
+    plan = schedule.plan(9)
+    losses = [None, 2.0, None, None, 2.0, None, 2.0, None]
+    logs = [{"loss": 1.0} | ({} if v is None else {"val_loss": v}) for v in losses]
+    assert [n for n, one in enumerate(logs) if schedule.is_due(n, plan, one)] == [6]
 
 
 @pytest.mark.parametrize(
