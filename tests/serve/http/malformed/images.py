@@ -67,9 +67,6 @@ def broken_images() -> Iterator[Sent]:
         "PNG": png(50_000, 50_000),
         "PNG of most pixels": png(2**31 - 1, 2**31 - 1),
         "PNG without pixels": png(0, 0),
-        "PNG with a text bomb": png(
-            8, 8, before=png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000)))
-        ),
         "JPEG": jpeg[: frame + 5] + b"\xff\xff\xff\xff" + jpeg[frame + 9 :],
         "GIF": b"GIF89a\xff\xff\xff\xff" + FORMATS["GIF"][10:],
         "BMP": FORMATS["BMP"][:18] + b"\xff\xff\xff\x7f" * 2 + FORMATS["BMP"][26:],
@@ -78,6 +75,9 @@ def broken_images() -> Iterator[Sent]:
     }
     for what, body in bombs.items():
         yield Sent(f"bomb: {what}", PREDICT, body)
+    # A sound image: its text is left out, not decompressed.
+    text = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000)))
+    yield Sent("PNG with a text bomb", PREDICT, png(8, 8, before=text), may_pass=True)
     for what, body in {
         "empty": b"",
         "text": b"this is no picture",
