@@ -28,6 +28,7 @@ from proxy_keras.evaluating.report_parts import (
     Text,
 )
 from proxy_keras.io import figures
+from proxy_keras.metrics.classification import saved_confusion
 
 SCORES = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1", "loss")
 CALIBRATION = ("ece", "mce", "brier", "nll")
@@ -143,9 +144,7 @@ def _classification(metrics: Mapping[str, Any], collection: FigureCollection) ->
         ],
         numeric=(1, 2, 3, 4),
     )
-    confusion = figures.confusion_matrix(
-        np.asarray(scores["confusion"]), classes, title="confusion matrix"
-    )
+    confusion = figures.confusion_matrix(saved_confusion(scores), classes, title="confusion matrix")
     return Section(
         "classification",
         "Classification",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from proxy_keras.data.data_split import DataSplit
 from proxy_keras.graph.probabilities import cross_entropies
 from proxy_keras.io.extras import extra
 from proxy_keras.io.progress import progress_bar
+
+MOST_IN_MATRIX = 200
+"""Classes up to which the confusion matrix is written in full: 1,800 would take 70 MB a run."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,27 @@ class Scores:
     confusion: NDArray[np.int64]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the scores as JSON values."""
-        return {**vars(self), "confusion": self.confusion.tolist()}
+        """Return the scores as JSON values.
+
+        With more than `MOST_IN_MATRIX` classes, `confusion_cells` stands in place of `confusion`:
+        (true class id, predicted class id, count) of each cell that is not 0.
+        """
+        scores = dict(vars(self))
+        counts: NDArray[np.int64] = scores.pop("confusion")
+        if len(counts) <= MOST_IN_MATRIX:
+            return {**scores, "confusion": counts.tolist()}
+        cells = np.argwhere(counts)
+        return {**scores, "confusion_cells": np.c_[cells, counts[tuple(cells.T)]].tolist()}
+
+
+def saved_confusion(scores: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Return the confusion matrix [K, K] in what `Scores.to_dict` returned."""
+    if "confusion" in scores:
+        return np.asarray(scores["confusion"], np.int64)
+    counts = np.zeros([len(scores["per_class"])] * 2, np.int64)
+    true, predicted, values = np.asarray(scores["confusion_cells"], np.int64).T
+    counts[true, predicted] = values
+    return counts
 
 
 def predict_logits(

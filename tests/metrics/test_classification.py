@@ -1,10 +1,12 @@
 """Scores equal scikit-learn's and are exact on a small case."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, classification_report, log_loss
 
-from proxy_keras.metrics.classification import score
+from proxy_keras.metrics.classification import saved_confusion, score
 
 
 def test_counted_by_hand():
@@ -46,3 +48,17 @@ def test_equal_to_scikit_learn():
     highest = np.argsort(-logits, axis=1)[:, :5]
     expected = np.mean([label in row for row, label in zip(highest, labels, strict=True)])
     assert scores.top5 == expected
+
+
+@pytest.mark.parametrize(("classes", "is_in_full"), [(200, True), (201, False), (1800, False)])
+def test_many_classes_take_little_space(classes, is_in_full):
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, classes, 500).astype(np.int32)
+    answers = np.where(draw.random(500) < 0.5, labels, draw.integers(0, classes, 500))
+    logits = np.eye(classes, dtype=np.float32)[answers]
+    scores = score(logits, labels, [str(k) for k in range(classes)])
+    saved = json.loads(json.dumps(scores.to_dict(), indent=2))
+    assert ("confusion" in saved, "confusion_cells" in saved) == (is_in_full, not is_in_full)
+    np.testing.assert_array_equal(saved_confusion(saved), scores.confusion)
+    assert scores.confusion[labels[0], answers[0]] > 0 and scores.confusion.sum() == 500
+    assert len(json.dumps(saved, indent=2)) < 2**20
