@@ -189,7 +189,12 @@ def in_python(
     on their inputs alone. Stateful functions would make the whole pipeline sequential, without
     reading ahead, when operations are deterministic.
     """
-    return tf.numpy_function(function, inputs, dtypes, stateful=False)
+
+    def call(*arrays: Any) -> Any:
+        # tf.data's debug mode gives arrays without axes in place of numbers.
+        return function(*(array[()] for array in arrays))
+
+    return tf.numpy_function(call, inputs, dtypes, stateful=False)
 
 
 def finished(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.heatmaps.eight_bit import dequantise
+from proxy_keras.heatmaps.eight_bit import NEVER_HOT, dequantise
 
 MOST_DONORS = 1024
 MOST_BYTES = 2**28
@@ -20,7 +20,7 @@ class Donated(NamedTuple):
     Attributes:
         images: [B, P, P, 3] uint8.
         heatmaps: [B, h, w] float32 in [0, 1]; zeros where an image has no donor.
-        thresholds: [B] float32; infinite where an image has no donor.
+        thresholds: [B] float32; `NEVER_HOT` where an image has no donor.
     """
 
     images: NDArray[np.uint8]
@@ -39,7 +39,7 @@ def blank_donors(count: int, image_size: int) -> Donated:
     return Donated(
         np.zeros([count, image_size, image_size, 3], np.uint8),
         np.zeros([count, 1, 1], np.float32),
-        np.full([count], np.inf, np.float32),
+        np.full([count], NEVER_HOT, np.float32),
     )
 
 
@@ -107,7 +107,7 @@ class DonorBank:
         has_donor = is_proxy & allowed.any(axis=1)
         heatmaps = dequantise(self._heatmaps[donors])
         heatmaps[~has_donor] = 0.0
-        thresholds = np.where(has_donor, self._thresholds[donors], np.float32(np.inf))
+        thresholds = np.where(has_donor, self._thresholds[donors], np.float32(NEVER_HOT))
         return Donated(self._images[donors], heatmaps, thresholds.astype(np.float32))
 
 

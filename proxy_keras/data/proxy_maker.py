@@ -11,6 +11,7 @@ import tensorflow as tf
 from proxy_keras.augment.attenuation import Donors, attenuate, hot_pixels, paste
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.inpainting import inpaint
+from proxy_keras.data.one_pass import in_one_pass
 from proxy_keras.heatmaps.scaling import enlarge
 
 NEED_COLOUR = ("mean_of_data", "exchange")
@@ -115,9 +116,9 @@ def make_proxies(
     return tf.cond(is_spread, lambda: _pasted(replaced, *hot_donors()), lambda: replaced)
 
 
-# Compiled into one pass over the images, at a tenth of the cost of separate operations. One
-# program is compiled per batch size, so originals are included, with an infinite threshold.
-@partial(tf.function, jit_compile=True, autograph=False)
+# In one pass, at a tenth of the cost of separate operations. One program is compiled per batch
+# size, so originals are included, with a threshold above all heat.
+@in_one_pass
 def _attenuated(
     images: tf.Tensor,
     heatmaps: tf.Tensor,
@@ -140,7 +141,7 @@ def _attenuated(
     )
 
 
-@partial(tf.function, jit_compile=True, autograph=False)
+@in_one_pass
 def _exchanged(
     images: tf.Tensor,
     heatmaps: tf.Tensor,
@@ -160,6 +161,6 @@ def _exchanged(
     )
 
 
-@partial(tf.function, jit_compile=True, autograph=False)
+@in_one_pass
 def _pasted(images: tf.Tensor, donors: tf.Tensor, is_hot: tf.Tensor) -> tf.Tensor:
     return paste(images, Donors(donors, is_hot))

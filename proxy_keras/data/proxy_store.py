@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.heatmaps.eight_bit import dequantise
+from proxy_keras.heatmaps.eight_bit import NEVER_HOT, dequantise
 
 
 class Shown(NamedTuple):
@@ -19,7 +19,7 @@ class Shown(NamedTuple):
     Attributes:
         is_proxy: [B] bool.
         heatmaps: [B, h, w] float32 in [0, 1]; zeros where an original is shown.
-        thresholds: [B] float32, heat at or above which pixels are replaced; infinite where an
+        thresholds: [B] float32, heat at or above which pixels are replaced; `NEVER_HOT` where an
             original is shown.
         stays_original: [B] bool: the example has a proxy, but its original is shown.
     """
@@ -183,7 +183,7 @@ class ProxyStore:
         is_proxy = slots >= 0
         heatmaps = np.zeros([len(positions), *state.heatmaps.shape[1:]], np.float32)
         heatmaps[is_proxy] = dequantise(state.heatmaps[slots[is_proxy]])
-        thresholds = np.full([len(positions)], np.inf, np.float32)
+        thresholds = np.full([len(positions)], NEVER_HOT, np.float32)
         thresholds[is_proxy] = state.thresholds[slots[is_proxy]]
         stays_original = ~is_proxy & (state.slot[positions] >= 0)
         return Shown(is_proxy, heatmaps, thresholds, stays_original)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+NEVER_HOT = 2.0
+"""A threshold above all heat. Not infinity, which TensorFlow's check of numerics stops at."""
+
 
 def quantise(heatmaps: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return heatmaps in [0, 1] in steps of 1/255: uint8."""

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy_keras.data.proxy_store import ProxyStore
+from proxy_keras.heatmaps.eight_bit import NEVER_HOT
 
 N = 6
 
@@ -41,7 +42,7 @@ def test_a_proxy_is_found_at_its_place_in_the_batch():
     np.testing.assert_array_equal(shown.is_proxy, [False, True, False, True])
     original = np.zeros((2, 2))
     np.testing.assert_array_equal(shown.heatmaps, [original, np.eye(2), original, np.ones((2, 2))])
-    np.testing.assert_allclose(shown.thresholds, [np.inf, 0.4, np.inf, 0.1])
+    np.testing.assert_allclose(shown.thresholds, [NEVER_HOT, 0.4, NEVER_HOT, 0.1])
 
 
 def test_a_later_map_replaces_the_earlier_one():

@@ -133,3 +133,32 @@ def test_copies_of_a_callback_in_use_do_not_share_its_state(data):
     _fit(data, original, Copy())
     assert duplicates[1].get_state()[1] == {"schedule": {"best": np.inf, "waited": 0}, "steps": []}
     _fit(data, duplicates[1])
+
+
+DEBUGGED = """
+import keras, numpy as np, tensorflow as tf
+from proxy_keras import ImageData, ProxyAttention
+{mode}()
+draw = np.random.default_rng(0)
+images = draw.integers(0, 255, (60, 16, 16, 3), dtype=np.uint8)
+data = ImageData.from_arrays(images, np.arange(60) % 3, progress=False)
+image = keras.Input((16, 16, 3))
+cells = keras.layers.Conv2D(4, 3)(image)
+pooled = keras.layers.GlobalAveragePooling2D()(cells)
+model = keras.Model(image, keras.layers.Dense(3)(pooled))
+model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+proxy = ProxyAttention(data.train, "1,p,1", select="all", subset=0.5, verbose=0)
+model.fit(data.train.batches(8), epochs=3, callbacks=[proxy], shuffle=False, verbose=0)
+print("made", proxy.steps[0].made)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "mode", ["tf.debugging.enable_check_numerics", "tf.data.experimental.enable_debug_mode"]
+)
+def test_tensorflow_s_own_checks_can_be_on(commands, mode):
+    """In processes of their own, because they hold for a whole process."""
+    done = commands.run("-c", DEBUGGED.format(mode=mode))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "made 21"
