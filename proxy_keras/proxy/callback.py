@@ -33,7 +33,7 @@ from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, arguments_text, declared
 from proxy_keras.settings.proxy_config import OUTSIDE
-from proxy_keras.settings.schedule import Plan, Plateau, Schedule, parse
+from proxy_keras.settings.schedule import Plan, Schedule, parse
 
 SETTINGS = declared(ProxyConfig)
 
@@ -172,12 +172,9 @@ class ProxyAttention(keras.callbacks.Callback):
         self._step: ProxyStep | CueStep | None = None
         self._record: EpochRecord | None = None
         self._explained: keras.Model | None = None
-        self._epoch = 0
         self._watch = FeedWatch(data)
-        self._must_check = True
         self._is_restored = False
         self._is_first = True
-        self._is_blind = False
         self._first_step: StepSummary | None = None
 
     @classmethod
@@ -227,7 +224,7 @@ class ProxyAttention(keras.callbacks.Callback):
         other._heatmap_filter = HeatmapFilter(self.config, self.data)
         other._watch = FeedWatch(self.data)
         other._step = other._record = other._explained = other._first_step = None
-        other.steps, other._is_restored, other._must_check = [], False, True
+        other.steps, other._is_restored = [], False
         return other
 
     def get_state(self) -> tuple[dict[str, NDArray[np.generic]], dict[str, Any]]:
@@ -317,8 +314,6 @@ class ProxyAttention(keras.callbacks.Callback):
         )
         self._is_first = True
         self._watch.begin_training()
-        # Epochs without validation are no error, but training without any is a mistake.
-        self._is_blind = isinstance(self._schedule, Plateau)
 
     def _colour(self) -> tuple[float, float, float]:
         """Return the mean colour of the training images where it is needed."""
@@ -352,9 +347,7 @@ class ProxyAttention(keras.callbacks.Callback):
             store.expire(born_before=epoch - self.config.keep_epochs)
         self.data.update_donors()
         store.draw_shown(epoch, show=self._show_probability(epoch))
-        self.data.clock.begin(epoch)
-        self._epoch = epoch
-        self._must_check = True
+        self._watch.begin_epoch(epoch)
         if self._record is not None:
             self._record.begin(self._schedule.may_be_due(epoch, self._plan))
 
@@ -368,17 +361,13 @@ class ProxyAttention(keras.callbacks.Callback):
         return config.show_from + (config.show - config.show_from) * share
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Expect the dataset of this epoch before its first batch."""
-        if self._must_check:
-            replicas = self.model.distribute_strategy.num_replicas_in_sync
-            self._watch.begin_epoch(self._epoch, is_distributed=replicas > 1)
+        """Expect the dataset of this epoch at its first batch."""
+        replicas = self.model.distribute_strategy.num_replicas_in_sync
+        self._watch.begin_batch(is_distributed=replicas > 1)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop training if the dataset would not show the proxies of this epoch."""
-        self._watch.end_batch()
-        if self._must_check:
-            self._must_check = False
-            self._watch.check(self.params["steps"], self._epoch)
+        self._watch.end_batch(self.params["steps"])
         if self._record is not None and self._watch.feed is not None:
             self._record.add(self._watch.feed)
 
@@ -386,27 +375,25 @@ class ProxyAttention(keras.callbacks.Callback):
         """Restore the model's own training step if its steps were recorded."""
         if self._record is not None:
             self._record.detach()
-        if self._is_blind:
+        # Epochs without validation are no error, but training without any is a mistake.
+        if name := self._schedule.waits_for:
             warnings.warn(
-                f"No proxies were made: the schedule {str(self._schedule)!r} waits for a value "
-                "that was never logged. Pass validation_data to `fit`, or another monitor.",
+                f"No proxies were made: the schedule {str(self._schedule)!r} waits for {name}, "
+                "which was never logged. Pass validation_data to `fit`, or another monitor.",
                 UserWarning,
                 stacklevel=2,
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Run a proxy step if one is due, and log it."""
-        self._watch.check(self.params["steps"], self._epoch)
+        self._watch.check(self.params["steps"])
         logs = {} if logs is None else logs
         # That of the first epoch may have run before it.
         step, self._first_step = self._first_step, None
-        is_due = self._schedule.is_due(epoch, self._plan, logs)
-        if self._is_blind and isinstance(self._schedule, Plateau):
-            self._is_blind = self._schedule.monitor not in logs
-            if self._is_blind and self._verbose:
-                tqdm.write(f"no {self._schedule.monitor} yet, for which the schedule waits")
-        if is_due:
+        if self._schedule.is_due(epoch, self._plan, logs):
             step = self._run_and_report(epoch)
+        if self._verbose and (name := self._schedule.waits_for):
+            tqdm.write(f"no {name} yet, for which the schedule waits")
         # The same keys every epoch: CSVLogger and others fix their columns after the first.
         logs["proxies"] = len(self.data.store)
         for name in StepSummary.numbers():

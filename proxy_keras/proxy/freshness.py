@@ -28,32 +28,43 @@ class FeedWatch:
     def __init__(self, data: TrainSplit) -> None:
         self._data = data
         self.feed: BatchFeed | None = None
+        self._epoch = 0
+        self._is_begun = False
         self._times_opened = 0
 
     def begin_training(self) -> None:
         """Forget the data set of an earlier `fit`."""
         self.feed = None
 
-    def begin_epoch(self, epoch: int, *, is_distributed: bool) -> None:
-        """Expect the data set of an epoch; called before its first batch.
+    def begin_epoch(self, epoch: int) -> None:
+        """Let the data serve an epoch, counted from 0."""
+        self._data.clock.begin(epoch)
+        self._epoch, self._is_begun = epoch, False
+
+    def begin_batch(self, *, is_distributed: bool) -> None:
+        """Expect the data set of the epoch, if this is its first batch.
 
         Args:
-            epoch: Counted from 0.
             is_distributed: Whether `fit` has opened it already, as strategies for several devices.
         """
+        if self._is_begun:
+            return
         self._times_opened = 0
         if self._data.clock.feeds and not is_distributed:
             # What others have opened must not use up the epoch.
-            self._data.clock.begin(epoch)
+            self._data.clock.begin(self._epoch)
 
-    def end_batch(self) -> None:
-        """Count how often the data set was opened until the end of a batch."""
+    def end_batch(self, steps: int | None) -> None:
+        """Count how often the data set was opened so far, and `check` after the first batch."""
         feeds = self._data.clock.feeds
         if self.feed is None and feeds:
             self.feed = feeds[0]
         self._times_opened = sum(feed is self.feed for feed in feeds)
+        if not self._is_begun:
+            self._is_begun = True
+            self.check(steps)
 
-    def check(self, steps: int | None, epoch: int) -> None:
+    def check(self, steps: int | None) -> None:
         """Check that `fit` reads all batches of this epoch and none of another.
 
         The pipeline must be opened once per epoch and read to its end: leftover batches would be
@@ -61,7 +72,6 @@ class FeedWatch:
 
         Args:
             steps: Batches per epoch according to `fit`; None: unknown.
-            epoch: Counted from 0.
 
         Raises:
             ValueError: `fit` would show stale proxies, or none, or ignore `original_weight`.
@@ -69,7 +79,8 @@ class FeedWatch:
         data = self._data
         if self.feed is None or self._times_opened != 1:
             raise ValueError(
-                f"The training data was opened {self._times_opened} times in epoch {epoch + 1}, "
+                f"The training data was opened {self._times_opened} times in epoch "
+                f"{self._epoch + 1}, "
                 f"not once, so it would show stale proxies or none. {_REMEDY}"
             )
         if self.feed.is_weighted != (data.original_weight != 1.0):

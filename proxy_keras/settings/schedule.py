@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Plan:
 
 class Schedule(Protocol):
     """Protocol of a schedule of proxy steps. `parse(str(schedule))` restores it."""
+
+    @property
+    def waits_for(self) -> str | None:
+        """The key of the logs that a step depends on and that was never logged; None: none."""
 
     def plan(self, epochs: int) -> Plan:
         """Return the steps and clears of `epochs` epochs; ValueError if they do not fit."""
@@ -47,6 +51,8 @@ class Schedule(Protocol):
 
 class _Fixed:
     """A schedule without state, known before training starts."""
+
+    waits_for: ClassVar[None] = None
 
     def is_due(self, epoch: int, plan: Plan, logs: dict[str, Any]) -> bool:
         return epoch in plan.steps
@@ -184,6 +190,10 @@ class Plateau:
             raise ValueError(f"`patience` must be >= 1. Received: {self.patience}")
         if self.min_delta < 0:
             raise ValueError(f"`min_delta` must be >= 0. Received: {self.min_delta}")
+
+    @property
+    def waits_for(self) -> str | None:
+        return self.monitor if self._best == math.inf else None
 
     def plan(self, epochs: int) -> Plan:
         return Plan(frozenset(), frozenset())
