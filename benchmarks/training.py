@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from _timing import environment, interleaved, table
+from _timing import Timing, environment, interleaved, table
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
@@ -42,6 +43,23 @@ def _random_data(n: int, size: int) -> ImageData:
     return ImageData.from_arrays(images, np.arange(n) % 10, progress=False)
 
 
+def _against_first(title: str, times: Mapping[str, Timing], target: str) -> str:
+    """Return a table of times and of their ratios to the first, which the target is for."""
+    first = next(iter(times.values()))
+    rows = [
+        [
+            what,
+            f"{t.wall_s:.2f} s",
+            f"{t.cpu_s:.2f} s",
+            f"{t.wall_s / first.wall_s:.3f}",
+            f"{t.cpu_s / first.cpu_s:.3f}",
+            "" if t is first else target,
+        ]
+        for what, t in times.items()
+    ]
+    return table(title, rows, HEADER)
+
+
 def proxy_step(name: str, size: int, n: int, rounds: int) -> str:
     """Compare the proxy step with a plain training epoch."""
     data, model = _random_data(n, size), _compiled(name, size)
@@ -57,19 +75,8 @@ def proxy_step(name: str, size: int, n: int, rounds: int) -> str:
         proxy.prepare(model, 1)
         functions[what] = lambda proxy=proxy: proxy.run_step(0)
     times = interleaved(functions, rounds=rounds)
-    plain = times["plain training epoch"]
-    rows = [
-        [
-            what,
-            f"{t.wall_s:.2f} s",
-            f"{t.cpu_s:.2f} s",
-            f"{t.wall_s / plain.wall_s:.2f}",
-            f"{t.cpu_s / plain.cpu_s:.2f}",
-            "" if t is plain else "<= 0.35",
-        ]
-        for what, t in times.items()
-    ]
-    return table(f"Proxy step: {name}, {size} px, {len(data.train)} images", rows, HEADER)
+    title = f"Proxy step: {name}, {size} px, {len(data.train)} images"
+    return _against_first(title, times, "<= 0.35")
 
 
 def schedule(n: int, size: int, rounds: int) -> str:
@@ -90,19 +97,9 @@ def schedule(n: int, size: int, rounds: int) -> str:
         rounds=rounds,
         warm_up=0,
     )
-    plain = times["40"]
-    rows = [
-        [
-            f'"{text}"',
-            f"{t.wall_s:.1f} s",
-            f"{t.cpu_s:.1f} s",
-            f"{t.wall_s / plain.wall_s:.3f}",
-            f"{t.cpu_s / plain.cpu_s:.3f}",
-            "" if t is plain else "<= 1.05",
-        ]
-        for text, t in times.items()
-    ]
-    return table(f"Schedule: resnet20, {size} px, {len(data.train)} images", rows, HEADER)
+    return _against_first(
+        f"Schedule: resnet20, {size} px, {len(data.train)} images", times, "<= 1.05"
+    )
 
 
 def without_cues(name: str, size: int, n: int, rounds: int) -> str:
@@ -124,20 +121,10 @@ def without_cues(name: str, size: int, n: int, rounds: int) -> str:
         return lambda: model.fit(batches, verbose=0, shuffle=False)
 
     times = interleaved({what: epoch(part) for what, part in data.items()}, rounds=rounds)
-    plain = times["plain"]
-    rows = [
-        [
-            what,
-            f"{t.wall_s:.2f} s",
-            f"{t.cpu_s:.2f} s",
-            f"{t.wall_s / plain.wall_s:.3f}",
-            f"{t.cpu_s / plain.cpu_s:.3f}",
-            "" if t is plain else "<= 1.05",
-        ]
-        for what, t in times.items()
-    ]
     count = len(data["plain"].train)
-    return table(f"An epoch without cues: {name}, {size} px, {count} images", rows, HEADER)
+    return _against_first(
+        f"An epoch without cues: {name}, {size} px, {count} images", times, "<= 1.05"
+    )
 
 
 def _write_photos(folder: Path, n: int) -> None:
