@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from serve.left_out import is_left_out
+
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .pfm "
     ".jp2 .j2k .j2c .jpc .jpf .jpx .avif .avifs".split()
@@ -58,8 +60,8 @@ def find_files(arguments: Sequence[str]) -> FoundFiles:
     """Find the image files given by arguments.
 
     Files given directly or by a glob are read with any suffix. Folders are searched
-    recursively for files with an image suffix; hidden files and folders (`.name`) in them are
-    ignored.
+    recursively for files with an image suffix. Hidden files and folders (`.name`), and those that
+    systems leave behind (`@eaDir`), are ignored unless they are named.
 
     Args:
         arguments: Paths of files and folders, or globs ("photos/**/*.jpg").
@@ -88,7 +90,13 @@ def _expanded(argument: str) -> list[str]:
         raise FileNotFoundError(
             f"{argument!r} does not exist. Give image files, folders of them, or globs."
         )
-    if not (matches := sorted(glob.glob(argument, recursive=True))):
+    given = set(argument.split(os.sep))
+    matches = [
+        path
+        for path in sorted(glob.glob(argument, recursive=True))
+        if not any(is_left_out(part) for part in path.split(os.sep) if part not in given)
+    ]
+    if not matches:
         raise FileNotFoundError(f"The glob {argument!r} matches nothing.")
     return matches
 
@@ -97,7 +105,7 @@ def _walk(folder: str, prefix: str, found: FoundFiles, above: frozenset[tuple[in
     try:
         status = os.stat(folder)
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            names = sorted(entry.name for entry in entries if not is_left_out(entry.name))
     except OSError as error:
         found.bad.append(BadFile(folder, f"cannot be opened: {error.strerror}"))
         return

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from serve.card import ModelCard
 from serve.files import BadFile, FoundFiles, ImageFile, find_files
+from serve.left_out import is_left_out
+from serve.names import canonical
 from serve.split_file import read_split
 
 _SHOWN = 8
@@ -113,11 +115,15 @@ class _ClassFolders:
         self._found = found
         self._labels = card.labels
         # If two classes share a name, their folder is ambiguous.
-        class_ids = {name: at for at, name in enumerate(card.labels)}
-        names = Counter(card.labels)
+        labels = [canonical(name) for name in card.labels]
+        names = Counter(labels)
         with os.scandir(path) as entries:
-            folders = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
-        self._class_id_of = {name: class_ids[name] for name in folders if names[name] == 1}
+            folders = sorted(e.name for e in entries if not is_left_out(e.name) and e.is_dir())
+        self._class_id_of = {
+            folder: labels.index(name)
+            for folder in folders
+            if names[name := canonical(folder)] == 1
+        }
         self.classes = list(self._class_id_of)
         self.others = [name for name in folders if name not in self._class_id_of]
         self.loose = sum("/" not in file.name for file in found.files)

@@ -6,10 +6,12 @@ import csv
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from serve.card import ModelCard
 from serve.files import ImageFile
+from serve.names import canonical
 
 SPLIT_FILE = "split.csv"
 SUBSETS = ("test", "val", "train")
@@ -47,18 +49,22 @@ def read_split(file: Path, root: str, subset: str, card: ModelCard) -> list[Imag
     if not chosen:
         has = ", ".join(sorted({row["split"] for row in rows})) or "no rows"
         raise ValueError(f"{str(file)!r} has no images in {subset!r}. It has: {has}")
-    class_id_of = {label: class_id for class_id, label in enumerate(card.labels)}
-    if unknown := sorted({row["label"] for row in chosen} - class_id_of.keys()):
+    class_id_of = {canonical(label): class_id for class_id, label in enumerate(card.labels)}
+    labels = [canonical(row["label"]) for row in chosen]
+    if unknown := sorted(set(labels) - class_id_of.keys()):
         raise ValueError(
             f"{str(file)!r} has classes that the model does not have: {', '.join(unknown)}. "
             f"The model's classes: {', '.join(card.labels)}"
         )
-    images = [
-        ImageFile(os.path.join(root, row["path"]), row["path"], class_id_of[row["label"]])
-        for row in chosen
+    paths = [row["path"] for row in chosen]
+    for path in map(PurePosixPath, paths):
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"The paths in a split.csv must stay inside its folder. Found: {path}")
+    found = _present(paths, root)
+    return [
+        ImageFile(os.path.join(root, present), path, class_id_of[label])
+        for path, present, label in zip(paths, found, labels, strict=True)
     ]
-    _check_present(images, root)
-    return images
 
 
 def _rows(content: bytes, file: Path) -> list[dict[str, str]]:
@@ -78,15 +84,24 @@ def _rows(content: bytes, file: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _check_present(images: list[ImageFile], root: str) -> None:
-    for image in images:
-        path = PurePosixPath(image.name)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"The paths in a split.csv must stay inside its folder. Found: {path}")
-    missing = [image.name for image in images if not os.path.isfile(image.path)]
+def _present(paths: Sequence[str], root: str) -> list[str]:
+    """Return the paths as the files in `root` are named, maybe in another Unicode normal form.
+
+    Raises:
+        FileNotFoundError: Some are not there.
+    """
+    if all(os.path.isfile(os.path.join(root, path)) for path in paths):
+        return list(paths)
+    named = {
+        canonical(path): path
+        for folder, _, names in os.walk(root)
+        for path in (os.path.relpath(os.path.join(folder, name), root) for name in names)
+    }
+    missing = [path for path in paths if canonical(path) not in named]
     if missing:
         names = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
         raise FileNotFoundError(
-            f"{len(missing)} of {len(images)} images are not in {root!r}: {names}. Give the folder "
+            f"{len(missing)} of {len(paths)} images are not in {root!r}: {names}. Give the folder "
             "that the run was trained on; runs on arrays have no image files."
         )
+    return [named[canonical(path)] for path in paths]

@@ -1,4 +1,4 @@
-"""Folders by their names: which split each is, and which no user put there."""
+"""Folders by their names: which split each is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from proxy_keras.data.left_out import is_left_out
 from proxy_keras.data.records import TEST, TRAIN, VAL
 
 _SPLIT_OF_WORD = {
@@ -38,48 +39,6 @@ _GLUED = re.compile(
     r"(?P<split>training|train|trn|validation|valid|val|dev|testing|test|tst)"
     r"(?P<filling>dataset|data|sets?|images?|imgs?|files?|split|photos|pictures)"
 )
-
-# Of network drives, editors and operating systems; those that begin with "." are hidden anyway.
-_LEFT_BEHIND = frozenset(
-    name.casefold()
-    for name in (
-        "@eaDir",
-        "@Recently-Snapshot",
-        "@Recycle",
-        "@sharebin",
-        "@tmp",
-        "#recycle",
-        "#snapshot",
-        "~snapshot",
-        "$RECYCLE.BIN",
-        "RECYCLER",
-        "System Volume Information",
-        "found.000",
-        "lost+found",
-        "__MACOSX",
-        "__pycache__",
-        "_gsdata_",
-        "ipynb_checkpoints",
-        "Network Trash Folder",
-        "Temporary Items",
-        "TheVolumeSettingsFolder",
-        "Thumbs.db",
-        "Thumbs.db:encryptable",
-        "ehthumbs.db",
-        "ehthumbs_vista.db",
-        "desktop.ini",
-        "Icon\r",
-    )
-)
-
-
-def is_left_out(name: str) -> bool:
-    """Return whether a file or folder is hidden, or was left by a system and not by a user.
-
-    Args:
-        name: Its name, without the folders above it: ".git", "@eaDir", "Thumbs.db", "a.png~".
-    """
-    return name.startswith((".", "~$")) or name.endswith("~") or name.casefold() in _LEFT_BEHIND
 
 
 def splits_of_folders(names: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from proxy_keras.data.folder_names import folders_in, is_folder, is_left_out, splits_of_folders
+from proxy_keras.data.folder_names import folders_in, is_folder, splits_of_folders
+from proxy_keras.data.left_out import is_left_out
 from proxy_keras.data.records import Skipped
 from proxy_keras.data.split_folders import (
     MASKS,

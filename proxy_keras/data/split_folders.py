@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from proxy_keras.data.folder_names import folders_in, is_left_out, splits_of_folders
+from proxy_keras.data.folder_names import folders_in, splits_of_folders
+from proxy_keras.data.left_out import is_left_out
 from proxy_keras.data.records import TRAIN
 
 MASKS = "masks"

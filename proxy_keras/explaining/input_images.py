@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.folder_names import is_left_out
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.data.left_out import is_left_out
 from proxy_keras.io.names import printable
 from proxy_keras.io.progress import progress_bar
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import serve.output_target
-from proxy_keras.io import output_target
 from proxy_keras.io.atomic_files import write_atomically
 from serve.atomic_file import atomic_file
 from tests.commands import ROOT
@@ -46,12 +44,6 @@ def _by_library(path: Path, content: bytes) -> None:
 @pytest.fixture(params=[_by_library, _by_serve])
 def write(request):
     return request.param
-
-
-def test_both_packages_have_the_same_rules():
-    # `serve` imports nothing of the library, and the library nothing of `serve`.
-    ours, theirs = (Path(module.__file__) for module in (output_target, serve.output_target))
-    assert ours.read_bytes() == theirs.read_bytes()
 
 
 @pytest.mark.parametrize("is_relative", [False, True])

@@ -17,9 +17,9 @@ def tree(tmp_path, monkeypatch):
         path = tmp_path / "root" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    for hidden in (".git/1.png", "a/._1.jpg"):
+    for hidden in (".git/1.png", "a/._1.jpg", "@eaDir/1.png", "b/__MACOSX/1.jpg", "a/1.png~"):
         path = tmp_path / "root" / hidden
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "root"

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import proxy_keras.data.images
 import serve.images
 from proxy_keras.data.readers import FileReader
 from serve import Model, UnreadableImageError
@@ -39,11 +38,6 @@ def noise(mode: str, width: int, height: int, seed: int) -> Image.Image:
         picture.putalpha(Image.fromarray(values[..., 1]))
         return picture
     return Image.fromarray(values).convert(mode)
-
-
-def test_the_two_files_are_one():
-    copy, original = Path(serve.images.__file__), Path(proxy_keras.data.images.__file__)
-    assert copy.read_bytes() == original.read_bytes()
 
 
 @pytest.fixture(scope="module")

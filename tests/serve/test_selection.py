@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_class_folders_are_recognised(root):
     assert selection.notes == [
         f"{root} is read as ROOT/CLASS/*, with 2 of the model's 3 classes: cat, dog"
     ]
+
+
+def test_names_of_folders_may_be_in_another_normal_form(root):
+    name = "\N{LATIN SMALL LETTER N WITH TILDE}u"
+    add(root / unicodedata.normalize("NFD", name) / "1.png")
+    add(root / "@eaDir" / "1.png")
+    chosen = select([str(root)], card("dog", "cat", name), labelled=None)
+    assert chosen.is_labelled and sorted(file.label_id for file in chosen.files) == [0, 1, 1, 2]
 
 
 def test_it_can_be_forbidden(root):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +76,30 @@ def test_one_changed_letter_makes_it_another(root, run):
     (run / "split.csv").write_bytes(text.replace(b'"train"', b'"test"', 1))
     with pytest.raises(ValueError, match="was not trained with the split"):
         read_split(run, str(root), "test", card)
+
+
+def test_a_copy_may_have_names_in_another_normal_form(tmp_path):
+    """As on a Mac: an accent is a character of its own there."""
+    name = "Mu\N{LATIN SMALL LETTER N WITH TILDE}oz"
+    root, copy = tmp_path / "root", tmp_path / "copy"
+    other = unicodedata.normalize("NFD", name)
+    for folder, spelled in ((root, name), (copy, other)):
+        (folder / spelled).mkdir(parents=True)
+        (folder / "cat").mkdir()
+        for number in range(6):
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / spelled / f"{name}{number}.png")
+            Image.new("RGB", (4, 4), (0, number, 9)).save(folder / "cat" / f"{number}.png")
+    table = draw_split(scan_folder(root, progress=False).records, seed=3, val=0.2, test=0.4).table
+    table.save(tmp_path / "run")
+    card = replace(CARD, labels=(name, "cat"))
+    there = read_split(tmp_path / "run", str(root), "test", card)
+    found = read_split(tmp_path / "run", str(copy), "test", card)
+    assert [(image.name, image.label_id) for image in found] == [
+        (image.name, image.label_id) for image in there
+    ]
+    assert {image.label_id for image in found} == {0, 1}
+    assert any(other in image.path for image in found)
+    assert all(Path(image.path).is_file() for image in found)
 
 
 def test_missing_images_are_an_error(root, run):
