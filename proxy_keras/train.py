@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra
+from proxy_keras.io.full_disk import EXIT_CODE, disk_full_message, is_disk_full
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
 from proxy_keras.settings import TrainConfig
@@ -91,7 +92,7 @@ def _with_measured(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 2 bad arguments or data."""
+    """Run the command and return its exit code: 0 done, 2 bad arguments or data, 74 disk full."""
     allow_any_text()
     given = vars(build_parser().parse_args(arguments))
     folder: Path = given.pop("out")
@@ -116,11 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config.check_schedule()
         # Imported late: TensorFlow takes seconds, and invalid settings are reported without it.
         start_quietly(arguments)
+        import tensorflow as tf
+
         from proxy_keras.distribution import WorkerLost
         from proxy_keras.training import run as runs
 
         prepared = runs.prepare(config, folder, verbose=verbose)
     except (MissingExtra, ValueError, OSError, MemoryError) as error:
+        if is_disk_full(error):
+            return _disk_full(error, folder)
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
@@ -128,6 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nStopped. Resume with: python -m proxy_keras.train --resume --out {folder}")
         return 130
+    except (OSError, tf.errors.OpError) as error:
+        if not is_disk_full(error):
+            raise
+        return _disk_full(error, folder)
     except FloatingPointError as error:
         print(f"error: training has diverged: {error} Lower --lr.", file=sys.stderr)
         return 2
@@ -136,6 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(_result(metrics, folder))
     return 0
+
+
+def _disk_full(error: Exception, folder: Path) -> int:
+    print(f"error: {disk_full_message(error, folder)}", file=sys.stderr)
+    return EXIT_CODE
 
 
 def _result(metrics: dict[str, Any], folder: Path) -> str:

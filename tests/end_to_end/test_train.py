@@ -1,6 +1,8 @@
 """`python -m proxy_keras.train`: from data to a run folder, and its error messages."""
 
+import errno
 import json
+import os
 import re
 
 import keras
@@ -10,8 +12,9 @@ import pytest
 from PIL import Image
 from tqdm.auto import tqdm
 
-from proxy_keras.io import progress
+from proxy_keras.io import full_disk, progress
 from proxy_keras.train import main
+from proxy_keras.training import checkpoint
 
 COMMON = ["--model", "resnet20", "--batch-size", "48", "--precision", "float32"]
 
@@ -197,3 +200,24 @@ def test_quiet_training_shows_no_bars(monkeypatch, tmp_path):
     words += ["--batch-size", "auto", "--lr", "auto", "--schedule", "p,1", "--quiet"]
     assert main(["--data", "digits", "--out", str(tmp_path / "run"), *words]) == 0
     assert len(bars) > 4 and all(bars)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_run_that_can_be_resumed(monkeypatch, tmp_path, capsys):
+    words = ["--data", "digits", "--limit", "100", "--model", "small_cnn", "--epochs", "3"]
+    words += ["--schedule", "p,2", "--quiet", "--out", str(tmp_path / "run")]
+    write, written = checkpoint._save_arrays, []
+
+    def full(path, arrays):
+        written.append(path)
+        if len(written) == 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, arrays)
+
+    monkeypatch.setattr(checkpoint, "_save_arrays", full)
+    assert main(words) == full_disk.EXIT_CODE
+    error = capsys.readouterr().err
+    assert f"error: the disk is full: {written[-1]} could not be written." in error
+    monkeypatch.undo()
+    assert main([*words, "--resume"]) == 0
+    assert pd.read_csv(tmp_path / "run" / "history.csv")["epoch"].tolist() == [1, 2, 3]

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from proxy_keras.io import full_disk
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings import TrainConfig
 
@@ -44,6 +45,9 @@ def main() -> int:
     with (folder / "epochs.txt").open("a") as trained:
         for epoch in range(len(rows) + 1, config.epochs + 1):
             time.sleep(EPOCH_S)
+            if epoch == 2 and Path(os.environ.get("STUB_FULL_DISK", "")).is_file():
+                print("error: the disk is full")
+                return full_disk.EXIT_CODE
             trained.write(f"{epoch} {os.getpid()}\n")
             trained.flush()
             logs = {"val_accuracy": value(config, epoch), "val_loss": 1 - value(config, epoch)}

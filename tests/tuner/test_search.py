@@ -90,6 +90,25 @@ def test_a_search_in_which_nothing_works_ends(
     assert "this network cannot be explained so" in error
 
 
+def test_a_full_disk_stops_the_search_and_the_same_command_goes_on(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full"
+    full.touch()
+    monkeypatch.setenv("STUB_FULL_DISK", str(full))
+    assert run("--algorithm", "grid", "--quiet") == 2
+    error = capsys.readouterr().err
+    assert "Trial 0000 found the disk full, so the search has stopped" in error
+    assert "Free some space, and run the same command again." in error
+    full.unlink()
+    assert run("--algorithm", "grid", "--quiet") == 0
+    assert "0001   0.8500        2       0.6" in capsys.readouterr().out
+    trained = (tmp_path / "out" / "trials").glob("*/epochs.txt")
+    epochs = [[line.split()[0] for line in file.read_text().splitlines()] for file in trained]
+    # No epoch was trained twice.
+    assert epochs == [["1", "2"], ["1", "2"]]
+
+
 def test_a_space_that_does_not_fit_leaves_no_folder(
     run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

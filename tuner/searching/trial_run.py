@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from proxy_keras.io import full_disk
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import is_locked
 from tuner.job import Job, started
+from tuner.searching.objectives import SearchError
 from tuner.searching.oracle_files import free_path, set_aside
 
 MAX_KILLS = 3
@@ -89,13 +91,22 @@ class TrialRun:
         self._process: subprocess.Popen[bytes] | None = None
 
     def step(self) -> bool:
-        """Advance without blocking, and return whether the trial has ended; see `score`."""
+        """Advance without blocking, and return whether the trial has ended; see `score`.
+
+        Raises:
+            SearchError: The disk is full. The trial has not ended, and can be resumed.
+        """
         if self._process is None:
             return self._begin()
         code = self._process.poll()
         if code is None:
             return False
         self.stop()
+        if code == full_disk.EXIT_CODE:
+            raise SearchError(
+                f"Trial {self.trial.trial_id} found the disk full, so the search has stopped: see "
+                f"{self._job.log}. Free some space, and run the same command again."
+            )
         if code < 0 or code == _STOPPED:
             return self._on_kill(code)
         return True
