@@ -29,7 +29,7 @@ import onnxruntime
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from serve.images import read_image, resize
+from serve.images import read_resized
 
 CLIENTS, BATCH, THREADS = 16, 8, 2
 PARTS = ("throughput", "drain", "memory", "start")
@@ -136,7 +136,7 @@ class Session:
 
     def decode(self, file: bytes) -> np.ndarray:
         """Decode and resize an image for the model."""
-        return resize(read_image(file, at_least=2 * self._size), self._size)
+        return read_resized(file, self._size)
 
     def run(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Return the outputs of the model."""

@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_images
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
-from proxy_keras.data.images import read_image, resize
+from proxy_keras.data.images import read_resized, resize
 from proxy_keras.io import saved_model
 from proxy_keras.io.class_names import check_order
 from proxy_keras.io.saved_model import SavedModel, open_saved
@@ -131,8 +131,7 @@ def real_images(
     """
     height, width = source.image_size
     if paths:
-        at_least = 2 * max(height, width)
-        images = [resize(read_image(p, at_least=at_least), (height, width)) for p in paths]
+        images = [read_resized(path, (height, width)) for path in paths]
         description = f"{len(paths)} given images"
     elif source.data is not None:
         images = list(_first(source.data.val, count))

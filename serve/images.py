@@ -73,7 +73,6 @@ def read_image(
     source: str | os.PathLike[str] | bytes,
     *,
     max_pixels: int = MAX_PIXELS,
-    at_least: int | None = None,
 ) -> NDArray[np.uint8]:
     """Read an image as upright RGB.
 
@@ -87,21 +86,43 @@ def read_image(
         source: A file's path, or its bytes.
         max_pixels: Larger images are refused before decoding. Values above `MAX_PIXELS` have no
             effect.
-        at_least: Allows a JPEG to be decoded at 1/2, 1/4 or 1/8 of its size if both sides remain
-            at least this long; several times faster for photographs. None: full size.
 
     Returns:
-        [H, W, 3] uint8; depends only on the bytes and `at_least`.
+        [H, W, 3] uint8; depends only on the bytes.
 
     Raises:
         UnreadableImageError: The file is empty, not an image, truncated or otherwise damaged, or
             too large; `reason` says which.
         OSError: The file cannot be opened.
     """
-    if isinstance(source, bytes):
-        return _read(io.BytesIO(source), "the bytes given", max_pixels, at_least)
-    with open(source, "rb") as file:
-        return _read(file, f"{os.fspath(source)!r}", max_pixels, at_least)
+    return np.array(_read(source, max_pixels))
+
+
+def read_resized(
+    source: str | os.PathLike[str] | bytes,
+    size: int | tuple[int, int],
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Read an image as upright RGB of a given size, as training and serving see it.
+
+    Equals `resize` of `read_image`, except that a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if
+    both sides remain at least twice as long as the longer side asked for, which is several times
+    faster for photographs.
+
+    Args:
+        source: A file's path, or its bytes.
+        size: See `resize`.
+        max_pixels: See `read_image`, like the errors.
+
+    Returns:
+        [height, width, 3] uint8.
+    """
+    height, width = _pair(size)
+    picture = _read(source, max_pixels, 2 * max(height, width))
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(picture)
 
 
 def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.uint8]:
@@ -114,14 +135,35 @@ def resize(image: NDArray[np.uint8], size: int | tuple[int, int]) -> NDArray[np.
     Returns:
         [height, width, 3] uint8; `image` itself if it already has this size.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = _pair(size)
     if image.shape[:2] == (height, width):
         return image
     picture = Image.fromarray(image)
     return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _read(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _read(
+    source: str | os.PathLike[str] | bytes, max_pixels: int, at_least: int | None = None
+) -> Image.Image:
+    """Return the picture upright and in mode RGB.
+
+    Args:
+        source: See `read_image`, like `max_pixels`.
+        max_pixels: Largest number of pixels.
+        at_least: Shortest side that a JPEG decoded at a fraction may have; None: full size.
+    """
+    if isinstance(source, bytes):
+        return _repaired(io.BytesIO(source), "the bytes given", max_pixels, at_least)
+    with open(source, "rb") as file:
+        return _repaired(file, f"{os.fspath(source)!r}", max_pixels, at_least)
+
+
+def _repaired(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> Image.Image:
+    """Decode a file; if it is refused, without the chunks that do not change its pixels."""
     try:
         return _decode(file, name, max_pixels, at_least)
     except UnreadableImageError as error:
@@ -163,7 +205,7 @@ def _is_needed(kind: bytes, data: bytes, checksum: bytes, keeps_text: bool) -> b
     return (kind == b"eXIf" or is_text) and zlib.crc32(kind + data) == int.from_bytes(checksum)
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> NDArray[np.uint8]:
+def _decode(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> Image.Image:
     try:
         if not file.read(1):
             raise UnreadableImageError("empty file", name=name)
@@ -214,17 +256,17 @@ def _turned_upright(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """Convert the pixels of any mode to [H, W, 3] uint8."""
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Convert a picture of any mode to RGB."""
     if picture.mode.startswith("I;16"):
-        return _grey_to_rgb(_sixteen_to_eight_bits(np.asarray(picture)))
-    if picture.mode in ("I", "F"):
-        return _grey_to_rgb(_scaled_to_eight_bits(np.asarray(picture)))
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        picture = Image.fromarray(_sixteen_to_eight_bits(np.asarray(picture)))
+    elif picture.mode in ("I", "F"):
+        picture = Image.fromarray(_scaled_to_eight_bits(np.asarray(picture)))
+    elif "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         layer = picture.convert("RGBA")
         page = Image.new("RGBA", layer.size, "white")
         picture = Image.alpha_composite(page, layer)
-    return np.array(picture.convert("RGB"))
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _scaled_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -245,7 +287,3 @@ def _scaled_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 def _sixteen_to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scale values in [0, 65535] to [0, 255], rounded: 65535 is 255 * 257."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _grey_to_rgb(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(values[..., np.newaxis], 3, axis=-1)

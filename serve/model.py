@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.card import ModelCard
-from serve.images import MAX_PIXELS, read_image, resize
+from serve.images import MAX_PIXELS, read_resized
 from serve.session import ORT_ERRORS, Device, one_line, open_session
 
 _DTYPES: dict[str, type[np.uint8] | type[np.float32]] = {
@@ -144,8 +144,7 @@ class Model:
             UnreadableImageError: It cannot be read as an image; `reason` says why.
             OSError: The file cannot be opened.
         """
-        size = self.card.image_size
-        return resize(read_image(source, max_pixels=max_pixels, at_least=2 * max(size)), size)
+        return read_resized(source, self.card.image_size, max_pixels=max_pixels)
 
     def _run_session(self, images: NDArray[Any]) -> Answers:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.images import read_image, resize
+from proxy_keras.data.images import read_resized, resize
 from proxy_keras.data.scan import default_workers
 
 Images = NDArray[np.uint8]
@@ -96,7 +96,7 @@ class FileReader:
     """A reader of image files in threads. Nothing is cached: data may be larger than memory.
 
     JPEG files are decoded at a reduced size of at least twice `image_size`, see
-    `images.read_image`.
+    `images.read_resized`.
 
     Args:
         paths: [N] the files.
@@ -128,8 +128,7 @@ class FileReader:
         batch = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
 
         def read_one(position: int, row: int) -> None:
-            image = read_image(self._paths[row], at_least=2 * self.image_size)
-            batch[position] = resize(image, self.image_size)
+            batch[position] = read_resized(self._paths[row], self.image_size)
 
         # `list` waits for all threads, and raises their errors.
         list(self._pool.map(read_one, range(len(rows)), rows))

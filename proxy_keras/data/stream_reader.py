@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.data.images import UnreadableImageError, read_image, read_resized, resize
 from proxy_keras.data.readers import to_rgb
 from proxy_keras.data.records import Record, Skipped, content_hash
 from proxy_keras.data.scan import default_workers
@@ -92,7 +92,7 @@ class StreamReader:
             position: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]
         ) -> tuple[tf.Tensor, tf.Tensor]:
             image = tf.numpy_function(
-                lambda raw: resize(_decoded(raw, 2 * self.image_size), self.image_size),
+                lambda raw: _resized(raw, self.image_size),
                 [element[0]],
                 tf.uint8,
                 stateful=False,
@@ -200,15 +200,20 @@ def _read(dataset: tf.data.Dataset, what: str, progress: bool) -> Iterator[tuple
     )
 
 
-def _decoded(raw: _Raw, at_least: int | None = None) -> NDArray[np.uint8]:
-    """Decode the image of an element to [h, w, 3] uint8; for `at_least` see `read_image`.
+def _resized(raw: _Raw, side: int) -> NDArray[np.uint8]:
+    """Return the image of an element as [side, side, 3] uint8; for the errors see `_decoded`."""
+    return read_resized(raw, side) if isinstance(raw, bytes) else resize(_decoded(raw), side)
+
+
+def _decoded(raw: _Raw) -> NDArray[np.uint8]:
+    """Decode the image of an element to [h, w, 3] uint8.
 
     Raises:
         UnreadableImageError: The bytes are not a usable image.
         ValueError: The values or the shape of the array are not those of an image.
     """
     if isinstance(raw, bytes):
-        return read_image(raw, at_least=at_least)
+        return read_image(raw)
     if raw.ndim not in (2, 3) or 0 in raw.shape or (raw.ndim == 3 and raw.shape[2] not in (1, 3)):
         raise ValueError(f"an image must be [h, w, 3]. Received: {list(raw.shape)}")
     if _is_float(raw):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.images import UnreadableImageError, read_image, resize
+from proxy_keras.data.images import UnreadableImageError, read_image, read_resized
 from proxy_keras.data.left_out import is_left_out
 from proxy_keras.io.names import printable
 from proxy_keras.io.progress import progress_bar
@@ -90,7 +90,7 @@ def read_images(
         try:
             originals.append(read_image(file))
             # Decoded at a reduced size, as in training.
-            inputs.append(resize(read_image(file, at_least=2 * max(shape)), shape))
+            inputs.append(read_resized(file, shape))
             paths.append(file)
         except UnreadableImageError as error:
             skipped.append(f"{file}: {error.reason}")

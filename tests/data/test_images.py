@@ -15,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from proxy_keras.data.images import MAX_PIXELS, UnreadableImageError, read_image, resize
+from proxy_keras.data.images import (
+    MAX_PIXELS,
+    UnreadableImageError,
+    read_image,
+    read_resized,
+    resize,
+)
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
 
@@ -306,14 +312,30 @@ except UnreadableImageError as error:
     assert "Warning" not in done.stderr
 
 
-def test_large_jpegs_are_decoded_at_a_fraction_only_if_asked():
+def test_large_jpegs_are_decoded_at_a_fraction_if_they_are_resized():
     content = encoded(photograph(1024), "JPEG", quality=95)
     assert read_image(content).shape == (1024, 1024, 3)
-    part = read_image(content, at_least=200)
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.draft(None, (200, 200))
+        part = np.asarray(picture)
     assert part.shape == (256, 256, 3)
-    assert np.array_equal(part, read_image(content, at_least=200))
-    close = resize(part, 100).astype(int) - resize(read_image(content), 100)
-    assert np.abs(close).max() <= 3
+    small = read_resized(content, 100)
+    assert np.array_equal(small, resize(part, 100))
+    assert np.abs(small.astype(int) - resize(read_image(content), 100)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I"])
+@pytest.mark.parametrize("size", [5, (7, 3), (9, 12)])
+def test_resized_images_are_those_of_any_mode_resized(mode, size):
+    values = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+    if mode.startswith("I"):
+        picture = Image.fromarray(values[..., 0].astype(np.uint16) * 251)
+    else:
+        picture = Image.fromarray(values).convert(mode)
+    content = encoded(picture, "PNG")
+    found = read_resized(content, size)
+    assert found.flags.writeable and found.dtype == np.uint8
+    assert np.array_equal(found, resize(read_image(content), size))
 
 
 def test_resize_averages_when_it_shrinks():

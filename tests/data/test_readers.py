@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from proxy_keras.data import images
 from proxy_keras.data.images import UnreadableImageError, read_image, resize
 from proxy_keras.data.readers import ArrayReader, FileReader
 
@@ -127,10 +128,10 @@ def test_large_photographs_stay_close_to_the_full_decode(tmp_path):
 
 def test_large_photographs_are_not_decoded_at_full_size(tmp_path, monkeypatch):
     Image.new("RGB", (800, 800)).save(tmp_path / "photo.jpg")
-    asked = []
+    sizes = []
+    convert = images._to_rgb
     monkeypatch.setattr(
-        "proxy_keras.data.readers.read_image",
-        lambda path, at_least: asked.append(at_least) or read_image(path, at_least=at_least),
+        images, "_to_rgb", lambda picture: sizes.append(picture.size) or convert(picture)
     )
     FileReader([tmp_path / "photo.jpg"], 32).read(np.array([0]))
-    assert asked == [64]
+    assert sizes == [(100, 100)]

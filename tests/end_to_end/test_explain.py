@@ -12,7 +12,7 @@ from keras import layers
 from PIL import Image
 
 from proxy_keras.attribution import explain
-from proxy_keras.data.images import read_image, resize
+from proxy_keras.data.images import read_image, read_resized
 from proxy_keras.explaining.image_files import main
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.io import figures
@@ -94,7 +94,7 @@ def test_probabilities_of_a_sigmoid_are_those_of_the_model(model, photos, tmp_pa
     words = (photos / "a.png", "--method", "rise", "--method-option", "masks=20")
     assert _explain(tmp_path / "tags.keras", *words, "--out", tmp_path / "out") == 0
     answer = json.loads((tmp_path / "out/answers.json").read_text())[0]
-    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis].astype(np.float32)
+    inputs = read_resized(photos / "a.png", 16)[np.newaxis].astype(np.float32)
     expected = keras.models.load_model(tmp_path / "tags.keras").predict(inputs, verbose=0)
     assert answer["probability"] == pytest.approx(expected.max(), abs=1e-5)
 
@@ -109,7 +109,7 @@ def test_probabilities_are_those_of_the_model(model, photos, tmp_path, capsys, i
     words = (photos / "a.png", "--method", "grad_cam", "--out", tmp_path / "out")
     assert _explain(tmp_path / "mean.keras", *words) == 0
     answer = json.loads((tmp_path / "out/answers.json").read_text())[0]
-    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis].astype(np.float32)
+    inputs = read_resized(photos / "a.png", 16)[np.newaxis].astype(np.float32)
     expected = keras.models.load_model(tmp_path / "mean.keras").predict(inputs, verbose=0)
     assert answer["probability"] == pytest.approx(expected.max(), abs=1e-5)
     assert answer["blank"] == []
@@ -121,7 +121,7 @@ def test_an_overlay_is_the_heatmap_over_the_whole_picture(model, photos, tmp_pat
     out = tmp_path / "out"
     assert _explain(model, photos / "a.png", "--method", "layer_cam", "--out", out) == 0
     picture = read_image(photos / "a.png")
-    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    inputs = read_resized(photos / "a.png", 16)[np.newaxis]
     loaded = keras.saving.load_model(model / "model.keras")
     heat = enlarge(explain(loaded, inputs, "layer_cam"), picture.shape[:2]).numpy()[0]
     expected = figures.overlay(picture, heat)
@@ -132,7 +132,7 @@ def test_an_overlay_is_the_heatmap_over_the_whole_picture(model, photos, tmp_pat
 def test_a_class_may_be_named_or_numbered(model, photos, tmp_path):
     maps = []
     loaded = keras.saving.load_model(model / "model.keras")
-    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    inputs = read_resized(photos / "a.png", 16)[np.newaxis]
     for number, options in enumerate((["--class", "owl"], ["--class", "2"], ["--against", "owl"])):
         out = tmp_path / str(number)
         words = ["--method", "grad_cam", "--save-maps", "--out", out]
@@ -151,7 +151,7 @@ def test_options_go_to_the_methods_that_have_them(model, photos, tmp_path):
     options = ["--method-option", "steps=3", "--method-option", "baseline=white"]
     assert _explain(model, photos / "a.png", *words, *options) == 0
     loaded = keras.saving.load_model(model / "model.keras")
-    inputs = resize(read_image(photos / "a.png", at_least=32), 16)[np.newaxis]
+    inputs = read_resized(photos / "a.png", 16)[np.newaxis]
     expected = explain(loaded, inputs, "integrated_gradients", steps=3, baseline="white")
     found = np.load(out / "heatmaps.npz")["integrated_gradients"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -166,7 +166,7 @@ def test_images_are_mapped_to_the_range_of_the_model(photos, tmp_path):
     words = ["--method", "grad_cam", "--save-maps", "--out", out]
     ranges = ["--value-range", "-1", "1", "--image-size", "20"]
     assert _explain(tmp_path / "open.keras", photos / "a.png", *words, *ranges) == 0
-    inputs = resize(read_image(photos / "a.png", at_least=40), 20)[np.newaxis] / 127.5 - 1.0
+    inputs = read_resized(photos / "a.png", 20)[np.newaxis] / 127.5 - 1.0
     expected = explain(model, inputs, "grad_cam")
     np.testing.assert_allclose(np.load(out / "heatmaps.npz")["grad_cam"], expected, atol=1e-5)
 
