@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.data.in_python import in_python
 from proxy_keras.distribution.parts import Parts
 
 Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
@@ -178,23 +179,6 @@ class DataSplit:
 
     def _completed(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         return images if self._finish is None else self._finish(images, rows)
-
-
-def in_python(
-    function: Callable[..., Any], inputs: list[tf.Tensor], dtypes: tf.DType | list[tf.DType]
-) -> Any:
-    """Call a NumPy function and return its results as tensors.
-
-    Declared stateless: within an epoch, in which the pipeline is opened once, the functions depend
-    on their inputs alone. Stateful functions would make the whole pipeline sequential, without
-    reading ahead, when operations are deterministic.
-    """
-
-    def call(*arrays: Any) -> Any:
-        # tf.data's debug mode gives arrays without axes in place of numbers.
-        return function(*(array[()] for array in arrays))
-
-    return tf.numpy_function(call, inputs, dtypes, stateful=False)
 
 
 def finished(

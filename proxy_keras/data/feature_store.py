@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.data.data_split import finished, in_python
+from proxy_keras.data.data_split import finished
+from proxy_keras.data.in_python import in_python
 
 
 class FeatureStore:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
-from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished, in_python
+from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished
 from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors, draw_bank
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.heatmap_store import MapStore
+from proxy_keras.data.in_python import in_python
 from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
 from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
