@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.data.in_python import in_python
+from proxy_keras.data.native_images import NativeReader, read_natively
 from proxy_keras.distribution.parts import Parts
 
 Finish = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
@@ -146,19 +147,39 @@ class DataSplit:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return positions [B] and their images: uint8 [B, P, P, 3], black unless wanted."""
 
-        def read(places: NDArray[np.int64], is_wanted: NDArray[np.bool_]) -> NDArray[np.uint8]:
-            rows = self.rows[places[is_wanted]]
-            if is_wanted.all():
-                return self._completed(reader.read(rows), rows)
-            images = np.zeros([len(places), self.image_size, self.image_size, 3], np.uint8)
-            if len(rows):
-                images[is_wanted] = self._completed(reader.read(rows), rows)
-            return images
-
         if is_wanted is None:
-            is_wanted = tf.ones_like(positions, tf.bool)
-        images = in_python(read, [positions, is_wanted], tf.uint8)
+            return positions, self._images(reader, positions)
+        wanted = is_wanted
+
+        def with_black() -> tf.Tensor:
+            images = self._images(reader, tf.boolean_mask(positions, wanted))
+            count = tf.size(positions, tf.int64)
+            shape = tf.concat([[count], tf.shape(images, tf.int64)[1:]], axis=0)
+            return tf.scatter_nd(tf.where(wanted), images, shape)
+
+        images = tf.cond(tf.reduce_all(wanted), lambda: self._images(reader, positions), with_black)
         return positions, tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
+
+    def _images(self, reader: RowReader, positions: tf.Tensor) -> tf.Tensor:
+        """Return the images of positions [B]: uint8 [B, P, P, 3]."""
+        if not isinstance(reader, NativeReader):
+            images = in_python(
+                lambda places: self._completed(reader.read(self.rows[places]), self.rows[places]),
+                [positions],
+                tf.uint8,
+            )
+            return tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
+        images = read_natively(
+            lambda places: reader.locate(self.rows[places]), positions, self.image_size
+        )
+        if self._finish is None:
+            return images
+        done = in_python(
+            lambda places, images: self._completed(images, self.rows[places]),
+            [positions, images],
+            tf.uint8,
+        )
+        return tf.ensure_shape(done, images.shape)
 
     def _streamed(self, reader: RowStream, positions: NDArray[np.int64]) -> tf.data.Dataset:
         """Return (position int64, image uint8 [P, P, 3]) in stream order."""

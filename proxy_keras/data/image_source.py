@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,7 @@ def folder_source(
     """Scan a folder of image files; see `ImageData.from_folder`."""
     image_size = checked_image_size(image_size)
     found = scan_folder(root, label_fn=label_fn, progress=progress)
-    reader = FileReader([Path(root) / record.path for record in found.records], image_size)
+    reader = FileReader([record.path for record in found.records], image_size, root=root)
     return ImageSource(
         found.records,
         dict.fromkeys(SPLITS, reader),

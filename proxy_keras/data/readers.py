@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +98,11 @@ class FileReader:
     `images.read_resized`.
 
     Args:
-        paths: [N] the files.
+        paths: [N] the files, relative to `root`.
         image_size: Side P in pixels.
+        root: Folder of the files.
+        is_native: [N] bool, the files that TensorFlow's operations decode as `images.read_image`
+            does, and whose images have the side P; None: none of them.
         workers: Number of threads; None: one per CPU, at most 16.
     """
 
@@ -108,10 +110,15 @@ class FileReader:
         self,
         paths: Sequence[str | os.PathLike[str]],
         image_size: int,
+        *,
+        root: str | os.PathLike[str] = "",
+        is_native: NDArray[np.bool_] | None = None,
         workers: int | None = None,
     ) -> None:
         self.image_size = image_size
-        self._paths = [Path(path) for path in paths]
+        self._root = os.path.abspath(root)
+        self._paths = paths
+        self._is_native = np.zeros(len(paths), bool) if is_native is None else is_native
         self._pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="images")
 
     def __len__(self) -> int:
@@ -128,8 +135,19 @@ class FileReader:
         batch = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
 
         def read_one(position: int, row: int) -> None:
-            batch[position] = read_resized(self._paths[row], self.image_size)
+            batch[position] = read_resized(self._path(row), self.image_size)
 
         # `list` waits for all threads, and raises their errors.
         list(self._pool.map(read_one, range(len(rows)), rows))
         return batch
+
+    def locate(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.uint8]]:
+        """Tell how the images of rows [B] are read; see `NativeReader`."""
+        is_native = self._is_native[rows]
+        paths = [os.fsencode(self._path(row)) for row in rows[is_native]]
+        return np.array(paths, object), is_native, self.read(rows[~is_native])
+
+    def _path(self, row: int) -> str:
+        return os.path.join(self._root, self._paths[row])
