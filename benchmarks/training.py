@@ -1,4 +1,4 @@
-"""Cost of proxies in training: the proxy step, a schedule, cues, and the data pipeline.
+"""Cost of proxies in training: the proxy step, a schedule, and cues.
 
 python benchmarks/training.py [--quick]
 """
@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
 from _timing import Timing, environment, interleaved, table
-from PIL import Image
-from sklearn.datasets import load_sample_images
 
 from proxy_keras import ImageData, ProxyAttention, build_model, find_cues
-from proxy_keras.data.proxy_maker import Attenuation
 
 HEADER = ["what", "wall", "CPU", "wall ratio", "CPU ratio", "target"]
 
@@ -127,79 +121,12 @@ def without_cues(name: str, size: int, n: int, rounds: int) -> str:
     )
 
 
-def _write_photos(folder: Path, n: int) -> None:
-    """Write n JPEG files of 224 px, cut from scikit-learn's two photographs."""
-    draw = np.random.default_rng(0)
-    photos = load_sample_images().images
-    for number in range(n):
-        photo = photos[number % 2]
-        y = draw.integers(photo.shape[0] - 224)
-        x = draw.integers(photo.shape[1] - 224)
-        target = folder / "ab"[number % 2] / f"{number:05d}.jpg"
-        target.parent.mkdir(exist_ok=True)
-        Image.fromarray(photo[y : y + 224, x : x + 224]).save(target, quality=90)
-
-
-def _textbook(folder: Path) -> tf.data.Dataset:
-    """Return the usual pipeline of tutorials: decode, resize, batch."""
-
-    def read(path: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
-        return tf.image.resize(image, (224, 224))
-
-    files = tf.data.Dataset.list_files(str(folder / "*" / "*.jpg"), seed=0)
-    return files.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
-
-
-def pipeline(n: int, rounds: int) -> str:
-    """Compare reading 224 px JPEG files with and without proxies."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write_photos(folder, n)
-        plain, some, full = (ImageData.from_folder(folder, progress=False) for _ in range(3))
-        for data, share in ((some, 0.2), (full, 1.0)):
-            count = int(share * len(data.train))
-            maps = np.random.default_rng(0).integers(0, 256, (count, 7, 7), np.uint8)
-            thresholds = np.full(count, 0.5, np.float32)
-            data.train.store.put(np.arange(count), maps, thresholds, epoch=0)
-            data.train.attenuation = Attenuation(weight=1.0, replacement="blended")
-
-        def through(batches: tf.data.Dataset) -> object:
-            return lambda: sum(1 for _ in batches)
-
-        times = interleaved(
-            {
-                "plain": through(plain.train.batches(32)),
-                "a fifth are proxies": through(some.train.batches(32)),
-                "all are proxies": through(full.train.batches(32)),
-                "tf.io.decode_jpeg": through(_textbook(folder)),
-            },
-            rounds=rounds,
-        )
-        images = {name: len(plain.train) for name in times}
-        images["tf.io.decode_jpeg"] = n
-    base = images["plain"] / times["plain"].wall_s, images["plain"] / times["plain"].cpu_s
-    rows = [
-        [
-            what,
-            f"{images[what] / t.wall_s:.0f}/s",
-            f"{images[what] / t.cpu_s:.0f}/s",
-            f"{images[what] / t.wall_s / base[0]:.2f}",
-            f"{images[what] / t.cpu_s / base[1]:.2f}",
-            ">= 0.80" if "prox" in what else "",
-        ]
-        for what, t in times.items()
-    ]
-    return table(f"Pipeline: {n} JPEG files of 224 px, images per second", rows, HEADER)
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
     quick = parser.parse_args().quick
     print(environment())
-    print(pipeline(*((200, 3) if quick else (1000, 7))))
     print(proxy_step("resnet20", 32, *((400, 2) if quick else (1500, 5))))
     print(without_cues("resnet20", 32, *((400, 2) if quick else (1500, 7))))
     if not quick:
