@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from proxy_keras.data.in_python import in_python
+from proxy_keras.data.in_python import as_written, in_python
 from proxy_keras.data.native_images import NativeReader, read_natively
 from proxy_keras.distribution.parts import Parts
 
@@ -96,9 +96,14 @@ class DataSplit:
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels).
         """
-        return self.originals(batch_size, parts=parts).map(
-            lambda positions, images, labels: (images, self._encode(labels, one_hot))
-        )
+
+        @as_written
+        def encode(
+            positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            return images, self._encode(labels, one_hot)
+
+        return self.originals(batch_size, parts=parts).map(encode)
 
     def originals(
         self,
@@ -126,17 +131,17 @@ class DataSplit:
         else:
             batches = tf.data.Dataset.from_tensor_slices(chosen.astype(np.int64)).batch(batch_size)
         if parts is not None:
-            batches = parts.of(batches).map(lambda _, part: part)
+            batches = parts.of(batches).map(as_written(lambda _, part: part))
         if not isinstance(reader, RowStream):
-            batches = batches.map(partial(self._read, reader), num_parallel_calls=tf.data.AUTOTUNE)
-        batches = batches.map(
-            lambda places, images: (
-                places,
-                tf.cast(images, tf.float32),
-                tf.gather(tf.constant(self.labels), places),
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+            read = as_written(partial(self._read, reader))
+            batches = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+
+        @as_written
+        def complete(places: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            labels = tf.gather(tf.constant(self.labels), places)
+            return places, tf.cast(images, tf.float32), labels
+
+        batches = batches.map(complete, num_parallel_calls=tf.data.AUTOTUNE)
         return finished(batches, len(chosen), batch_size, parts)
 
     def _encode(self, labels: tf.Tensor, one_hot: bool) -> tf.Tensor:
@@ -186,6 +191,7 @@ class DataSplit:
         position_of = np.full([int(self.rows.max()) + 1], -1, np.int64)
         position_of[self.rows[positions]] = positions
 
+        @as_written
         def complete(row: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             done = in_python(
                 lambda image, row: self._completed(image[None], row[None])[0],

@@ -8,6 +8,8 @@ from typing import ParamSpec, TypeVar
 import tensorflow as tf
 from tensorflow.python.eager import context
 
+from proxy_keras.data.in_python import as_written
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -20,6 +22,7 @@ def in_one_pass(function: Callable[P, T]) -> Callable[P, T]:
     """
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
+    @as_written
     def call(*arguments: P.args, **options: P.kwargs) -> T:
         # TensorFlow has no public name for this.
         is_watched = bool(context.context().op_callbacks)

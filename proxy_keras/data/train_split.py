@@ -15,7 +15,7 @@ from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors, draw
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.heatmap_store import MapStore
-from proxy_keras.data.in_python import in_python
+from proxy_keras.data.in_python import as_written, in_python
 from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
 from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
@@ -130,24 +130,30 @@ class TrainSplit(DataSplit):
         self.largest_batch = max(self.largest_batch, batch_size)
         original_weight = self.original_weight
         feed = BatchFeed(self.seed, batch_size, augment, parts, is_weighted=original_weight != 1.0)
-        opened = tf.data.Dataset.range(1).flat_map(partial(self._opened, feed))
+        opened = tf.data.Dataset.range(1).flat_map(as_written(partial(self._opened, feed)))
         batches = opened.batch(batch_size)
         numbered = batches.enumerate() if parts is None else parts.of(batches)
-        batches = numbered.map(partial(self._look_up, feed, features))
+        batches = numbered.map(as_written(partial(self._look_up, feed, features)))
         reader = self._reader
         if not isinstance(reader, RowStream):
-            batches = batches.map(
-                lambda positions, shown, seed: (
-                    *self._read(reader, positions, shown["is_image"]),
-                    shown,
-                    seed,
-                ),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
+
+            @as_written
+            def read(
+                positions: tf.Tensor, shown: dict[str, tf.Tensor], seed: tf.Tensor
+            ) -> tuple[object, ...]:
+                return *self._read(reader, positions, shown["is_image"]), shown, seed
+
+            batches = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        served = partial(
+            self._served,
+            one_hot=one_hot,
+            augment=augment,
+            original_weight=original_weight,
+            features=features,
+        )
         batches = batches.map(
-            lambda positions, images, shown, seed: self._served(
-                positions, images, shown, seed, one_hot, augment, original_weight, features
-            ),
+            # Augmentations of others may be written for AutoGraph.
+            as_written(served) if augment is None else served,
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         return finished(batches, len(self), batch_size, parts)
@@ -232,6 +238,7 @@ class TrainSplit(DataSplit):
         images: tf.Tensor,
         shown: dict[str, tf.Tensor],
         seed: tf.Tensor,
+        *,
         one_hot: bool,
         augment: Augment | None,
         original_weight: float,
@@ -239,6 +246,7 @@ class TrainSplit(DataSplit):
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
+        @as_written
         def with_proxies() -> tf.Tensor:
             return make_proxies(
                 images,

@@ -37,6 +37,7 @@ class Parts:
             (number, part): the part's number among those of all batches, int64, and its tensors.
         """
 
+        @tf.autograph.experimental.do_not_convert
         def cut(step: tf.Tensor, batch: Any) -> tf.data.Dataset:
             replicas = tf.data.Dataset.range(self.first, self.first + self.count)
             return replicas.map(
