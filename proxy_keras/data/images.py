@@ -7,6 +7,7 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -15,6 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded, in pixels; also the limit of Pillow itself."""
+
+Inspect = Callable[[Image.Image, BinaryIO], None]
+"""Called with a decoded picture, as its file has it, and that file, which it may read."""
 
 # Other formats are excluded: EPS would start Ghostscript, and formats without a signature, such as
 # TGA, accept text files as images.
@@ -73,6 +77,7 @@ def read_image(
     source: str | os.PathLike[str] | bytes,
     *,
     max_pixels: int = MAX_PIXELS,
+    inspect: Inspect | None = None,
 ) -> NDArray[np.uint8]:
     """Read an image as upright RGB.
 
@@ -86,6 +91,8 @@ def read_image(
         source: A file's path, or its bytes.
         max_pixels: Larger images are refused before decoding. Values above `MAX_PIXELS` have no
             effect.
+        inspect: Called once the file is decoded, unless it has damaged chunks to be left out; None:
+            nothing is.
 
     Returns:
         [H, W, 3] uint8; depends only on the bytes.
@@ -95,7 +102,7 @@ def read_image(
             too large; `reason` says which.
         OSError: The file cannot be opened.
     """
-    return np.array(_read(source, max_pixels))
+    return np.array(_read(source, max_pixels, inspect=inspect))
 
 
 def read_resized(
@@ -147,25 +154,31 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _read(
-    source: str | os.PathLike[str] | bytes, max_pixels: int, at_least: int | None = None
+    source: str | os.PathLike[str] | bytes,
+    max_pixels: int,
+    at_least: int | None = None,
+    inspect: Inspect | None = None,
 ) -> Image.Image:
     """Return the picture upright and in mode RGB.
 
     Args:
-        source: See `read_image`, like `max_pixels`.
+        source: See `read_image`, like `max_pixels` and `inspect`.
         max_pixels: Largest number of pixels.
         at_least: Shortest side that a JPEG decoded at a fraction may have; None: full size.
+        inspect: Called with the decoded picture; None: nothing is.
     """
     if isinstance(source, bytes):
-        return _repaired(io.BytesIO(source), "the bytes given", max_pixels, at_least)
+        return _repaired(io.BytesIO(source), "the bytes given", max_pixels, at_least, inspect)
     with open(source, "rb") as file:
-        return _repaired(file, f"{os.fspath(source)!r}", max_pixels, at_least)
+        return _repaired(file, f"{os.fspath(source)!r}", max_pixels, at_least, inspect)
 
 
-def _repaired(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> Image.Image:
+def _repaired(
+    file: BinaryIO, name: str, max_pixels: int, at_least: int | None, inspect: Inspect | None
+) -> Image.Image:
     """Decode a file; if it is refused, without the chunks that do not change its pixels."""
     try:
-        return _decode(file, name, max_pixels, at_least)
+        return _decode(file, name, max_pixels, at_least, inspect)
     except UnreadableImageError as error:
         reason = error
         for keeps_text in (True, False):
@@ -205,7 +218,13 @@ def _is_needed(kind: bytes, data: bytes, checksum: bytes, keeps_text: bool) -> b
     return (kind == b"eXIf" or is_text) and zlib.crc32(kind + data) == int.from_bytes(checksum)
 
 
-def _decode(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) -> Image.Image:
+def _decode(
+    file: BinaryIO,
+    name: str,
+    max_pixels: int,
+    at_least: int | None,
+    inspect: Inspect | None = None,
+) -> Image.Image:
     try:
         if not file.read(1):
             raise UnreadableImageError("empty file", name=name)
@@ -215,7 +234,10 @@ def _decode(file: BinaryIO, name: str, max_pixels: int, at_least: int | None) ->
             if at_least is not None:
                 picture.draft(None, (at_least, at_least))
             picture.load()
-            return _to_rgb(_turned_upright(picture))
+            upright = _to_rgb(_turned_upright(picture))
+            if inspect is not None:
+                inspect(picture, file)
+            return upright
     except UnreadableImageError:
         raise
     except UnidentifiedImageError as error:
