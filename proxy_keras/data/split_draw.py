@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 
 from proxy_keras.data.records import TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.split_table import SplitTable
@@ -128,9 +129,11 @@ def _drop_leaking(
 ) -> tuple[list[Record], tuple[Skipped, ...]]:
     """Drop records whose picture is also in a given test (or val) split."""
     first: dict[tuple[str, str], str] = {}
-    for record in sorted(records, key=lambda record: record.path):
-        if record.split is not None:
-            first.setdefault((record.content_hash, record.split), record.path)
+    given = [record for record in records if record.split is not None]
+    for record in sorted(given, key=attrgetter("path")):
+        first.setdefault((record.content_hash, str(record.split)), record.path)
+    if not first:
+        return list(records), ()
     kept, leaking = [], []
     for record in records:
         held_out = {TEST: (), VAL: (TEST,)}.get(record.split or TRAIN, (TEST, VAL))
@@ -146,14 +149,16 @@ def _drop_leaking(
 
 def _pictures_to_draw(records: Iterable[Record], seed: int) -> dict[str, list[str]]:
     """Return content hashes by class in the order of the draw, without a given val or test."""
-    labels_of: dict[str, set[str]] = defaultdict(set)
+    label_of: dict[str, str] = {}
     for record in records:
         if record.split in (None, TRAIN):
-            labels_of[record.content_hash].add(record.label)
+            # A picture with two labels is drawn once, with the first of them.
+            label = label_of.setdefault(record.content_hash, record.label)
+            if record.label < label:
+                label_of[record.content_hash] = record.label
     pictures: dict[str, list[str]] = defaultdict(list)
-    for content, labels in labels_of.items():
-        # A picture with two labels is drawn once, with the first of them.
-        pictures[min(labels)].append(content)
+    for content, label in label_of.items():
+        pictures[label].append(content)
     for contents in pictures.values():
         contents.sort(key=lambda content: hashlib.sha256(f"{seed}:{content}".encode()).digest())
     return pictures
@@ -202,13 +207,24 @@ def _quota(count: int, share: float) -> int:
 
 def _with_ids(records: Iterable[Record]) -> list[tuple[str, Record]]:
     """Return records with their example ids, sorted by id."""
-    copies: Counter[str] = Counter()
-    examples = []
-    for record in sorted(records, key=lambda r: (r.content_hash, r.label, r.split or "", r.path)):
+    by_start: dict[str, Record | list[Record]] = {}
+    for record in records:
         start = record.content_hash[:_ID_LENGTH]
-        examples.append((f"{start}-{copies[start]}" if copies[start] else start, record))
-        copies[start] += 1
-    return sorted(examples, key=lambda pair: pair[0])
+        same = by_start.get(start)
+        if same is None:
+            by_start[start] = record
+        elif isinstance(same, list):
+            same.append(record)
+        else:
+            by_start[start] = [same, record]
+    examples: list[tuple[str, Record]] = []
+    for start, found in by_start.items():
+        if isinstance(found, Record):
+            examples.append((start, found))
+            continue
+        found.sort(key=lambda r: (r.content_hash, r.label, r.split or "", r.path))
+        examples += [(f"{start}-{at}" if at else start, r) for at, r in enumerate(found)]
+    return sorted(examples, key=itemgetter(0))
 
 
 def _table(
@@ -228,14 +244,20 @@ def _table(
     )
 
 
-def _conflicting(records: Iterable[Record]) -> tuple[tuple[Record, ...], ...]:
+def _conflicting(records: Sequence[Record]) -> tuple[tuple[Record, ...], ...]:
     """Return groups of records with the same picture under more than one label."""
+    label_of: dict[str, str] = {}
+    contents = {
+        record.content_hash
+        for record in records
+        if label_of.setdefault(record.content_hash, record.label) != record.label
+    }
     groups: dict[str, list[Record]] = defaultdict(list)
-    for record in sorted(records, key=lambda record: record.path):
+    for record in sorted(
+        (record for record in records if record.content_hash in contents), key=attrgetter("path")
+    ):
         groups[record.content_hash].append(record)
-    return tuple(
-        tuple(group) for group in groups.values() if len({record.label for record in group}) > 1
-    )
+    return tuple(tuple(group) for group in groups.values())
 
 
 def _check_shares(val: float, test: float, folds: int | None, fold: int | None) -> None:
