@@ -75,7 +75,7 @@ def splits_of_folders(names: Iterable[str]) -> dict[str, str]:
 def folders_in(path: Path) -> list[str]:
     """Return the sorted names of the folders in a folder, without those of `is_left_out`."""
     return sorted(
-        entry.name for entry in os.scandir(path) if not is_left_out(entry.name) and is_folder(entry)
+        entry.name for entry in os.scandir(path) if is_folder(entry) and not is_left_out(entry.name)
     )
 
 

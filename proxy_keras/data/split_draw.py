@@ -12,6 +12,7 @@ from operator import attrgetter, itemgetter
 from proxy_keras.data.records import TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.io.names import canonical
+from proxy_keras.io.paused_collection import paused_collection
 
 _ID_LENGTH = 16
 
@@ -39,6 +40,7 @@ class _Assignment:
     fold: int | None = None
 
 
+@paused_collection()
 def draw_split(
     records: Iterable[Record],
     *,
@@ -93,6 +95,7 @@ def draw_split(
     return SplitDraw(table, leaking, _conflicting(records), frozenset(given))
 
 
+@paused_collection()
 def match_saved_split(saved: SplitTable, records: Iterable[Record]) -> SplitDraw:
     """Return a saved split with the current paths of its images.
 
@@ -232,13 +235,16 @@ def _table(
     assigned: Mapping[str, _Assignment],
     classes: tuple[str, ...],
 ) -> SplitTable:
-    folds = tuple(assigned[id_].fold for id_, _ in examples)
+    example_ids = tuple(map(itemgetter(0), examples))
+    records = list(map(itemgetter(1), examples))
+    drawn = [assigned[id_] for id_ in example_ids]
+    folds = tuple(map(attrgetter("fold"), drawn))
     return SplitTable(
-        example_ids=tuple(id_ for id_, _ in examples),
-        paths=tuple(record.path for _, record in examples),
-        labels=tuple(record.label for _, record in examples),
-        splits=tuple(assigned[id_].split for id_, _ in examples),
-        content_hashes=tuple(record.content_hash for _, record in examples),
+        example_ids=example_ids,
+        paths=tuple(map(attrgetter("path"), records)),
+        labels=tuple(map(attrgetter("label"), records)),
+        splits=tuple(map(attrgetter("split"), drawn)),
+        content_hashes=tuple(map(attrgetter("content_hash"), records)),
         classes=classes,
         folds=None if all(fold is None for fold in folds) else folds,
     )
