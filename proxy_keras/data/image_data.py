@@ -13,6 +13,7 @@ from proxy_keras.data.arrays import Labels
 from proxy_keras.data.image_source import array_source, dataset_source, folder_source
 from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import Images
+from proxy_keras.data.scan_index import CACHE, Index
 from proxy_keras.data.sources import open_source
 from proxy_keras.data.split_images import SplitImages
 
@@ -77,23 +78,29 @@ class ImageData(SplitImages):
         test: float = 0.15,
         label_fn: LabelFn | None = None,
         progress: bool = True,
+        index: Index = CACHE,
         **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Load image files from `ROOT/CLASS/` or `ROOT/{train,val,test}/CLASS/`.
 
-        Every file is decoded once to check it, and read again whenever it is needed.
+        Every file is decoded once to check it, and read again whenever it is needed. What was found
+        out about it is kept in an index, so that it is not decoded to check it the next time.
 
         Args:
             root: The folder.
             label_fn: Returns the class of a file from its path relative to `root`; None: the class
                 is the name of the folder.
+            index: The file of the index; "cache": one in the user's cache folder; None or "none":
+                no index is used or kept.
 
         Raises:
             FileNotFoundError, NotADirectoryError: There is no such folder.
             ValueError: See `layout.find_images` and `split_draw.draw_split`; or `strict` is set
                 and an image cannot be used; or the saved split does not match.
         """
-        source = folder_source(root, image_size=image_size, label_fn=label_fn, progress=progress)
+        source = folder_source(
+            root, image_size=image_size, label_fn=label_fn, progress=progress, index=index
+        )
         return cls(source, seed=seed, val=val, test=test, **options)
 
     @classmethod
@@ -194,6 +201,7 @@ class ImageData(SplitImages):
         val: float = 0.15,
         test: float = 0.15,
         progress: bool = True,
+        index: Index = CACHE,
         **options: Unpack[SplitOptions],
     ) -> ImageData:
         """Load a data source by name, such as "digits" or "npz:FILE".
@@ -203,6 +211,7 @@ class ImageData(SplitImages):
             image_size: None: the natural size of the source.
             data_dir: Folder of prepared `tfds:` data.
             limit: See `limit_training`; None: all images.
+            index: See `from_folder`; ignored for sources that are no folders.
 
         Raises:
             ValueError: The source is unknown, or its data cannot be used.
@@ -210,7 +219,12 @@ class ImageData(SplitImages):
             ConnectionError: A `tfds:` dataset is not on disk and cannot be downloaded.
         """
         source = open_source(
-            src, image_size=image_size, data_dir=data_dir, seed=seed, progress=progress
+            src,
+            image_size=image_size,
+            data_dir=data_dir,
+            seed=seed,
+            progress=progress,
+            index=index,
         )
         data = cls(source, seed=seed, val=val, test=test, **options)
         if limit is not None:

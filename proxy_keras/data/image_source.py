@@ -26,6 +26,7 @@ from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import ArrayReader, FileReader, Images
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL, Record, Skipped
 from proxy_keras.data.scan import scan_folder
+from proxy_keras.data.scan_index import CACHE, Index
 from proxy_keras.data.stream_reader import StreamReader
 
 _MIN_IMAGE_SIZE = 8
@@ -85,11 +86,12 @@ def folder_source(
     image_size: int,
     label_fn: LabelFn | None = None,
     progress: bool = True,
+    index: Index = CACHE,
 ) -> ImageSource:
     """Scan a folder of image files; see `ImageData.from_folder`."""
     image_size = checked_image_size(image_size)
-    found = scan_folder(root, label_fn=label_fn, progress=progress)
-    reader = FileReader([record.path for record in found.records], image_size, root=root)
+    found = scan_folder(root, label_fn=label_fn, progress=progress, index=index)
+    reader = FileReader(found.files, image_size)
     return ImageSource(
         found.records,
         dict.fromkeys(SPLITS, reader),

@@ -7,8 +7,11 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
+from proxy_keras.data.file_status import packed
 from proxy_keras.data.folder_names import folders_in, is_folder, splits_of_folders
 from proxy_keras.data.left_out import is_left_out
 from proxy_keras.data.records import Skipped
@@ -24,8 +27,7 @@ LabelFn = Callable[[str], str]
 """Returns the class of a file, given its path relative to the root, with "/"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A file that may be an image.
 
     Attributes:
@@ -33,12 +35,14 @@ class Candidate:
         label: Name of its class.
         split: "train", "val", "test" or None.
         size_bytes: Size of the file in bytes.
+        status: Its packed status, see `file_status`.
     """
 
     path: str
     label: str
     split: str | None
     size_bytes: int
+    status: bytes
 
 
 @dataclass
@@ -117,8 +121,8 @@ def find_images(root: str | os.PathLike[str], *, label_fn: LabelFn | None = None
             if len(layout.candidates) + len(layout.skipped) == found:
                 layout.skipped.append(Skipped(f"{top}/", "no files", label))
         _list_loose_files(root, folder, layout)
-    layout.candidates.sort(key=lambda candidate: candidate.path)
-    layout.skipped.sort(key=lambda skipped: skipped.path)
+    layout.candidates.sort(key=attrgetter("path"))
+    layout.skipped.sort(key=attrgetter("path"))
     layout.ignored.sort()
     _check(root, layout)
     return layout
@@ -161,7 +165,7 @@ def _walk(
     """
     try:
         identity = _identity(root / folder)
-        entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(root / folder), key=attrgetter("name"))
     except OSError as error:
         layout.skipped.append(Skipped(f"{folder}/", f"cannot be opened: {error.strerror}", label))
         return
@@ -185,7 +189,9 @@ def _walk(
             # Opening a pipe would block forever.
             layout.skipped.append(Skipped(path, "not a regular file", label))
             continue
-        layout.candidates.append(Candidate(path, *assign(path), status.st_size))
+        label_of, split = assign(path)
+        found = Candidate(path, label_of, split, status.st_size, packed(status))
+        layout.candidates.append(found)
 
 
 def _list_other_folders(

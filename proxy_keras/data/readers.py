@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.images import read_resized, resize
 from proxy_keras.data.scan import default_workers
+from proxy_keras.data.scanned_files import ScannedFiles
 
 Images = NDArray[np.uint8]
 """[N, h, w, 3], or grey: [N, h, w, 1] or [N, h, w]. May be a `numpy.memmap`."""
@@ -98,9 +99,8 @@ class FileReader:
     `images.read_resized`.
 
     Args:
-        paths: [N] the files, relative to `root`.
+        files: [N] their paths, or the files of a scan, which must not change after it.
         image_size: Side P in pixels.
-        root: Folder of the files.
         is_native: [N] bool, the files that TensorFlow's operations decode as `images.read_image`
             does, and whose images have the side P; None: none of them.
         workers: Number of threads; None: one per CPU, at most 16.
@@ -108,37 +108,38 @@ class FileReader:
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]],
+        files: Sequence[str | os.PathLike[str]] | ScannedFiles,
         image_size: int,
         *,
-        root: str | os.PathLike[str] = "",
         is_native: NDArray[np.bool_] | None = None,
         workers: int | None = None,
     ) -> None:
         self.image_size = image_size
-        self._root = os.path.abspath(root)
-        self._paths = paths
-        self._is_native = np.zeros(len(paths), bool) if is_native is None else is_native
+        self._files = files
+        self._is_native = np.zeros(len(files), bool) if is_native is None else is_native
         self._pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="images")
 
     def __len__(self) -> int:
         """The number of rows."""
-        return len(self._paths)
+        return len(self._files)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Read the images of rows [B]: uint8 [B, P, P, 3].
 
         Raises:
             UnreadableImageError: A file was damaged after it was scanned.
+            ChangedImageError: A file has another content than when it was scanned.
             OSError: A file can no longer be opened.
         """
         batch = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
 
         def read_one(position: int, row: int) -> None:
-            batch[position] = read_resized(self._path(row), self.image_size)
+            batch[position] = read_resized(self._files[row], self.image_size)
 
         # `list` waits for all threads, and raises their errors.
         list(self._pool.map(read_one, range(len(rows)), rows))
+        if isinstance(self._files, ScannedFiles):
+            self._files.check(rows)
         return batch
 
     def locate(
@@ -146,8 +147,5 @@ class FileReader:
     ) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.uint8]]:
         """Tell how the images of rows [B] are read; see `NativeReader`."""
         is_native = self._is_native[rows]
-        paths = [os.fsencode(self._path(row)) for row in rows[is_native]]
+        paths = [os.fsencode(self._files[row]) for row in rows[is_native]]
         return np.array(paths, object), is_native, self.read(rows[~is_native])
-
-    def _path(self, row: int) -> str:
-        return os.path.join(self._root, self._paths[row])

@@ -19,6 +19,7 @@ from proxy_keras.data.image_source import (
     checked_image_size,
     folder_source,
 )
+from proxy_keras.data.scan_index import CACHE, Index
 from proxy_keras.io.extras import extra
 
 SOURCE_FORMS = (
@@ -42,6 +43,7 @@ def open_source(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: bool = True,
+    index: Index = CACHE,
 ) -> ImageSource:
     """Read the images of a named source.
 
@@ -55,6 +57,7 @@ def open_source(
             for other sources.
         seed: Keys the images of `decoy_digits` and `clutter_digits`.
         progress: Show progress bars.
+        index: See `scan.scan_folder`; ignored for sources that are no folders.
 
     Raises:
         ValueError: The source is unknown, or its data cannot be used.
@@ -79,7 +82,9 @@ def open_source(
         decoys = src == "decoy_digits"
         return _decoy_digits_source(image_size or _DIGITS_SIZE, seed, progress, decoys=decoys)
     if Path(src).exists():
-        return folder_source(src, image_size=image_size or _FOLDER_SIZE, progress=progress)
+        return folder_source(
+            src, image_size=image_size or _FOLDER_SIZE, progress=progress, index=index
+        )
     raise ValueError(
         f"Unknown source {src!r}, and no folder has that name. Pass one of: "
         f"{'; '.join(SOURCE_FORMS)}."
