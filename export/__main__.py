@@ -14,6 +14,8 @@ from proxy_keras.io.extras import command_extra
 from proxy_keras.io.output_target import descriptor_of
 from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option, start_quietly
+from proxy_keras.settings import DataConfig
+from proxy_keras.settings.options import add_options
 
 if __name__ == "__main__":
     start_quietly()
@@ -99,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", metavar="SRC", help="data for a FILE.keras: digits, ROOT, npz:FILE, ..."
     )
+    add_options(parser, DataConfig, "index")
     parser.add_argument(
         "--image-size", type=int, metavar="P", help="side in pixels, for models that take any size"
     )
@@ -175,6 +178,7 @@ def run(given: argparse.Namespace) -> None:
         data=given.data,
         needs_data=given.precision == "int8" or not given.images or given.held_out is not None,
         progress=not given.quiet,
+        index=given.index,
     )
     if given.triton is not None:
         # Before the work, which can take minutes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 import keras
@@ -73,6 +73,7 @@ def open_source(
     data: str | None = None,
     needs_data: bool = False,
     progress: bool = True,
+    index: str | None = None,
 ) -> Source:
     """Open a model with its metadata.
 
@@ -85,13 +86,14 @@ def open_source(
         data: Source of images, see `ImageData.from_source`, for a model without a run folder.
         needs_data: Whether to open its images.
         progress: Show progress bars.
+        index: See `ImageData.from_folder`; None: that of the run, or for other data "cache".
 
     Raises:
         ValueError, OSError: The model, names or data cannot be used.
     """
     saved = open_saved(path, labels)
     size = saved_model.image_size(saved.model, image_size)
-    images = _open_data(saved, data, size, needs_data, progress)
+    images = _open_data(saved, data, size, needs_data, progress, index)
     count = int(saved.model.output_shape[-1])
     classes = saved.classes
     if images is not None:
@@ -173,15 +175,24 @@ def _crops(count: int) -> Iterable[NDArray[np.uint8]]:
 
 
 def _open_data(
-    saved: SavedModel, given: str | None, size: tuple[int, int], is_needed: bool, progress: bool
+    saved: SavedModel,
+    given: str | None,
+    size: tuple[int, int],
+    is_needed: bool,
+    progress: bool,
+    index: str | None,
 ) -> ImageData | None:
     if given is not None:
         if size[0] != size[1]:
             raise ValueError(f"--data reads square images; the model takes {size[0]} x {size[1]}.")
-        return ImageData.from_source(given, image_size=size[0], progress=progress)
+        return ImageData.from_source(
+            given, image_size=size[0], progress=progress, index=index or "cache"
+        )
     if not is_needed or saved.run is None:
         return None
     config = TrainConfig.load(saved.run / "config.json")
+    if index is not None:
+        config = replace(config, data=replace(config.data, index=index))
     try:
         return load_data(config, saved.run, progress=progress)
     except FileNotFoundError as error:

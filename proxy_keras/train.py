@@ -53,12 +53,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
-    """Return the settings saved in a run folder.
+    """Return the settings saved in a run folder, with the `index` that is asked for.
 
     Args:
         folder: A run folder with saved settings.
-        given: Options given with `--resume`. They must equal the saved settings; "auto" equals any
-            measured value.
+        given: Options given with `--resume`. They must equal the saved settings, except those that
+            are not compared; "auto" equals any measured value.
 
     Raises:
         ValueError: An option differs.
@@ -69,13 +69,13 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
         asked = _with_measured(build_config(given), saved)
     else:
         asked = changed(saved, with_absolute_paths(given))
-    differing = differences(saved.to_dict(), asked.to_dict())
+    differing = differences(saved.compared(), asked.compared())
     if differing:
         raise ValueError(
             f"{folder} was started with other settings: {'; '.join(differing)}. Leave these "
             "options out to resume it, or choose another --out."
         )
-    return saved
+    return dataclasses.replace(saved, data=dataclasses.replace(saved.data, index=asked.data.index))
 
 
 def _with_measured(asked: TrainConfig, saved: TrainConfig) -> TrainConfig:

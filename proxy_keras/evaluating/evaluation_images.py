@@ -14,7 +14,7 @@ from proxy_keras.evaluating.evaluated_model import TrainedRun
 from proxy_keras.io.names import printable
 from proxy_keras.io.saved_model import SavedModel, image_size
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.options import build_config, changed
+from proxy_keras.settings.options import build_config, changed, compared
 from proxy_keras.training.run import load_data
 
 
@@ -105,7 +105,7 @@ def load_images(
         config = build_config({**settings, "image_size": height})
     else:
         raise ValueError(f"{saved.file} is not a run. Give the images to evaluate: --data SRC")
-    own = None if run is None or settings else run.folder
+    own = None if run is None or compared(settings) else run.folder
     data = load_data(config, own, progress=progress)
     if run is not None and (own is not None or _is_own_split(data, run)):
         seen = "The model was not trained on them, and they were not used to select it."

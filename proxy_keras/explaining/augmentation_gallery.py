@@ -22,6 +22,8 @@ from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.extras import MissingExtra, extra
 from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.io.saved_model import image_size, open_saved
+from proxy_keras.settings import DataConfig
+from proxy_keras.settings.options import add_options
 
 if TYPE_CHECKING:
     from proxy_keras.io.figures import Figure
@@ -45,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--image-size", type=int, metavar="P", help="side in pixels")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of prepared tfds data")
+    add_options(parser, DataConfig, "index")
+    parser.set_defaults(index=DataConfig("").index)
     parser.add_argument("--columns", type=int, default=5, metavar="N", help="images (default: 5)")
     parser.add_argument("--seed", type=int, default=0, metavar="I", help="seed of split and draws")
     parser.add_argument(
@@ -100,6 +104,7 @@ def draw_gallery(given: argparse.Namespace) -> None:
         image_size=side,
         seed=given.seed,
         data_dir=given.data_dir,
+        index=given.index,
         allow_missing_classes=True,
         progress=False,
     ).train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +18,9 @@ from proxy_keras.settings.rules import (
     Share,
     require,
 )
+
+INDEX_WORDS = ("cache", "none")
+"""What `index` can be, besides a file."""
 
 
 @settings
@@ -111,6 +115,15 @@ class DataConfig(JsonSettings):
             unset="TensorFlow Datasets' default",
         ),
     ] = None
+    index: Annotated[
+        str,
+        Setting(
+            "Where what is known of the files of a folder is kept, so that they are not decoded at "
+            "each start: a file; `cache`: one in your cache folder; `none`: nowhere. It may change "
+            "when a run is resumed.",
+            metavar="FILE|none",
+        ),
+    ] = dataclasses.field(default=INDEX_WORDS[0], compare=False)
 
     def __post_init__(self) -> None:
         folds, fold = self.folds, self.fold

@@ -24,6 +24,21 @@ class JsonSettings:
         """Return the settings as plain values."""
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
+    def compared(self) -> dict[str, Any]:
+        """Return the settings that decide what comes out, as plain values.
+
+        Left out are fields with `compare=False`, such as where a cache is: with another value of
+        those, a run stays the same run.
+        """
+        values = self.to_dict()
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if not field.compare:
+                del values[field.name]
+            elif isinstance(value, JsonSettings):
+                values[field.name] = value.compared()
+        return values
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the settings that `to_dict` gave; missing ones get their default.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.settings.checking import check
-from proxy_keras.settings.data_config import DataConfig
+from proxy_keras.settings.data_config import INDEX_WORDS, DataConfig
 from proxy_keras.settings.declaration import Declared, declared
 from proxy_keras.settings.key_value import KeyValue
 from proxy_keras.settings.proxy_config import PRESETS, ProxyConfig
@@ -114,12 +114,21 @@ def _read_config(file: Path) -> TrainConfig:
         raise ValueError(f"{file} does not hold the settings of a training run: {error}") from error
 
 
+def compared(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of data that decide which images there are, and how they are split."""
+    ignored = {field.name for field in dataclasses.fields(DataConfig) if not field.compare}
+    return {name: value for name, value in given.items() if name not in ignored}
+
+
 def with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options with absolute paths, so that a run can be resumed from anywhere."""
     return {name: _absolute(name, value) for name, value in given.items()}
 
 
 def _absolute(name: str, value: Any) -> Any:
+    if name == "index" and value not in INDEX_WORDS:
+        # It may not exist yet.
+        return str(Path(value).resolve())
     prefix, found, path = (
         str(value).rpartition("npz:") if name == "source" else ("", "", str(value))
     )

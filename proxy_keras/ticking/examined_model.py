@@ -17,7 +17,7 @@ from proxy_keras.io.names import printable
 from proxy_keras.io.saved_model import MODEL_FILE, SavedModel, image_size, open_saved
 from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.settings import DataConfig, TrainConfig
-from proxy_keras.settings.options import build_config, changed
+from proxy_keras.settings.options import build_config, changed, compared
 from proxy_keras.ticking.options import CueOptions
 from proxy_keras.training.run import load_data
 
@@ -105,7 +105,7 @@ class ExaminedModel:
             ValueError: The images cannot be used, or no longer match the split of the run.
             OSError: They cannot be read.
         """
-        own = None if self.settings else self.run
+        own = None if compared(self.settings) else self.run
         return load_data(self.config, own, progress=self._progress)
 
     def check_classes(self) -> None:

@@ -131,7 +131,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     )
     team.check_agreement(
         {
-            **config.to_dict(),
+            **config.compared(),
             "split": data.split_sha256,
             "epochs done": epochs_done,
         }

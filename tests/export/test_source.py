@@ -1,5 +1,6 @@
 """What a run folder or a file tells of its model, and the images to check it on."""
 
+import dataclasses
 import json
 
 import keras
@@ -46,6 +47,22 @@ def test_a_run_tells_all(run):
     assert (source.name, source.classes) == ("resnet20", ["red", "green", "blue"])
     assert source.image_size == (16, 16) and source.test_accuracy == 0.75
     assert source.data is not None and source.split_sha256 == source.data.split_sha256
+
+
+def test_the_index_is_that_of_the_run_or_the_given_one(run, images, monkeypatch):
+    asked = []
+
+    def load_data(config, folder, *, progress):
+        asked.append(config.data.index)
+        return ImageData.from_source(f"npz:{images}", progress=progress)
+
+    monkeypatch.setattr("export.source.load_data", load_data)
+    config = TrainConfig.load(run / "config.json")
+    data = dataclasses.replace(config.data, index="/indexes/a")
+    dataclasses.replace(config, data=data).save(run / "config.json")
+    for index in (None, "none"):
+        open_source(run, needs_data=True, progress=False, index=index)
+    assert asked == ["/indexes/a", "none"]
 
 
 def test_the_accuracy_is_that_of_the_last_epoch_only(run):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings.options import compared
 from tuner.collecting.columns import Row, Value
 
 METRICS = "metrics.json"
@@ -77,11 +78,11 @@ def _add_config(row: Row, config: Mapping[str, Any]) -> None:
         raise ValueError("config.json: `proxy` must be null or an object.")
     row["data"] = short_name(data["source"])
     row["arm"] = arm(config)
-    known = TrainConfig(DataConfig(data["source"])).to_dict()
+    known = TrainConfig(DataConfig(data["source"])).compared()
     for key, value in {**known, **config}.items():
         if key not in ("data", "proxy"):
             row[key] = _cell(value)
-    for key, value in {**DataConfig("").to_dict(), **data}.items():
+    for key, value in {**DataConfig("").compared(), **compared(data)}.items():
         row[key if key in _BARE and key not in row else f"data_{key}"] = _cell(value)
     if proxy is None:
         row["method"] = "none"

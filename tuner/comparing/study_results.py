@@ -39,8 +39,8 @@ def fingerprint(config: TrainConfig, module: str) -> str:
     So are the folders that contain the data and the cues.
     """
     source = config.data.source
-    defaults = TrainConfig(DataConfig("")).to_dict()
-    settings = _differing(config.to_dict(), defaults)
+    defaults = TrainConfig(DataConfig("")).compared()
+    settings = _differing(config.compared(), defaults)
     settings["data"]["source"] = source[: source.find(":") + 1] + Path(source).name
     if config.proxy is not None and config.proxy.cues and config.proxy.source_arm is None:
         settings["proxy"]["cues"] = Path(config.proxy.cues).name

@@ -55,7 +55,7 @@ class Options:
         return {
             "algorithm": self.algorithm,
             "objective": self.objective,
-            "settings": self.base.to_dict(),
+            "settings": self.base.compared(),
             "space": self.space.to_dict(),
         }
 
