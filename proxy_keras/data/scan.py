@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from proxy_keras.data.images import UnreadableImageError, read_image
-from proxy_keras.data.layout import Candidate, LabelFn, find_images
+from proxy_keras.data.layout import Candidate, LabelFn, Layout, find_images
 from proxy_keras.data.ordinary import is_ordinary
 from proxy_keras.data.records import Record, Skipped
-from proxy_keras.data.scan_index import CACHE, Found, Index, open_index
+from proxy_keras.data.scan_index import CACHE, Found, Index, ScanIndex, open_index
 from proxy_keras.data.scanned_files import EXAMINED, ScannedFiles, examined_bytes
 from proxy_keras.io.paused_collection import paused_collection
 from proxy_keras.io.progress import progress_bar
@@ -27,6 +29,10 @@ _CHUNK = 16
 
 _CHUNKS_AHEAD = 4
 """Chunks queued per thread, which bounds the memory for millions of files."""
+
+
+_HEX = 64
+"""Digits of a content hash."""
 
 
 @dataclass(frozen=True)
@@ -77,81 +83,87 @@ def scan_folder(
         ValueError: No file is a usable image, or the index is a file of another kind.
     """
     started_ns = time.time_ns()
-    with paused_collection():
+    with contextlib.ExitStack() as pause:
+        pause.enter_context(paused_collection())
         layout = find_images(root, label_fn=label_fn)
-    candidates = layout.candidates
-    with open_index(root, index) as known:
-        results: list[Found | _Unopened | None] = [*known.find(candidates)]
-        missing = [row for row, found in enumerate(results) if found is None]
-        with (
-            ThreadPoolExecutor(workers or default_workers()) as pool,
-            progress_bar(
-                total=len(candidates),
-                initial=len(candidates) - len(missing),
-                desc="Scanning",
-                unit="image",
-                shown=progress,
-            ) as bar,
-        ):
-            for rows, examined in _examine_all(pool, os.fspath(root), candidates, missing):
-                for row, found in zip(rows, examined, strict=True):
-                    results[row] = found
-                    if not isinstance(found, _Unopened):
-                        known.add(candidates[row], found, started_ns)
-                bar.update(len(rows))
-        known.drop_removed(candidates)
-    with paused_collection():
-        return _result(root, candidates, results, layout.skipped, layout.ignored, started_ns)
+        with open_index(root, index, started_ns) as known:
+            results: list[Found | _Unopened | None] = [*known.find(layout.candidates)]
+            if None in results:
+                # Decoding makes garbage.
+                pause.close()
+                _examine_missing(root, layout.candidates, results, known, workers, progress)
+            known.drop_removed()
+        pause.enter_context(paused_collection())
+        return _result(root, layout, results, started_ns)
+
+
+def _examine_missing(
+    root: str | os.PathLike[str],
+    candidates: Sequence[Candidate],
+    results: list[Found | _Unopened | None],
+    known: ScanIndex,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    """Decode the files without a result, and add them to the results and to the index."""
+    missing = [row for row, found in enumerate(results) if found is None]
+    with (
+        ThreadPoolExecutor(workers or default_workers()) as pool,
+        progress_bar(
+            total=len(candidates),
+            initial=len(candidates) - len(missing),
+            desc="Scanning",
+            unit="image",
+            shown=progress,
+        ) as bar,
+    ):
+        for rows, examined in _examine_all(pool, os.fspath(root), candidates, missing):
+            for row, found in zip(rows, examined, strict=True):
+                results[row] = found
+                if not isinstance(found, _Unopened):
+                    known.add(candidates[row], found)
+            bar.update(len(rows))
 
 
 def _result(
     root: str | os.PathLike[str],
-    candidates: Sequence[Candidate],
+    layout: Layout,
     results: Sequence[Found | _Unopened | None],
-    skipped: Sequence[Skipped],
-    ignored: list[str],
     scanned_ns: int,
 ) -> ScanResult:
-    usable = [row for row, found in enumerate(results) if isinstance(found, bytes)]
-    joined = b"".join([found for found in results if isinstance(found, bytes)])
-    examined = np.frombuffer(joined, EXAMINED)
-    hashes = examined["content_hash"].tobytes().hex()
-    records = [
-        Record(
-            path=candidates[row].path,
-            label=candidates[row].label,
-            split=candidates[row].split,
-            content_hash=hashes[64 * at : 64 * at + 64],
-            size_bytes=candidates[row].size_bytes,
-        )
-        for at, row in enumerate(usable)
-    ]
-    skipped = [
-        *skipped,
-        *(
-            Skipped(
-                candidate.path,
-                found.reason if isinstance(found, _Unopened) else str(found),
-                candidate.label,
-            )
-            for candidate, found in zip(candidates, results, strict=True)
-            if not isinstance(found, bytes)
-        ),
-    ]
-    if not records:
+    candidates, skipped = layout.candidates, list(layout.skipped)
+    usable: list[Candidate] = []
+    parts: list[bytes] = []
+    for candidate, found in zip(candidates, results, strict=True):
+        if isinstance(found, bytes):
+            usable.append(candidate)
+            parts.append(found)
+        else:
+            reason = found.reason if isinstance(found, _Unopened) else str(found)
+            skipped.append(Skipped(candidate.path, reason, candidate.label))
+    if not usable:
         first = skipped[0]
         raise ValueError(
             f"None of the {len(candidates)} files in {str(root)!r} is a usable image. The first is "
             f"{first.path!r}: {first.reason}."
         )
+    examined = np.frombuffer(b"".join(parts), EXAMINED)
+    hashes = examined["content_hash"].tobytes().hex()
+    records = [
+        Record(path, label, split, hashes[at : at + _HEX], size_bytes)
+        for at, (path, label, split, size_bytes, _) in zip(
+            range(0, len(hashes), _HEX), usable, strict=True
+        )
+    ]
     files = ScannedFiles(
         root,
         [record.path for record in records],
-        [candidates[row].status for row in usable],
+        [candidate.status for candidate in usable],
         examined,
         scanned_ns=scanned_ns,
     )
-    return ScanResult(records, sorted(skipped, key=lambda item: item.path), ignored, files)
+    skipped.sort(key=attrgetter("path"))
+    return ScanResult(records, skipped, layout.ignored, files)
 
 
 def default_workers() -> int:

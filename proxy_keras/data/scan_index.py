@@ -35,6 +35,7 @@ class ScanIndex:
 
     Args:
         root: The folder of the images.
+        scanned_ns: When the scan started, in ns since 1970.
         file: The file of the database, for messages.
         database: The open database; None: the index is empty, and nothing is kept.
         rows: What it held when it was opened, by path.
@@ -43,14 +44,17 @@ class ScanIndex:
     def __init__(
         self,
         root: str | os.PathLike[str],
+        scanned_ns: int,
         file: Path = Path(),
         database: sqlite3.Connection | None = None,
         rows: dict[bytes, Row] | None = None,
     ) -> None:
         self._root = os.fsencode(root)
+        self._scanned_ns = scanned_ns
         self._file = file
         self._database = database
         self._rows = rows or {}
+        self._others: set[bytes] = set()
         self._new: list[Row] = []
         self._written_s = time.monotonic()
 
@@ -59,8 +63,9 @@ class ScanIndex:
         if not self._rows:
             return [None] * len(candidates)
         found: list[Found | None] = []
-        for candidate in candidates:
-            row = self._rows.get(os.fsencode(candidate.path))
+        paths = [os.fsencode(candidate.path) for candidate in candidates]
+        self._others = self._rows.keys() - paths
+        for candidate, row in zip(candidates, map(self._rows.get, paths), strict=True):
             if row is None or row[1] != candidate.status:
                 found.append(None)
             elif row[3] is None:
@@ -69,15 +74,14 @@ class ScanIndex:
                 found.append(row[3].decode("utf-8", "surrogatepass"))
         return found
 
-    def add(self, candidate: Candidate, found: Found, scanned_ns: int) -> None:
+    def add(self, candidate: Candidate, found: Found) -> None:
         """Keep what was found out about a file, unless its status could hide a later change.
 
         Args:
             candidate: The file, with its status from before it was read.
             found: What is known of it.
-            scanned_ns: When the scan started, in ns since 1970.
         """
-        if self._database is None or is_racy(candidate.status, scanned_ns):
+        if self._database is None or is_racy(candidate.status, self._scanned_ns):
             return
         path = os.fsencode(candidate.path)
         if isinstance(found, bytes):
@@ -88,11 +92,10 @@ class ScanIndex:
         if time.monotonic() - self._written_s > _PORTION_S:
             self._write()
 
-    def drop_removed(self, candidates: Sequence[Candidate]) -> None:
-        """Drop the entries of files that no longer exist."""
-        others = self._rows.keys() - {os.fsencode(candidate.path) for candidate in candidates}
+    def drop_removed(self) -> None:
+        """Drop the entries of files that `find` was not asked for and that no longer exist."""
         removed = [
-            (path,) for path in others if not os.path.lexists(os.path.join(self._root, path))
+            (path,) for path in self._others if not os.path.lexists(os.path.join(self._root, path))
         ]
         self._change("DELETE FROM files WHERE path = ?", removed)
 
@@ -127,7 +130,7 @@ class ScanIndex:
 
 
 @contextlib.contextmanager
-def open_index(root: str | os.PathLike[str], index: Index) -> Iterator[ScanIndex]:
+def open_index(root: str | os.PathLike[str], index: Index, scanned_ns: int) -> Iterator[ScanIndex]:
     """Open the index of a folder, which is made if there is none, and close it after the block.
 
     Where there can be none, which is told in one line, the one given is empty and keeps nothing.
@@ -135,12 +138,13 @@ def open_index(root: str | os.PathLike[str], index: Index) -> Iterator[ScanIndex
     Args:
         root: The folder of the images.
         index: See `Index`.
+        scanned_ns: When the scan started, in ns since 1970; before the status of any file was read.
 
     Raises:
         ValueError: `index` is a file of another kind, or in the folder of the images.
     """
     if index is None or index == NONE:
-        yield ScanIndex(root)
+        yield ScanIndex(root, scanned_ns)
         return
     is_cached = index == CACHE
     file = Path(index)
@@ -153,12 +157,12 @@ def open_index(root: str | os.PathLike[str], index: Index) -> Iterator[ScanIndex
         database, rows = open_database(file, root, is_cached=is_cached)
     except (sqlite3.Error, OSError, RuntimeError) as error:
         _notify_unkept(file, error)
-        yield ScanIndex(root)
+        yield ScanIndex(root, scanned_ns)
         return
     with contextlib.suppress(OSError):
         # The time of use; on a disk that cannot be written, nothing is removed by it either.
         os.utime(file)
-    known = ScanIndex(root, file, database, rows)
+    known = ScanIndex(root, scanned_ns, file, database, rows)
     try:
         yield known
     finally:
