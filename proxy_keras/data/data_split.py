@@ -174,9 +174,7 @@ class DataSplit:
                 tf.uint8,
             )
             return tf.ensure_shape(images, [None, self.image_size, self.image_size, 3])
-        images = read_natively(
-            lambda places: reader.locate(self.rows[places]), positions, self.image_size
-        )
+        images = read_natively(reader, self.rows, positions)
         if self._finish is None:
             return images
         done = in_python(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -28,30 +27,40 @@ class NativeReader(Protocol):
             [B] these are; and the images of the other rows, uint8 [B - n, P, P, 3].
         """
 
+    def check(self, rows: NDArray[np.int64]) -> None:
+        """Check, after they were read, that the files of rows [B] have not changed."""
+
 
 def read_natively(
-    locate: Callable[
-        [NDArray[np.int64]], tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.uint8]]
-    ],
-    places: tf.Tensor,
-    image_size: int,
+    reader: NativeReader, rows_of: NDArray[np.int64], positions: tf.Tensor
 ) -> tf.Tensor:
     """Return images as uint8 [B, P, P, 3].
 
     Args:
-        locate: See `NativeReader.locate`; takes `places`.
-        places: [B] int64, which images.
-        image_size: Side P in pixels. Files for TensorFlow's operations have this size.
+        reader: Reads the files.
+        rows_of: [n] the reader's rows of all positions.
+        positions: [B] int64.
     """
-    side = image_size
-    paths, is_native, others = in_python(locate, [places], [tf.string, tf.bool, tf.uint8])
-    is_native = tf.ensure_shape(is_native, [None])
-    others = tf.ensure_shape(others, [None, side, side, 3])
-    natives = tf.map_fn(
-        lambda path: tf.ensure_shape(_decoded(path), [side, side, 3]),
-        tf.ensure_shape(paths, [None]),
-        fn_output_signature=tf.TensorSpec([side, side, 3], tf.uint8),
+    shape = [reader.image_size, reader.image_size, 3]
+    paths, is_native, others = in_python(
+        lambda places: reader.locate(rows_of[places]), [positions], [tf.string, tf.bool, tf.uint8]
     )
+    others = tf.ensure_shape(others, [None, *shape])
+    natives = tf.map_fn(
+        lambda path: tf.ensure_shape(_decoded(path), shape),
+        tf.ensure_shape(paths, [None]),
+        fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+    )
+
+    def checked(
+        places: NDArray[np.int64], is_native: NDArray[np.bool_], some_pixels: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        reader.check(rows_of[places[is_native]])
+        return is_native
+
+    # Some pixels make it wait until all are read, and its result is used, lest it be left out.
+    is_native = in_python(checked, [positions, is_native, natives[:, 0, 0, 0]], tf.bool)
+    is_native = tf.ensure_shape(is_native, [None])
 
     def merged() -> tf.Tensor:
         numbers = tf.range(tf.size(is_native))

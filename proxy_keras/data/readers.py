@@ -96,13 +96,12 @@ class FileReader:
     """A reader of image files in threads. Nothing is cached: data may be larger than memory.
 
     JPEG files are decoded at a reduced size of at least twice `image_size`, see
-    `images.read_resized`.
+    `images.read_resized`. In tf.data pipelines, ordinary files whose images have the side P are
+    read by TensorFlow's operations, see `native_images`.
 
     Args:
         files: [N] their paths, or the files of a scan, which must not change after it.
         image_size: Side P in pixels.
-        is_native: [N] bool, the files that TensorFlow's operations decode as `images.read_image`
-            does, and whose images have the side P; None: none of them.
         workers: Number of threads; None: one per CPU, at most 16.
     """
 
@@ -111,12 +110,15 @@ class FileReader:
         files: Sequence[str | os.PathLike[str]] | ScannedFiles,
         image_size: int,
         *,
-        is_native: NDArray[np.bool_] | None = None,
         workers: int | None = None,
     ) -> None:
         self.image_size = image_size
         self._files = files
-        self._is_native = np.zeros(len(files), bool) if is_native is None else is_native
+        self._is_native = np.zeros(len(files), bool)
+        if isinstance(files, ScannedFiles):
+            found = files.examined
+            has_size = (found["height"] == image_size) & (found["width"] == image_size)
+            self._is_native = found["is_ordinary"] & has_size
         self._pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="images")
 
     def __len__(self) -> int:
@@ -138,8 +140,7 @@ class FileReader:
 
         # `list` waits for all threads, and raises their errors.
         list(self._pool.map(read_one, range(len(rows)), rows))
-        if isinstance(self._files, ScannedFiles):
-            self._files.check(rows)
+        self.check(rows)
         return batch
 
     def locate(
@@ -149,3 +150,8 @@ class FileReader:
         is_native = self._is_native[rows]
         paths = [os.fsencode(self._files[row]) for row in rows[is_native]]
         return np.array(paths, object), is_native, self.read(rows[~is_native])
+
+    def check(self, rows: NDArray[np.int64]) -> None:
+        """Check that files are still those that were scanned, if they were; see `ScannedFiles`."""
+        if isinstance(self._files, ScannedFiles):
+            self._files.check(rows)
