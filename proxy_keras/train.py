@@ -53,12 +53,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
-    """Return the settings saved in a run folder, with the `index` that is asked for.
+    """Return the settings saved in a run folder, with the `index` and `determinism` asked for.
 
     Args:
         folder: A run folder with saved settings.
         given: Options given with `--resume`. They must equal the saved settings, except those that
-            are not compared; "auto" equals any measured value.
+            are not compared, and `determinism`, which is no part of the recipe; "auto" equals any
+            measured value.
 
     Raises:
         ValueError: An option differs.
@@ -69,6 +70,7 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
         asked = _with_measured(build_config(given), saved)
     else:
         asked = changed(saved, with_absolute_paths(given))
+    saved = dataclasses.replace(saved, determinism=asked.determinism)
     differing = differences(saved.compared(), asked.compared())
     if differing:
         raise ValueError(

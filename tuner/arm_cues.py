@@ -39,13 +39,13 @@ def find(config: TrainConfig, run: Path, folder: Path, *, verbose: int) -> dict[
         ValueError, OSError: The run, its data or its network cannot be used, or no object is known.
     """
     import keras
-    import tensorflow as tf
 
     from proxy_keras.io.saved_model import open_saved
     from proxy_keras.proxy.outside_cues import OutsideCues
+    from proxy_keras.training.determinism import set_determinism
     from proxy_keras.training.run import known_objects, load_data
 
-    tf.config.experimental.enable_op_determinism()
+    set_determinism(config)
     keras.utils.set_random_seed(config.seed)
     (folder / "metrics.json").unlink(missing_ok=True)
     asked = config.proxy or ProxyConfig(cues=OUTSIDE)

@@ -19,7 +19,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.data.records import TEST
@@ -35,6 +34,7 @@ from proxy_keras.proxy.step_log import StepLog, StepSummary
 from proxy_keras.settings import ProxyConfig, TrainConfig
 from proxy_keras.settings.schedule import Segments, parse
 from proxy_keras.training import run as runs
+from proxy_keras.training.determinism import is_deterministic, set_determinism, summary
 from proxy_keras.training.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.training.run_folder import finished_metrics
 
@@ -80,7 +80,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
     """
     proxy, segments = _segments(config)
     run = runs.prepare(config, folder, verbose=0)
-    tf.config.experimental.enable_op_determinism()
+    set_determinism(config)
     config, model, data = run.config, run.model, run.data
     compile_model(model, config, config.epochs, len(data.train))
     began, cpu_began = time.perf_counter(), time.process_time()
@@ -119,6 +119,7 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "proxy_steps": [dataclasses.asdict(step) for step in steps],
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu_began,
+        "op_determinism": summary([is_deterministic()]),
     }
     for subset in (data.val, data.test):
         logits = classification.predict_logits(

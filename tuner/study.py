@@ -159,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with extra("tuner"):
             from tuner.comparing import leakage, study_report
             from tuner.comparing.cue_arms import supervision
+            from tuner.comparing.study_results import determinism_notes
             from tuner.comparing.study_run import Study, check_folder, run
 
         seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
@@ -167,10 +168,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with study.lock():
             results, failures = run(study, workers=options["workers"], quiet=quiet)
             rows = results.of([arm.name for arm in study.arms], study.seeds)
+            notes = determinism_notes(rows)
             title = title or f"{base.model} on {Path(base.data.source).stem}"
             if options["protocol"] == ORIGINAL:
                 sentence = leakage.write(
-                    study.folder, rows, title=title, command=command, planned=len(study.runs())
+                    study.folder,
+                    rows,
+                    title=title,
+                    command=command,
+                    planned=len(study.runs()),
+                    notes=notes,
                 )
             else:
                 verdict = study_report.write(
@@ -184,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     arms=[arm.name for arm in study.arms],
                     seeds=study.seeds,
                     supervision={arm.name: supervision(arm.config) for arm in study.arms},
+                    notes=notes,
                 )
                 sentence = "\n".join([verdict.sentence, *verdict.warnings])
     except (MissingExtra, ValueError, OSError) as error:
@@ -192,7 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped. Run the same command to resume.", file=sys.stderr)
         return 130
-    print(f"{sentence}\nreport: {study.folder / 'report.md'}")
+    print("\n".join([sentence, *notes]))
+    print(f"report: {study.folder / 'report.md'}")
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0

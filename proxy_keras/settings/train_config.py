@@ -178,6 +178,13 @@ class TrainConfig(JsonSettings):
         NonNegativeInteger,
         Setting("Seed of initial weights, order, augmentation and draws.", metavar="I"),
     ] = 0
+    determinism: Annotated[
+        bool,
+        Setting(
+            "Deterministic operations: the same settings give the same weights, bit for bit, "
+            "interrupted or not. Off: faster on a GPU, without that promise."
+        ),
+    ] = True
 
     def __post_init__(self) -> None:
         recorded = self.proxy is not None and self.proxy.wrong_from == "train"

@@ -19,6 +19,7 @@ from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, wr
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.training.class_counts import ClassCounts
+from proxy_keras.training.determinism import is_deterministic
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
 
@@ -33,7 +34,7 @@ class Checkpoint:
         optimizer: The optimizer's variables in order; loss scale included.
         proxies: Arrays of `ProxyAttention.get_state`; empty for plain training.
         rest: JSON values: state of the callback, history, counts per class, best value so far,
-            wall-clock and CPU seconds of each epoch.
+            wall-clock and CPU seconds of each epoch, and whether it was deterministic.
         maps: Arrays of `RefreshMaps.get_state`; empty without heatmaps for augmentation.
     """
 
@@ -162,6 +163,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._history: list[dict[str, float]] = []
         self._seconds: list[float] = []
         self._cpu_seconds: list[float] = []
+        self._determinism: list[bool] = []
         self._began = self._cpu_began = 0.0
 
     @property
@@ -179,6 +181,11 @@ class RunCheckpoint(keras.callbacks.Callback):
         """CPU seconds of each epoch, of all threads; other processes do not change them."""
         return list(self._cpu_seconds)
 
+    @property
+    def determinism(self) -> list[bool]:
+        """Whether operations were deterministic, by epoch."""
+        return list(self._determinism)
+
     def resume(self, model: keras.Model) -> int:
         """Restore the newest checkpoint, and return the number of completed epochs."""
         checkpoint = self._checkpoints.latest()
@@ -192,6 +199,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._history = checkpoint.rest["history"]
         self._seconds = checkpoint.rest["seconds"]
         self._cpu_seconds = checkpoint.rest["cpu_seconds"]
+        # Older versions always trained with determinism, and did not record it.
+        self._determinism = checkpoint.rest.get("determinism", [True] * checkpoint.epoch)
         return checkpoint.epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -204,6 +213,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
         self._seconds.append(time.perf_counter() - self._began)
         self._cpu_seconds.append(time.process_time() - self._cpu_began)
+        self._determinism.append(is_deterministic())
         _write_csv(self._run / "history.csv", self._history)
         times = zip(self._seconds, self._cpu_seconds, strict=True)
         rows = [{"epoch": i, "seconds": s, "cpu_seconds": c} for i, (s, c) in enumerate(times, 1)]
@@ -228,6 +238,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                     "val_per_class": [] if counts is None else counts.get_state(),
                     "seconds": self._seconds,
                     "cpu_seconds": self._cpu_seconds,
+                    "determinism": self._determinism,
                 },
                 {} if self._maps is None else self._maps.get_state(),
             )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team, make_team
@@ -25,6 +24,12 @@ from proxy_keras.settings.proxy_config import OUTSIDE
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.count_epochs import CountEpochs
+from proxy_keras.training.determinism import (
+    is_deterministic,
+    resume_note,
+    set_determinism,
+    summary,
+)
 from proxy_keras.training.fit_input import FitInput
 from proxy_keras.training.fitting import (
     augmentation,
@@ -174,8 +179,9 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
 def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     """Train a prepared run to its end, resuming from its last checkpoint.
 
-    Makes TensorFlow's operations deterministic in the whole process: the same settings give the
-    same weights, bit for bit, interrupted or not (on one kind of processor).
+    Makes TensorFlow's operations deterministic in the whole process, unless `determinism` is off:
+    the same settings give the same weights, bit for bit, interrupted or not (on one kind of
+    processor).
 
     Args:
         run: What `prepare` returned.
@@ -188,8 +194,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         FloatingPointError: Training has diverged, so that a proxy step cannot explain the network.
         WorkerLost: Another worker has stopped.
     """
-    tf.config.experimental.enable_op_determinism()
     config, data, model, team = run.config, run.data, run.model, run.team
+    set_determinism(config)
     verbose = verbose if team.is_chief else 0
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
     class_counts = ClassCounts(data.classes)
@@ -202,6 +208,9 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     done = checkpoint.resume(model)
     if done and verbose:
         print(f"Resuming after epoch {done}/{config.epochs}")
+        note = resume_note(checkpoint.determinism, now=is_deterministic())
+        if note is not None and done < config.epochs:
+            print(note)
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
         with team.training(model) as first, fit_input.accepted_by(model):
@@ -234,6 +243,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             [] if run.proxy is None else run.proxy.steps,
             seconds=sum(checkpoint.seconds) + fit_input.seconds,
             cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
+            determinism=summary(checkpoint.determinism),
             progress=bool(verbose),
         )
     return team.from_chief(metrics)

@@ -71,6 +71,7 @@ def write_results(
     *,
     seconds: float,
     cpu_seconds: float,
+    determinism: str,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a trained model and write `metrics.json`, tables and figures.
@@ -83,6 +84,7 @@ def write_results(
         steps: The proxy steps.
         seconds: Wall-clock time of training.
         cpu_seconds: CPU time of training.
+        determinism: Whether operations were deterministic: `on`, `off` or `mixed`.
         progress: Whether to show progress bars.
 
     Returns:
@@ -95,6 +97,7 @@ def write_results(
         "proxy_steps": [dataclasses.asdict(step) for step in steps],
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
+        "op_determinism": determinism,
     }
     for split in (data.val, data.test):
         logits = classification.predict_logits(

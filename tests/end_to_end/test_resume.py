@@ -112,5 +112,6 @@ def test_killed_runs_end_like_an_uninterrupted_one(commands, squares, tmp_path):
     assert arrays.keys() == arrays_2.keys() and len(arrays["proxies/positions"]) > 10
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, arrays_2[name], err_msg=name)
+    assert metrics["op_determinism"] == "on"
     assert values == values_2 and metrics == metrics_2 and history == history_2
     assert len(pd.read_csv(uninterrupted / "history.csv")) == EPOCHS

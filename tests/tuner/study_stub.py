@@ -49,6 +49,7 @@ def main() -> int:
         "test": shares,
         "seconds": 2.0,
         "cpu_seconds": 1.0,
+        "op_determinism": "on" if config.determinism else "off",
         "proxies_made": made,
         "proxy_steps": [{"made": 40, "replaced": 0.25}, {"made": 0, "replaced": 0.0}][
             : 2 * bool(made)

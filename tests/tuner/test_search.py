@@ -138,6 +138,16 @@ def test_a_search_without_full_training_says_so(run, capsys: pytest.CaptureFixtu
     assert error.startswith("note: no trial completed all 9 epochs; the best ones ran for 3. Raise")
 
 
+def test_a_search_without_determinism_says_so(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--algorithm", "grid", "--no-determinism", "--quiet") == 0
+    assert "op determinism was off in 2 of 2 completed trials" in capsys.readouterr().err
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert [row["op_determinism"] for row in csv.DictReader(file)] == ["off", "off"]
+    assert json.loads((tmp_path / "out" / "best.json").read_text())["determinism"] is False
+
+
 def test_a_space_that_ends_early_is_reported(run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--algorithm", "random", "--trials", 9, "--quiet") == 0
     assert "note: the search ended after 2 of 9 trials" in capsys.readouterr().err

@@ -19,7 +19,13 @@ from tests.tuner import study_stub
 from tuner import study
 from tuner.comparing import study_run
 from tuner.comparing.arms import make_arms
-from tuner.comparing.study_results import COLUMNS, Results, check_conditions, fingerprint
+from tuner.comparing.study_results import (
+    COLUMNS,
+    Results,
+    check_conditions,
+    determinism_notes,
+    fingerprint,
+)
 from tuner.file_lock import is_locked
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(), epochs=4)
@@ -260,9 +266,18 @@ def test_a_damaged_table_is_refused(tmp_path):
 
 LINES = [
     ",".join(COLUMNS),
-    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,0123456789abcdef",
-    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,0e23456789abcdef",
+    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,on,0123456789abcdef",
+    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,off,0e23456789abcdef",
 ]
+
+
+def test_runs_without_determinism_are_counted():
+    def table(*marks):
+        return pd.DataFrame({"op_determinism": marks})
+
+    assert determinism_notes(table("on", "on")) == []
+    (note,) = determinism_notes(table("on", "off", "mixed"))
+    assert note.startswith("Op determinism was off in 2 of 3 runs (`--no-determinism`)")
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path):
@@ -281,12 +296,15 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
 
 
 def test_tables_from_before_there_were_cues_are_read(tmp_path):
-    names = [name for name in COLUMNS if name not in ("cues_ticked", "cue_cpu_seconds")]
+    new = ("cues_ticked", "cue_cpu_seconds", "op_determinism")
+    names = [name for name in COLUMNS if name not in new]
     (tmp_path / "results.csv").write_text(
         ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
     )
     results = Results(tmp_path)
     assert results.messages == [] and results.table["cues_ticked"].isna().all()
+    # Determinism could not be off then.
+    assert results.table["op_determinism"].tolist() == ["on"]
     assert results.has("none", 0, "0123456789abcdef")
 
 
@@ -301,7 +319,7 @@ def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("none,0,abc", "line 2 must have 15 columns, but has 3. Correct it, or delete"),
+        ("none,0,abc", "line 2 must have 16 columns, but has 3. Correct it, or delete"),
         (LINES[1].replace("0.9", "abc"), "line 2 needs a number for `test_accuracy`.*'abc'"),
         (LINES[1].replace("0.5", "x"), "line 2 needs a number for `test_loss`.*'x'"),
         (LINES[1].replace("0.9", ""), "line 2 needs a number for `test_accuracy`.*''"),

@@ -18,7 +18,17 @@ from tuner.comparing.cue_arms import check_source_arms
 
 PLAIN = "none"
 PROXY_ARM = "proxy"
-_SHARED = ("model", "weights", "freeze", "head_epochs", "epochs", "batch_size", "seed", "strategy")
+_SHARED = (
+    "model",
+    "weights",
+    "freeze",
+    "head_epochs",
+    "epochs",
+    "batch_size",
+    "seed",
+    "strategy",
+    "determinism",
+)
 _RECIPE_KEYS = {*declared(ProxyConfig), *declared(TrainConfig), "preset", "no_proxy"} - {*_SHARED}
 
 

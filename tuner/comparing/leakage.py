@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,15 @@ def make_arms(base: TrainConfig) -> tuple[list[Arm], dict[str, str]]:
     return arms, modules
 
 
-def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned: int) -> str:
+def write(
+    folder: Path,
+    rows: pd.DataFrame,
+    *,
+    title: str,
+    command: str,
+    planned: int,
+    notes: Sequence[str] = (),
+) -> str:
     """Write the report of the leakage study, and return its verdict.
 
     Files: `report.md`, `leakage.csv`, `leakage.png`, `leakage.svg`.
@@ -72,6 +81,7 @@ def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned
         title: Title of the report and the figure.
         command: The command line of the study.
         planned: Number of runs of the study.
+        notes: Lines to add before the command.
     """
     table = summary(rows)
     sentence = verdict(rows)
@@ -99,6 +109,7 @@ def write(folder: Path, rows: pd.DataFrame, *, title: str, command: str, planned
         "training and validation images for each segment of the schedule; the clean protocol draws "
         "them once. Neither ever trains on a test image.",
         "",
+        *(line for note in notes for line in (note, "")),
         "```bash",
         command,
         "```",

@@ -18,14 +18,15 @@ from proxy_keras.settings import DataConfig, TrainConfig
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
     *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
-    *("cues_ticked", "cue_cpu_seconds", "settings"),
+    *("cues_ticked", "cue_cpu_seconds", "op_determinism", "settings"),
 )
-# Missing in tables made before there were cues.
-_MAY_BE_MISSING = ("cues_ticked", "cue_cpu_seconds")
-_TEXT = ("arm", "split_sha256", "initial_weights_sha256", "settings")
+_OF_CUES = ("cues_ticked", "cue_cpu_seconds")
+# Missing in tables made before there were cues, and before determinism could be off.
+_MAY_BE_MISSING = (*_OF_CUES, "op_determinism")
+_TEXT = ("arm", "split_sha256", "initial_weights_sha256", "op_determinism", "settings")
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, and the loss of a diverged run is NaN.
-_MAY_BE_EMPTY = ("replaced", "test_loss", *_MAY_BE_MISSING)
+_MAY_BE_EMPTY = ("replaced", "test_loss", *_OF_CUES)
 _FINGERPRINT_LENGTH = 16
 # Conditions that must be equal in all runs, and in all runs of one seed.
 _SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
@@ -109,7 +110,8 @@ def _row(
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
         **{name: run[name] for name in (*_SAME_IN_ALL, *_SAME_PER_SEED)},
-        **dict.fromkeys(_MAY_BE_MISSING, math.nan),
+        **dict.fromkeys(_OF_CUES, math.nan),
+        "op_determinism": metrics.get("op_determinism", "on"),
         "settings": settings,
     }
 
@@ -225,7 +227,8 @@ def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     """Return the values of a line; ValueError if it is invalid."""
     if len(cells) != len(names):
         raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
-    row: dict[str, Any] = dict(zip(names, cells, strict=True))
+    # Tables without the column were made when determinism was always on.
+    row: dict[str, Any] = {"op_determinism": "on", **dict(zip(names, cells, strict=True))}
     for name in set(COLUMNS) & set(names) - set(_TEXT):
         row[name] = _number(name, row[name])
     return row
@@ -243,6 +246,17 @@ def _number(name: str, text: str) -> float:
     if not value.is_integer():
         raise ValueError(f"needs a whole number for `{name}`. Received: {text!r}")
     return int(value)
+
+
+def determinism_notes(rows: pd.DataFrame) -> list[str]:
+    """Return what to say about runs that cannot be repeated bit for bit; empty without any."""
+    count = int(rows["op_determinism"].isin(("off", "mixed")).sum())
+    if count == 0:
+        return []
+    return [
+        f"Op determinism was off in {count} of {len(rows)} runs (`--no-determinism`): training "
+        "them again gives slightly different accuracies."
+    ]
 
 
 def check_conditions(rows: pd.DataFrame) -> None:

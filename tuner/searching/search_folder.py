@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_keras.io.atomic_files import write_text_atomically
+from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.settings.json_settings import differences
 from tuner.file_lock import FileLock, lock_folder
 from tuner.searching.oracle_files import free_path, set_aside
@@ -118,10 +119,26 @@ class SearchFolder:
 
     def _compare(self, saved: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
         # Saved values have been through JSON.
-        differing = differences(saved, json.loads(json.dumps(identity)))
+        now = json.loads(json.dumps(identity))
+        defaults = {"settings": TrainConfig(DataConfig("")).to_dict()}
+        differing = differences(_with_new_settings(saved, now, defaults), now)
         if differing:
             raise ValueError(
                 f"{self.path} has a search with other settings: {'; '.join(differing)}. Pass the "
                 "same settings to resume it (only --trials and --workers may change), another "
                 "--out, or --fresh."
             )
+
+
+def _with_new_settings(
+    saved: Mapping[str, Any], now: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return saved values, with the default of each setting that is newer than they are."""
+    filled = dict(saved)
+    for name in now:
+        if name in defaults:
+            filled.setdefault(name, defaults[name])
+    for name, value in filled.items():
+        if all(isinstance(part.get(name), dict) for part in (saved, now, defaults)):
+            filled[name] = _with_new_settings(value, now[name], defaults[name])
+    return filled

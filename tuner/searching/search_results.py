@@ -30,6 +30,7 @@ class Result:
         value: The objective after the last epoch; None if the trial is not completed.
         epochs: Number of epochs.
         seconds: Duration of the epochs; None if unknown.
+        determinism: Whether operations were deterministic: `on`, `off`, `mixed`; empty if unknown.
         settings: Active searched settings by name.
         message: Error message of a failed trial, else empty.
     """
@@ -38,6 +39,7 @@ class Result:
     value: float | None
     epochs: int
     seconds: float | None
+    determinism: str
     settings: dict[str, Any]
     message: str
 
@@ -56,8 +58,8 @@ class Results:
         self._jobs = jobs
         self._folder = folder
         self._names = list(jobs.space.parameters)
-        # Objective and seconds of completed trials, cached by id.
-        self._known: dict[str, tuple[float, float | None]] = {}
+        # Objective, seconds and determinism of completed trials, cached by id.
+        self._known: dict[str, tuple[float, float | None, str]] = {}
 
     def all(self) -> list[Result]:
         """Return the results of all trials, sorted by number."""
@@ -76,7 +78,7 @@ class Results:
         objective = self._oracle.objective.name
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        head = ["trial", "status", objective, "epochs", "seconds", "folder"]
+        head = ["trial", "status", objective, "epochs", "seconds", "op_determinism", "folder"]
         writer.writerow([*head, *self._names, "message"])
         for row in rows:
             writer.writerow(
@@ -86,6 +88,7 @@ class Results:
                     "" if row.value is None else f"{row.value:.17g}",
                     row.epochs,
                     "" if row.seconds is None else f"{row.seconds:.1f}",
+                    row.determinism,
                     self._jobs.run_folder(row.trial).relative_to(self._folder.path),
                     *(row.settings.get(name, "") for name in self._names),
                     row.message,
@@ -112,7 +115,7 @@ class Results:
         return _aligned([head, *cells])
 
     def notes(self, epochs: int) -> list[str]:
-        """Return messages about what a finished search did not do.
+        """Return messages about what a finished search did not do, or does not promise.
 
         Args:
             epochs: Number of epochs of the longest planned runs.
@@ -129,6 +132,12 @@ class Results:
             notes.append(
                 f"no trial completed all {epochs} epochs; the best ones ran for "
                 f"{best[0].epochs}. Raise --trials, or see {self._folder.results} for failed trials"
+            )
+        count = sum(result.determinism in ("off", "mixed") for result in best)
+        if count:
+            notes.append(
+                f"op determinism was off in {count} of {len(best)} completed trials "
+                "(--no-determinism): training them again gives slightly different values"
             )
         return notes
 
@@ -153,18 +162,19 @@ class Results:
         # Empty for a trial with a lost record.
         values = trial.hyperparameters.values
         is_completed = trial.status == TrialStatus.COMPLETED
-        value, seconds = self._measured(trial) if is_completed else (None, None)
+        value, seconds, determinism = self._measured(trial) if is_completed else (None, None, "")
         return Result(
             trial,
             value,
             self._jobs.epochs(trial),
             seconds,
+            determinism,
             self._jobs.space.active(values) if values else {},
             self._jobs.failure_message(trial) if trial.status == TrialStatus.FAILED else "",
         )
 
-    def _measured(self, trial: Any) -> tuple[float, float | None]:
-        """Return the objective and seconds of a completed trial."""
+    def _measured(self, trial: Any) -> tuple[float, float | None, str]:
+        """Return the objective, the seconds and the determinism of a completed trial."""
         if trial.trial_id not in self._known:
             folder, metrics = self._jobs.run_folder(trial), None
             value = float(trial.score)
@@ -174,7 +184,8 @@ class Results:
                 value = last_value(folder, self._oracle.objective.name)
                 metrics = finished_metrics(folder)
             seconds = float(metrics["seconds"]) if metrics else None
-            self._known[trial.trial_id] = (value, seconds)
+            determinism = metrics.get("op_determinism", "on") if metrics else ""
+            self._known[trial.trial_id] = (value, seconds, determinism)
         return self._known[trial.trial_id]
 
 

@@ -14,12 +14,13 @@ from tuner.searching.parameter import Parameter
 PROXY = frozenset(declared(ProxyConfig))
 """Names of the settings of the method."""
 
-# Seed and epochs are the same for all trials, or the longest training run would win.
+# The same for all trials: the longest training run would win, and determinism decides nothing.
+_FIXED = ("seed", "epochs", "determinism")
 _SEARCHABLE = {
     name: setting
     for cls in (ProxyConfig, TrainConfig)
     for name, setting in declared(cls).items()
-    if name not in ("seed", "epochs")
+    if name not in _FIXED
 }
 
 
@@ -29,7 +30,7 @@ def check_name(name: object) -> None:
     Raises:
         ValueError: It is none, or must not differ.
     """
-    if name in ("seed", "epochs"):
+    if name in _FIXED:
         raise ValueError(
             f"`{name}` cannot be searched: it is the same for all trials. Give it as --{name}; "
             "the algorithm hyperband varies epochs itself."

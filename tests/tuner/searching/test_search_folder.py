@@ -22,6 +22,16 @@ def test_the_same_search_goes_on_and_another_is_refused(tmp_path: Path) -> None:
         folder.begin(other)
 
 
+def test_settings_that_are_newer_than_a_search_had_their_default(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path)
+    folder.begin({"settings": {"lr": 0.1, "data": {"source": "digits"}}})
+    now = {"settings": {"lr": 0.1, "determinism": True, "data": {"source": "digits", "val": 0.15}}}
+    assert folder.begin(now) == []
+    now["settings"]["data"]["val"] = 0.5
+    with pytest.raises(ValueError, match=r"settings: settings\.data\.val was 0\.15, now 0\.5\. "):
+        folder.begin(now)
+
+
 def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
     folder.begin(IDENTITY)
