@@ -34,12 +34,15 @@ def _peak_mb(process: psutil.Process) -> float | None:
 
 
 def _trial(process: psutil.Process) -> str | None:
-    """Return the name of the trial that a process trains; None if there is none or it has ended."""
+    """Return the name of the trial that a process trains; None if there is none or it has ended.
+
+    A forked process has the command line of the server, so its log tells.
+    """
     try:
-        words = process.cmdline()
-    except psutil.Error:
+        log = Path(f"/proc/{process.pid}/fd/1").readlink()
+    except OSError:
         return None
-    return Path(words[words.index("--out") + 1]).name if "--out" in words else None
+    return log.stem if log.suffix == ".log" else None
 
 
 def measure(trials: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -53,7 +56,7 @@ def measure(trials: int) -> tuple[dict[str, float], dict[str, float]]:
             of_search: dict[str, float] = {}
             while popen.poll() is None:
                 time.sleep(_LOOK_S)
-                for child in search.children() if search.is_running() else []:
+                for child in search.children(recursive=True) if search.is_running() else []:
                     name, peak = _trial(child), _peak_mb(child)
                     if name is not None and peak is not None:
                         of_trial[name] = peak

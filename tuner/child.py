@@ -11,6 +11,7 @@ import runpy
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 
 
 def exit_with_parent(handle: int) -> None:
@@ -25,13 +26,17 @@ def exit_with_parent(handle: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
 
 
-def main() -> None:
-    """Run the module named on the command line, as `python -m` would."""
+def main(words: Sequence[str]) -> None:
+    """Run a command as `python -m` would.
+
+    Args:
+        words: The module and its arguments.
+    """
     handle = os.dup(0)
     threading.Thread(target=exit_with_parent, args=(handle,), daemon=True).start()
-    del sys.argv[0]
+    sys.argv[:] = words
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,6 +15,7 @@ from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import FileLock
+from tuner.launcher import Launcher, Process
 
 TRAINING = "proxy_keras.train"
 BUNDLED = ("digits", "decoy_digits", "clutter_digits")
@@ -73,39 +71,24 @@ class Job:
 
 
 @contextlib.contextmanager
-def started(job: Job, *, threads: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def started(job: Job, launcher: Launcher) -> Iterator[Process]:
     """Start the process of a job, and stop it if it is still running at the end of the block.
 
     Args:
         job: The training run.
-        threads: TensorFlow threads of the process; None: the number of CPUs.
+        launcher: What starts it.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tuner.child", job.module, "--config", str(job.settings)]
-    command += ["--out", str(job.folder), "--resume", "--quiet", *job.arguments]
+    words = [job.module, "--config", str(job.settings), "--out", str(job.folder)]
+    words += ["--resume", "--quiet", *job.arguments]
     with FileLock(job.lock) as lock, job.log.open("ab") as log:
         lock.acquire(wait=True)
         write_atomically(job.settings, job.config.save)
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=_environment(threads),
-            pass_fds=(lock.handle,) if sys.platform != "win32" else (),
-        )
+        process = launcher.start(words, log=log.fileno(), lock=lock.handle)
         try:
             yield process
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(timeout=20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            process.stop()
 
 
 def result(job: Job, exit_code: int) -> dict[str, Any]:
@@ -126,14 +109,12 @@ def result(job: Job, exit_code: int) -> dict[str, Any]:
     return metrics
 
 
-def run(
-    job: Job, *, threads: int | None = None, stop: threading.Event | None = None
-) -> dict[str, Any]:
+def run(job: Job, launcher: Launcher, stop: threading.Event) -> dict[str, Any]:
     """Train to the end, and return the content of `metrics.json`.
 
     Args:
         job: The training run. A finished one is not started again.
-        threads: See `started`.
+        launcher: What starts it.
         stop: Stops the run once set.
 
     Raises:
@@ -142,12 +123,11 @@ def run(
     done = finished(job)
     if done is not None:
         return done
-    stop = stop or threading.Event()
-    with started(job, threads=threads) as process:
+    with started(job, launcher) as process:
         while not stop.is_set():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return result(job, process.wait(timeout=_POLL_S))
-    raise JobError(f"The training run in {job.folder} was stopped.", process.returncode)
+            with contextlib.suppress(TimeoutError):
+                return result(job, process.wait(_POLL_S))
+    raise JobError(f"The training run in {job.folder} was stopped.", process.returncode or 0)
 
 
 def run_all(
@@ -162,7 +142,7 @@ def run_all(
     Args:
         jobs: The training runs, in starting order.
         workers: Number of parallel runs, >= 1.
-        threads: See `started`; None: the number of CPUs divided by `workers`.
+        threads: TensorFlow threads of each; None: the number of CPUs divided by `workers`.
         report: Called in this thread with each finished job, and its metrics or its error. Returns
             the jobs that can start now; they come before those that wait.
     """
@@ -170,12 +150,12 @@ def run_all(
     waiting = list(reversed(jobs))
     running: dict[Future[dict[str, Any]], Job] = {}
     stop = threading.Event()
-    with ThreadPoolExecutor(workers) as pool:
+    with Launcher(threads) as launcher, ThreadPoolExecutor(workers) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
                     job = waiting.pop()
-                    running[pool.submit(run, job, threads=threads, stop=stop)] = job
+                    running[pool.submit(run, job, launcher, stop)] = job
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     job = running.pop(future)
@@ -231,14 +211,3 @@ def _same_settings(job: Job) -> bool:
     except ValueError:
         # The training compares them with those of its run folder, after this file is written anew.
         return False
-
-
-def _environment(threads: int | None) -> dict[str, str]:
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    if threads is not None:
-        environment |= {
-            "TF_NUM_INTRAOP_THREADS": str(threads),
-            "TF_NUM_INTEROP_THREADS": str(threads),
-            "OMP_NUM_THREADS": str(threads),
-        }
-    return environment

@@ -34,7 +34,8 @@ class Checkpoint:
         optimizer: The optimizer's variables in order; loss scale included.
         proxies: Arrays of `ProxyAttention.get_state`; empty for plain training.
         rest: JSON values: state of the callback, history, counts per class, best value so far,
-            wall-clock and CPU seconds of each epoch, and whether it was deterministic.
+            wall-clock and CPU seconds of each epoch, those of `fit` so far, and whether each epoch
+            was deterministic.
         maps: Arrays of `RefreshMaps.get_state`; empty without heatmaps for augmentation.
     """
 
@@ -164,6 +165,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._seconds: list[float] = []
         self._cpu_seconds: list[float] = []
         self._determinism: list[bool] = []
+        self._fit_seconds = self._fit_began = 0.0
         self._began = self._cpu_began = 0.0
 
     @property
@@ -180,6 +182,11 @@ class RunCheckpoint(keras.callbacks.Callback):
     def cpu_seconds(self) -> list[float]:
         """CPU seconds of each epoch, of all threads; other processes do not change them."""
         return list(self._cpu_seconds)
+
+    @property
+    def fit_seconds(self) -> float:
+        """Wall-clock seconds of `fit`: the epochs, and what is saved after each."""
+        return self._fit_seconds
 
     @property
     def determinism(self) -> list[bool]:
@@ -199,9 +206,19 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._history = checkpoint.rest["history"]
         self._seconds = checkpoint.rest["seconds"]
         self._cpu_seconds = checkpoint.rest["cpu_seconds"]
+        # Older versions did not record it.
+        self._fit_seconds = checkpoint.rest.get("fit_seconds", sum(self._seconds))
         # Older versions always trained with determinism, and did not record it.
         self._determinism = checkpoint.rest.get("determinism", [True] * checkpoint.epoch)
         return checkpoint.epoch
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start timing `fit`, as if it had begun before an interruption."""
+        self._fit_began = time.perf_counter() - self._fit_seconds
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Stop timing `fit`."""
+        self._fit_seconds = time.perf_counter() - self._fit_began
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start timing the epoch."""
@@ -238,6 +255,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                     "val_per_class": [] if counts is None else counts.get_state(),
                     "seconds": self._seconds,
                     "cpu_seconds": self._cpu_seconds,
+                    "fit_seconds": time.perf_counter() - self._fit_began,
                     "determinism": self._determinism,
                 },
                 {} if self._maps is None else self._maps.get_state(),

@@ -243,6 +243,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             [] if run.proxy is None else run.proxy.steps,
             seconds=sum(checkpoint.seconds) + fit_input.seconds,
             cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
+            fit_seconds=checkpoint.fit_seconds,
             determinism=summary(checkpoint.determinism),
             progress=bool(verbose),
         )

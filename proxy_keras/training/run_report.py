@@ -71,6 +71,7 @@ def write_results(
     *,
     seconds: float,
     cpu_seconds: float,
+    fit_seconds: float,
     determinism: str,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -82,8 +83,9 @@ def write_results(
         data: The images and their split.
         model: The trained model.
         steps: The proxy steps.
-        seconds: Wall-clock time of training.
-        cpu_seconds: CPU time of training.
+        seconds: Wall-clock time of the epochs.
+        cpu_seconds: CPU time of the epochs.
+        fit_seconds: Wall-clock time of `fit`, which also saves.
         determinism: Whether operations were deterministic: `on`, `off` or `mixed`.
         progress: Whether to show progress bars.
 
@@ -97,6 +99,7 @@ def write_results(
         "proxy_steps": [dataclasses.asdict(step) for step in steps],
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
+        "fit_seconds": fit_seconds,
         "op_determinism": determinism,
     }
     for split in (data.val, data.test):

@@ -71,7 +71,7 @@ def _state(out):
             arrays.update({f"{name}/{key}": file[key] for key in file.files})
     values = json.loads((last / "state.json").read_text())
     metrics = json.loads((out / "metrics.json").read_text())
-    for name in ("seconds", "cpu_seconds"):
+    for name in ("seconds", "cpu_seconds", "fit_seconds"):
         del values[name], metrics[name]
     for step in [*values["proxy"]["steps"], *metrics["proxy_steps"]]:
         del step["seconds"]

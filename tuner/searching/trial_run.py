@@ -8,7 +8,6 @@ import json
 import math
 import re
 import signal
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from proxy_keras.settings import TrainConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner.file_lock import is_locked
 from tuner.job import Job, started
+from tuner.launcher import Launcher, Process
 from tuner.searching.objectives import SearchError
 from tuner.searching.oracle_files import free_path, set_aside
 
@@ -73,22 +73,28 @@ class TrialRun:
         trial: The trial of KerasTuner.
         job: Training run of the trial.
         objective: The column of `history.csv` whose last value is the score.
-        threads: TensorFlow threads of the process.
+        launcher: What starts its process.
         notify: Called with progress messages.
     """
 
     def __init__(
-        self, trial: Any, job: Job, *, objective: str, threads: int, notify: Callable[[str], None]
+        self,
+        trial: Any,
+        job: Job,
+        *,
+        objective: str,
+        launcher: Launcher,
+        notify: Callable[[str], None],
     ) -> None:
         self.trial = trial
         self._job = job
         self._objective = objective
-        self._threads = threads
+        self._launcher = launcher
         self._notify = notify
         self._kills = 0
         self._has_waited = False
         self._block = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def step(self) -> bool:
         """Advance without blocking, and return whether the trial has ended; see `score`.
@@ -145,7 +151,7 @@ class TrialRun:
             return True
         # Training then resumes from the previous checkpoint, or starts over.
         self._set_aside(_damaged_checkpoints(job.folder))
-        self._process = self._block.enter_context(started(job, threads=self._threads))
+        self._process = self._block.enter_context(started(job, self._launcher))
         return False
 
     def _set_aside(self, damaged: list[Path]) -> None:

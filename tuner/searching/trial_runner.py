@@ -12,6 +12,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from proxy_keras.settings import TrainConfig
 from tuner.job import TRAINING, Job
+from tuner.launcher import Launcher
 from tuner.searching.space import Space
 from tuner.searching.trial_run import TrialRun, last_message, log_error
 
@@ -104,7 +105,7 @@ class TrialRunner:
         self._source = source
         self._jobs = jobs
         self._objective = objective
-        self._threads = threads
+        self._launcher = Launcher(threads)
         self._notify = notify
         self._on_start = on_start
         self._on_end = on_end
@@ -131,6 +132,7 @@ class TrialRunner:
         finally:
             for run in self._running.values():
                 run.stop()
+            self._launcher.close()
 
     def _ask(self, tuner_id: str) -> None:
         """Request a trial for a worker."""
@@ -152,7 +154,7 @@ class TrialRunner:
         del self._ask_at[tuner_id]
         self._on_start(trial)
         self._running[tuner_id] = TrialRun(
-            trial, job, objective=self._objective, threads=self._threads, notify=self._notify
+            trial, job, objective=self._objective, launcher=self._launcher, notify=self._notify
         )
 
     def _report(self, trial: Any, score: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.training.checkpoint import Checkpoint
 from tuner.file_lock import FileLock
 from tuner.job import Job
+from tuner.launcher import Launcher
 from tuner.searching.trial_run import TrialRun, last_message, last_value
 
 CONFIG = TrainConfig(DataConfig("digits"))
@@ -37,14 +39,20 @@ def write_checkpoint(folder: Path, epoch: int) -> Path:
     return path
 
 
-def run(job: Job, said: list[str] | None = None) -> TrialRun:
-    """Return a trial of the job."""
-    trial = SimpleNamespace(trial_id="0")
-    messages = [].append if said is None else said.append
-    return TrialRun(trial, job, objective="val_loss", threads=1, notify=messages)
+@pytest.fixture
+def run() -> Iterator[Callable[..., TrialRun]]:
+    """Return a trial of a job."""
+    with Launcher(1) as launcher:
+
+        def make(job: Job, said: list[str] | None = None) -> TrialRun:
+            trial = SimpleNamespace(trial_id="0")
+            notify = [].append if said is None else said.append
+            return TrialRun(trial, job, objective="val_loss", launcher=launcher, notify=notify)
+
+        yield make
 
 
-def test_the_last_epoch_counts_and_not_the_best(tmp_path: Path) -> None:
+def test_the_last_epoch_counts_and_not_the_best(run, tmp_path: Path) -> None:
     job = finished(tmp_path)
     assert last_value(job.folder, "val_loss") == 0.25
     trial = run(job)
@@ -52,7 +60,7 @@ def test_the_last_epoch_counts_and_not_the_best(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", ""])
-def test_a_training_that_has_diverged_is_a_failed_trial(value: str, tmp_path: Path) -> None:
+def test_a_training_that_has_diverged_is_a_failed_trial(run, value: str, tmp_path: Path) -> None:
     job = finished(tmp_path, value=value)
     trial = run(job)
     assert trial.step() and trial.score() is None
@@ -70,7 +78,7 @@ def test_a_training_that_has_diverged_is_a_failed_trial(value: str, tmp_path: Pa
         b"\xff",
     ],
 )
-def test_an_unreadable_history_fails_its_trial_only(history: bytes, tmp_path: Path) -> None:
+def test_an_unreadable_history_fails_its_trial_only(run, history: bytes, tmp_path: Path) -> None:
     job = finished(tmp_path)
     (job.folder / "history.csv").write_bytes(history)
     trial = run(job)
@@ -78,7 +86,7 @@ def test_an_unreadable_history_fails_its_trial_only(history: bytes, tmp_path: Pa
     assert "history.csv must end with a number for val_loss" in last_message(job)
 
 
-def test_an_absent_history_fails_its_trial_only(tmp_path: Path) -> None:
+def test_an_absent_history_fails_its_trial_only(run, tmp_path: Path) -> None:
     job = finished(tmp_path)
     (job.folder / "history.csv").unlink()
     trial = run(job)
@@ -86,7 +94,7 @@ def test_an_absent_history_fails_its_trial_only(tmp_path: Path) -> None:
     assert "history.csv" in last_message(job)
 
 
-def test_a_training_with_other_settings_is_moved_aside(tmp_path: Path) -> None:
+def test_a_training_with_other_settings_is_moved_aside(run, tmp_path: Path) -> None:
     job = finished(tmp_path, config=dataclasses.replace(CONFIG, lr=0.5))
     trial = run(job)
     assert not trial.step()
@@ -97,7 +105,7 @@ def test_a_training_with_other_settings_is_moved_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.json"])
-def test_a_damaged_file_of_a_run_is_set_aside(name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_of_a_run_is_set_aside(run, name: str, tmp_path: Path) -> None:
     job = finished(tmp_path)
     (job.folder / name).write_text('{"seconds": 1')
     said: list[str] = []
@@ -110,7 +118,7 @@ def test_a_damaged_file_of_a_run_is_set_aside(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["state.json", "weights.npz", "maps.npz"])
 def test_a_damaged_checkpoint_is_set_aside_before_the_training_begins(
-    name: str, tmp_path: Path
+    run, name: str, tmp_path: Path
 ) -> None:
     job = finished(tmp_path)
     (job.folder / "metrics.json").unlink()
@@ -124,7 +132,7 @@ def test_a_damaged_checkpoint_is_set_aside_before_the_training_begins(
     assert sorted(path.name for path in old.parent.iterdir()) == [old.name, f"{new.name}.damaged-1"]
 
 
-def test_an_absent_file_is_a_damaged_checkpoint(tmp_path: Path) -> None:
+def test_an_absent_file_is_a_damaged_checkpoint(run, tmp_path: Path) -> None:
     job = finished(tmp_path)
     (job.folder / "metrics.json").unlink()
     (write_checkpoint(job.folder, 1) / "state.json").unlink()
@@ -135,7 +143,7 @@ def test_an_absent_file_is_a_damaged_checkpoint(tmp_path: Path) -> None:
     assert len(said) == 1 and "epoch_0001 is damaged" in said[0]
 
 
-def test_a_trial_waits_for_another_process_in_its_folder(tmp_path: Path) -> None:
+def test_a_trial_waits_for_another_process_in_its_folder(run, tmp_path: Path) -> None:
     job = finished(tmp_path)
     said: list[str] = []
     trial = run(job, said)
