@@ -75,7 +75,9 @@ def _batches(
     team: Team,
 ) -> Any:
     make = partial(make, batch_size, one_hot=bool(config.augment))
-    return team.distribute(make, -(-examples // batch_size))
+    # None of the functions needs AutoGraph, which takes seconds to convert them.
+    distribute = tf.autograph.experimental.do_not_convert(team.distribute)
+    return distribute(make, -(-examples // batch_size))
 
 
 def augmentation(
