@@ -38,6 +38,8 @@ def compile_model(model: keras.Model, config: TrainConfig, epochs: int, examples
         else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    # A training step that has to create the optimizer's variables is traced twice.
+    model.optimizer.build(model.trainable_variables)
 
 
 def optimizer_steps(config: TrainConfig, epochs: int, examples: int) -> int:

@@ -66,7 +66,7 @@ def _state(out):
         with np.load(last / f"{name}.npz") as file:
             arrays.update({f"{name}/{key}": file[key] for key in file.files})
     metrics = json.loads((out / "metrics.json").read_text())
-    del metrics["seconds"], metrics["cpu_seconds"]
+    del metrics["seconds"], metrics["cpu_seconds"], metrics["fit_seconds"]
     for step in metrics["proxy_steps"]:
         del step["seconds"]
     return arrays, metrics, (out / "history.csv").read_text()
