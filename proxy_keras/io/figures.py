@@ -7,6 +7,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,9 +15,12 @@ import matplotlib.figure
 import numpy as np
 from matplotlib import colormaps, font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imsave
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+from proxy_keras.io.atomic_files import write_atomically
 
 HEAT_COLOURS = "inferno"
 FALLBACK_FONTS = (
@@ -228,6 +232,15 @@ def to_array(figure: matplotlib.figure.Figure) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_png(figure: matplotlib.figure.Figure, path: Path) -> NDArray[np.uint8]:
+    """Write the figure as `savefig` does, drawn once, and return its pixels: [H, W, 3] uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    write_atomically(path, functools.partial(imsave, arr=pixels, format="png", dpi=figure.dpi))
+    return pixels[..., :3].copy()
 
 
 def to_pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:

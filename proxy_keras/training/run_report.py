@@ -140,7 +140,7 @@ def _write_test_report(
         classes,
         title=f"test split: {scores.accuracy:.1%} of {scores.examples} correct",
     )
-    write_atomically(folder / "confusion.png", figure.savefig)
+    pixels = figures.save_png(figure, folder / "confusion.png")
     with tf.summary.create_file_writer(str(folder / "tensorboard" / "test")).as_default(epochs):
-        tf.summary.image("confusion", figures.to_array(figure)[None])
+        tf.summary.image("confusion", pixels[None])
         tf.summary.scalar("test_accuracy", scores.accuracy)

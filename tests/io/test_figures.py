@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from proxy_keras.io import figures
 
@@ -75,3 +76,14 @@ def test_a_fallback_font_draws_missing_characters(monkeypatch):
         figures.to_array(figures.confusion_matrix(np.eye(3, dtype=int), names, title=UNUSUAL))
     finally:
         figures._fallbacks.cache_clear()
+
+
+def test_a_figure_that_is_drawn_once_is_the_file_that_matplotlib_saves(tmp_path):
+    def make():
+        return figures.confusion_matrix(np.arange(9).reshape(3, 3), ["a", "b", "c"], title="t")
+
+    make().savefig(tmp_path / "saved.png")
+    pixels = figures.save_png(make(), tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes() == (tmp_path / "saved.png").read_bytes()
+    with Image.open(tmp_path / "drawn.png") as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
