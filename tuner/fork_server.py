@@ -11,6 +11,7 @@ it is the number of a signal for the process.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -19,6 +20,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -243,6 +245,15 @@ def _threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
+def _leave(code: int) -> None:
+    """End this process like Python, but without freeing TensorFlow's objects one by one."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> None:
     """Serve; each fork returns from here as the command that it runs."""
     # Forks need standard input for themselves.
@@ -250,8 +261,15 @@ def main() -> None:
     request = server.serve()
     if request is None:
         server.end()
-    else:
+        return
+    code = 0
+    try:
         child.main(request.words)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        code = end.code or 0
+    _leave(code)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,13 @@ def test_it_gives_the_same_bits(
         with Launcher(2) as launcher:
             metrics = jobs.run(job, launcher, threading.Event())
         assert "note: " not in job.log.read_text()
-        made[kind] = _arrays(job.folder), metrics["test"], metrics["val"]
+        events = sorted(
+            (file.parent.relative_to(job.folder), file.stat().st_size)
+            for file in job.folder.glob("tensorboard/**/*tfevents*")
+        )
+        made[kind] = _arrays(job.folder), metrics["test"], metrics["val"], events
         assert metrics["fit_seconds"] > metrics["seconds"] > 0.0
-    assert made["forked"][1:] == made["fresh"][1:]
+    assert made["forked"][1:] == made["fresh"][1:] and len(made["fresh"][3]) >= 5
     forked, fresh = made["forked"][0], made["fresh"][0]
     assert forked.keys() == fresh.keys() and len(forked["proxies/positions"]) > 0
     for name, array in forked.items():

@@ -19,12 +19,18 @@ needs_forks = pytest.mark.skipif(not HAS_FORK_SERVER, reason="there is no fork s
 
 # Ends in the way that its argument names.
 COMMAND = """
-import ctypes, os, signal, sys, time
+import atexit, ctypes, os, signal, sys, threading, time
 from pathlib import Path
 how, *words = sys.argv[1:]
 print(how, flush=True)
 if how == "code":
     sys.exit(int(words[0]))
+if how == "at_exit":
+    atexit.register(print, "last words")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("a thread ends"))).start()
+    sys.exit()
+if how == "words":
+    sys.exit("in words")
 if how == "at_once":
     os._exit(7)
 if how == "segfault":
@@ -106,6 +112,8 @@ def is_running(pid: int) -> bool:
         (("code", "0"), 0, "code\n"),
         (("code", "3"), 3, "code\n"),
         (("at_once",), 7, "at_once\n"),
+        (("at_exit",), 0, "at_exit\na thread ends\nlast words\n"),
+        (("words",), 1, "words\nin words\n"),
         (("segfault",), -signal.SIGSEGV, "segfault\n"),
         (("error",), 1, "ValueError: out of luck\n"),
     ],
