@@ -18,18 +18,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-
-from efficientnet_lite0.legacy_torch import read_tensors
-from efficientnet_lite0.network import efficientnet_lite0
-from efficientnet_lite0.weights import installed_file, load_tensors
-
 from proxy_keras import ImageData
 from proxy_keras.cues.cell_reader import CellReader
 from proxy_keras.cues.object_cells import object_cells
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.decoy_digits import make_decoy_digits
 from proxy_keras.io.saved_model import load_model
+from proxy_keras.models.efficientnet_lite0 import efficientnet_lite0
+from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
+from proxy_keras.models.legacy_torch import read_tensors
 from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 
 NETWORKS = ("decoys:0", "decoys:1", "signs:0", "fashion:0", "isic:0", "waterbirds:0")

@@ -19,14 +19,14 @@ from typing import Any
 
 import keras
 import numpy as np
-from efficientnet_lite0.legacy_torch import read_tensors
-from efficientnet_lite0.weights import installed_file
 from transfer_learning import BATCH_SIZE, transfer_model
 
 # Import the packages of this repository without installing them. Omit this if they are installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
+from proxy_keras.models.efficientnet_lite0_weights import installed_file
+from proxy_keras.models.legacy_torch import read_tensors
 from proxy_keras.objects.object_masks import find_object_masks
 
 ACTIONS: dict[str, dict[str, Any]] = {

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from efficientnet_lite0.imagewoof import IMAGENET_IDS
-from efficientnet_lite0.legacy_torch import read_tensors
-from efficientnet_lite0.network import efficientnet_lite0
-from efficientnet_lite0.weights import installed_file, load_tensors
+from imagewoof import IMAGENET_IDS
 
 # Import the packages of this repository without installing them. Omit this if they are installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
+from proxy_keras.models.efficientnet_lite0 import efficientnet_lite0
+from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
+from proxy_keras.models.legacy_torch import read_tensors
 
 BATCH_SIZE = 32
 

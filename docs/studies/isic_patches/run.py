@@ -27,8 +27,6 @@ ROOT = HERE.parents[2]
 # Import the packages and the examples of this repository without installing them.
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
-from efficientnet_lite0.legacy_torch import read_tensors  # noqa: E402
-from efficientnet_lite0.weights import installed_file  # noqa: E402
 from table import found_file, print_over_images, print_tables  # noqa: E402
 from transfer_learning import transfer_model  # noqa: E402
 
@@ -37,6 +35,8 @@ from proxy_keras import train  # noqa: E402
 from proxy_keras.cues.cues import MASK_EVIDENCE  # noqa: E402
 from proxy_keras.cues.facts import PRESENT  # noqa: E402
 from proxy_keras.data.images import read_image  # noqa: E402
+from proxy_keras.models.efficientnet_lite0_weights import installed_file  # noqa: E402
+from proxy_keras.models.legacy_torch import read_tensors  # noqa: E402
 
 SIZE, PLAIN_EPOCHS, EPOCHS = 160, 20, 10
 RECIPE = ["--freeze", "--flip", "0", "--rotation", "0", "--batch-size", "32", "--quiet"]
