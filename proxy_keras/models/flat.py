@@ -26,7 +26,7 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 # With Keras' default of 0.99 the averages need hundreds of steps to settle. A small data set has a
 # few dozen per epoch, and proxies are selected by predictions at inference.
-_BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_MOMENTUM = 0.9
 
 
 def preprocessing(
@@ -60,7 +60,7 @@ def normalised_conv(
         name=f"{name}_conv",
     )(x)
     return keras.layers.BatchNormalization(
-        momentum=_BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn"
+        momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn"
     )(x)
 
 
@@ -90,7 +90,7 @@ def flat_features(
             return keras.layers.Identity(name=layer.name)
         config = {**layer.get_config(), **edit}
         if isinstance(layer, keras.layers.BatchNormalization):
-            config["momentum"] = _BATCH_NORM_MOMENTUM
+            config["momentum"] = BATCH_NORM_MOMENTUM
         return layer.__class__.from_config(config)
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

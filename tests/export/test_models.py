@@ -16,6 +16,7 @@ NETWORKS = {
     "resnet50": "mixed_bfloat16",
     "vgg16": "float32",
     "efficientnet_b0": "mixed_bfloat16",
+    "efficientnet_lite0": "float32",
 }
 
 

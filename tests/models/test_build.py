@@ -20,6 +20,8 @@ TRAINABLE = {
     "resnet50": 23_547_402,
     "vgg16": 14_714_688 + 5_130,
     "efficientnet_b0": 4_007_548 + 12_810,
+    # The published network has 1,000 classes.
+    "efficientnet_lite0": 4_652_008 - 1_281_000 + 12_810,
     "small_cnn": 9 * (3 * 32 + 32 * 64 + 64 * 128) + 2 * (32 + 64 + 128) + 1_290,
 }
 MAP_AT_32 = {
@@ -28,8 +30,11 @@ MAP_AT_32 = {
     "resnet50": 4,
     "vgg16": 4,
     "efficientnet_b0": 4,
+    "efficientnet_lite0": 4,
     "small_cnn": 8,
 }
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+OWN_SCALE = {"efficientnet_lite0": ((127.0,) * 3, (128.0,) * 3)}
 LAST_CONVOLUTION = {"vgg16": "block5_conv3"}
 
 
@@ -47,6 +52,7 @@ def small_model(request: pytest.FixtureRequest) -> keras.Model:
 def test_names_are_those_of_the_documentation() -> None:
     assert names() == (
         "efficientnet_b0",
+        "efficientnet_lite0",
         "resnet18",
         "resnet20",
         "resnet50",
@@ -85,24 +91,27 @@ def test_batch_normalisation_averages_over_tens_of_steps(small_model: keras.Mode
     assert momenta <= {0.9}
 
 
-def test_preprocessing_subtracts_the_imagenet_mean_of_each_channel(
+def test_preprocessing_subtracts_the_mean_of_each_channel(
     small_model: keras.Model,
 ) -> None:
     front = keras.Model(small_model.inputs[0], small_model.get_layer("preprocessing").output)
     # Red, green and blue differ, so that an exchange of channels shows.
-    pixels = np.array([123.675 + 58.395, 116.28, 103.53 - 57.375], np.float32)
+    mean, std = OWN_SCALE.get(small_model.name, (IMAGENET_MEAN, IMAGENET_STD))
+    pixels = np.array(mean, np.float32) + np.array([1, 0, -1], np.float32) * std
     answer = front(np.broadcast_to(pixels, (1, 32, 32, 3)))
     # ResNet-50's and VGG's own means lie within 0.5 grey levels of the others.
     np.testing.assert_allclose(answer[0, 0, 0], [1.0, 0.0, -1.0], atol=0.01)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet50", "vgg16", "efficientnet_b0", "efficientnet_lite0"]
+)
 def test_from_64_px_on_the_stem_is_the_papers(name: str) -> None:
     model = build_model(name, num_classes=2, image_size=64)
     assert last_map(model).shape[1:3] == ((4, 4) if name == "vgg16" else (2, 2))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet20", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet20", "efficientnet_b0", "efficientnet_lite0"])
 def test_odd_sizes_and_the_smallest_are_built(name: str) -> None:
     for size in (16, 28, 33):
         logits = build_model(name, num_classes=2, image_size=size)(np.zeros((1, size, size, 3)))

