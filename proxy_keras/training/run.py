@@ -200,8 +200,9 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
     class_counts = ClassCounts(data.classes)
     checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
-    fit_input = make_input(config, data, model, team, verbose=verbose)
+    fit_input = None
     if not checkpoint.exists:
+        fit_input = make_input(config, data, model, team, verbose=verbose)
         _train_head(run, fit_input, keras_verbose)
     with team.scope():
         compile_model(model, config, config.epochs, len(data.train))
@@ -211,6 +212,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         note = resume_note(checkpoint.determinism, now=is_deterministic())
         if note is not None and done < config.epochs:
             print(note)
+    # Features are those of the frozen weights, which come from the checkpoint.
+    fit_input = fit_input or make_input(config, data, model, team, verbose=verbose)
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
         with team.training(model) as first, fit_input.accepted_by(model):

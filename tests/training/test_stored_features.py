@@ -111,11 +111,22 @@ def test_the_saved_model_is_the_whole_network(source: str, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("proxy", [HIDE, SPREAD], ids=["hide", "spread"])
+@pytest.mark.parametrize(
+    ("proxy", "has_weights"),
+    [(HIDE, True), (SPREAD, False)],
+    ids=["hide, from weights", "spread"],
+)
 def test_a_resumed_run_has_the_same_bits(
-    proxy: ProxyConfig, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: ProxyConfig,
+    has_weights: bool,
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = _config(source, proxy)
+    weights = tmp_path / "start.weights.h5"
+    keras.utils.set_random_seed(5)
+    build_model("small_cnn", num_classes=2, image_size=16).save_weights(weights)
+    config = _config(source, proxy, weights=str(weights) if has_weights else "none")
     whole, metrics = _train(config, tmp_path / "whole")
     checkpoint = runs.RunCheckpoint.on_epoch_end
 
