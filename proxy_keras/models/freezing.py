@@ -8,66 +8,31 @@ from typing import Any
 
 import keras
 
-from proxy_keras.graph import has_graph, nodes_to
+from proxy_keras.models.cut import cut_before, last_cut
 
 HEAD = "logits"
 
 
-def last_layer(model: keras.Model) -> keras.Layer:
-    """Return the last layer with weights, also if it is inside a nested model.
+def freeze_backbone(model: keras.Model, *, before: str | None = None) -> None:
+    """Freeze all layers but the last one, or all that come before a layer or stage.
 
-    Args:
-        model: A functional or sequential classifier.
-
-    Raises:
-        ValueError: The model has no layer with weights, or no graph of layers.
-    """
-    operation = last_node(model).operation
-    return last_layer(operation) if isinstance(operation, keras.Model) else operation
-
-
-def last_node(model: keras.Model) -> Any:
-    """Return the last node with weights of the model's own graph; it may be a nested model.
-
-    Raises:
-        ValueError: The model has no layer with weights, or no graph of layers.
-    """
-    if has_graph(model):
-        for node in reversed(nodes_to(model.outputs)):
-            if getattr(node.operation, "weights", None):
-                return node
-    raise ValueError(
-        f"The last layer of model '{model.name}' is unknown: it has no weights, or it is inside a "
-        f"subclassed model. Build it as keras.Model(inputs, outputs). Received: "
-        f"{type(model).__name__}"
-    )
-
-
-def freeze_backbone(model: keras.Model, *, head: str | None = None) -> None:
-    """Make only the head trainable.
-
-    All other layers run as in inference, also in training: BatchNormalization uses its moving
-    statistics, and Dropout and other random layers do nothing. Compile the model again afterwards
-    for the change to take effect. `unfreeze` undoes it.
+    Frozen layers run as in inference, also in training: BatchNormalization uses its moving
+    statistics, and Dropout and other random layers do nothing. Trained ones behave as in any
+    training: their BatchNormalization uses the statistics of the batch and updates the moving ones.
+    Compile the model again afterwards for the change to take effect. `unfreeze` undoes it.
 
     Args:
         model: A functional or sequential classifier. Changed in place.
-        head: Name of the layer that stays trainable; None: the last one with weights.
+        before: The first layer that stays trainable, with all that follow: its name, or what the
+            names of a stage's layers begin with, such as `conv5` of `resnet50`. It may be in a
+            nested model. None: only the last layer with weights stays trainable.
     Raises:
-        ValueError: The model has no such layer.
+        ValueError: There is no such layer, or some path to the output bypasses its input. The
+            message lists the names that are possible.
     """
-    if head is None:
-        kept = last_layer(model)
-    else:
-        known = {layer.name: layer for layer in model.layers}
-        if head not in known:
-            raise ValueError(
-                f"The model has no layer '{head}' to keep trainable; its last layers are"
-                f" {list(known)[-3:]}. Pass for example head='{list(known)[-1]}'."
-            )
-        kept = known[head]
+    kept = [last_cut(model).layer] if before is None else cut_before(model, before).layers_after()
     unfreeze(model)
-    _freeze_all_but(kept, model)
+    _freeze_all_but({id(layer) for layer in kept}, model)
 
 
 def unfreeze(model: keras.Model) -> None:
@@ -79,12 +44,12 @@ def unfreeze(model: keras.Model) -> None:
             del layer.call
 
 
-def _freeze_all_but(kept: keras.Layer, model: keras.Model) -> None:
+def _freeze_all_but(kept: set[int], model: keras.Model) -> None:
     for layer in model.layers:
         parts = list(layer._flatten_layers())
-        if layer is kept:
+        if id(layer) in kept:
             continue
-        if any(part is kept for part in parts):
+        if any(id(part) in kept for part in parts):
             _freeze_all_but(kept, layer)
             continue
         layer.trainable = False

@@ -1,4 +1,4 @@
-"""A frozen classifier in two parts, cut at the input of its last layer."""
+"""A frozen classifier in two parts, cut at the input of the first layer that is trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from proxy_keras.graph.nodes import downstream, frontier, nodes_to, replay
-from proxy_keras.models.freezing import last_layer, last_node
+from proxy_keras.graph.nodes import replay
+from proxy_keras.models.cut import Cut, cut_before, last_cut, nodes_between
 
 Part = Callable[[Any], Any]
 """Maps a batch of tensors to a batch of tensors with the model's own layers."""
@@ -20,7 +20,7 @@ class FrozenSplit:
     """The two parts of a classifier. Both call its own layers, so its weights are shared.
 
     Attributes:
-        body: Images [B, H, W, 3] -> features [B, ...], the input of the last layer with weights.
+        body: Images [B, H, W, 3] -> features [B, ...], the input of the first trained layer.
         head: Features [B, ...] -> outputs [B, K].
     """
 
@@ -28,44 +28,37 @@ class FrozenSplit:
     head: Part
 
 
-def split_at_last_layer(model: keras.Model) -> FrozenSplit:
-    """Split a classifier at the input of its last layer with weights, also in a nested model.
+def split_frozen(model: keras.Model, before: str | None = None) -> FrozenSplit:
+    """Split a classifier at the input of a layer, also in a nested model.
 
     Args:
         model: A functional or sequential classifier. Not modified.
+        before: See `freeze_backbone`.
 
     Raises:
-        ValueError: The layer has another input than one tensor, the output also depends on an
-            earlier tensor, or the layer is also used earlier.
+        ValueError: There is no such layer; it has another input than one tensor; the output also
+            depends on an earlier tensor; or a layer is used in both parts.
     """
-    node = last_node(model)
-    layer = last_layer(model)
-    if len(node.input_tensors) != 1:
-        raise ValueError(f"Layer '{layer.name}' has {len(node.input_tensors)} inputs, not one.")
-    cut, output = node.input_tensors[0], model.outputs[0]
-    if frontier(cut, output):
-        raise ValueError(
-            f"The output depends on more than the input of layer '{layer.name}', the last one."
-        )
-    if any(_contains(earlier.operation, layer) for earlier in nodes_to(cut)):
-        raise ValueError(f"Layer '{layer.name}', the last one, is also used earlier.")
-    below = _between(model.inputs[0], cut)
-    if not isinstance(node.operation, keras.Model):
-        return FrozenSplit(below, _between(cut, output))
-    inner, above = split_at_last_layer(node.operation), _between(node.outputs[0], output)
+    if before is not None:
+        return _split(cut_before(model, before))
+    cut = last_cut(model)
+    cut.check()
+    return _split(cut)
+
+
+def _split(cut: Cut) -> FrozenSplit:
+    below = _between(cut.model.inputs[0], cut.node.input_tensors[0])
+    if cut.inner is None:
+        return FrozenSplit(below, _between(cut.node.input_tensors[0], cut.model.outputs[0]))
+    inner, above = _split(cut.inner), _between(cut.node.outputs[0], cut.model.outputs[0])
     return FrozenSplit(
         lambda images: inner.body(below(images)), lambda features: above(inner.head(features))
     )
 
 
-def _contains(operation: Any, layer: keras.Layer) -> bool:
-    parts = operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
-    return any(part is layer for part in parts)
-
-
 def _between(start: keras.KerasTensor, end: keras.KerasTensor) -> Part:
     """Return what computes `end` from `start`."""
-    nodes = [] if start is end else downstream(start, end)
+    nodes = nodes_between(start, end)
 
     def compute(tensor: Any) -> Any:
         values = {id(start): tensor}

@@ -21,7 +21,7 @@ from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.io.progress import progress_bar
-from proxy_keras.models.frozen_split import FrozenSplit, split_at_last_layer
+from proxy_keras.models.frozen_split import FrozenSplit, split_frozen
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.fit_input import FitInput
 
@@ -49,7 +49,7 @@ def make_input(
         return images
     try:
         check_storable(config)
-        split = split_at_last_layer(model)
+        split = split_frozen(model)
         check_size(split, data)
     except ValueError as error:
         if verbose:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from proxy_keras.models.frozen_split import split_at_last_layer
+from proxy_keras.models.frozen_split import split_frozen
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
 
@@ -40,7 +40,7 @@ def _convolution() -> keras.Model:
 def test_the_parts_compute_what_the_model_does(make, shape) -> None:
     model = make()
     nodes = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
-    split = split_at_last_layer(model)
+    split = split_frozen(model)
     features = split.body(IMAGES)
     assert features.shape == (4, *shape)
     np.testing.assert_allclose(split.head(features), model(IMAGES), atol=1e-5)
@@ -55,14 +55,14 @@ def test_an_output_that_bypasses_the_last_layer_is_refused() -> None:
     x = layers.Dense(3)(inputs)
     model = keras.Model(inputs, layers.Dense(3, name="top")(x) + layers.ReLU()(inputs))
     with pytest.raises(ValueError, match="more than the input of layer 'top'"):
-        split_at_last_layer(model)
+        split_frozen(model)
 
 
 def test_a_last_layer_that_is_used_twice_is_refused() -> None:
     inputs, top = keras.Input((3,)), layers.Dense(3, name="top")
     model = keras.Model(inputs, top(layers.ReLU()(top(inputs))))
-    with pytest.raises(ValueError, match="'top', the last one, is also used earlier"):
-        split_at_last_layer(model)
+    with pytest.raises(ValueError, match="'top' is used both before and after 'top'"):
+        split_frozen(model)
 
 
 def test_a_last_layer_with_two_inputs_is_refused() -> None:
@@ -71,4 +71,4 @@ def test_a_last_layer_with_two_inputs_is_refused() -> None:
     x = layers.Dense(3)(inputs)
     model = keras.Model(inputs, layers.Flatten()(top(x, layers.ReLU()(x))))
     with pytest.raises(ValueError, match="'top' has 2 inputs, not one"):
-        split_at_last_layer(model)
+        split_frozen(model)

@@ -14,7 +14,7 @@ from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone
-from proxy_keras.models.frozen_split import split_at_last_layer
+from proxy_keras.models.frozen_split import split_frozen
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.training import run as runs
 from proxy_keras.training import stored_features
@@ -102,7 +102,7 @@ def test_the_saved_model_is_the_whole_network(source: str, tmp_path: Path) -> No
     images = next(iter(run.data.test.batches(8)))[0]
     saved = open_saved(tmp_path / "run").model
     np.testing.assert_allclose(saved(images), run.model(images), atol=1e-5)
-    split = split_at_last_layer(saved)
+    split = split_frozen(saved)
     np.testing.assert_allclose(split.head(split.body(images)), saved(images), atol=1e-5)
     changed = [not np.array_equal(a, b) for a, b in zip(before, saved.get_weights(), strict=True)]
     assert [w.name for w, is_new in zip(saved.weights, changed, strict=True) if is_new] == [
