@@ -35,6 +35,7 @@ def option_table(cls: type) -> str:
 
 def _option(setting: Declared) -> str:
     metavar = setting.about.metavar.replace("|", "\\|")
+    metavar = f"[{metavar}]" if metavar and setting.is_flag else metavar
     option = f"`{setting.option} {metavar}`" if metavar else f"`{setting.option}`"
     return f"{option}, `--no-{setting.option[2:]}`" if setting.default is True else option
 

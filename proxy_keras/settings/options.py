@@ -56,6 +56,8 @@ def _arguments(setting: Declared) -> dict[str, Any]:
     """Return the arguments of `add_argument`; values are checked by the settings, not here."""
     arguments: dict[str, Any] = {"help": option_help(setting).replace("%", "%%")}
     if setting.is_flag:
+        if setting.about.metavar:
+            return {**arguments, "nargs": "?", "const": True, "metavar": setting.about.metavar}
         arguments["action"] = argparse.BooleanOptionalAction if setting.default else "store_true"
         return arguments
     arguments["metavar"] = setting.about.metavar

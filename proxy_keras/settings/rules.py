@@ -63,6 +63,7 @@ NonNegative = Annotated[Number, Field(ge=0.0)]
 Positive = Annotated[Number, Field(gt=0.0)]
 Count = Annotated[Integer, Field(ge=1)]
 NonNegativeInteger = Annotated[Integer, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),

@@ -28,6 +28,7 @@ from proxy_keras.settings.rules import (
     Positive,
     Rule,
     Share,
+    Text,
     Texts,
     require,
 )
@@ -92,10 +93,11 @@ class TrainConfig(JsonSettings):
         ),
     ] = "none"
     freeze: Annotated[
-        bool,
+        bool | Text,
         Setting(
-            "Train only the last layer; without `--flip`, `--rotation` and `--aug` on stored "
-            "features."
+            "Train only the last layer; with LAYER, that layer or stage and all after it, such as "
+            "`conv5` of `resnet50`. Without `--flip`, `--rotation` and `--aug` on stored features.",
+            metavar="LAYER",
         ),
     ] = False
     head_epochs: Annotated[
@@ -250,6 +252,11 @@ class TrainConfig(JsonSettings):
     def model_file(self) -> Path | None:
         """The file of the network that the run starts from; None: it is built by name."""
         return Path(self.model) if self.model.endswith(".keras") else None
+
+    @property
+    def first_trained(self) -> str | None:
+        """The layer or stage that `freeze` names; None: the last layer with weights."""
+        return self.freeze if isinstance(self.freeze, str) else None
 
     @cached_property
     def augmentations(self) -> tuple[AugmentationSpec, ...]:

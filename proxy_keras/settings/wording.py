@@ -33,7 +33,7 @@ def rule_text(setting: Declared) -> str:
 def required(setting: Declared, value: object) -> str:
     """Return what a value must be, without the parts of the rule that `value` meets."""
     if setting.is_flag:
-        return "true or false"
+        return "true, false or a text" if str in setting.parts else "true or false"
     choices = setting.choices
     if not setting.is_number:
         return f"one of {', '.join(choices)}" if choices else _kind(setting)

@@ -144,7 +144,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     # A checkpoint brings its own weights.
     model = start.model(data, weights="none" if epochs_done else config.weights, verbose=verbose)
     if config.freeze:
-        freeze_backbone(model)
+        freeze_backbone(model, before=config.first_trained)
     folder.mkdir(parents=True, exist_ok=True)
     config = with_measured(config, model, data, folder, verbose=verbose)
     team.check_batch_size(int(config.batch_size))
@@ -282,5 +282,7 @@ def _train_head(run: Run, fit_input: FitInput, verbose: int) -> None:
                 *fit_input.callbacks(),
             ],
         )
-    if not config.freeze:
+    if config.freeze:
+        freeze_backbone(model, before=config.first_trained)
+    else:
         unfreeze(model)

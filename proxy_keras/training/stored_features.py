@@ -1,4 +1,4 @@
-"""Training of the last layer alone, on features that are computed once."""
+"""Training of the last layers alone, on features that are computed once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_input(
     Args:
         config: The settings.
         data: The images and their split.
-        model: The network; only its last layer is trainable if `config.freeze` is set.
+        model: The network, frozen as `config.freeze` says.
         team: The devices that train.
         verbose: 0: silent.
     """
@@ -49,7 +49,7 @@ def make_input(
         return images
     try:
         check_storable(config)
-        split = split_frozen(model)
+        split = split_frozen(model, config.first_trained)
         check_size(split, data)
     except ValueError as error:
         if verbose:
@@ -102,12 +102,13 @@ def check_size(split: FrozenSplit, data: ImageData) -> None:
     if needed > MOST_BYTES:
         raise ValueError(
             f"Those of {count:,} images take {needed / 2**30:.1f} GiB in memory; the limit is "
-            f"{MOST_BYTES / 2**30:.0f}. To store features: fewer images, with --limit."
+            f"{MOST_BYTES / 2**30:.0f}. To store features: fewer images, with --limit, or fewer "
+            "trained layers."
         )
 
 
 class StoredFeatures(FitInput):
-    """Features of a frozen network for `fit`, which then only runs the last layer.
+    """Features of the frozen layers for `fit`, which then only runs the trained ones.
 
     The features of originals are computed here, once. Those of proxies are computed once per
     proxy step if a proxy always looks the same; a proxy with a donor or noise is drawn anew each
@@ -118,7 +119,7 @@ class StoredFeatures(FitInput):
         config: The settings.
         data: The images and their split.
         team: The devices that train; one.
-        split: The network in two parts.
+        split: The network in two parts, the frozen and the trained one.
         verbose: 0: silent.
     """
 
@@ -148,7 +149,7 @@ class StoredFeatures(FitInput):
         return (
             f"Stored the features of {sum(map(len, arrays)):,} images in {self.seconds:.0f} s "
             f"({sum(array.nbytes for array in arrays) / 2**20:.0f} MiB): from now on, originals "
-            "only need the last layer."
+            "only need the trained layers."
         )
 
     def training(self) -> Any:

@@ -1,8 +1,11 @@
 """Settings: validation, JSON round trip, presets."""
 
+import argparse
+
 import pytest
 
 from proxy_keras.settings import PRESETS, DataConfig, ProxyConfig, TrainConfig
+from proxy_keras.settings.options import add_train_options, build_config
 
 
 def test_thesis_defaults():
@@ -63,3 +66,16 @@ def test_presets_are_settings():
 def test_invalid_settings_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_freezing_is_on_or_off_or_names_a_layer() -> None:
+    for value, first in ((True, None), (False, None), ("conv5", "conv5")):
+        config = TrainConfig.from_dict({"data": {"source": "digits"}, "freeze": value})
+        assert config.to_dict()["freeze"] is value and config.first_trained == first
+    with pytest.raises(ValueError, match="`freeze` must be true, false or a text. Received: 1"):
+        TrainConfig(data=DataConfig("digits"), freeze=1)
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_train_options(parser)
+    for words, value in ((["--freeze"], True), (["--freeze", "conv5"], "conv5"), ([], False)):
+        given = vars(parser.parse_args(["--data", "digits", *words, "--epochs", "2"]))
+        assert build_config(given).freeze == value

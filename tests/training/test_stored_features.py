@@ -62,21 +62,30 @@ def _train(config: TrainConfig, folder: Path) -> tuple[list[Any], dict[str, Any]
     return run.model.get_weights(), metrics
 
 
+# Rounding grows where normalisation is trained, with the learning rate.
+STAGE = {"freeze": "block3", "lr": 0.002}
+
+
 @pytest.mark.parametrize(
-    "proxy",
+    ("proxy", "options"),
     [
-        pytest.param(None, marks=pytest.mark.slow),
-        HIDE,
-        pytest.param(SPREAD, marks=pytest.mark.slow),
-        pytest.param(NOISE, marks=pytest.mark.slow),
-        pytest.param(HEAT, marks=pytest.mark.slow),
+        pytest.param(None, {}, marks=pytest.mark.slow),
+        (HIDE, {}),
+        pytest.param(SPREAD, {}, marks=pytest.mark.slow),
+        pytest.param(NOISE, {}, marks=pytest.mark.slow),
+        pytest.param(HEAT, {}, marks=pytest.mark.slow),
+        pytest.param(SPREAD, STAGE, marks=pytest.mark.slow),
     ],
-    ids=["plain", "hide", "spread", "noise", "heat"],
+    ids=["plain", "hide", "spread", "noise", "heat", "spread, a stage"],
 )
 def test_training_is_the_same_as_on_images(
-    proxy: ProxyConfig | None, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: ProxyConfig | None,
+    options: dict[str, Any],
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = _config(source, proxy)
+    config = _config(source, proxy, **options)
     stored, metrics = _train(config, tmp_path / "stored")
     monkeypatch.setattr(stored_features, "MOST_BYTES", 0)
     unstored, expected = _train(config, tmp_path / "unstored")
@@ -94,31 +103,37 @@ def test_training_is_the_same_as_on_images(
         np.testing.assert_allclose(histories[0][column], histories[1][column], atol=1e-4)
 
 
-def test_the_saved_model_is_the_whole_network(source: str, tmp_path: Path) -> None:
-    config = _config(source, HIDE, head_epochs=1)
+@pytest.mark.parametrize(
+    ("freeze", "trained"),
+    [(True, ("logits",)), pytest.param("block3", ("block3", "logits"), marks=pytest.mark.slow)],
+)
+def test_the_saved_model_is_the_whole_network(
+    freeze: bool | str, trained: tuple[str, ...], source: str, tmp_path: Path
+) -> None:
+    config = _config(source, HIDE, freeze=freeze, head_epochs=1)
     run = runs.prepare(config, tmp_path / "run", verbose=0)
     before = run.model.get_weights()
     runs.train(run, verbose=0)
     images = next(iter(run.data.test.batches(8)))[0]
     saved = open_saved(tmp_path / "run").model
     np.testing.assert_allclose(saved(images), run.model(images), atol=1e-5)
-    split = split_frozen(saved)
+    split = split_frozen(saved, config.first_trained)
     np.testing.assert_allclose(split.head(split.body(images)), saved(images), atol=1e-5)
     changed = [not np.array_equal(a, b) for a, b in zip(before, saved.get_weights(), strict=True)]
-    assert [w.name for w, is_new in zip(saved.weights, changed, strict=True) if is_new] == [
-        *("kernel", "bias")
-    ]
+    for weight, is_new in zip(saved.weights, changed, strict=True):
+        assert is_new == weight.path.startswith(trained)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("proxy", "has_weights"),
-    [(HIDE, True), (SPREAD, False)],
-    ids=["hide, from weights", "spread"],
+    ("proxy", "has_weights", "freeze"),
+    [(HIDE, True, True), (SPREAD, False, "block3")],
+    ids=["hide, from weights", "spread, a stage"],
 )
 def test_a_resumed_run_has_the_same_bits(
     proxy: ProxyConfig,
     has_weights: bool,
+    freeze: bool | str,
     source: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +141,7 @@ def test_a_resumed_run_has_the_same_bits(
     weights = tmp_path / "start.weights.h5"
     keras.utils.set_random_seed(5)
     build_model("small_cnn", num_classes=2, image_size=16).save_weights(weights)
-    config = _config(source, proxy, weights=str(weights) if has_weights else "none")
+    config = _config(source, proxy, freeze=freeze, weights=str(weights) if has_weights else "none")
     whole, metrics = _train(config, tmp_path / "whole")
     checkpoint = runs.RunCheckpoint.on_epoch_end
 

@@ -160,7 +160,7 @@ def test_a_broken_space_is_refused(content: Any, message: str) -> None:
         ("method", choice("grad_camera"), "must be one of cam, grad_cam.*Received: 'grad_camera'"),
         ("model", choice("resnet"), "`model` must be one of "),
         ("threshold", choice("high"), r"must be a number in \[0, 1\]"),
-        ("freeze", choice(1, 0), "must be true or false"),
+        ("freeze", choice(1, 0), "must be true, false or a text"),
         ("batch_size", {"type": "float", "min": 8, "max": 64}, "must be a whole number >= 1"),
         ("subset", {"type": "float", "min": 0, "max": 1}, r"must be in \(0, 1\]"),
     ],
