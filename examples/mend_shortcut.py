@@ -116,7 +116,7 @@ def run(given: argparse.Namespace) -> None:
     def train(*callbacks: keras.callbacks.Callback) -> keras.Model:
         # All networks start from the same head and see the images in the same order.
         keras.utils.set_random_seed(given.seed)
-        model = transfer_model(data.num_classes, given.image_size)
+        model = transfer_model(data.num_classes, given.image_size, given.last_stages)
         batches = data.train.batches(BATCH_SIZE)
         model.fit(batches, epochs=given.epochs, callbacks=callbacks, shuffle=False, verbose=2)
         return model
@@ -159,6 +159,7 @@ def by_hand(given: argparse.Namespace) -> list[str]:
     data = ["--data", given.data, "--image-size", given.image_size]
     tick = ["-m", "proxy_keras.cues", plain, *data, "--split-seed", given.seed, "--page"]
     rest = ["--epochs", given.epochs, "--seed", given.seed, "--action", given.action]
+    rest += [] if given.last_stages is None else ["--last-stages", given.last_stages]
     mend = [Path(__file__), *data, *rest, "--cues", cues, "--out", given.out]
     return [shlex.join(map(str, ["python", *words])) for words in (tick, mend)]
 
@@ -178,6 +179,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--tick-outside", type=float, default=0.35, metavar="X", help=text)
     add("--cues", type=Path, metavar="DIR", help="folder of ticked cues to use instead")
     add("--action", choices=ACTIONS, default="spread", help="what to do with ticked cues")
+    text = "also train this stage and all after it, such as blocks_11; by default only the head"
+    add("--last-stages", metavar="LAYER", help=text)
     add("--epochs", type=int, default=5, metavar="N", help="epochs of each training run")
     add("--image-size", type=int, default=128, metavar="P", help="side in pixels")
     add("--seed", type=int, default=0, metavar="I", help="seed of split, head and order")

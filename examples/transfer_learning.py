@@ -1,6 +1,7 @@
 """Train a new head on EfficientNet-Lite0's ImageNet weights, plainly and with proxies.
 
 python examples/transfer_learning.py --data imagewoof --out runs/transfer_learning
+python examples/transfer_learning.py --data imagewoof --last-stages blocks_11
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import proxy_keras
 from proxy_keras.io.extras import MissingExtra
-from proxy_keras.models import build_model
+from proxy_keras.models import build_model, freeze_backbone
 from proxy_keras.models.efficientnet_lite0_weights import installed_file, load_tensors
 from proxy_keras.models.legacy_torch import read_tensors
 
@@ -42,8 +43,10 @@ def imagenet_accuracy(data: proxy_keras.ImageData, image_size: int) -> float:
     return float(np.concatenate(right).mean())
 
 
-def transfer_model(num_classes: int, image_size: int) -> keras.Model:
-    """Return the pretrained network, frozen, with a new head."""
+def transfer_model(
+    num_classes: int, image_size: int, last_stages: str | None = None
+) -> keras.Model:
+    """Return the pretrained network with a new head; only that is trained, or `last_stages` too."""
     model = build_model(
         "efficientnet_lite0",
         num_classes=num_classes,
@@ -51,11 +54,10 @@ def transfer_model(num_classes: int, image_size: int) -> keras.Model:
         weights="imagenet",
         dropout=0.2,
     )
-    for layer in model.layers:
-        # A frozen BatchNormalization keeps ImageNet's statistics, also in training mode.
-        layer.trainable = layer.name == "logits"
+    # The dropout before the head stays active.
+    freeze_backbone(model, before=last_stages or "dropout")
     model.compile(
-        keras.optimizers.Adam(2e-3),
+        keras.optimizers.Adam(2e-3 if last_stages is None else 2e-4),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -70,7 +72,6 @@ def train(
 ) -> float:
     """Train the model and return its accuracy on the test split, in [0, 1]."""
     model.fit(
-        # The backbone is frozen, but its features cannot be cached: proxies change the images.
         data.train.batches(BATCH_SIZE),
         validation_data=data.val.batches(BATCH_SIZE),
         epochs=epochs,
@@ -92,6 +93,11 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="ROOT",
         help="images as ROOT/CLASS/* or ROOT/{train,val,test}/CLASS/*, e.g. Imagewoof",
+    )
+    parser.add_argument(
+        "--last-stages",
+        metavar="LAYER",
+        help="also train this stage and all after it, such as blocks_11 (default: only the head)",
     )
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--image-size", type=int, default=224, metavar="P", help="(default: 224)")
@@ -117,7 +123,7 @@ def run(given: argparse.Namespace) -> None:
     def fresh() -> keras.Model:
         # Both runs start from the same head.
         keras.utils.set_random_seed(given.seed)
-        return transfer_model(data.num_classes, given.image_size)
+        return transfer_model(data.num_classes, given.image_size, given.last_stages)
 
     plain = train(fresh(), data, given.epochs, [])
     model = fresh()

@@ -165,7 +165,8 @@ def test_mending_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             pixels = draw.integers(0, high, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{number}.png")
     out = tmp_path / "out"
-    options = ("--image-size", 64, "--epochs", 2, "--action", "exchange")
+    stages = ("--last-stages", "blocks_15")
+    options = ("--image-size", 64, "--epochs", 2, "--action", "exchange", *stages)
     # No object is known, so the cues are to be ticked by hand.
     assert mend("--data", tmp_path / "pets", *options, "--out", out) == 0
     tick, going_on = capsys.readouterr().out.splitlines()[-2:]
@@ -177,6 +178,12 @@ def test_mending_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     assert "Ticked: 1: " in printed
     assert re.search(r"^worst class( +\d+\.\d%){3}$", printed, re.MULTILINE)
+    trained = [
+        layer.name
+        for layer in keras.saving.load_model(out / "mended.keras").layers
+        if layer.trainable_weights
+    ]
+    assert trained[0] == "blocks_15_expand_conv" and trained[-1] == "logits" and len(trained) == 9
 
     shutil.rmtree(out / "plain_cues")
     assert mend(*shlex.split(going_on)[2:]) == 2

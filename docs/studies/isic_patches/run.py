@@ -5,6 +5,7 @@ those that are mostly in training images with a patch are ticked. Then each arm 
 further. Every finished run adds a row to results.csv; finished ones are skipped.
 
 python docs/studies/isic_patches/run.py --data data --seeds 0 1 2 3 4
+python docs/studies/isic_patches/run.py --data data --seeds 0 1 2 --last-stages
 python docs/studies/isic_patches/run.py --table
 """
 
@@ -27,7 +28,7 @@ ROOT = HERE.parents[2]
 # Import the packages and the examples of this repository without installing them.
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
-from table import found_file, print_over_images, print_tables  # noqa: E402
+from table import PREFIX, found_file, print_over_images, print_tables  # noqa: E402
 from transfer_learning import transfer_model  # noqa: E402
 
 import proxy_keras  # noqa: E402
@@ -35,9 +36,13 @@ from proxy_keras import train  # noqa: E402
 from proxy_keras.cues.cues import MASK_EVIDENCE  # noqa: E402
 from proxy_keras.cues.facts import PRESENT  # noqa: E402
 from proxy_keras.data.images import read_image  # noqa: E402
+from proxy_keras.models.cut import cut_before  # noqa: E402
 
 SIZE, PLAIN_EPOCHS, EPOCHS = 160, 20, 10
-RECIPE = ["--freeze", "--flip", "0", "--rotation", "0", "--batch-size", "32", "--quiet"]
+RECIPE = ["--flip", "0", "--rotation", "0", "--batch-size", "32", "--quiet"]
+LAST_STAGES = "blocks_11"
+"""With `--last-stages`, this stage and all after it are trained instead of the last layer."""
+
 CUES = ["--cues", "CUES"]
 ARMS = {
     # The same further training without proxies.
@@ -56,11 +61,14 @@ have a patch. Its halves are judged only if no shown cue is ticked."""
 class TestImages:
     """Features of all test images, and of the melanomas with a pasted patch.
 
-    The backbone is frozen, so that they are the same for all seeds and arms.
+    All layers before `first_trained` are frozen, so that they are the same for all seeds and arms.
     """
 
-    def __init__(self, data: proxy_keras.ImageData, root: Path, model: keras.Model) -> None:
-        body = keras.Model(model.inputs, model.get_layer("logits").input)
+    def __init__(
+        self, data: proxy_keras.ImageData, root: Path, model: keras.Model, first_trained: str
+    ) -> None:
+        self._first_trained = first_trained
+        body = keras.Model(model.inputs[0], cut_before(model, first_trained).tensor)
         path_of = dict(zip(data.table.example_ids, data.table.paths, strict=True))
         paths = [path_of[example_id] for example_id in data.test.example_ids]
         with_patch = images_with_patch(root / "isic_patches")
@@ -76,12 +84,10 @@ class TestImages:
         """Return the scores of a model, and whether it finds each melanoma, free and patched."""
         from sklearn.metrics import roc_auc_score
 
-        weight, bias = model.get_layer("logits").get_weights()
+        head = keras.Model(cut_before(model, self._first_trained).tensor, model.outputs[0])
+        logits = (head.predict(features, verbose=0) for features in (self._test, self._patched))
         # The margin of "melanoma" (class 0): above 0, its probability is above 0.5.
-        score, patched = (
-            features @ (weight[:, 0] - weight[:, 1]) + bias[0] - bias[1]
-            for features in (self._test, self._patched)
-        )
+        score, patched = (answers[:, 0] - answers[:, 1] for answers in logits)
         ill, patch = self.is_melanoma, self.has_patch
         found = np.stack([score[self.is_free_melanoma] > 0, patched > 0])
         healthy_patched = score[~ill & patch]
@@ -167,39 +173,48 @@ def train_on(model: Path, out: Path, seed: int, root: Path, epochs: int, options
     return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
 
 
-def run_seed(seed: int, arms: Sequence[str], root: Path, out: Path, results: Path) -> None:
+def run_seed(
+    seed: int, arms: Sequence[str], root: Path, out: Path, results: Path, *, last_stages: bool
+) -> None:
     """Train the plain network of a seed, tick its cues, and run the arms that have no row yet."""
-    folder = out / str(seed)
+    folder, prefix = out / str(seed), PREFIX if last_stages else ""
+    freeze = ["--freeze", *([LAST_STAGES] if last_stages else [])]
     data = proxy_keras.ImageData.from_folder(root / "isic_patches", image_size=SIZE, progress=False)
-    start, plain = folder / "start.keras", folder / "before" / "model.keras"
+    start = folder / "start.keras"
+    plain = found_file(out, seed, f"{prefix}before").with_name("model.keras")
+    cue_folder = found_file(out, seed, f"{prefix}cues").parent
     if not start.exists():
         folder.mkdir(parents=True, exist_ok=True)
         keras.utils.set_random_seed(seed)
         transfer_model(data.num_classes, SIZE).save(start)
-    runs = {"before": train_on(start, plain.parent, seed, root, PLAIN_EPOCHS, ["--no-proxy"])}
+    options = [*freeze, "--no-proxy"]
+    runs = {"before": train_on(start, plain.parent, seed, root, PLAIN_EPOCHS, options)}
     model = keras.models.load_model(plain, compile=False)
-    if not (folder / "cues").exists():
+    if not cue_folder.exists():
         cues = proxy_keras.find_cues(model, data, seed=seed, verbose=0)
         facts = tick_patches(cues, data, images_with_patch(root / "isic_patches"))
         print(cues, facts, sep="\n", flush=True)
-        cues.save(folder / "cues")
-        append(results.with_name("cues.csv"), {"seed": seed, **facts})
-    test = TestImages(data, root, model)
+        cues.save(cue_folder)
+        table = results.with_name(f"{prefix}cues.csv".replace(" ", "_"))
+        append(table, {"seed": seed, **facts})
+    test = TestImages(data, root, model, LAST_STAGES if last_stages else "logits")
     done = {row["arm"] for row in rows(results) if row["seed"] == str(seed)}
     for arm in ("before", *arms):
-        if arm in done:
+        if f"{prefix}{arm}" in done:
             continue
-        target = folder / arm.replace(" ", "_")
-        words = [str(folder / "cues") if word == "CUES" else word for word in ARMS.get(arm, [])]
+        file = found_file(out, seed, f"{prefix}{arm}")
+        target = file.parent
+        words = [str(cue_folder) if word == "CUES" else word for word in ARMS.get(arm, [])]
+        words = [*freeze, *words]
         metrics = runs.get(arm) or train_on(plain, target, seed, root, EPOCHS, words)
         scores, found = test.measure(keras.models.load_model(target / "model.keras", compile=False))
         if abs(scores["accuracy"] - metrics["test"]["accuracy"]) > 1.5 / len(data.test):
             raise RuntimeError(f"{target}: stored features and the saved model disagree.")
-        np.save(found_file(out, seed, arm), found)
+        np.save(file, found)
         row = {name: f"{score:.4f}" for name, score in scores.items()}
         cost = {"cpu_seconds": f"{metrics['cpu_seconds']:.0f}"}
-        append(results, {"seed": seed, "arm": arm, **row, **cost})
-        print(seed, arm, row, cost, flush=True)
+        append(results, {"seed": seed, "arm": f"{prefix}{arm}", **row, **cost})
+        print(seed, f"{prefix}{arm}", row, cost, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -210,11 +225,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--out", type=Path, default=Path("runs/isic_patches"), metavar="DIR")
     parser.add_argument("--results", type=Path, default=HERE / "results.csv", metavar="FILE")
+    text = "train the last two stages instead of the last layer, as arms of their own"
+    parser.add_argument("--last-stages", action="store_true", help=text)
     parser.add_argument("--table", action="store_true", help="only print the tables")
     given = parser.parse_args(arguments)
     if not given.table:
         for seed in given.seeds:
-            run_seed(seed, given.arms, given.data, given.out, given.results)
+            paths = given.data, given.out, given.results
+            run_seed(seed, given.arms, *paths, last_stages=given.last_stages)
     print_tables(given.results)
     if given.out.is_dir():
         print_over_images(given.results, given.out)

@@ -17,9 +17,14 @@ SCORES = {
     "specificity": "specificity",
 }
 RATES = ("spread", "spread 0.25", "spread 0.5")
+PREFIX = "last stages "
+"""What the names of arms begin with in which the last two stages were trained."""
+
 PAIRS = [
-    *((arm, "plain") for arm in ("hide", *RATES, "random")),
-    *((arm, "random") for arm in RATES),
+    (prefix + arm, prefix + other)
+    for prefix in ("", PREFIX)
+    for other, arms in (("plain", ("hide", *RATES, "random")), ("random", RATES))
+    for arm in arms
 ]
 
 Table = dict[str, dict[str, dict[str, float]]]
