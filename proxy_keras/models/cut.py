@@ -121,7 +121,8 @@ def cut_before(model: keras.Model, name: str) -> Cut:
             reasons.append(str(error))
         else:
             return cut
-    raise ValueError(f"{reasons[-1]} Choose one of: {', '.join(_choices(model))}.")
+    choices = ", ".join(_choices(model))
+    raise ValueError(reasons[-1] + (f" Choose one of: {choices}." if choices else ""))
 
 
 def nodes_between(start: keras.KerasTensor, end: keras.KerasTensor) -> list[Any]:

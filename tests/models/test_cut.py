@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -46,6 +48,12 @@ def test_the_last_stages_of_the_networks_are_listed_and_start_at_one_tensor(name
         assert cut.tensor.shape[1:] == shape
         names = [layer.name for layer in cut.layers_before()]
         assert not any(layer.startswith(stage) for layer in names)
+
+
+def test_the_last_stages_of_the_networks_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "train.md").read_text(encoding="utf-8")
+    for name, (two, one) in LAST_STAGES.items():
+        assert f"| `{name}` | `{one}` | `{two}` |" in page
 
 
 def test_the_choices_of_a_network_of_blocks() -> None:
