@@ -65,7 +65,8 @@ def open_database(
         database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None)
         try:
             return database, _rows(database, _meta(root))
-        except (_Unusable, sqlite3.Error) as error:
+        except (_Unusable, sqlite3.Error, UnicodeDecodeError) as error:
+            # SQLite quotes a damaged schema in its message, which need not be UTF-8 then.
             database.close()
             if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
@@ -119,7 +120,8 @@ def _rows(database: sqlite3.Connection, meta: dict[bytes, bytes]) -> dict[bytes,
         raise _Unusable("has other tables")
     found = dict(database.execute("SELECT key, value FROM meta"))
     if found != meta:
-        key = min(key for key in {*found, *meta} if found.get(key) != meta.get(key))
+        # In a damaged database, keys need not be text.
+        key, _ = min(found.items() ^ meta.items(), key=repr)
         what = {b"root": "folder", b"decoders": "version of the decoders"}.get(key, "program")
         raise _Unusable(f"was made for another {what}")
     with paused_collection():

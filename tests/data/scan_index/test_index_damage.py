@@ -59,6 +59,10 @@ def overwritten(at: int, content: bytes):
     return change
 
 
+def replaced(old: bytes, new: bytes):
+    return lambda file: file.write_bytes(file.read_bytes().replace(old, new.ljust(len(old))))
+
+
 def with_checksums(statement: str):
     """Change rows, and make their checksums fit."""
 
@@ -91,6 +95,11 @@ DAMAGE = {
     "other decoders": run_sql("UPDATE meta SET value = '{}' WHERE key = 'decoders'"),
     "no meta": run_sql("DELETE FROM meta"),
     "more meta": run_sql("INSERT INTO meta VALUES ('more', x'00')"),
+    "a key that is no text": run_sql("INSERT INTO meta VALUES (x'ff', 7)"),
+    "NULL in meta": run_sql("INSERT INTO meta VALUES (1, NULL)"),
+    "a schema that is not UTF-8": replaced(
+        b"CREATE TABLE files (path", b"CREATE \xfaTABLE \xfa\xfaes"
+    ),
     "a missing table": run_sql("DROP TABLE files"),
     "a further table": run_sql("CREATE TABLE more (x)"),
     "a view": run_sql(

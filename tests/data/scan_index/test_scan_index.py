@@ -248,5 +248,5 @@ def test_the_number_of_the_decoder_stands_for_its_answers():
 
             digest.update(read_image(file.getvalue(), inspect=inspect).tobytes())
     assert {index_database.DECODER: digest.hexdigest()} == {
-        1: "d3975883ab197590fb9845f8d2e33a8680b0260d9c5f8cd5ccc38d517b899a80"
+        1: "bd3612707f0b5966cfad05278cf30e8dc9929ae11aea13916fe173403fb4c727"
     }
