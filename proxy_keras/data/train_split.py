@@ -141,7 +141,8 @@ class TrainSplit(DataSplit):
             def read(
                 positions: tf.Tensor, shown: dict[str, tf.Tensor], seed: tf.Tensor
             ) -> tuple[object, ...]:
-                return *self._read(reader, positions, shown["is_image"]), shown, seed
+                is_wanted = None if features is None else shown["is_image"]
+                return *self._read(reader, positions, is_wanted), shown, seed
 
             batches = batches.map(read, num_parallel_calls=tf.data.AUTOTUNE)
         served = partial(
