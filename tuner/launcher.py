@@ -17,7 +17,6 @@ from typing import Self
 HAS_FORK_SERVER = sys.platform == "linux"
 """Elsewhere there is no fork, as on Windows, or none that is safe after imports, as on macOS."""
 
-
 _STOP_S = 20.0
 _MOST_BYTES = 64
 

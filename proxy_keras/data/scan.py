@@ -30,7 +30,6 @@ _CHUNK = 16
 _CHUNKS_AHEAD = 4
 """Chunks queued per thread, which bounds the memory for millions of files."""
 
-
 _HEX = 64
 """Digits of a content hash."""
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.data.data_split import DataSplit
@@ -82,10 +81,8 @@ def predict_logits(
     bar = progress_bar(
         total=len(split), desc=f"scoring {split.name}", unit="image", leave=False, shown=progress
     )
-    # None of the functions needs AutoGraph, which takes longer to convert them than to run them.
-    originals = tf.autograph.experimental.do_not_convert(split.originals)
     with bar:
-        for positions, images, _ in originals(batch_size):
+        for positions, images, _ in split.originals(batch_size):
             logits[positions.numpy()] = model.predict_on_batch(images)
             bar.update(len(positions))
     return logits
