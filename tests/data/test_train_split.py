@@ -206,6 +206,25 @@ def test_features_stand_in_for_originals_and_proxies_stay_images(reader):
             np.testing.assert_array_equal(weights, batch[2])
 
 
+def test_only_images_without_known_features_are_read():
+    read = []
+
+    class Rows(ArrayRows):
+        def read(self, rows):
+            read.extend(rows.tolist())
+            return super().read(rows)
+
+    data, features = _with_proxies(Rows())
+    for _ in data.batches(16, features=features):
+        pass
+    # Positions 3 and 30, of the reader's rows from 10 on.
+    assert sorted(read) == [13, 40]
+    read.clear()
+    for _ in data.batches(16):
+        pass
+    assert sorted(read) == [*range(10, 10 + N)]
+
+
 def test_features_of_proxies_are_served_if_they_are_known():
     data, features = _with_proxies(ArrayRows())
     # The other proxy looks like its original.
