@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,6 @@ from proxy_keras.augment.heatmap_regions import resize_by_area
 from proxy_keras.augment.inpainting import check_inpainting, inpaint
 from proxy_keras.augment.option_rules import check_choice
 from proxy_keras.heatmaps.scaling import enlarge
-
-Fill = Callable[[tf.Tensor, float, tf.Tensor], tf.Tensor]
-"""(images [B, H, W, C], peak, seed [2]) -> replacement pixels that broadcast to the images."""
 
 
 class Donors(NamedTuple):
@@ -31,18 +29,17 @@ class Donors(NamedTuple):
     is_hot: tf.Tensor
 
 
-def _statistic(reduce: Callable[..., tf.Tensor], factor: float = 1.0) -> Fill:
-    def fill(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
-        return factor * reduce(images, axis=[1, 2], keepdims=True)
-
-    return fill
-
-
-def _white(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
-    return tf.constant(peak, images.dtype)
+STATISTICS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "mean": partial(tf.reduce_mean, axis=[1, 2], keepdims=True),
+    "max": partial(tf.reduce_max, axis=[1, 2], keepdims=True),
+    "min": partial(tf.reduce_min, axis=[1, 2], keepdims=True),
+    "halfmax": lambda images: 0.5 * tf.reduce_max(images, axis=[1, 2], keepdims=True),
+}
+"""Replacements that are one colour per image: [B, H, W, C] float32 -> [B, 1, 1, C]."""
 
 
-def _blur(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
+def blur(images: tf.Tensor) -> tf.Tensor:
+    """Return images [B, H, W, C] float32 without the detail finer than about 16 pixels."""
     # Averaging over cells of about 16 pixels and enlarging again removes the same detail as a wide
     # Gaussian at a fraction of its cost.
     batch, height, width, channels = tf.unstack(tf.shape(images))
@@ -52,19 +49,9 @@ def _blur(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.transpose(planes, [0, 2, 3, 1])
 
 
-def _noise(images: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_uniform(tf.shape(images), seed=seed, maxval=peak, dtype=images.dtype)
-
-
-_FILLS: dict[str, Fill] = {
-    "mean": _statistic(tf.reduce_mean),
-    "max": _statistic(tf.reduce_max),
-    "min": _statistic(tf.reduce_min),
-    "halfmax": _statistic(tf.reduce_max, 0.5),
-    "white": _white,
-    "blur": _blur,
-    "noise": _noise,
-}
+def uniform_noise(shape: tf.Tensor, peak: float, seed: tf.Tensor) -> tf.Tensor:
+    """Return float32 noise of a shape, uniform in [0, peak), that depends on the seed [2] alone."""
+    return tf.random.stateless_uniform(shape, seed=seed, maxval=peak)
 
 
 def attenuate(
@@ -119,30 +106,44 @@ def attenuate(
     if replacement == "inpaint":
         check_inpainting()
         return inpaint(images, is_hot, peak)
+    return tf.where(
+        is_hot[..., tf.newaxis], _fill(replacement, images, seed, peak, colour, donors), images
+    )
+
+
+def _fill(
+    replacement: str,
+    images: tf.Tensor,
+    seed: tf.Tensor | tuple[int, int],
+    peak: float,
+    colour: tf.Tensor | None,
+    donors: Donors | None,
+) -> tf.Tensor:
+    """Return the pixels that replace hot ones, of a shape that broadcasts to the images."""
     if replacement in ("mean_of_data", "exchange"):
-        fill = _of_data(replacement, colour, donors if replacement == "exchange" else None)
-    else:
-        fill = _FILLS[replacement](images, peak, tf.convert_to_tensor(seed))
-    return tf.where(is_hot[..., tf.newaxis], fill, images)
+        if colour is None:
+            raise ValueError(f"replacement='{replacement}' needs `colour`, the mean of the data.")
+        colour = tf.cast(colour, tf.float32)
+        if replacement == "mean_of_data":
+            return colour
+        if donors is None:
+            raise ValueError("replacement='exchange' needs `donors`.")
+        return exchanged(colour, donors)
+    if replacement == "white":
+        return tf.constant(peak, images.dtype)
+    if replacement == "noise":
+        return uniform_noise(tf.shape(images), peak, tf.convert_to_tensor(seed))
+    return blur(images) if replacement == "blur" else STATISTICS[replacement](images)
+
+
+def exchanged(colour: tf.Tensor, donors: Donors) -> tf.Tensor:
+    """Return [B, H, W, C] float32: the donors where they are hot, elsewhere `colour` [C]."""
+    return tf.where(donors.is_hot[..., tf.newaxis], tf.cast(donors.images, tf.float32), colour)
 
 
 def paste(images: tf.Tensor, donors: Donors) -> tf.Tensor:
     """Return images [B, H, W, C] float32 with the hot pixels of their donors on them."""
     return tf.where(donors.is_hot[..., tf.newaxis], tf.cast(donors.images, images.dtype), images)
-
-
-def _of_data(replacement: str, colour: tf.Tensor | None, donors: Donors | None) -> tf.Tensor:
-    if colour is None or (replacement == "exchange" and donors is None):
-        raise ValueError(
-            f"replacement='{replacement}' needs `colour`, the mean of the data"
-            + (", and `donors`." if replacement == "exchange" else ".")
-        )
-    colour = tf.cast(colour, tf.float32)
-    return (
-        colour
-        if donors is None
-        else tf.where(donors.is_hot[..., tf.newaxis], tf.cast(donors.images, tf.float32), colour)
-    )
 
 
 def area_thresholds(

@@ -31,7 +31,7 @@ class Donated(NamedTuple):
 NO_DONORS = Donated(
     np.zeros([0, 1, 1, 3], np.uint8), np.zeros([0, 1, 1], np.float32), np.zeros([0], np.float32)
 )
-"""What is served where no donors are needed."""
+"""What a pipeline looks up while no donors are needed."""
 
 
 def blank_donors(count: int, image_size: int) -> Donated:

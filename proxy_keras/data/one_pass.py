@@ -1,4 +1,4 @@
-"""Functions that XLA compiles into one pass over the images."""
+"""Functions that are traced, or compiled, once for all pipelines."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ T = TypeVar("T")
 
 
 def in_one_pass(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a function of tensors that XLA compiles, unless its operations are watched.
+    """Return a function of tensors that XLA compiles into one pass over the images."""
+    return _unless_watched(function, tf.function(function, jit_compile=True, autograph=False))
+
+
+def traced_once(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function of tensors whose graph is built once, not anew in each pipeline."""
+    return _unless_watched(function, tf.function(function, autograph=False))
+
+
+def _unless_watched(function: Callable[P, T], in_graph: Callable[P, T]) -> Callable[P, T]:
+    """Return `in_graph`, or `function` while operations are watched.
 
     `tf.debugging.enable_check_numerics` and `enable_dump_debug_info` add operations to each
-    function that XLA does not know.
+    function, which XLA does not know and which a graph that exists already lacks.
     """
-    compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @as_written
     def call(*arguments: P.args, **options: P.kwargs) -> T:
         # TensorFlow has no public name for this.
         is_watched = bool(context.context().op_callbacks)
-        return (function if is_watched else compiled)(*arguments, **options)
+        return (function if is_watched else in_graph)(*arguments, **options)
 
     return call

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from proxy_keras.augment.attenuation import Donors, attenuate, hot_pixels, paste
+from proxy_keras.augment.attenuation import (
+    STATISTICS,
+    Donors,
+    blur,
+    exchanged,
+    hot_pixels,
+    paste,
+    uniform_noise,
+)
 from proxy_keras.augment.catalogue import REPLACEMENTS
 from proxy_keras.augment.inpainting import inpaint
-from proxy_keras.data.one_pass import in_one_pass
+from proxy_keras.data.one_pass import in_one_pass, traced_once
 from proxy_keras.heatmaps.scaling import enlarge
 
 NEED_COLOUR = ("mean_of_data", "exchange")
 """Replacements that use the mean colour of the data."""
+
+_FILLS = ("colour", "statistic", "blur", "noise", "inpaint", "exchange")
+"""How the pixels that replace hot ones are made. Each open pipeline holds all of these ways, and
+pays for each at every start of an epoch, so replacements share them where they can."""
+
+_SHARED = {
+    "blended": "colour",
+    "black": "colour",
+    "white": "colour",
+    "mean_of_data": "colour",
+    **dict.fromkeys(STATISTICS, "statistic"),
+}
+"""The way of a replacement that has none of its own."""
+
+
+class Recipe(NamedTuple):
+    """An `Attenuation` in numbers, which a pipeline looks up with each batch.
+
+    Attributes:
+        replacement: Scalar int32, its place in `REPLACEMENTS`.
+        weight: Scalar float32.
+        colour: [3] float32 in [0, 255].
+        is_spread: Scalar bool.
+    """
+
+    replacement: np.int32
+    weight: np.float32
+    colour: NDArray[np.float32]
+    is_spread: np.bool_
 
 
 @dataclass(frozen=True)
@@ -45,16 +83,24 @@ class Attenuation:
         return not self.needs_donors and self.replacement != "noise"
 
     @property
-    def code(self) -> int:
-        """The number of the way in which proxies are made, for `make_proxies`."""
-        return REPLACEMENTS.index(self.replacement) + len(REPLACEMENTS) * self.is_spread
+    def recipe(self) -> Recipe:
+        """The same for `make_proxies`."""
+        colour = self.colour
+        if self.replacement not in NEED_COLOUR:
+            colour = (255.0, 255.0, 255.0) if self.replacement == "white" else (0.0, 0.0, 0.0)
+        return Recipe(
+            np.int32(REPLACEMENTS.index(self.replacement)),
+            np.float32(self.weight),
+            np.array(colour, np.float32),
+            np.bool_(self.is_spread),
+        )
 
 
 class DonorCells(NamedTuple):
     """A donor for each image of a batch.
 
     Attributes:
-        images: [B, P, P, 3] uint8; [0, 1, 1, 3] if no donors are needed.
+        images: [B, P, P, 3] uint8.
         heatmaps: [B, h, w] float32; zeros where an image has no donor.
         thresholds: [B] float32.
     """
@@ -69,27 +115,36 @@ def make_proxies(
     heatmaps: tf.Tensor,
     thresholds: tf.Tensor,
     *,
-    weight: tf.Tensor,
-    code: tf.Tensor,
-    colour: tf.Tensor,
+    recipe: Recipe,
     donors: DonorCells,
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """Return the proxies of a batch.
+    """Return the proxies of a batch, equal to those of `augment.attenuate`.
 
     Args:
         images: [B, P, P, 3] uint8 or float32 in [0, 255].
         heatmaps: [B, h, w] float32 in [0, 1].
         thresholds: [B] float32; heat at or above which pixels are replaced.
-        weight: Scalar float32, see `Attenuation`.
-        code: Scalar int32, `Attenuation.code`.
-        colour: [3] float32 in [0, 255].
-        donors: A donor for each image, if `code` needs them.
+        recipe: How; arrays or tensors.
+        donors: A donor for each image, if `recipe` needs them.
         seed: [2] int64 for `noise`.
 
     Returns:
         [B, P, P, 3] float32 in [0, 255].
     """
+    given = (images, heatmaps, thresholds, Recipe(*recipe), DonorCells(*donors), seed)
+    return _make_proxies(*tf.nest.map_structure(tf.convert_to_tensor, given))
+
+
+@traced_once
+def _make_proxies(
+    images: tf.Tensor,
+    heatmaps: tf.Tensor,
+    thresholds: tf.Tensor,
+    recipe: Recipe,
+    donors: DonorCells,
+    seed: tf.Tensor,
+) -> tf.Tensor:
     size = (images.shape[1], images.shape[2])
     enlarged = enlarge(heatmaps, size)
 
@@ -97,68 +152,61 @@ def make_proxies(
         is_hot = hot_pixels(enlarge(donors.heatmaps, size), donors.thresholds)
         return Donors(donors.images, is_hot)
 
-    def inpainted() -> tf.Tensor:
-        return inpaint(tf.cast(images, tf.float32), hot_pixels(enlarged, thresholds), 255.0)
-
-    def exchanged() -> tf.Tensor:
-        return _exchanged(images, enlarged, thresholds, colour, *hot_donors())
-
-    special = {"inpaint": inpainted, "exchange": exchanged}
-    replaced = tf.switch_case(
-        code % len(REPLACEMENTS),
-        [
-            special.get(name)
-            or partial(_attenuated, images, enlarged, thresholds, weight, colour, seed, name)
-            for name in REPLACEMENTS
-        ],
-    )
-    is_spread = code >= len(REPLACEMENTS)
-    return tf.cond(is_spread, lambda: _pasted(replaced, *hot_donors()), lambda: replaced)
+    fills = {
+        "colour": lambda: recipe.colour[tf.newaxis, tf.newaxis, tf.newaxis],
+        "statistic": lambda: _statistic(images, recipe.replacement),
+        "blur": lambda: _blurred(images),
+        "noise": lambda: uniform_noise(tf.shape(images), 255.0, seed),
+        "inpaint": lambda: _inpainted(images, enlarged, thresholds),
+        "exchange": lambda: _exchanged(recipe.colour, *hot_donors()),
+    }
+    ways = [_FILLS.index(_SHARED.get(name, name)) for name in REPLACEMENTS]
+    way = tf.gather(tf.constant(ways), recipe.replacement)
+    fill = tf.switch_case(way, [fills[name] for name in _FILLS])
+    is_blended = tf.equal(recipe.replacement, REPLACEMENTS.index("blended"))
+    replaced = _replaced(images, enlarged, thresholds, recipe.weight, is_blended, fill)
+    return tf.cond(recipe.is_spread, lambda: _pasted(replaced, *hot_donors()), lambda: replaced)
 
 
 # In one pass, at a tenth of the cost of separate operations. One program is compiled per batch
 # size, so originals are included, with a threshold above all heat.
 @in_one_pass
-def _attenuated(
+def _replaced(
     images: tf.Tensor,
     heatmaps: tf.Tensor,
     thresholds: tf.Tensor,
     weight: tf.Tensor,
-    colour: tf.Tensor,
-    seed: tf.Tensor,
-    replacement: str,
+    is_blended: tf.Tensor,
+    fill: tf.Tensor,
 ) -> tf.Tensor:
-    """Attenuate images [B, P, P, 3] above their thresholds: float32 in [0, 255]."""
-    return attenuate(
-        tf.cast(images, tf.float32),
-        heatmaps,
-        threshold=thresholds,
-        weight=weight,
-        replacement=replacement,
-        seed=seed,
-        peak=255.0,
-        colour=colour,
-    )
+    """Return [B, P, P, 3] float32, with `fill` (which is 0 for `blended`) at hot pixels."""
+    images = tf.cast(images, tf.float32)
+    kept = tf.where(is_blended, 1.0 - weight * heatmaps, 0.0)[..., tf.newaxis]
+    is_hot = hot_pixels(heatmaps, thresholds)[..., tf.newaxis]
+    return tf.where(is_hot, kept * images + fill, images)
 
 
 @in_one_pass
-def _exchanged(
-    images: tf.Tensor,
-    heatmaps: tf.Tensor,
-    thresholds: tf.Tensor,
-    colour: tf.Tensor,
-    donors: tf.Tensor,
-    is_hot: tf.Tensor,
-) -> tf.Tensor:
-    return attenuate(
-        tf.cast(images, tf.float32),
-        heatmaps,
-        threshold=thresholds,
-        replacement="exchange",
-        peak=255.0,
-        colour=colour,
-        donors=Donors(donors, is_hot),
-    )
+def _statistic(images: tf.Tensor, replacement: tf.Tensor) -> tf.Tensor:
+    """Return a statistic of each image, [B, 1, 1, 3] float32."""
+    images = tf.cast(images, tf.float32)
+    all_of_them = tf.stack([statistic(images) for statistic in STATISTICS.values()])
+    places = [REPLACEMENTS.index(name) for name in STATISTICS]
+    return all_of_them[tf.argmax(tf.equal(replacement, places))]
+
+
+@in_one_pass
+def _blurred(images: tf.Tensor) -> tf.Tensor:
+    return blur(tf.cast(images, tf.float32))
+
+
+def _inpainted(images: tf.Tensor, heatmaps: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
+    return inpaint(tf.cast(images, tf.float32), hot_pixels(heatmaps, thresholds), 255.0)
+
+
+@in_one_pass
+def _exchanged(colour: tf.Tensor, donors: tf.Tensor, is_hot: tf.Tensor) -> tf.Tensor:
+    return exchanged(colour, Donors(donors, is_hot))
 
 
 @in_one_pass

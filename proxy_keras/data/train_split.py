@@ -16,7 +16,7 @@ from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.heatmap_store import MapStore
 from proxy_keras.data.in_python import as_written, in_python
-from proxy_keras.data.proxy_maker import Attenuation, DonorCells, make_proxies
+from proxy_keras.data.proxy_maker import Attenuation, DonorCells, Recipe, make_proxies
 from proxy_keras.data.proxy_store import ProxyStore
 from proxy_keras.distribution.parts import Parts
 
@@ -201,14 +201,13 @@ class TrainSplit(DataSplit):
                     if bank is None
                     else bank.draw(*drawn, epoch=feed.epoch, batch=number)
                 )
-            weight, colour = np.float32(how.weight), np.array(how.colour, np.float32)
-            numbers = weight, colour, np.int32(how.code), np.int64(feed.epoch)
             known = (
                 (np.zeros([0], np.float32), np.ones([len(places)], bool))
                 if features is None
                 else features.look_up(places, shown.is_proxy)
             )
-            return *shown, *donors, *numbers, heatmaps.look_up(places), *known
+            recipe, epoch = how.recipe, np.int64(feed.epoch)
+            return *shown, *donors, *recipe, epoch, heatmaps.look_up(places), *known
 
         batch = batch if isinstance(batch, tuple) else (batch,)
         kinds = {
@@ -219,9 +218,10 @@ class TrainSplit(DataSplit):
             "donor_images": (tf.uint8, [None, None, None, 3]),
             "donor_heatmaps": (tf.float32, [None, None, None]),
             "donor_thresholds": (tf.float32, [None]),
+            "replacement": (tf.int32, []),
             "weight": (tf.float32, []),
             "colour": (tf.float32, [3]),
-            "code": (tf.int32, []),
+            "is_spread": (tf.bool, []),
             "epoch": (tf.int64, []),
             "maps": (tf.float32, [None, None, None]),
             "features": (tf.float32, [None, *(() if features is None else features.shape)]),
@@ -253,9 +253,7 @@ class TrainSplit(DataSplit):
                 images,
                 shown["heatmaps"],
                 shown["thresholds"],
-                weight=shown["weight"],
-                code=shown["code"],
-                colour=shown["colour"],
+                recipe=Recipe(*(shown[name] for name in Recipe._fields)),
                 donors=DonorCells(
                     shown["donor_images"], shown["donor_heatmaps"], shown["donor_thresholds"]
                 ),

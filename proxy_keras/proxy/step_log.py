@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuation import hot_pixels
-from proxy_keras.data.donor_bank import NO_DONORS
+from proxy_keras.data.donor_bank import blank_donors
 from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
@@ -129,7 +129,7 @@ class StepLog:
         rows = np.searchsorted(masks.positions, positions)
         heatmaps = tf.constant(dequantise(masks.heatmaps[rows]))
         how = data.attenuation
-        donors = NO_DONORS
+        donors = blank_donors(len(positions), data.image_size)
         if data.donors is not None and how.needs_donors:
             shown = (positions, labels, np.ones([len(positions)], bool))
             donors = data.donors.draw(*shown, epoch=max(epoch, 0), batch=0)
@@ -137,10 +137,8 @@ class StepLog:
             tf.constant(images),
             heatmaps,
             tf.constant(masks.thresholds[rows]),
-            weight=tf.constant(how.weight, tf.float32),
-            code=tf.constant(how.code),
-            colour=tf.constant(how.colour, tf.float32),
-            donors=DonorCells(*(tf.constant(array) for array in donors)),
+            recipe=how.recipe,
+            donors=DonorCells(*donors),
             seed=tf.constant([0, 0], tf.int64),
         )
         drawn = enlarge(heatmaps, images.shape[1:3])

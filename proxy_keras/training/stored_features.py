@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
-from proxy_keras.data.donor_bank import NO_DONORS
+from proxy_keras.data.donor_bank import blank_donors
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
@@ -252,10 +252,8 @@ def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.T
                 images,
                 tf.constant(dequantise(masked.heatmaps[rows])),
                 tf.constant(masked.thresholds[rows]),
-                weight=tf.constant(how.weight, tf.float32),
-                code=tf.constant(how.code),
-                colour=tf.constant(how.colour, tf.float32),
-                donors=DonorCells(*map(tf.constant, NO_DONORS)),
+                recipe=how.recipe,
+                donors=DonorCells(*blank_donors(len(positions), data.image_size)),
                 seed=tf.constant([0, 0], tf.int64),
             ),
         )
