@@ -39,13 +39,16 @@ STATISTICS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def blur(images: tf.Tensor) -> tf.Tensor:
-    """Return images [B, H, W, C] float32 without the detail finer than about 16 pixels."""
+    """Return images [B, H, W, C] float32 without the detail finer than about 16 pixels.
+
+    Height, width and channels must be static.
+    """
     # Averaging over cells of about 16 pixels and enlarging again removes the same detail as a wide
     # Gaussian at a fraction of its cost.
-    batch, height, width, channels = tf.unstack(tf.shape(images))
+    height, width, channels = images.shape[1:]
     planes = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height, width])
-    coarse = resize_by_area(planes, (tf.maximum(height // 16, 2), tf.maximum(width // 16, 2)))
-    planes = tf.reshape(enlarge(coarse, (height, width)), [batch, channels, height, width])
+    coarse = resize_by_area(planes, (max(height // 16, 2), max(width // 16, 2)))
+    planes = tf.reshape(enlarge(coarse, (height, width)), [-1, channels, height, width])
     return tf.transpose(planes, [0, 2, 3, 1])
 
 

@@ -6,18 +6,21 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.heatmaps.scaling import constant_if_static, sides
+
 _TOLERANCE = 1e-4
 """Smaller differences between heat values are rounding errors; maps have steps of 1/255."""
 
 
 def resize_by_area(maps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
     """Resize maps [B, h, w] to [B, H, W]; each cell is the mean of the area that it covers."""
-    shape = tf.shape(maps)
-    rows, columns = _overlap(size[0], shape[1]), _overlap(size[1], shape[2])
+    height, width = sides(maps)
+    rows = constant_if_static(_overlap, size[0], height)
+    columns = constant_if_static(_overlap, size[1], width)
     return tf.matmul(rows, tf.matmul(tf.cast(maps, tf.float32), columns, transpose_b=True))
 
 
-def _overlap(cells: int | tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+def _overlap(cells: int | tf.Tensor, pixels: int | tf.Tensor) -> tf.Tensor:
     """Return the share of each cell that each pixel covers: [cells, pixels]; rows sum to 1."""
     step = tf.cast(pixels, tf.float32) / tf.cast(cells, tf.float32)
     starts = step * tf.range(tf.cast(cells, tf.float32))[:, tf.newaxis]

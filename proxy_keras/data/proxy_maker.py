@@ -147,25 +147,25 @@ def _make_proxies(
 ) -> tf.Tensor:
     size = (images.shape[1], images.shape[2])
     enlarged = enlarge(heatmaps, size)
-
-    def hot_donors() -> Donors:
-        is_hot = hot_pixels(enlarge(donors.heatmaps, size), donors.thresholds)
-        return Donors(donors.images, is_hot)
-
+    is_hot_donor = hot_pixels(enlarge(donors.heatmaps, size), donors.thresholds)
     fills = {
         "colour": lambda: recipe.colour[tf.newaxis, tf.newaxis, tf.newaxis],
         "statistic": lambda: _statistic(images, recipe.replacement),
         "blur": lambda: _blurred(images),
         "noise": lambda: uniform_noise(tf.shape(images), 255.0, seed),
         "inpaint": lambda: _inpainted(images, enlarged, thresholds),
-        "exchange": lambda: _exchanged(recipe.colour, *hot_donors()),
+        "exchange": lambda: _exchanged(recipe.colour, donors.images, is_hot_donor),
     }
     ways = [_FILLS.index(_SHARED.get(name, name)) for name in REPLACEMENTS]
     way = tf.gather(tf.constant(ways), recipe.replacement)
     fill = tf.switch_case(way, [fills[name] for name in _FILLS])
     is_blended = tf.equal(recipe.replacement, REPLACEMENTS.index("blended"))
     replaced = _replaced(images, enlarged, thresholds, recipe.weight, is_blended, fill)
-    return tf.cond(recipe.is_spread, lambda: _pasted(replaced, *hot_donors()), lambda: replaced)
+    return tf.cond(
+        recipe.is_spread,
+        lambda: _pasted(replaced, donors.images, is_hot_donor),
+        lambda: replaced,
+    )
 
 
 # In one pass, at a tenth of the cost of separate operations. One program is compiled per batch

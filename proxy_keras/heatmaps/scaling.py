@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 
 def normalise(heatmaps: tf.Tensor) -> tf.Tensor:
@@ -33,8 +36,9 @@ def enlarge(heatmaps: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor
     Returns:
         [B, H, W] float32, within the range of the input.
     """
-    rows = _interpolation(size[0], tf.shape(heatmaps)[1])
-    columns = _interpolation(size[1], tf.shape(heatmaps)[2])
+    height, width = sides(heatmaps)
+    rows = constant_if_static(_interpolation, size[0], height)
+    columns = constant_if_static(_interpolation, size[1], width)
     # Two small matrix products take a third of the time of `tf.image.resize`, same result.
     return tf.matmul(rows, tf.matmul(tf.cast(heatmaps, tf.float32), columns, transpose_b=True))
 
@@ -65,7 +69,28 @@ def smooth(heatmaps: tf.Tensor, sigma: float) -> tf.Tensor:
     return _blur_axis(maps, kernel, radius, axis=2)[..., 0]
 
 
-def _interpolation(length: int | tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
+def sides(maps: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Return height and width of maps [B, h, w, ...], as integers where they are static."""
+    height, width = (
+        tf.shape(maps)[axis] if maps.shape[axis] is None else maps.shape[axis] for axis in (1, 2)
+    )
+    return height, width
+
+
+def constant_if_static(
+    matrix: Callable[..., tf.Tensor], *lengths: int | tf.Tensor
+) -> tf.Tensor | NDArray[np.float32]:
+    """Return `matrix(*lengths)`, without operations in the graph if all lengths are integers.
+
+    Each pipeline and each compiled function would build, optimise and run them anew.
+    """
+    if any(tf.is_tensor(length) for length in lengths):
+        return matrix(*lengths)
+    with tf.init_scope():
+        return np.asarray(matrix(*lengths))
+
+
+def _interpolation(length: int | tf.Tensor, cells: int | tf.Tensor) -> tf.Tensor:
     """Return the weight of each cell for each pixel of an axis: [length, cells]; rows sum to 1."""
     pixels = tf.range(tf.cast(length, tf.float32))
     cells = tf.cast(cells, tf.float32)
