@@ -30,7 +30,9 @@ def test_the_demo_tells_of_its_runs(
         assert done.returncode == 0, done.stderr
         return done
 
-    short = demo.COMMON.replace("--epochs 20", "--epochs 3").replace("resnet20", "small_cnn")
+    short = demo.COMMON.replace("--epochs 20", "--epochs 2 --limit 300").replace(
+        "resnet20", "small_cnn"
+    )
     monkeypatch.setattr(demo, "COMMON", short)
     monkeypatch.setattr(subprocess, "run", run)
     out = tmp_path / "demo"

@@ -75,14 +75,16 @@ class Seen(keras.callbacks.Callback):
         self.data = data
         self.epochs: list[NDArray[np.float32]] = []
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.batches = self.data.train.batches(16)
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         train = self.data.train
         feed = train.clock.feeds[-1]
         served = np.zeros([len(train), SIDE, SIDE, 3], np.float32)
         # The same epoch again: order, proxies and donors are keyed.
         train.clock.begin(epoch)
-        batches = list(train.batches(16))
-        for number, (images, *_) in enumerate(batches):
+        for number, (images, *_) in enumerate(self.batches):
             served[feed.positions[number]] = images.numpy()
         train.clock.feeds = [feed]
         self.epochs.append(served)
@@ -112,22 +114,22 @@ def corners(images: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def test_a_spread_cue_is_equally_frequent_in_all_classes(data: ImageData, saved: Path) -> None:
-    seen = fit(data, ProxyAttention(data.train, cues=saved, verbose=0), epochs=25)
+    seen = fit(data, ProxyAttention(data.train, cues=saved, verbose=0), epochs=10)
     labels, before = data.train.labels, corners(originals(data))
     rate = before[labels == 0].mean()
     assert before[labels == 1].mean() == 0 and 0.7 < rate < 1
-    frequent = np.mean([corners(epoch) for epoch in seen.epochs[:20]], axis=0)
+    frequent = np.mean([corners(epoch) for epoch in seen.epochs[:8]], axis=0)
     assert frequent[labels == 0].mean() == pytest.approx(rate, abs=1e-9)
     assert frequent[labels == 1].mean() == pytest.approx(rate, abs=0.04)
     # The last fifth is originals.
-    np.testing.assert_array_equal(seen.epochs[20], originals(data))
+    np.testing.assert_array_equal(seen.epochs[8], originals(data))
 
 
 def test_a_cue_is_never_more_frequent_than_the_rate_that_is_set(
     data: ImageData, saved: Path
 ) -> None:
-    seen = fit(data, ProxyAttention(data.train, cues=saved, cue_rate=0.3, verbose=0), epochs=25)
-    frequent = np.mean([corners(epoch) for epoch in seen.epochs[:20]], axis=0)
+    seen = fit(data, ProxyAttention(data.train, cues=saved, cue_rate=0.3, verbose=0), epochs=10)
+    frequent = np.mean([corners(epoch) for epoch in seen.epochs[:8]], axis=0)
     assert frequent[data.train.labels == 1].mean() == pytest.approx(0.3, abs=0.06)
 
 
@@ -137,11 +139,11 @@ def test_a_hidden_cue_is_replaced_in_half_of_the_showings_and_nothing_else_chang
     proxy = ProxyAttention(
         data.train, cues=Cues.load(saved), cue_action="hide", replacement="white", verbose=0
     )
-    seen = fit(data, proxy, epochs=20)
+    seen = fit(data, proxy, epochs=10)
     clean = originals(data)
     had = corners(clean)
-    shown = np.stack(seen.epochs[:16])
-    assert corners(shown.reshape(-1, SIDE, SIDE, 3)).reshape(16, -1)[:, had].mean() == (
+    shown = np.stack(seen.epochs[:8])
+    assert corners(shown.reshape(-1, SIDE, SIDE, 3)).reshape(8, -1)[:, had].mean() == (
         pytest.approx(0.5, abs=0.05)
     )
     np.testing.assert_array_equal(

@@ -44,7 +44,7 @@ def _config(source: str, proxy: ProxyConfig | None = None, **options: Any) -> Tr
         "data": DataConfig(source, shortcut=0.8, test=0.2, val=0.2),
         "model": "small_cnn",
         "freeze": True,
-        "epochs": 5,
+        "epochs": 3,
         "batch_size": 16,
         "lr": 0.05,
         "flip": 0.0,
