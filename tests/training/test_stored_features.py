@@ -22,7 +22,7 @@ from proxy_keras.training import stored_features
 HIDE = ProxyConfig(schedule="start,finish:0.2", cues="planted", cue_action="hide", show=0.5)
 SPREAD = dataclasses.replace(HIDE, cue_action="spread", original_weight=0.5)
 NOISE = dataclasses.replace(HIDE, replacement="noise")
-HEAT = ProxyConfig(schedule="1,p,1,p,1", select="all", subset=0.5, threshold=0.4, weight=1.0)
+HEAT = ProxyConfig(schedule="p,p,1", select="all", subset=0.5, threshold=0.4, weight=1.0)
 
 
 @pytest.fixture(scope="module")
