@@ -51,6 +51,7 @@ def build_metrics(
         },
         "data": data,
         "classification": results.classification(),
+        "groups": None if results.group_accuracy is None else results.group_accuracy.to_dict(),
         "calibration": results.calibration.to_dict(),
         "robustness": None if results.robustness is None else results.robustness.to_dict(),
         "heatmaps": None
