@@ -109,6 +109,24 @@ class DataSplit:
 
         return self.originals(batch_size, parts=parts).map(encode)
 
+    def batches_with_groups(
+        self, batch_size: int, *, one_hot: bool = False, parts: Parts | None = None
+    ) -> tf.data.Dataset:
+        """Return unchanged examples with their groups, in a fixed order, once; see `batches`.
+
+        Returns:
+            Batches of (images, labels, groups int32 [B], -1 where they are unknown).
+        """
+
+        @as_written
+        def encode(
+            positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            groups = tf.gather(tf.constant(self.groups.ids), positions)
+            return images, self._encode(labels, one_hot), groups
+
+        return self.originals(batch_size, parts=parts).map(encode)
+
     def originals(
         self,
         batch_size: int,
