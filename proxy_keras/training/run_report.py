@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.validation_like_training import shares_differ
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.metrics import classification
@@ -29,7 +30,7 @@ from proxy_keras.settings import TrainConfig
 from proxy_keras.training.fitting import optimizer_steps
 from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.selected_epochs import SelectedEpochs
-from proxy_keras.training.selections import LAST, measures_of
+from proxy_keras.training.selections import LAST, LIKE_TRAINING, OTHER_SHARES, measures_of
 
 
 def log_settings(config: TrainConfig, folder: Path) -> None:
@@ -59,6 +60,7 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
             for split in (data.train, data.val, data.test)
             if split.groups.is_known
         },
+        "val_groups": _shares_of_validation(data),
         "optimizer_steps": optimizer_steps(config, config.epochs, len(data.train)),
         "classes": data.num_classes,
         "parameters": model.count_params(),
@@ -72,6 +74,14 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
         "processors": os.cpu_count(),
         "gpus": [d.name for d in tf.config.list_physical_devices("GPU")],
     }
+
+
+def _shares_of_validation(data: ImageData) -> str | None:
+    """Return how the groups of the validation images compare with training; None: unknown."""
+    train, val = data.train.groups, data.val.groups
+    if not (train.is_known and val.is_known):
+        return None
+    return OTHER_SHARES if shares_differ(train, val) else LIKE_TRAINING
 
 
 def write_results(

@@ -16,6 +16,9 @@ The last epoch needs no knowledge, `worst_class` the labels of validation images
 their groups.
 """
 
+LIKE_TRAINING, OTHER_SHARES = "like training", "other shares"
+"""What `run.json` says of the group shares of the validation images."""
+
 MEASURES = (
     *("worst_group_accuracy", "adjusted_average", "balanced_accuracy", "worst_class_accuracy"),
     "accuracy",
