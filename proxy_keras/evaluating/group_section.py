@@ -7,10 +7,16 @@ from typing import Any
 
 from proxy_keras.evaluating.report_parts import Part, Section, StyledText, Table, Text
 from proxy_keras.metrics.group_accuracy import SMALL_GROUP
+from proxy_keras.training.selections import LAST
 
 
-def group_section(groups: Mapping[str, Any]) -> Section:
-    """Build the section from `groups` of `metrics.json`."""
+def group_section(groups: Mapping[str, Any], selection: str | None) -> Section:
+    """Build the section.
+
+    Args:
+        groups: `groups` of `metrics.json`.
+        selection: How the epoch of the network was selected; None: unknown.
+    """
     parts: list[Part] = [
         Table(
             ["group", "images", "training images", "accuracy", "95% interval"],
@@ -28,7 +34,9 @@ def group_section(groups: Mapping[str, Any]) -> Section:
         Text(
             "The interval of the worst-group accuracy is that of the lowest true accuracy, "
             "whichever group it belongs to. The adjusted average weights the groups as in training."
-            + _unweighted(groups),
+            + _unweighted(groups)
+            + (" How the network's epoch was selected is unknown." if selection is None else "")
+            + (" The network is that of the last epoch." if selection == LAST else ""),
             is_soft=True,
         ),
     ]

@@ -62,7 +62,7 @@ def build_report(
     sections = [
         Section("findings", "Findings", [FindingsPart(findings)]),
         _failures(metrics, shown),
-        *([] if metrics["groups"] is None else [group_section(metrics["groups"])]),
+        *_groups(metrics),
         *cues,
         *against,
         _classification(metrics, collection),
@@ -99,6 +99,12 @@ def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[
         share = metrics["ticked_cues"]["networks"]["this"]["share"]["value"]
         facts.append(("evidence on ticked cues", f"{share:.0%}"))
     return facts
+
+
+def _groups(metrics: Mapping[str, Any]) -> list[Section]:
+    if metrics["groups"] is None:
+        return []
+    return [group_section(metrics["groups"], metrics["model"]["selection"])]
 
 
 def _group_facts(groups: Mapping[str, Any] | None) -> list[tuple[str, str]]:

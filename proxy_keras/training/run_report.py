@@ -133,13 +133,14 @@ def write_results(
     test, metrics["test"] = measure(data.test)
     _write_test_report(folder, test, data.classes, config.epochs)
     metrics["selected"] = {LAST: {"epoch": config.epochs, "test": measures_of(metrics["test"])}}
+    after = {config.epochs: metrics["test"]}
     for name, one in selected.epochs.items():
-        of_test = metrics["test"]
         if one.epoch != config.epochs:
             with selected.weights_of(one.epoch, model):
-                _, of_test = measure(data.test)
                 save_portable(model, folder / "selected" / f"{name}.keras")
-        metrics["selected"][name] = {**asdict(one), "test": measures_of(of_test)}
+                if one.epoch not in after:
+                    _, after[one.epoch] = measure(data.test)
+        metrics["selected"][name] = {**asdict(one), "test": measures_of(after[one.epoch])}
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
     figure = figures.curves(

@@ -70,6 +70,10 @@ def test_the_report_has_a_section_on_groups():
     assert [section.id for section in report.sections[:3]] == ["findings", "failures", "groups"]
     assert "&lt;water&gt;" in page and "Images whose group is unknown" in page
     assert ("worst group", "50.0%") in report.facts
+    assert "How the network&#39;s epoch was selected is unknown." in page
+    metrics["model"]["selection"] = "last"
+    of_run, _ = build_report(metrics, [], {}, None)
+    assert "The network is that of the last epoch." in to_html(of_run)
     unweighted, _ = build_report(metrics_of(grouped(training=None)), [], {}, None)
     assert "because the groups of the training images are" in to_html(unweighted)
     without, _ = build_report(metrics_of(results_of_answers(LABELS, ANSWERS)), [], {}, None)
