@@ -214,6 +214,11 @@ def test_fingerprints_tell_settings_apart_but_not_places_or_defaults():
     one = fingerprint(at, "m")
     assert one == fingerprint(TrainConfig(DataConfig("npz:/b/x.npz")), "m")
     assert one == fingerprint(dataclasses.replace(at, lr=1e-3), "m")
+    grouped = [
+        fingerprint(TrainConfig(DataConfig("a", groups=f"/{place}/groups.csv")), "m")
+        for place in "ab"
+    ]
+    assert grouped[0] == grouped[1] != fingerprint(TrainConfig(DataConfig("a")), "m")
     others = [
         fingerprint(at, "n"),
         fingerprint(dataclasses.replace(at, proxy=None), "m"),
