@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from proxy_keras.data.groups import Groups
+from proxy_keras.data.groups import SMALL_GROUP, Groups
 from proxy_keras.data.records import TRAIN, VAL
 from proxy_keras.data.split_table import first_few
 from proxy_keras.data.validation_like_training import shares_differ
@@ -32,6 +32,17 @@ def describe_groups(splits: Mapping[str, Groups], without_image: Sequence[str]) 
         lines.append(
             f"Files in the table of groups that are no images of the data: {len(without_image)}: "
             f"{first_few(without_image)}."
+        )
+    small = [
+        f"{name} ({split} {of.counts[group]})"
+        for split, of in splits.items()
+        for group, name in enumerate(names)
+        if split != TRAIN and 0 < of.counts[group] < SMALL_GROUP
+    ]
+    if small:
+        lines.append(
+            f"Groups of fewer than {SMALL_GROUP} images, whose accuracy is imprecise: "
+            f"{len(small)}: {first_few(small)}."
         )
     if shares_differ(splits[TRAIN], splits[VAL]):
         lines.append(_other_shares(splits[TRAIN], splits[VAL]))

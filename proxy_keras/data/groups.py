@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 UNKNOWN = -1
 """The id of an image whose group is unknown."""
 
+SMALL_GROUP = 30
+"""Number of images below which the accuracy of a group is called imprecise."""
+
 
 @dataclass(frozen=True)
 class Groups:

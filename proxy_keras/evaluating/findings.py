@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxy_keras.data.groups import SMALL_GROUP
 from proxy_keras.evaluating.cue_words import names_of, reason_in_words
-from proxy_keras.metrics.group_accuracy import SMALL_GROUP
 
 ECE_THRESHOLD = 0.05
 """Smallest expected calibration error that is reported."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from proxy_keras.data.groups import SMALL_GROUP
 from proxy_keras.evaluating.report_parts import Part, Section, StyledText, Table, Text
-from proxy_keras.metrics.group_accuracy import SMALL_GROUP
 from proxy_keras.training.selections import LAST
 
 

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_keras.data.groups import Groups
+from proxy_keras.data.groups import SMALL_GROUP, Groups
 from proxy_keras.metrics.proportion_intervals import (
     Interval,
     smallest_share_interval,
     weighted_mean_interval,
     wilson_bounds,
 )
-
-SMALL_GROUP = 30
-"""Number of images below which the accuracy of a group is called imprecise."""
 
 
 @dataclass(frozen=True)

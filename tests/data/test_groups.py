@@ -169,7 +169,10 @@ def test_what_is_known_of_groups_is_said():
         "Images whose group is unknown: train 4.",
         "Files in the table of groups that are no images of the data: 1: z.png.",
     ]
-    assert lines[3].startswith(
+    assert lines[3] == (
+        "Groups of fewer than 30 images, whose accuracy is imprecise: 2: g0 (test 9), g1 (test 1)."
+    )
+    assert lines[4].startswith(
         "The groups have other shares in val than in train: g0 has 50.0% of val and 97.0% of train."
     )
     assert describe_groups(dict.fromkeys(splits, Groups.unknown_for(3)), []) == []
