@@ -84,6 +84,7 @@ def test_the_report_names_measure_and_selections(tmp_path):
     write(tmp_path, grouped(RUNS), title="t", command="run", measure=WORST)
     text = (tmp_path / "report.md").read_text()
     assert "Test worst-group accuracy at the last epoch, in points" in text
+    assert "| arm | seeds | worst-group accuracy | 95% interval |" in text
     assert "| proxy | (a) last | 3 | 63.0 (55.5 to 70.5) |" in text
     saved = pd.read_csv(tmp_path / "selections.csv")
     assert saved["worst_group_accuracy_mean"].tolist() == pytest.approx([42.0, 63.0])
