@@ -155,9 +155,15 @@ def _disk_full(error: Exception, folder: Path) -> int:
 
 
 def _result(metrics: dict[str, Any], folder: Path) -> str:
+    groups = metrics["test"].get("groups")
+    worst = ""
+    if groups is not None:
+        worst = (
+            f"worst group: {groups['worst_group_accuracy']:.1%} test ({groups['worst_group']}); "
+        )
     return (
         f"accuracy: {metrics['val']['accuracy']:.1%} validation, "
-        f"{metrics['test']['accuracy']:.1%} test; {metrics['proxies_made']} proxies made; "
+        f"{metrics['test']['accuracy']:.1%} test; {worst}{metrics['proxies_made']} proxies made; "
         f"run folder: {folder}"
     )
 

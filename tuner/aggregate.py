@@ -153,7 +153,7 @@ def select(table: pd.DataFrame, given: argparse.Namespace) -> pd.DataFrame:
     elif given.group_by:
         _warn_about_mixed_groups(rows, by)
         rows = run_groups.summarise(rows, by)
-        columns = shown = list(dict.fromkeys([*by, *run_groups.STATISTICS]))
+        columns = shown = list(rows[0]) if rows else [*by, *run_groups.STATISTICS]
     elif all(row["status"] == "finished" for row in rows):
         shown = [column for column in shown if column != "status"]
     if given.sort is not None:

@@ -27,7 +27,6 @@ from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
-from proxy_keras.metrics import classification
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
@@ -37,6 +36,7 @@ from proxy_keras.training import run as runs
 from proxy_keras.training.determinism import is_deterministic, set_determinism, summary
 from proxy_keras.training.fitting import compile_model, training_batches, validation_batches
 from proxy_keras.training.run_folder import finished_metrics
+from proxy_keras.training.run_report import score_split
 
 with command_extra("tuner", __name__):
     import pandas as pd
@@ -122,10 +122,9 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "op_determinism": summary([is_deterministic()]),
     }
     for subset in (data.val, data.test):
-        logits = classification.predict_logits(
-            model, subset, int(config.batch_size), progress=False
+        _, metrics[subset.name] = score_split(
+            model, data, subset, batch_size=int(config.batch_size), progress=False
         )
-        metrics[subset.name] = classification.score(logits, subset.labels, data.classes).to_dict()
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(table) + 1))
     write_text_atomically(folder / "history.csv", table.to_csv(index=False))

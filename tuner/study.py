@@ -16,6 +16,7 @@ from proxy_keras.io.program_name import program_name
 from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
+from proxy_keras.training.selections import LAST, MEASURES, SELECTIONS
 from tuner.job import TRAINING
 
 with command_extra("tuner", __name__):
@@ -75,6 +76,20 @@ def build_parser() -> argparse.ArgumentParser:
         default=1.0,
         metavar="POINTS",
         help="the effect that the study should detect (default: 1.0)",
+    )
+    study.add_argument(
+        "--measure",
+        choices=("auto", *MEASURES),
+        default="auto",
+        help="what arms are compared by, on the test split (default: worst_group_accuracy where "
+        "groups are known, else accuracy)",
+    )
+    study.add_argument(
+        "--selection",
+        choices=(LAST, *SELECTIONS),
+        default=LAST,
+        help="the epoch that is compared: the last one, or that with the best worst class or worst "
+        "group of the validation images (default: last)",
     )
     study.add_argument(
         "--workers", type=int, default=1, metavar="N", help="parallel runs (default: 1)"
@@ -146,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(build_parser().parse_args(words))
     names = (
         *("out", "arms", "controls", "compare", "seeds", "first_seed", "protocol", "effect"),
-        "workers",
+        *("workers", "measure", "selection"),
     )
     options = {name: given.pop(name) for name in names}
     title, quiet = given.pop("title", None), given.pop("quiet")
@@ -158,8 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imports pandas and matplotlib: wrong settings are named before it.
         with extra("tuner"):
             from tuner.comparing import leakage, study_report
+            from tuner.comparing.conditions import determinism_notes, selection_notes
             from tuner.comparing.cue_arms import supervision
-            from tuner.comparing.study_results import determinism_notes
+            from tuner.comparing.measures import chosen_measure
             from tuner.comparing.study_run import Study, check_folder, run
 
         seeds = tuple(range(options["first_seed"], options["first_seed"] + options["seeds"]))
@@ -168,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with study.lock():
             results, failures = run(study, workers=options["workers"], quiet=quiet)
             rows = results.of([arm.name for arm in study.arms], study.seeds)
-            notes = determinism_notes(rows)
+            notes = [*determinism_notes(rows), *selection_notes(rows)]
             title = title or f"{base.model} on {Path(base.data.source).stem}"
             if options["protocol"] == ORIGINAL:
                 sentence = leakage.write(
@@ -180,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     notes=notes,
                 )
             else:
+                measure = chosen_measure(options["measure"], options["selection"], rows)
                 verdict = study_report.write(
                     study.folder,
                     rows,
@@ -191,9 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     arms=[arm.name for arm in study.arms],
                     seeds=study.seeds,
                     supervision={arm.name: supervision(arm.config) for arm in study.arms},
+                    measure=measure,
                     notes=notes,
                 )
-                sentence = "\n".join([verdict.sentence, *verdict.warnings])
+                compared = f"Compared by {measure.words} {measure.epoch}."
+                sentence = "\n".join([verdict.sentence, compared, *verdict.warnings])
     except (MissingExtra, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.data.groups import Groups
 from proxy_keras.data.in_python import as_written, in_python
 from proxy_keras.data.native_images import NativeReader, read_natively
 from proxy_keras.distribution.parts import Parts
@@ -51,6 +52,7 @@ class DataSplit:
         finish: Applied to the images as they are read; None: not used.
         boxes: x0, y0, x1, y1 of the object in pixels, by example id; None: unknown.
         planted: The boxes of planted shortcuts, by example id; None: none is planted.
+        groups: The groups of the examples, in their order; None: all are unknown.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class DataSplit:
         finish: Finish | None = None,
         boxes: Mapping[str, tuple[int, int, int, int]] | None = None,
         planted: Mapping[str, Sequence[tuple[int, int, int, int]]] | None = None,
+        groups: Groups | None = None,
     ) -> None:
         self.rows = np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
@@ -78,6 +81,7 @@ class DataSplit:
         self.boxes = boxes
         self.planted = planted
         self._finish = finish
+        self.groups = Groups.unknown_for(len(self.rows)) if groups is None else groups
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -102,6 +106,24 @@ class DataSplit:
             positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
             return images, self._encode(labels, one_hot)
+
+        return self.originals(batch_size, parts=parts).map(encode)
+
+    def batches_with_groups(
+        self, batch_size: int, *, one_hot: bool = False, parts: Parts | None = None
+    ) -> tf.data.Dataset:
+        """Return unchanged examples with their groups, in a fixed order, once; see `batches`.
+
+        Returns:
+            Batches of (images, labels, groups int32 [B], -1 where they are unknown).
+        """
+
+        @as_written
+        def encode(
+            positions: tf.Tensor, images: tf.Tensor, labels: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            groups = tf.gather(tf.constant(self.groups.ids), positions)
+            return images, self._encode(labels, one_hot), groups
 
         return self.originals(batch_size, parts=parts).map(encode)
 

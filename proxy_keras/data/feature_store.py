@@ -56,13 +56,23 @@ class FeatureStore:
         features[slots >= 0] = self._proxies[slots[slots >= 0]]
         return features, np.zeros_like(is_proxy)
 
-    def batches(self, labels: NDArray[np.int32], batch_size: int) -> tf.data.Dataset:
-        """Return the originals in their order: batches of ({"features": [B, ...]}, labels [B])."""
+    def batches(self, batch_size: int, *targets: NDArray[np.int32]) -> tf.data.Dataset:
+        """Return the originals in their order.
 
-        def look_up(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        Args:
+            batch_size: Examples per batch.
+            targets: [N] each, such as the labels.
+
+        Returns:
+            Batches of ({"features": [B, ...]}, one array [B] for each of `targets`).
+        """
+
+        def look_up(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor] | tf.Tensor, ...]:
             features = in_python(lambda places: self.originals[places], [positions], tf.float32)
             features = tf.ensure_shape(features, [None, *self.shape])
-            return {"features": features}, tf.gather(tf.constant(labels), positions)
+            of_batch = (tf.gather(tf.constant(values), positions) for values in targets)
+            return {"features": features}, *of_batch
 
-        batches = tf.data.Dataset.range(len(labels)).batch(batch_size).map(look_up)
-        return finished(batches, len(labels), batch_size)
+        count = len(self.originals)
+        batches = tf.data.Dataset.range(count).batch(batch_size).map(look_up)
+        return finished(batches, count, batch_size)

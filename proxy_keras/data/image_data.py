@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.data.arrays import Labels
+from proxy_keras.data.group_names import GroupNames
 from proxy_keras.data.image_source import array_source, dataset_source, folder_source
 from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import Images
@@ -62,6 +63,8 @@ class ImageData(SplitImages):
         boxes: Bounding box of the object by example id; None: unknown.
         planted: Boxes of planted shortcuts by example id: the decoy of `decoy_digits`, and the
             patch of `shortcut`; None: none is planted.
+        groups: The group of each image, in the order of the table. Each of the splits has those of
+            its own images. Training uses them only where a method says so.
         train: The training split, whose batches are shuffled and serve proxies.
         val: The validation split.
         test: The test split.
@@ -77,6 +80,7 @@ class ImageData(SplitImages):
         val: float = 0.15,
         test: float = 0.15,
         label_fn: LabelFn | None = None,
+        groups: str | os.PathLike[str] | None = None,
         progress: bool = True,
         index: Index = CACHE,
         **options: Unpack[SplitOptions],
@@ -90,6 +94,8 @@ class ImageData(SplitImages):
             root: The folder.
             label_fn: Returns the class of a file from its path relative to `root`; None: the class
                 is the name of the folder.
+            groups: The table of groups, see `GroupTable`; None: `groups.csv` in the folder, if it
+                exists.
             index: The file of the index; "cache": one in the user's cache folder; None or "none":
                 no index is used or kept.
 
@@ -99,7 +105,12 @@ class ImageData(SplitImages):
                 and an image cannot be used; or the saved split does not match.
         """
         source = folder_source(
-            root, image_size=image_size, label_fn=label_fn, progress=progress, index=index
+            root,
+            image_size=image_size,
+            label_fn=label_fn,
+            groups=groups,
+            progress=progress,
+            index=index,
         )
         return cls(source, seed=seed, val=val, test=test, **options)
 
@@ -118,6 +129,8 @@ class ImageData(SplitImages):
         test: float = 0.15,
         boxes: NDArray[Any] | None = None,
         test_boxes: NDArray[Any] | None = None,
+        groups: GroupNames | None = None,
+        test_groups: GroupNames | None = None,
         progress: bool = True,
         **options: Unpack[SplitOptions],
     ) -> ImageData:
@@ -133,6 +146,8 @@ class ImageData(SplitImages):
             image_size: None: the size of the images, which must then be square.
             boxes: [N, 4] x0, y0, x1, y1 of the object in each image, in pixels of the array.
             test_boxes: The boxes of `test_images`.
+            groups: [N] the group of each image, text or integers; None or "": unknown.
+            test_groups: The groups of `test_images`.
 
         Raises:
             TypeError: Images, labels, class names or the size are of no usable type.
@@ -148,6 +163,8 @@ class ImageData(SplitImages):
             image_size=image_size,
             boxes=boxes,
             test_boxes=test_boxes,
+            groups=groups,
+            test_groups=test_groups,
             progress=progress,
         )
         return cls(source, seed=seed, val=val, test=test, **options)
@@ -164,6 +181,9 @@ class ImageData(SplitImages):
         seed: int = 0,
         val_share: float = 0.15,
         test_share: float = 0.15,
+        groups: GroupNames | None = None,
+        val_groups: GroupNames | None = None,
+        test_groups: GroupNames | None = None,
         progress: bool = True,
         **options: Unpack[SplitOptions],
     ) -> ImageData:
@@ -180,12 +200,24 @@ class ImageData(SplitImages):
             classes: Class names by class id. None: the labels, sorted.
             val_share: The share that other methods call `val`.
             test_share: The share that other methods call `test`.
+            groups: The group of each element of `train`, in its order, text or integers; None or
+                "": unknown.
+            val_groups: The groups of `val`.
+            test_groups: The groups of `test`.
 
         Raises:
             ValueError: The dataset cannot be used, see `StreamReader` and `split_draw.draw_split`.
         """
         source = dataset_source(
-            train, image_size=image_size, val=val, test=test, classes=classes, progress=progress
+            train,
+            image_size=image_size,
+            val=val,
+            test=test,
+            classes=classes,
+            groups=groups,
+            val_groups=val_groups,
+            test_groups=test_groups,
+            progress=progress,
         )
         return cls(source, seed=seed, val=val_share, test=test_share, **options)
 
@@ -197,6 +229,8 @@ class ImageData(SplitImages):
         image_size: int | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
+        groups: str | os.PathLike[str] | None = None,
+        val_like_train: bool = False,
         seed: int = 0,
         val: float = 0.15,
         test: float = 0.15,
@@ -207,10 +241,12 @@ class ImageData(SplitImages):
         """Load a data source by name, such as "digits" or "npz:FILE".
 
         Args:
-            src: See `sources.open_source`, like the next two.
+            src: See `sources.open_source`, like `data_dir`.
             image_size: None: the natural size of the source.
             data_dir: Folder of prepared `tfds:` data.
             limit: See `limit_training`; None: all images.
+            groups: See `from_folder`.
+            val_like_train: Whether to call `match_validation`.
             index: See `from_folder`; ignored for sources that are no folders.
 
         Raises:
@@ -222,6 +258,7 @@ class ImageData(SplitImages):
             src,
             image_size=image_size,
             data_dir=data_dir,
+            groups=groups,
             seed=seed,
             progress=progress,
             index=index,
@@ -229,4 +266,6 @@ class ImageData(SplitImages):
         data = cls(source, seed=seed, val=val, test=test, **options)
         if limit is not None:
             data.limit_training(limit)
+        if val_like_train:
+            data.match_validation()
         return data

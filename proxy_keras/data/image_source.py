@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from proxy_keras.data.arrays import (
     scale_boxes,
 )
 from proxy_keras.data.data_split import RowReader, RowStream
+from proxy_keras.data.group_names import GroupNames, check_group_names
+from proxy_keras.data.group_table import GROUPS, GroupTable
 from proxy_keras.data.layout import LabelFn
 from proxy_keras.data.readers import ArrayReader, FileReader, Images
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL, Record, Skipped
@@ -45,6 +48,8 @@ class ImageSource:
         ignored: Files and folders outside the class folders.
         boxes: [N] the box of the object in each image; None: unknown.
         planted: [N] the box of a planted shortcut in each image; None: none is planted.
+        groups: [N] the group of each image, None for those where it is unknown; None: no group is.
+        groups_without_image: Files that the table of groups has, but that are no images.
     """
 
     records: Sequence[Record]
@@ -55,6 +60,8 @@ class ImageSource:
     ignored: Sequence[str] = ()
     boxes: Sequence[Box] | None = None
     planted: Sequence[Box] | None = None
+    groups: Sequence[str | None] | None = None
+    groups_without_image: Sequence[str] = ()
 
     def lost_classes(self) -> list[str]:
         """Return the classes that have files or examples, but not one usable image; sorted."""
@@ -85,6 +92,7 @@ def folder_source(
     *,
     image_size: int,
     label_fn: LabelFn | None = None,
+    groups: str | os.PathLike[str] | None = None,
     progress: bool = True,
     index: Index = CACHE,
 ) -> ImageSource:
@@ -92,12 +100,21 @@ def folder_source(
     image_size = checked_image_size(image_size)
     found = scan_folder(root, label_fn=label_fn, progress=progress, index=index)
     reader = FileReader(found.files, image_size)
+    ignored, table = found.ignored, None
+    if groups is not None:
+        table = GroupTable(groups)
+    elif (own := Path(root) / GROUPS).is_file():
+        table, ignored = GroupTable(own), [name for name in ignored if name != GROUPS]
+    paths = [record.path for record in found.records]
+    known = [*paths, *(item.path for item in found.skipped)]
     return ImageSource(
         found.records,
         dict.fromkeys(SPLITS, reader),
         np.arange(len(found.records)),
         skipped=found.skipped,
-        ignored=found.ignored,
+        ignored=ignored,
+        groups=None if table is None else table.of(paths),
+        groups_without_image=() if table is None else table.without_image(known),
     )
 
 
@@ -111,6 +128,8 @@ def array_source(
     image_size: int | None = None,
     boxes: NDArray[Any] | None = None,
     test_boxes: NDArray[Any] | None = None,
+    groups: GroupNames | None = None,
+    test_groups: GroupNames | None = None,
     progress: bool = True,
 ) -> ImageSource:
     """Check and hash images in arrays; see `ImageData.from_arrays`."""
@@ -136,12 +155,16 @@ def array_source(
         )
     image_size = checked_image_size(height if image_size is None else image_size)
     arrays = [part[1] for part in parts]
+    group_names = check_group_names(
+        {"groups": (groups, len(images)), "test_groups": (test_groups, sum(map(len, arrays[1:])))}
+    )
     return ImageSource(
         records,
         dict.fromkeys(SPLITS, ArrayReader(arrays, image_size)),
         np.arange(len(records)),
         classes=names,
         boxes=scale_boxes([boxes, test_boxes], arrays, image_size),
+        groups=group_names,
     )
 
 
@@ -152,6 +175,9 @@ def dataset_source(
     val: tf.data.Dataset | None = None,
     test: tf.data.Dataset | None = None,
     classes: Sequence[str] | None = None,
+    groups: GroupNames | None = None,
+    val_groups: GroupNames | None = None,
+    test_groups: GroupNames | None = None,
     progress: bool = True,
 ) -> ImageSource:
     """Read `tf.data.Dataset`s of (image, label) once through; see `ImageData.from_dataset`."""
@@ -171,12 +197,22 @@ def dataset_source(
             )
             first_row += len(readers[split])
     records = [record for reader in readers.values() for record in reader.records]
+    rows = np.concatenate([reader.rows for reader in readers.values()])
+    given = {"groups": (TRAIN, groups), "val_groups": (VAL, val_groups)}
+    given["test_groups"] = (TEST, test_groups)
+    names = check_group_names(
+        {
+            name: (part, len(readers[split]) if split in readers else 0)
+            for name, (split, part) in given.items()
+        }
+    )
     return ImageSource(
         records,
         {split: readers.get(split, readers[TRAIN]) for split in SPLITS},
-        np.concatenate([reader.rows for reader in readers.values()]),
+        rows,
         classes=class_names([[record.label for record in records]], classes),
         skipped=[item for reader in readers.values() for item in reader.skipped],
+        groups=None if names is None else [names[row] for row in rows.tolist()],
     )
 
 

@@ -31,9 +31,10 @@ SOURCE_FORMS = (
     "tfds:NAME[:CONFIG]",
 )
 
+_BUNDLED = ("digits", "decoy_digits", "clutter_digits")
 _DIGITS_SIZE = 32
 _FOLDER_SIZE = 224
-_NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test", "classes")
+_NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test", "classes", "groups_train", "groups_test")
 
 
 def open_source(
@@ -41,6 +42,7 @@ def open_source(
     *,
     image_size: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    groups: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: bool = True,
     index: Index = CACHE,
@@ -55,18 +57,26 @@ def open_source(
             folders and `tfds:`.
         data_dir: Folder of prepared `tfds:` data; None: the default of TensorFlow Datasets. Ignored
             for other sources.
+        groups: Table of the groups of image files; None: `groups.csv` in the folder, if it exists.
         seed: Keys the images of `decoy_digits` and `clutter_digits`.
         progress: Show progress bars.
         index: See `scan.scan_folder`; ignored for sources that are no folders.
 
     Raises:
-        ValueError: The source is unknown, or its data cannot be used.
+        ValueError: The source is unknown, its data cannot be used, or `groups` is given for images
+            that are no files.
         FileNotFoundError: The file or folder does not exist.
         ConnectionError: A `tfds:` dataset is not on disk and cannot be downloaded.
     """
     if image_size is not None:
         image_size = checked_image_size(image_size)
     form, _, rest = src.partition(":")
+    if groups is not None and (src in _BUNDLED or not Path(src).is_dir()):
+        raise ValueError(
+            f"Groups in a table are matched to image files by name, but the images of {src!r} are "
+            "not files in a folder. Leave out --groups; an .npz file can hold groups_train and "
+            "groups_test."
+        )
     if form == "npz" and rest:
         return _npz_source(rest, image_size, progress)
     if form == "tfds" and rest:
@@ -83,7 +93,11 @@ def open_source(
         return _decoy_digits_source(image_size or _DIGITS_SIZE, seed, progress, decoys=decoys)
     if Path(src).exists():
         return folder_source(
-            src, image_size=image_size or _FOLDER_SIZE, progress=progress, index=index
+            src,
+            image_size=image_size or _FOLDER_SIZE,
+            groups=groups,
+            progress=progress,
+            index=index,
         )
     raise ValueError(
         f"Unknown source {src!r}, and no folder has that name. Pass one of: "
@@ -132,12 +146,17 @@ def _npz_source(file: str, image_size: int | None, progress: bool) -> ImageSourc
         test_labels=arrays.get("y_test"),
         classes=[str(name) for name in arrays["classes"]] if "classes" in arrays else None,
         image_size=image_size,
+        groups=arrays.get("groups_train"),
+        test_groups=arrays.get("groups_test"),
         progress=progress,
     )
 
 
 def _read_npz(file: str) -> dict[str, NDArray[Any]]:
-    expected = "Expected x_train and y_train and, optionally, x_test and y_test, and classes."
+    expected = (
+        "Expected x_train and y_train and, optionally, x_test and y_test, classes, groups_train "
+        "and groups_test."
+    )
     if not Path(file).is_file():
         raise FileNotFoundError(f"{file!r} does not exist. {expected}")
     try:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from proxy_keras.data.arrays import Box
 from proxy_keras.data.data_split import DataSplit, Finish
+from proxy_keras.data.group_description import describe_groups
+from proxy_keras.data.groups import Groups
 from proxy_keras.data.image_source import ImageSource
 from proxy_keras.data.limit import stratified_subset
 from proxy_keras.data.records import SPLITS, TEST, TRAIN, VAL
@@ -18,6 +20,7 @@ from proxy_keras.data.shortcut import Shortcut
 from proxy_keras.data.split_draw import draw_split, match_saved_split
 from proxy_keras.data.split_table import SKIPPED_FILE, SplitTable, first_few, save_skipped
 from proxy_keras.data.train_split import TrainSplit
+from proxy_keras.data.validation_like_training import positions_like_training
 from proxy_keras.io.names import printable
 
 
@@ -78,6 +81,10 @@ class SplitImages:
         if source.boxes is not None:
             boxes = [source.boxes[index] for index in indices]
             self.boxes = dict(zip(draw.table.example_ids, boxes, strict=True))
+        self.groups = Groups.unknown_for(len(indices))
+        if source.groups is not None:
+            self.groups = Groups.of([source.groups[index] for index in indices])
+        self._groups_without_image = source.groups_without_image
         self._rows = source.rows[indices]
         self._readers = source.readers
         self._ignored = source.ignored
@@ -145,6 +152,22 @@ class SplitImages:
         )
         self.train = TrainSplit(**self._subset(TRAIN, positions))
 
+    def match_validation(self) -> None:
+        """Keep only validation images that have, together, the group shares of the training images.
+
+        A validation split with other shares, such as one in which all groups are equally frequent,
+        tells more of the groups than whoever has no group labels can know. See
+        `positions_like_training`. The split and its hash stay the same; the other images are not
+        used. Call it before making batches, and after `limit_training`.
+
+        Raises:
+            ValueError: No group is known, or train and val have no group in common.
+        """
+        kept = positions_like_training(
+            self.train.groups, self.val.groups, self.val.example_ids, seed=self.seed
+        )
+        self.val = DataSplit(**self._subset(VAL, self.table.rows(VAL)[kept]))
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write split.csv, split.sha256, labels.json and skipped.csv.
 
@@ -179,6 +202,10 @@ class SplitImages:
         if self.skipped:
             found = f"{len(self.skipped)}: {first_few(self.skipped)}"
             lines.append(f"Skipped, see {SKIPPED_FILE}: {found}.")
+        lines += describe_groups(
+            {part.name: part.groups for part in (self.train, self.val, self.test)},
+            self._groups_without_image,
+        )
         if self._ignored:
             lines.append(f"Ignored, outside the class folders: {first_few(self._ignored)}.")
         return printable("\n".join(lines))
@@ -197,4 +224,5 @@ class SplitImages:
             "finish": self._finish,
             "boxes": self.boxes,
             "planted": self.planted,
+            "groups": self.groups.at(positions),
         }

@@ -93,26 +93,36 @@ class Bootstrap:
         """Return the statistic of all images, each taken once: a value, or [s]."""
         return statistic(np.arange(self._images)[np.newaxis])[0]
 
-    def interval(self, statistic: Statistic) -> Interval:
+    def interval(self, statistic: Statistic, *, is_corrected: bool = True) -> Interval:
         """Return the statistic of all images with its interval.
 
         Args:
             statistic: See `Statistic`; receives indices in [0, n).
+            is_corrected: Whether to correct for bias. Not for a smallest share: the correction
+                takes its bias for one of the sample, and the intervals then fail too often.
         """
         value = self.estimate(statistic)
         draws = np.concatenate([statistic(indices) for indices in self._samples()])
         columns = draws.reshape(len(draws), -1).T
         ends = [
-            self._ends(column, one) for column, one in zip(columns, np.ravel(value), strict=True)
+            self._ends(column, one, is_corrected)
+            for column, one in zip(columns, np.ravel(value), strict=True)
         ]
         low, high = np.array(ends).T.reshape(2, *np.shape(value))
         if np.ndim(value) == 0:
             return Interval(float(value), float(low), float(high))
         return Interval(value, low, high)
 
-    def difference(self, first: Statistic, second: Statistic) -> Interval:
-        """Return the first statistic minus the second, on the same samples, with its interval."""
-        return self.interval(lambda indices: first(indices) - second(indices))
+    def difference(
+        self, first: Statistic, second: Statistic, *, is_corrected: bool = True
+    ) -> Interval:
+        """Return the first statistic minus the second, on the same samples, with its interval.
+
+        For `is_corrected` see `interval`.
+        """
+        return self.interval(
+            lambda indices: first(indices) - second(indices), is_corrected=is_corrected
+        )
 
     def _samples(self) -> Iterator[NDArray[np.int64]]:
         """Yield blocks of samples: image indices [r, n]."""
@@ -122,11 +132,15 @@ class Bootstrap:
             count = min(rows, self._resamples - start)
             yield draw.integers(self._images, size=(count, self._images))
 
-    def _ends(self, draws: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    def _ends(
+        self, draws: NDArray[np.float64], value: float, is_corrected: bool
+    ) -> NDArray[np.float64]:
         """Return the bounds, [2]; NaN if no sample has the score."""
         draws = draws[np.isfinite(draws)]
         if not draws.size or not np.isfinite(value):
             return np.full(2, np.nan)
+        if not is_corrected:
+            return np.quantile(draws, self._tails)
         # Ties count half, so that an unbiased discrete score is not shifted.
         below = (np.mean(draws < value) + np.mean(draws <= value)) / 2.0
         edge = 0.5 / len(draws)

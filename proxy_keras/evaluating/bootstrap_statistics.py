@@ -40,6 +40,12 @@ class ClassStatistics:
         self._right = np.where(self._labels == self._predicted, self._labels, num_classes)
         self._num_classes = num_classes
 
+    def balanced_accuracy(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean recall of the classes that have images in each sample, [r]."""
+        images = self._count(self._labels, indices)
+        recall = self._count(self._right, indices) / np.maximum(images, 1)
+        return recall.sum(axis=1) / (images > 0).sum(axis=1)
+
     def macro_precision(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the mean precision of the classes, [r]; 0 for a class that is never predicted."""
         return self._macro(self._count(self._predicted, indices), indices)
@@ -63,6 +69,42 @@ class ClassStatistics:
     def _count(self, ids: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how often each class occurs in each sample, [r, K]."""
         return counts_by_row(ids[indices], self._num_classes + 1)[:, :-1]
+
+
+class GroupStatistics:
+    """Measures of the accuracy by group, see `GroupAccuracy`.
+
+    Args:
+        group_ids: [n] in [-1, G); -1: unknown, left out.
+        is_right: [n] bool, which images are correct.
+        num_groups: G.
+    """
+
+    def __init__(self, group_ids: ArrayLike, is_right: ArrayLike, num_groups: int) -> None:
+        # Unknown groups, and in the second array errors, count in a first column that is left out.
+        self._groups = np.asarray(group_ids, np.int64) + 1
+        self._right = np.where(np.asarray(is_right, bool), self._groups, 0)
+        self._kinds = num_groups + 1
+
+    def worst_group_accuracy(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the lowest accuracy of the groups that have images in each sample, [r]."""
+        accuracies = self._accuracies(indices)
+        return np.where(np.isnan(accuracies), np.inf, accuracies).min(axis=1)
+
+    def adjusted_average(self, shares: NDArray[np.float64]) -> Statistic:
+        """Return the statistic of the mean accuracy weighted by the shares [G] of training.
+
+        It is NaN for a sample that lacks a group.
+        """
+        used = np.flatnonzero(shares)
+        return lambda indices: self._accuracies(indices)[:, used] @ shares[used]
+
+    def _accuracies(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the accuracy of each group in each sample, [r, G]; NaN without images."""
+        images, right = (
+            counts_by_row(ids[indices], self._kinds)[:, 1:] for ids in (self._groups, self._right)
+        )
+        return np.where(images > 0, right / np.maximum(images, 1), np.nan)
 
 
 def counts_by_row(

@@ -14,6 +14,7 @@ from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,
     FigureCollection,
+    FigurePart,
     Part,
     Section,
     StyledText,
@@ -23,6 +24,10 @@ from proxy_keras.evaluating.report_parts import (
 
 TITLES = {
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "worst_class_accuracy": "worst-class accuracy",
+    "worst_group_accuracy": "worst-group accuracy",
+    "adjusted_average": "adjusted average",
     "top5": "top-5 accuracy",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
@@ -73,6 +78,7 @@ def comparison_section(
             "Recall of each class, this minus other. Green: higher, red: lower, where the interval "
             "excludes 0.",
         ),
+        *_groups(against["groups"], collection),
         Text(
             f"The predictions differ on {differ['images']} of {metrics['data']['images']} images: "
             f"only this model is correct on {differ['only_this_right']}, only the other on "
@@ -101,8 +107,23 @@ def _row(title: str, one: Mapping[str, Any], key: str) -> list[str | StyledText]
     ]
 
 
+def _groups(
+    groups: Mapping[str, Mapping[str, Any]], collection: FigureCollection
+) -> list[FigurePart]:
+    """Return the chart of the groups; empty if none is known."""
+    if not groups:
+        return []
+    return [
+        collection.add(
+            "groups_against",
+            _classes(groups),
+            "Accuracy of each group, this minus other, in the same colours.",
+        )
+    ]
+
+
 def _classes(classes: Mapping[str, Mapping[str, Any]]) -> charts.Figure:
-    """Draw the classes that changed most."""
+    """Draw the classes, or groups, that changed most."""
     by_change = sorted(classes, key=lambda name: -abs(classes[name]["difference"]))
     shown = sorted(by_change[:CLASSES_SHOWN], key=lambda name: -classes[name]["difference"])
     return charts.differences(

@@ -87,10 +87,11 @@ def evaluate_model(
     )
     trained_with = _trained_with(run)
     method = explanation_method(options.method, trained_with)
-    results = measure_model(model, images.split, object_masks, options, method)
+    measured_on = (images.split, object_masks, options, method, images.training_groups)
+    results = measure_model(model, *measured_on)
     other_results = None
     if other_model is not None:
-        other_results = measure_model(other_model, images.split, object_masks, options, method)
+        other_results = measure_model(other_model, *measured_on)
     found = None
     if not options.no_cues:
         found = find_evaluated_cues(model, images.split, object_masks, options)

@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.groups import Groups
 from proxy_keras.data.records import TEST
 from proxy_keras.data.split_table import SplitTable
 from proxy_keras.evaluating.evaluated_model import TrainedRun
@@ -47,6 +48,11 @@ class EvaluationImages:
     def is_test(self) -> bool:
         """Whether they are a test split rather than all images of the source."""
         return self.split.name == TEST
+
+    @property
+    def training_groups(self) -> Groups | None:
+        """The groups of the training images; None: all images are evaluated."""
+        return self.data.train.groups if self.is_test else None
 
     @property
     def description(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxy_keras.data.groups import SMALL_GROUP
 from proxy_keras.evaluating.cue_words import names_of, reason_in_words
 
 ECE_THRESHOLD = 0.05
@@ -78,6 +79,29 @@ def _accuracy(metrics: Mapping[str, Any]) -> Sentences:
         f"{low:.1%} to {high:.1%}).{few}",
         "classification.accuracy",
     )
+
+
+def _groups(metrics: Mapping[str, Any]) -> Sentences:
+    groups = metrics.get("groups")
+    if groups is None:
+        return
+    rows = [row for row in groups["per_group"] if row["images"]]
+    if len(rows) > 1:
+        images = next(row["images"] for row in rows if row["group"] == groups["worst_group"])
+        low, high = groups["worst_group_interval"]
+        yield (
+            f"The worst of {len(rows)} groups is '{groups['worst_group']}': "
+            f"{groups['worst_group_accuracy']:.1%} of its {images} images are classified correctly "
+            f"(95% interval of the worst-group accuracy {low:.1%} to {high:.1%}).",
+            "groups.worst_group_accuracy",
+        )
+    for place, row in enumerate(groups["per_group"]):
+        if row["group"] in groups["small_groups"]:
+            yield (
+                f"The accuracy of the group '{row['group']}' is imprecise: it has "
+                f"{row['images']} images, fewer than {SMALL_GROUP}.",
+                f"groups.per_group[{place}].images",
+            )
 
 
 def _ticked(metrics: Mapping[str, Any]) -> Sentences:
@@ -275,6 +299,7 @@ def _robustness(metrics: Mapping[str, Any]) -> Sentences:
 
 RULES = (
     _accuracy,
+    _groups,
     _ticked,
     _cues,
     _confusion,

@@ -7,6 +7,7 @@ from importlib import metadata, resources
 from typing import Any
 
 from proxy_keras.evaluating.model_results import ModelResults
+from proxy_keras.training.selections import LAST
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "pillow")
@@ -48,9 +49,11 @@ def build_metrics(
             "parameters": model.keras_model.count_params(),
             "classes": model.classes,
             "names_assumed": model.names_assumed,
+            "selection": None if model.run is None else LAST,
         },
         "data": data,
         "classification": results.classification(),
+        "groups": None if results.group_accuracy is None else results.group_accuracy.to_dict(),
         "calibration": results.calibration.to_dict(),
         "robustness": None if results.robustness is None else results.robustness.to_dict(),
         "heatmaps": None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ def compare(this: ModelResults, other: ModelResults) -> dict[str, Any]:
         name: _compared(this.bootstrap, mine, other.statistics[name])
         for name, mine in this.statistics.items()
     }
+    scores |= {
+        name: _compared(this.bootstrap, mine, other.group_statistics[name], is_corrected=False)
+        for name, mine in this.group_statistics.items()
+    }
     scores |= _calibration(this, other) | _robustness(this, other) | _heat(this, other)
     right, theirs = this.predictions.is_right, other.predictions.is_right
     return {
@@ -34,6 +39,7 @@ def compare(this: ModelResults, other: ModelResults) -> dict[str, Any]:
         "sha256": other.model.sha256,
         "scores": scores,
         "classes": _classes(this, other),
+        "groups": _groups(this, other),
         "disagree": {
             "images": len(disagreements(this, other)),
             "only_this_right": int((right & ~theirs).sum()),
@@ -102,11 +108,21 @@ def _heat(this: ModelResults, other: ModelResults) -> dict[str, Any]:
 
 def _classes(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     """Compare the recall of each class that has images."""
+    return _parts(this, other, this.model.classes, this.predictions.labels)
+
+
+def _groups(this: ModelResults, other: ModelResults) -> dict[str, Any]:
+    """Compare the accuracy of each group that has images."""
+    return _parts(this, other, this.split.groups.names, this.split.groups.ids)
+
+
+def _parts(
+    this: ModelResults, other: ModelResults, names: Sequence[str], part_ids: NDArray[Any]
+) -> dict[str, Any]:
+    """Compare the accuracy on each part of the images; `part_ids` [N] are those of `names`."""
     found = {}
-    for number, name in enumerate(this.model.classes):
-        mine, theirs = (
-            one.predictions.is_right[one.predictions.labels == number] for one in (this, other)
-        )
+    for number, name in enumerate(names):
+        mine, theirs = (one.predictions.is_right[part_ids == number] for one in (this, other))
         if len(mine):
             found[name] = {
                 "this": float(mine.mean()),
@@ -117,8 +133,10 @@ def _classes(this: ModelResults, other: ModelResults) -> dict[str, Any]:
     return found
 
 
-def _compared(samples: Bootstrap, mine: Statistic, theirs: Statistic) -> dict[str, Any]:
-    gap = samples.difference(mine, theirs)
+def _compared(
+    samples: Bootstrap, mine: Statistic, theirs: Statistic, *, is_corrected: bool = True
+) -> dict[str, Any]:
+    gap = samples.difference(mine, theirs, is_corrected=is_corrected)
     return {
         "this": float(samples.estimate(mine)),
         "other": float(samples.estimate(theirs)),

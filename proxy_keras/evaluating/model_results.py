@@ -11,8 +11,13 @@ import numpy as np
 
 from proxy_keras.attribution import Explainer
 from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.groups import Groups
 from proxy_keras.evaluating.bootstrap import Bootstrap, Statistic
-from proxy_keras.evaluating.bootstrap_statistics import ClassStatistics, mean_statistic
+from proxy_keras.evaluating.bootstrap_statistics import (
+    ClassStatistics,
+    GroupStatistics,
+    mean_statistic,
+)
 from proxy_keras.evaluating.calibration import Calibration
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.evaluating.heatmap_scores import HeatmapScores, score_heatmaps
@@ -23,6 +28,11 @@ from proxy_keras.evaluating.proportions import difference_interval, share_interv
 from proxy_keras.evaluating.robustness import Robustness, measure_robustness
 from proxy_keras.graph.probabilities import cross_entropies
 from proxy_keras.metrics import CompiledClassifier, classification
+from proxy_keras.metrics.group_accuracy import GroupAccuracy
+from proxy_keras.metrics.proportion_intervals import (
+    smallest_share_interval,
+    weighted_mean_interval,
+)
 from proxy_keras.objects.object_masks import ObjectMasks
 
 
@@ -38,6 +48,7 @@ class ModelResults:
         explainer: The explainer of the heatmaps; None without heatmaps.
         heatmaps: Scores of the heatmaps; None without heatmaps.
         seed: Seed of the bootstrap.
+        training_groups: The groups of the training images; None: unknown.
     """
 
     model: EvaluatedModel
@@ -47,6 +58,24 @@ class ModelResults:
     explainer: Explainer | None
     heatmaps: HeatmapScores | None
     seed: int
+    training_groups: Groups | None = None
+
+    @cached_property
+    def group_accuracy(self) -> GroupAccuracy | None:
+        """The accuracy by group; None: the group of no image is known."""
+        return GroupAccuracy.of(self.split.groups, self.predictions.is_right, self.training_groups)
+
+    @cached_property
+    def group_statistics(self) -> dict[str, Statistic]:
+        """The measures of groups, by name in `GroupAccuracy.to_dict`; empty without groups."""
+        found, groups = self.group_accuracy, self.split.groups
+        if found is None:
+            return {}
+        by_group = GroupStatistics(groups.ids, self.predictions.is_right, len(groups.names))
+        measures: dict[str, Statistic] = {"worst_group_accuracy": by_group.worst_group_accuracy}
+        if found.training_shares is not None:
+            measures["adjusted_average"] = by_group.adjusted_average(found.training_shares)
+        return measures
 
     @cached_property
     def scores(self) -> classification.Scores:
@@ -79,6 +108,7 @@ class ModelResults:
             "loss": mean_statistic(
                 cross_entropies(given.logits, given.labels, is_multi_label=given.is_multi_label)
             ),
+            "balanced_accuracy": by_class.balanced_accuracy,
             "macro_precision": by_class.macro_precision,
             "macro_recall": by_class.macro_recall,
             "macro_f1": by_class.macro_f1,
@@ -99,6 +129,14 @@ class ModelResults:
         for name in ("accuracy", "top5"):
             hits = round(getattr(self.scores, name) * images)
             intervals[name] = share_interval(hits, images)
+        right = self.scores.confusion.diagonal()
+        of_class = self.scores.confusion.sum(axis=1)
+        present = of_class > 0
+        intervals["worst_class_accuracy"] = list(
+            smallest_share_interval(right[present], of_class[present])
+        )
+        _, balanced = weighted_mean_interval(right, of_class, present / present.sum())
+        intervals["balanced_accuracy"] = list(balanced)
         return {**self.scores.to_dict(), "intervals": intervals}
 
     def mistakes(self, image_names: list[str]) -> dict[str, Any]:
@@ -167,6 +205,7 @@ def measure_model(
     object_masks: ObjectMasks | None,
     options: EvaluationOptions,
     method: str,
+    training_groups: Groups | None = None,
 ) -> ModelResults:
     """Classify the images of a split, corrupt them, and score the heatmaps.
 
@@ -176,6 +215,7 @@ def measure_model(
         object_masks: Masks of the objects; None if unknown.
         options: The options of the evaluation.
         method: The attribution method.
+        training_groups: The groups of the training images; None: unknown.
 
     Raises:
         ValueError: The images have classes that the model does not have, or the method cannot
@@ -213,7 +253,9 @@ def measure_model(
             seed=seed,
             progress=progress,
         )
-    return ModelResults(model, split, predictions, robustness, explainer, heatmaps, seed)
+    return ModelResults(
+        model, split, predictions, robustness, explainer, heatmaps, seed, training_groups
+    )
 
 
 def heatmap_positions(split: DataSplit, options: EvaluationOptions) -> Any:

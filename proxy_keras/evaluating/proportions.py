@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
+
+from proxy_keras.metrics.proportion_intervals import wilson_bounds
 
 
 def share_interval(hits: int, images: int) -> list[float]:
     """Return Wilson's 95% interval of `hits / images`: two numbers in [0, 1]."""
-    found = binomtest(hits, images).proportion_ci(method="wilson")
-    return [float(found.low), float(found.high)]
+    low, high = wilson_bounds(hits, images)
+    return [float(low), float(high)]
 
 
 def difference_interval(mine: ArrayLike, theirs: ArrayLike) -> list[float]:

@@ -146,6 +146,10 @@ def _predictions(results: ModelResults, image_names: list[str]) -> pd.DataFrame:
             "confidence": given.confidence,
         }
     )
+    groups = results.split.groups
+    if groups.is_known:
+        # The id of an unknown group takes the last one.
+        rows["group"] = np.array([*groups.names, ""])[groups.ids]
     objects = None if results.heatmaps is None else results.heatmaps.objects
     if objects is not None:
         for column, values in (("heat_inside", objects.mass), ("object_area", objects.area)):

@@ -12,6 +12,7 @@ from proxy_keras.evaluating import charts
 from proxy_keras.evaluating.comparison_section import TITLES, comparison_section
 from proxy_keras.evaluating.evaluated_model import TrainedRun
 from proxy_keras.evaluating.findings import Finding
+from proxy_keras.evaluating.group_section import group_section
 from proxy_keras.evaluating.report_parts import (
     Card,
     Cards,
@@ -30,7 +31,10 @@ from proxy_keras.evaluating.report_parts import (
 from proxy_keras.io import figures
 from proxy_keras.metrics.classification import saved_confusion
 
-SCORES = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1", "loss")
+SCORES = (
+    *("accuracy", "balanced_accuracy", "worst_class_accuracy", "top5"),
+    *("macro_precision", "macro_recall", "macro_f1", "loss"),
+)
 CALIBRATION = ("ece", "mce", "brier", "nll")
 LOCALISATION = ("pointing_game", "mass_inside", "iou")
 
@@ -58,6 +62,7 @@ def build_report(
     sections = [
         Section("findings", "Findings", [FindingsPart(findings)]),
         _failures(metrics, shown),
+        *_groups(metrics),
         *cues,
         *against,
         _classification(metrics, collection),
@@ -81,6 +86,7 @@ def build_report(
 def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("accuracy", f"{scores['accuracy']:.1%}"),
+        *_group_facts(metrics["groups"]),
         ("macro F1", f"{scores['macro_f1']:.3f}"),
         ("calibration error", f"{metrics['calibration']['ece']:.3f}"),
     ]
@@ -93,6 +99,16 @@ def _facts(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[tuple[
         share = metrics["ticked_cues"]["networks"]["this"]["share"]["value"]
         facts.append(("evidence on ticked cues", f"{share:.0%}"))
     return facts
+
+
+def _groups(metrics: Mapping[str, Any]) -> list[Section]:
+    if metrics["groups"] is None:
+        return []
+    return [group_section(metrics["groups"], metrics["model"]["selection"])]
+
+
+def _group_facts(groups: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    return [] if groups is None else [("worst group", f"{groups['worst_group_accuracy']:.1%}")]
 
 
 def _failures(metrics: Mapping[str, Any], shown: Mapping[str, Sequence[Card]]) -> Section:

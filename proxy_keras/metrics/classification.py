@@ -28,6 +28,8 @@ class Scores:
         accuracy: Share classified correctly, in [0, 1].
         top5: Share whose class is among the five highest logits, in [0, 1].
         loss: Mean cross-entropy, nats.
+        balanced_accuracy: Mean recall of the classes that have images, in [0, 1].
+        worst_class_accuracy: The lowest recall of these classes, in [0, 1].
         macro_precision: Mean precision of the classes that have images or are predicted, in [0, 1];
             0 for a class that is never predicted.
         macro_recall: Mean recall of the same classes, in [0, 1]; 0 for a class without images.
@@ -40,6 +42,8 @@ class Scores:
     accuracy: float
     top5: float
     loss: float
+    balanced_accuracy: float
+    worst_class_accuracy: float
     macro_precision: float
     macro_recall: float
     macro_f1: float
@@ -112,6 +116,8 @@ def score(
         accuracy=float(np.mean(predicted == labels)),
         top5=float(np.mean((top == labels[:, np.newaxis]).any(axis=1))),
         loss=float(losses.mean()),
+        balanced_accuracy=float(recall[support > 0].mean()),
+        worst_class_accuracy=float(recall[support > 0].min()),
         macro_precision=float(precision[occurs].mean()),
         macro_recall=float(recall[occurs].mean()),
         macro_f1=float(f1[occurs].mean()),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proxy_keras.data.images import read_image
+from proxy_keras.io.csv_table import Cells, read_csv_table
 from proxy_keras.io.names import canonical
 from proxy_keras.metrics.localisation import masks_of_boxes
 
@@ -47,21 +46,13 @@ class BoxTable:
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         self._file = Path(file)
-        if not self._file.is_file():
-            raise FileNotFoundError(
-                f"{str(file)!r} does not exist. Give a CSV file with the columns file, "
-                f"{', '.join(_CORNERS)}."
-            )
+        table = read_csv_table(self._file, ("file", *_CORNERS))
+        if len(set(_SIZE) & set(table.columns)) == 1:
+            raise ValueError(f"{self}: add both columns width and height, or neither.")
+        self._has_size = _SIZE[0] in table.columns
         self._entries: dict[str, _Entry] = {}
-        try:
-            # Spreadsheets write a byte order mark.
-            with self._file.open(encoding="utf-8-sig", newline="") as lines:
-                reader = csv.DictReader(lines)
-                self._check_columns(reader.fieldnames or [])
-                for row in reader:
-                    self._add(row, reader.line_num)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{self} is not a CSV file in UTF-8: {error}") from error
+        for line, row in table.lines:
+            self._add(row, line)
 
     def __str__(self) -> str:
         """Return the path of the file."""
@@ -104,17 +95,7 @@ class BoxTable:
         scale = np.array([width, height, width, height]) / image_size
         return pixels_of_boxes(boxes / scale, image_size)
 
-    def _check_columns(self, columns: Sequence[str]) -> None:
-        missing = [name for name in ("file", *_CORNERS) if name not in columns]
-        if missing:
-            raise ValueError(
-                f"{self} lacks the columns {', '.join(missing)}. It has {', '.join(columns)}."
-            )
-        if len(set(_SIZE) & set(columns)) == 1:
-            raise ValueError(f"{self}: add both columns width and height, or neither.")
-        self._has_size = _SIZE[0] in columns
-
-    def _add(self, row: Mapping[str, str | None], line: int) -> None:
+    def _add(self, row: Cells, line: int) -> None:
         wanted = (*_CORNERS, *_SIZE) if self._has_size else _CORNERS
         try:
             x0, y0, x1, y1, *size = (float(row[name] or "") for name in wanted)

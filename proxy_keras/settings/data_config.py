@@ -100,6 +100,22 @@ class DataConfig(JsonSettings):
             unit="images",
         ),
     ] = None
+    groups: Annotated[
+        str | None,
+        Setting(
+            "Table of the groups of the images, with the columns `file` and `group`; for folders. "
+            "Training ignores them; results are reported per group.",
+            metavar="FILE",
+            unset="`groups.csv` in the folder of the images, if it exists",
+        ),
+    ] = None
+    val_like_train: Annotated[
+        bool,
+        Setting(
+            "Validate on the most images that have, together, the group shares of the training "
+            "images."
+        ),
+    ] = False
     strict: Annotated[
         bool, Setting("Stop at an unreadable image instead of skipping and reporting it.")
     ] = False

@@ -134,7 +134,7 @@ def _absolute(name: str, value: Any) -> Any:
     prefix, found, path = (
         str(value).rpartition("npz:") if name == "source" else ("", "", str(value))
     )
-    paths = ("source", "weights", "data_dir", "augment_maps", "cues")
+    paths = ("source", "weights", "data_dir", "groups", "augment_maps", "cues")
     is_path = name in paths or (name == "model" and path.endswith(".keras"))
     if is_path and not prefix and Path(path).exists():
         return f"{found}{Path(path).resolve()}"

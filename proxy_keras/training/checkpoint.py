@@ -6,7 +6,6 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from numpy.typing import NDArray
 from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, write_text_atomically
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
+from proxy_keras.training.array_files import load_arrays, numbered, save_arrays
 from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.determinism import is_deterministic
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
+from proxy_keras.training.selected_epochs import SelectedEpochs
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Checkpoint:
         weights: The model's variables in order: weights, statistics, states of seed generators.
         optimizer: The optimizer's variables in order; loss scale included.
         proxies: Arrays of `ProxyAttention.get_state`; empty for plain training.
-        rest: JSON values: state of the callback, history, counts per class, best value so far,
-            wall-clock and CPU seconds of each epoch, those of `fit` so far, and whether each epoch
-            was deterministic.
+        rest: JSON values: state of the callback, history, counts per class and group, best value
+            and selected epochs so far, wall-clock and CPU seconds of each epoch, those of `fit` so
+            far, and whether each epoch was deterministic.
         maps: Arrays of `RefreshMaps.get_state`; empty without heatmaps for augmentation.
     """
 
@@ -49,11 +50,11 @@ class Checkpoint:
     def save(self, folder: Path) -> None:
         """Write the checkpoint as a new folder."""
         folder.mkdir()
-        _save_arrays(folder / "weights.npz", _numbered(self.weights))
-        _save_arrays(folder / "optimizer.npz", _numbered(self.optimizer))
-        _save_arrays(folder / "proxies.npz", self.proxies)
+        save_arrays(folder / "weights.npz", numbered(self.weights))
+        save_arrays(folder / "optimizer.npz", numbered(self.optimizer))
+        save_arrays(folder / "proxies.npz", self.proxies)
         if self.maps:
-            _save_arrays(folder / "maps.npz", self.maps)
+            save_arrays(folder / "maps.npz", self.maps)
         state = {"epoch": self.epoch, **self.rest}
         (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -63,11 +64,11 @@ class Checkpoint:
         rest = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         return cls(
             rest.pop("epoch"),
-            list(_load_arrays(folder / "weights.npz").values()),
-            list(_load_arrays(folder / "optimizer.npz").values()),
-            _load_arrays(folder / "proxies.npz"),
+            list(load_arrays(folder / "weights.npz").values()),
+            list(load_arrays(folder / "optimizer.npz").values()),
+            load_arrays(folder / "proxies.npz"),
             rest,
-            _load_arrays(folder / "maps.npz") if (folder / "maps.npz").exists() else {},
+            load_arrays(folder / "maps.npz") if (folder / "maps.npz").exists() else {},
         )
 
     def restore(
@@ -136,12 +137,16 @@ class RunCheckpoint(keras.callbacks.Callback):
     """A callback that writes history, best model and checkpoint. Must be the last callback.
 
     Args:
-        run: The run folder: `history.csv`, `val_per_class.csv`, `timing.csv`, `best.keras` and
-            `checkpoints/`.
+        run: The run folder: `history.csv`, `val_per_class.csv`, `val_per_group.csv`, `timing.csv`,
+            `best.keras`, `selected/` and `checkpoints/`.
         proxy: The callback whose state belongs to the checkpoint; None: plain training.
         maps: The callback that makes heatmaps for augmentations; None: there is none.
-        class_counts: The callback that counts correct predictions per class; None: there is none.
+        class_counts: The callback that counts correct predictions per class and group; None: there
+            is none.
         monitor: The log whose highest value selects `best.keras`.
+
+    Attributes:
+        selected: The epochs that validation has selected by other logs.
     """
 
     def __init__(
@@ -159,6 +164,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._maps = maps
         self._class_counts = class_counts
         self._monitor = monitor
+        self.selected = SelectedEpochs(run)
         self._checkpoints = CheckpointFolder.of(run)
         self._best = -math.inf
         self._history: list[dict[str, float]] = []
@@ -201,8 +207,11 @@ class RunCheckpoint(keras.callbacks.Callback):
         checkpoint.restore(model, self._proxy, self._maps)
         if self._class_counts is not None:
             # Runs started by older versions lack the counts of their first epochs.
-            self._class_counts.set_state(checkpoint.rest.get("val_per_class", []))
+            before = {"class": checkpoint.rest.get("val_per_class", [])}
+            self._class_counts.set_state(checkpoint.rest.get("counts", before))
         self._best = checkpoint.rest["best"]
+        # Older versions selected one epoch only.
+        self.selected.set_state(checkpoint.rest.get("selected", {}))
         self._history = checkpoint.rest["history"]
         self._seconds = checkpoint.rest["seconds"]
         self._cpu_seconds = checkpoint.rest["cpu_seconds"]
@@ -237,10 +246,12 @@ class RunCheckpoint(keras.callbacks.Callback):
         _write_csv(self._run / "timing.csv", rows)
         counts = self._class_counts
         if counts is not None:
-            _write_csv(self._run / "val_per_class.csv", counts.rows)
+            for kind, of_parts in counts.rows.items():
+                _write_csv(self._run / f"val_per_{kind}.csv", of_parts)
         if logs[self._monitor] > self._best:
             self._best = float(logs[self._monitor])
             save_portable(self.model, self._run / "best.keras")
+        self.selected.update(epoch + 1, logs, self.model)
         proxies, proxy = ({}, {}) if self._proxy is None else self._proxy.get_state()
         self._checkpoints.add(
             Checkpoint(
@@ -252,7 +263,8 @@ class RunCheckpoint(keras.callbacks.Callback):
                     "proxy": proxy,
                     "best": self._best,
                     "history": self._history,
-                    "val_per_class": [] if counts is None else counts.get_state(),
+                    "counts": {} if counts is None else counts.get_state(),
+                    "selected": self.selected.get_state(),
                     "seconds": self._seconds,
                     "cpu_seconds": self._cpu_seconds,
                     "fit_seconds": time.perf_counter() - self._fit_began,
@@ -261,6 +273,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                 {} if self._maps is None else self._maps.get_state(),
             )
         )
+        self.selected.tidy()
 
 
 def _array(variable: keras.Variable) -> NDArray[np.generic]:
@@ -278,20 +291,6 @@ def _assign(what: str, variables: list[keras.Variable], arrays: list[NDArray[np.
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-
-
-def _numbered(arrays: list[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-    return {f"{number:05d}": array for number, array in enumerate(arrays)}
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
-
-
-def _load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -42,9 +42,9 @@ class FitInput:
             self._config, self._data.train, self._team, progress=self._shows_progress
         )
 
-    def validation(self) -> Any:
-        """Return the validation batches."""
-        return validation_batches(self._config, self._data.val, self._team)
+    def validation(self, *, with_groups: bool = False) -> Any:
+        """Return the validation batches; `with_groups`, with groups [B] int32 for `ClassCounts`."""
+        return validation_batches(self._config, self._data.val, self._team, with_groups=with_groups)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Return the callbacks that follow `ProxyAttention`."""

@@ -62,11 +62,21 @@ def training_batches(
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 
 
-def validation_batches(config: TrainConfig, data: DataSplit, team: Team | None = None) -> Any:
-    """Return the batches of a split for validation, with labels in the form of training."""
+def validation_batches(
+    config: TrainConfig,
+    data: DataSplit,
+    team: Team | None = None,
+    *,
+    with_groups: bool = False,
+) -> Any:
+    """Return the batches of a split for validation, with labels in the form of training.
+
+    `with_groups` adds the groups of the images, see `DataSplit.batches_with_groups`.
+    """
     team = team or Team()
     batch_size = team.evaluation_batch_size(len(data), int(config.batch_size))
-    return _batches(config, data.batches, batch_size, len(data), team)
+    make = data.batches_with_groups if with_groups else data.batches
+    return _batches(config, make, batch_size, len(data), team)
 
 
 def _batches(

@@ -198,7 +198,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     set_determinism(config)
     verbose = verbose if team.is_chief else 0
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
-    class_counts = ClassCounts(data.classes)
+    groups = data.val.groups
+    class_counts = ClassCounts(data.classes, groups.names if groups.is_known else ())
     checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
     fit_input = None
     if not checkpoint.exists:
@@ -219,7 +220,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         with team.training(model) as first, fit_input.accepted_by(model):
             model.fit(
                 fit_input.training(),
-                validation_data=fit_input.validation(),
+                validation_data=fit_input.validation(with_groups=groups.is_known),
                 epochs=config.epochs,
                 initial_epoch=done,
                 verbose=keras_verbose,
@@ -244,6 +245,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             # A model under a strategy would predict once per device.
             model if team.strategy is None else open_saved(run.folder).model,
             [] if run.proxy is None else run.proxy.steps,
+            checkpoint.selected,
             seconds=sum(checkpoint.seconds) + fit_input.seconds,
             cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
             fit_seconds=checkpoint.fit_seconds,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import json
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,18 @@ import numpy as np
 import tensorflow as tf
 
 from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import DataSplit
+from proxy_keras.data.validation_like_training import shares_differ
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.metrics import classification
+from proxy_keras.metrics.group_accuracy import GroupAccuracy
 from proxy_keras.proxy.step_log import StepSummary
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.fitting import optimizer_steps
+from proxy_keras.training.portable_model import save_portable
+from proxy_keras.training.selected_epochs import SelectedEpochs
+from proxy_keras.training.selections import LAST, LIKE_TRAINING, OTHER_SHARES, measures_of
 
 
 def log_settings(config: TrainConfig, folder: Path) -> None:
@@ -47,6 +54,13 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
         "split_sha256": data.split_sha256,
         "initial_weights_sha256": _weights_sha256(model),
         "training_images": len(data.train),
+        "validation_images": len(data.val),
+        "groups": {
+            split.name: dict(zip(split.groups.names, split.groups.counts.tolist(), strict=True))
+            for split in (data.train, data.val, data.test)
+            if split.groups.is_known
+        },
+        "val_groups": _shares_of_validation(data),
         "optimizer_steps": optimizer_steps(config, config.epochs, len(data.train)),
         "classes": data.num_classes,
         "parameters": model.count_params(),
@@ -62,12 +76,21 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
     }
 
 
+def _shares_of_validation(data: ImageData) -> str | None:
+    """Return how the groups of the validation images compare with training; None: unknown."""
+    train, val = data.train.groups, data.val.groups
+    if not (train.is_known and val.is_known):
+        return None
+    return OTHER_SHARES if shares_differ(train, val) else LIKE_TRAINING
+
+
 def write_results(
     folder: Path,
     config: TrainConfig,
     data: ImageData,
     model: keras.Model,
     steps: Sequence[StepSummary],
+    selected: SelectedEpochs,
     *,
     seconds: float,
     cpu_seconds: float,
@@ -83,6 +106,7 @@ def write_results(
         data: The images and their split.
         model: The trained model.
         steps: The proxy steps.
+        selected: The epochs that validation has selected.
         seconds: Wall-clock time of the epochs.
         cpu_seconds: CPU time of the epochs.
         fit_seconds: Wall-clock time of `fit`, which also saves.
@@ -96,20 +120,27 @@ def write_results(
 
     metrics: dict[str, Any] = {
         "proxies_made": sum(step.made for step in steps),
-        "proxy_steps": [dataclasses.asdict(step) for step in steps],
+        "proxy_steps": [asdict(step) for step in steps],
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "fit_seconds": fit_seconds,
         "op_determinism": determinism,
     }
-    for split in (data.val, data.test):
-        logits = classification.predict_logits(
-            model, split, int(config.batch_size), progress=progress
-        )
-        scores = classification.score(logits, split.labels, data.classes)
-        metrics[split.name] = scores.to_dict()
-        if split is data.test:
-            _write_test_report(folder, scores, data.classes, config.epochs)
+    measure = partial(
+        score_split, model, data, batch_size=int(config.batch_size), progress=progress
+    )
+    _, metrics["val"] = measure(data.val)
+    test, metrics["test"] = measure(data.test)
+    _write_test_report(folder, test, data.classes, config.epochs)
+    metrics["selected"] = {LAST: {"epoch": config.epochs, "test": measures_of(metrics["test"])}}
+    after = {config.epochs: metrics["test"]}
+    for name, one in selected.epochs.items():
+        if one.epoch != config.epochs:
+            with selected.weights_of(one.epoch, model):
+                save_portable(model, folder / "selected" / f"{name}.keras")
+                if one.epoch not in after:
+                    _, after[one.epoch] = measure(data.test)
+        metrics["selected"][name] = {**asdict(one), "test": measures_of(after[one.epoch])}
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
     figure = figures.curves(
@@ -127,6 +158,17 @@ def write_results(
     write_atomically(folder / "curves.png", figure.savefig)
     write_text_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     return metrics
+
+
+def score_split(
+    model: keras.Model, data: ImageData, split: DataSplit, *, batch_size: int, progress: bool
+) -> tuple[classification.Scores, dict[str, Any]]:
+    """Classify the images of a split, and return the scores, also as JSON values with groups."""
+    logits = classification.predict_logits(model, split, batch_size, progress=progress)
+    scores = classification.score(logits, split.labels, data.classes)
+    is_right = logits.argmax(axis=1) == split.labels
+    groups = GroupAccuracy.of(split.groups, is_right, data.train.groups)
+    return scores, scores.to_dict() | ({} if groups is None else {"groups": groups.to_dict()})
 
 
 def _write_test_report(

@@ -156,9 +156,11 @@ class StoredFeatures(FitInput):
         """Return the training batches, see `TrainSplit.batches`."""
         return self._data.train.batches(int(self._config.batch_size), features=self._train)
 
-    def validation(self) -> Any:
-        """Return the validation batches."""
-        return self._val.batches(self._data.val.labels, int(self._config.batch_size))
+    def validation(self, *, with_groups: bool = False) -> Any:
+        """Return the validation batches, see `FitInput.validation`."""
+        val = self._data.val
+        groups = [val.groups.ids] if with_groups else []
+        return self._val.batches(int(self._config.batch_size), val.labels, *groups)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Return the callback that stores the features of proxies after a proxy step."""

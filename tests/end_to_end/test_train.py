@@ -39,7 +39,7 @@ def test_run_folder_is_complete(trained):
     assert names == {
         *("config.json", "run.json", "split.csv", "split.sha256", "labels.json", "skipped.csv"),
         *("history.csv", "val_per_class.csv", "timing.csv", "metrics.json", "per_class.csv"),
-        *("model.keras", "best.keras", "checkpoints", "tensorboard"),
+        *("model.keras", "best.keras", "checkpoints", "selected", "tensorboard"),
         *("curves.png", "confusion.png", "sheets"),
     }
     history = pd.read_csv(out / "history.csv")

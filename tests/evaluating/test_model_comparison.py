@@ -33,7 +33,8 @@ def test_every_score_is_compared_this_less_other():
     against = compare(whole(A, 0.9, 0.6, 0.3), whole(B, 0.8, 0.4, 0.1))
     scores = against["scores"]
     assert set(scores) == {
-        *("accuracy", "top5", "loss", "macro_precision", "macro_recall", "macro_f1"),
+        *("accuracy", "balanced_accuracy", "top5", "loss"),
+        *("macro_precision", "macro_recall", "macro_f1"),
         *("ece", "brier", "robustness", "robustness_noise", "robustness_blur"),
         *("deletion", "insertion", "pointing_game", "mass_inside", "iou"),
     }

@@ -27,6 +27,7 @@ def test_scores_and_intervals_are_scikit_learns():
     report = sklearn_metrics.classification_report(labels, answers, output_dict=True)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(labels, answers),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, answers),
         "macro_precision": report["macro avg"]["precision"],
         "macro_recall": report["macro avg"]["recall"],
         "macro_f1": report["macro avg"]["f1-score"],

@@ -38,7 +38,7 @@ def batches(labels=LABELS, size=8):
 
 def fit(model, labels=LABELS, callbacks=(), epochs=1, **options):
     data = batches(labels)
-    options |= {"validation_data": data, "shuffle": False, "verbose": 0}
+    options = {"validation_data": data, **options, "shuffle": False, "verbose": 0}
     return model.fit(data, epochs=epochs, callbacks=list(callbacks), **options)
 
 
@@ -49,23 +49,56 @@ def counted(model):
     return confusion.sum(axis=1).tolist(), confusion.diagonal().tolist()
 
 
+def counted_by(counts, kind="class"):
+    """Return the images and correct predictions of the first epoch by kind."""
+    first = counts.get_state()[kind][0]
+    return first["images"], first["right"]
+
+
 @pytest.mark.parametrize("form", ["ids", "column", "one_hot"])
 def test_the_counts_are_scikit_learns(form):
     labels = {"ids": LABELS, "column": LABELS[:, None], "one_hot": np.eye(3)[LABELS]}[form]
     counts, model = ClassCounts(CLASSES), build(form == "one_hot")
     fit(model, labels, [counts])
     images, right = counted(model)
-    assert counts.rows == [
+    assert counts.rows["class"] == [
         {"epoch": 1, "class": name, "images": images[place], "right": right[place]}
         for place, name in enumerate(CLASSES)
     ]
     assert 0 < sum(right) < 26
 
 
+GROUPS = np.array([0, 1, -1, 1] * 6 + [0, 1], np.int32)
+
+
+@pytest.mark.parametrize("form", ["ids", "one_hot"])
+def test_groups_are_counted_and_the_worst_is_logged(form):
+    labels = LABELS if form == "ids" else np.eye(3)[LABELS]
+    counts, model = ClassCounts(CLASSES, ["x", "y", "z"]), build(form == "one_hot")
+    val = tf.data.Dataset.from_tensor_slices((IMAGES, labels, GROUPS)).batch(8)
+    logs = fit(model, labels, [counts], validation_data=val).history
+    right = model.predict(IMAGES, verbose=0).argmax(axis=1) == LABELS
+    by_hand = [int(right[GROUPS == group].sum()) for group in range(3)]
+    assert counted_by(counts, "group") == ([7, 13, 0], by_hand)
+    assert counted_by(counts) == counted(model)
+    assert logs["val_worst_group_accuracy"] == [min(by_hand[0] / 7, by_hand[1] / 13)]
+    images, right_by_class = counted(model)
+    assert logs["val_worst_class_accuracy"] == [
+        min(r / n for n, r in zip(images, right_by_class, strict=True))
+    ]
+    assert counts.rows["group"][1] == {"epoch": 1, "group": "y", "images": 13, "right": by_hand[1]}
+    # The groups are no weights in the loss, and training does not see them.
+    assert logs["val_loss"] == pytest.approx([model.evaluate(batches(labels), verbose=0)[0]])
+    plain = build(form == "one_hot")
+    fit(plain, labels)
+    for one, other in zip(plain.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_every_epoch_has_its_own_counts():
     counts, model = ClassCounts(CLASSES), build()
     history = fit(model, callbacks=[counts], epochs=3).history
-    state = counts.get_state()
+    state = counts.get_state()["class"]
     assert [of["epoch"] for of in state] == [1, 2, 3]
     assert {sum(of["images"]) for of in state} == {26}
     accuracies = [sum(of["right"]) / 26 for of in state]
@@ -76,7 +109,8 @@ def test_training_is_unchanged_and_the_model_is_restored():
     plain, watched = build(), build()
     before = fit(plain, epochs=2).history
     after = fit(watched, callbacks=[ClassCounts(CLASSES)], epochs=2).history
-    assert before == after
+    worst = after.pop("val_worst_class_accuracy")
+    assert before == after and len(worst) == 2
     for one, other in zip(plain.get_weights(), watched.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not {"test_step", "compute_metrics"} & set(vars(watched))
@@ -87,7 +121,7 @@ def test_training_is_unchanged_and_the_model_is_restored():
 def test_an_epoch_without_validation_has_no_counts():
     counts, model = ClassCounts(CLASSES), build()
     fit(model, callbacks=[counts], epochs=4, validation_freq=2)
-    assert [of["epoch"] for of in counts.get_state()] == [2, 4]
+    assert [of["epoch"] for of in counts.get_state()["class"]] == [2, 4]
 
 
 def test_it_continues_from_saved_counts():
@@ -104,7 +138,10 @@ def test_half_precision_counts_whole_images():
     keras.config.set_dtype_policy("mixed_float16")
     counts, model = ClassCounts(CLASSES), build()
     fit(model, callbacks=[counts])
-    assert (counts.get_state()[0]["images"], counts.get_state()[0]["right"]) == counted(model)
+    assert (
+        counts.get_state()["class"][0]["images"],
+        counts.get_state()["class"][0]["right"],
+    ) == counted(model)
 
 
 @pytest.mark.slow
@@ -112,4 +149,7 @@ def test_all_replicas_count(mirrored):
     with mirrored.scope():
         counts, model = ClassCounts(CLASSES), build()
     fit(model, callbacks=[counts])
-    assert (counts.get_state()[0]["images"], counts.get_state()[0]["right"]) == counted(model)
+    assert (
+        counts.get_state()["class"][0]["images"],
+        counts.get_state()["class"][0]["right"],
+    ) == counted(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,12 +20,12 @@ from tests.tuner import study_stub
 from tuner import study
 from tuner.comparing import study_run
 from tuner.comparing.arms import make_arms
+from tuner.comparing.conditions import check_conditions, determinism_notes, selection_notes
 from tuner.comparing.study_results import (
     COLUMNS,
     Results,
-    check_conditions,
-    determinism_notes,
     fingerprint,
+    row_of,
 )
 from tuner.file_lock import is_locked
 
@@ -213,6 +214,11 @@ def test_fingerprints_tell_settings_apart_but_not_places_or_defaults():
     one = fingerprint(at, "m")
     assert one == fingerprint(TrainConfig(DataConfig("npz:/b/x.npz")), "m")
     assert one == fingerprint(dataclasses.replace(at, lr=1e-3), "m")
+    grouped = [
+        fingerprint(TrainConfig(DataConfig("a", groups=f"/{place}/groups.csv")), "m")
+        for place in "ab"
+    ]
+    assert grouped[0] == grouped[1] != fingerprint(TrainConfig(DataConfig("a")), "m")
     others = [
         fingerprint(at, "n"),
         fingerprint(dataclasses.replace(at, proxy=None), "m"),
@@ -264,10 +270,12 @@ def test_a_damaged_table_is_refused(tmp_path):
         Results(tmp_path)
 
 
+OF_GROUPS = COLUMNS[COLUMNS.index("cue_cpu_seconds") + 1 : COLUMNS.index("op_determinism")]
+UNKNOWN = "," * len(OF_GROUPS)
 LINES = [
     ",".join(COLUMNS),
-    "none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,on,0123456789abcdef",
-    "proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,off,0e23456789abcdef",
+    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,{UNKNOWN}on,0123456789abcdef",
+    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,{UNKNOWN}off,0e23456789abcdef",
 ]
 
 
@@ -278,6 +286,36 @@ def test_runs_without_determinism_are_counted():
     assert determinism_notes(table("on", "on")) == []
     (note,) = determinism_notes(table("on", "off", "mixed"))
     assert note.startswith("Op determinism was off in 2 of 3 runs (`--no-determinism`)")
+
+
+def test_other_group_shares_of_validation_are_said():
+    def table(*shares):
+        return pd.DataFrame({"val_groups": shares})
+
+    assert selection_notes(table("", "like training")) == []
+    (note,) = selection_notes(table("like training", "other shares"))
+    assert "`--val-like-train`" in note
+
+
+def test_a_row_has_the_measures_of_each_selection(tmp_path):
+    about = {"split_sha256": "ab", "initial_weights_sha256": "01", "optimizer_steps": 3}
+    (tmp_path / "run.json").write_text(json.dumps(about | {"val_groups": "other shares"}))
+    of_group = {"worst_group_accuracy": 0.25, "adjusted_average": None}
+    metrics = {
+        "val": {"accuracy": 0.5},
+        "test": {"accuracy": 0.75, "loss": 1.0, "balanced_accuracy": 0.5, "groups": of_group},
+        "selected": {"worst_group": {"epoch": 2, "test": {"worst_group_accuracy": 0.5}}},
+        **{"seconds": 1.0, "cpu_seconds": 1.0, "proxies_made": 0, "proxy_steps": []},
+    }
+    row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
+    assert set(row) == set(COLUMNS) and row["val_groups"] == "other shares"
+    assert (row["test_worst_group_accuracy"], row["test_balanced_accuracy"]) == (0.25, 0.5)
+    assert (row["test_worst_group_accuracy_by_worst_group"], row["worst_group_epoch"]) == (0.5, 2.0)
+    unknown = ("test_adjusted_average", "test_accuracy_by_worst_class", "worst_class_epoch")
+    assert all(math.isnan(row[name]) for name in unknown)
+    results = Results(tmp_path)
+    results.add(row)
+    pd.testing.assert_frame_equal(Results(tmp_path).table, results.table, check_dtype=False)
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path):
@@ -296,13 +334,15 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
 
 
 def test_tables_from_before_there_were_cues_are_read(tmp_path):
-    new = ("cues_ticked", "cue_cpu_seconds", "op_determinism")
+    new = ("cues_ticked", "cue_cpu_seconds", *OF_GROUPS, "op_determinism")
     names = [name for name in COLUMNS if name not in new]
     (tmp_path / "results.csv").write_text(
         ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
     )
     results = Results(tmp_path)
     assert results.messages == [] and results.table["cues_ticked"].isna().all()
+    assert results.table["test_worst_group_accuracy"].isna().all()
+    assert results.table["val_groups"].tolist() == [""] and list(results.table) == list(COLUMNS)
     # Determinism could not be off then.
     assert results.table["op_determinism"].tolist() == ["on"]
     assert results.has("none", 0, "0123456789abcdef")
@@ -319,7 +359,10 @@ def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("none,0,abc", "line 2 must have 16 columns, but has 3. Correct it, or delete"),
+        (
+            "none,0,abc",
+            f"line 2 must have {len(COLUMNS)} columns, but has 3. Correct it, or delete",
+        ),
         (LINES[1].replace("0.9", "abc"), "line 2 needs a number for `test_accuracy`.*'abc'"),
         (LINES[1].replace("0.5", "x"), "line 2 needs a number for `test_loss`.*'x'"),
         (LINES[1].replace("0.9", ""), "line 2 needs a number for `test_accuracy`.*''"),

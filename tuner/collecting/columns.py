@@ -12,7 +12,9 @@ Row = dict[str, Value]
 """The values of a run by column."""
 
 SHOWN: tuple[str, ...] = (
-    *("name", "status", "test_accuracy", "val_accuracy", "model", "arm", "method", "schedule"),
+    *("name", "status", "test_worst_group_accuracy", "test_worst_group_accuracy_by_worst_class"),
+    *("test_worst_group_accuracy_by_worst_group", "test_adjusted_average"),
+    *("test_accuracy", "val_accuracy", "model", "arm", "method", "schedule"),
     *("data", "shortcut", "epochs", "seed", "proxies_made", "seconds"),
 )
 """The default columns of tables for people. Results come before settings, because the right end
@@ -24,14 +26,17 @@ FIRST: tuple[str, ...] = (
     *("select", "explain", "show", "region", "clear_every_step"),
     *("epochs", "lr", "batch_size", "seed", "split_sha256"),
     *("val_accuracy", "val_top5", "val_macro_precision", "val_macro_recall", "val_macro_f1"),
-    *("val_loss", "best_val_accuracy"),
+    *("val_balanced_accuracy", "val_worst_class_accuracy", "val_worst_group_accuracy"),
+    *("val_worst_group", "val_adjusted_average", "val_loss", "best_val_accuracy"),
+    *("test_worst_group_accuracy", "test_worst_group", "test_adjusted_average"),
+    *("test_balanced_accuracy", "test_worst_class_accuracy"),
     *("test_accuracy", "test_top5", "test_macro_precision", "test_macro_recall", "test_macro_f1"),
     *("test_loss", "proxies_made", "seconds", "cpu_seconds", "parameters"),
     *("keras_version", "tensorflow_version", "finished_at"),
 )
 """The order of the columns. All others follow in order of appearance."""
 
-_FRACTIONS = ("accuracy", "top5", "macro_precision", "macro_recall", "macro_f1")
+_FRACTIONS = ("accuracy", "adjusted_average", "top5", "macro_precision", "macro_recall", "macro_f1")
 _COUNTS = ("parameters", "proxies_made")
 
 

@@ -16,6 +16,15 @@ STATISTICS: tuple[str, ...] = (
 )
 """The columns of a group, besides those that define it."""
 
+MEASURES: tuple[str, ...] = (
+    *("test_worst_group_accuracy", "test_worst_group_accuracy_by_worst_class"),
+    *("test_worst_group_accuracy_by_worst_group", "test_adjusted_average"),
+    "test_balanced_accuracy",
+)
+"""Further measures of runs; a table of groups has `MEASURE_STATISTICS` of those that runs have."""
+
+MEASURE_STATISTICS: tuple[str, ...] = ("mean", "std", "ci95_low", "ci95_high")
+
 
 def finished(rows: Sequence[Row]) -> list[Row]:
     """Return the finished runs."""
@@ -31,11 +40,12 @@ def group(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[Value, ...], lis
 
 
 def summarise(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
-    """Return one row per group: the columns of `by`, then `STATISTICS`.
+    """Return one row per group: the columns of `by`, `STATISTICS`, and those of `MEASURES`.
 
     The interval is Student's 95% interval of the mean. It and the standard deviation (n - 1) need
     two runs. Missing values are ignored.
     """
+    measures = [name for name in MEASURES if _numbers(rows, name)]
     summaries: list[Row] = []
     for key, members in group(rows, by).items():
         summary: Row = dict.fromkeys(STATISTICS)
@@ -44,6 +54,9 @@ def summarise(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
             for name, value in _describe(_numbers(members, column)).items():
                 if f"{column}_{name}" in STATISTICS:
                     summary[f"{column}_{name}"] = value
+        for column in measures:
+            described = _describe(_numbers(members, column))
+            summary |= {f"{column}_{name}": described.get(name) for name in MEASURE_STATISTICS}
         summaries.append({**dict(zip(by, key, strict=True)), **summary})
     return summaries
 

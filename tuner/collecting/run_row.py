@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
 from proxy_keras.settings.options import compared
+from proxy_keras.training.selections import LAST, selected_column
 from tuner.collecting.columns import Row, Value
 
 METRICS = "metrics.json"
@@ -108,10 +109,30 @@ def _add_metrics(row: Row, metrics: Mapping[str, Any]) -> None:
             # Tables (per class, confusion) do not fit in a cell; the run folder has them as files.
             scalars = {k: v for k, v in value.items() if not isinstance(v, (list, dict))}
             row.update({f"{key}_{k}": _cell(v) for k, v in scalars.items()})
+            row.update({f"{key}_{k}": _cell(v) for k, v in _measures_of_groups(value).items()})
+            if key == "selected":
+                row.update(_selected(value))
         elif key == "proxy_steps" and isinstance(value, list):
             row[key] = len(value)
         else:
             _add(row, "metrics", key, value)
+
+
+def _measures_of_groups(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the measures of groups of a split; empty without groups."""
+    groups = scores.get("groups")
+    names = ("worst_group", "worst_group_accuracy", "adjusted_average", "unknown_images")
+    return {name: groups[name] for name in names} if isinstance(groups, dict) else {}
+
+
+def _selected(selections: Mapping[str, Any]) -> Row:
+    """Return the epochs that validation selected, and the measures on the test split after them."""
+    row: Row = {}
+    for name, one in selections.items():
+        if name != LAST:
+            row[f"{name}_epoch"] = _cell(one["epoch"])
+            row.update({selected_column(k, name): _cell(v) for k, v in one["test"].items()})
+    return row
 
 
 def _add_history(row: Row, folder: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from tuner.comparing import paired_tests
 from tuner.comparing.arm_comparison import Comparison, compare, planned_comparisons
 from tuner.comparing.cue_arms import NOTHING
+from tuner.comparing.measures import Measure
 
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy"),
@@ -27,7 +28,7 @@ class ArmSummary:
         arm: Name of the arm.
         n: Number of runs.
         missing: Number of seeds of the study without a run.
-        accuracies: [n] test accuracies at the last epoch, in points.
+        accuracies: [n] the measure of the study by seed, in points.
         mean: Mean of the accuracies, in points.
         sd: Standard deviation over seeds, in points; None with fewer than 2.
         low: Lower end of the 95% interval for the mean, in points; None with fewer than 2.
@@ -73,6 +74,7 @@ class Study:
         seeds: All seeds of the study.
         arms: The reference first.
         comparisons: The family of Holm's correction.
+        measure: What arms are compared by.
     """
 
     reference: str
@@ -80,6 +82,7 @@ class Study:
     seeds: tuple[int, ...]
     arms: tuple[ArmSummary, ...]
     comparisons: tuple[Comparison, ...]
+    measure: Measure = Measure()
 
     @property
     def missing(self) -> int:
@@ -96,27 +99,30 @@ def analyse(
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     supervision: Mapping[str, str] | None = None,
+    measure: Measure | None = None,
 ) -> Study:
     """Return the statistics of a study, finished or not.
 
     Args:
         results: A row per run, with the columns `COLUMNS`, and with `cues_ticked` and
             `cue_cpu_seconds` where cues were found; accuracies are in [0, 1]. Rows whose
-            `test_accuracy` is NaN count as missing.
+            measure is NaN count as missing.
         reference: See `Study`.
         comparisons: Pairs (arm, control); None: `planned_comparisons`.
         effect_points: See `Study`; > 0.
         arms: Names of all arms; None: those in `results`.
         seeds: All seeds of the study; None: those in `results`.
         supervision: What each arm was told beside the classes; "none" for arms that it lacks.
+        measure: What arms are compared by; None: test accuracy at the last epoch.
 
     Raises:
         ValueError: A column is missing, a run is duplicated, an accuracy is outside [0, 1], or
             `effect_points` is not > 0.
     """
-    _check(results, effect_points)
-    table = results[results["test_accuracy"].notna()]
-    table = table.reindex(columns=[*COLUMNS, *CUE_COLUMNS])
+    measure = Measure() if measure is None else measure
+    _check(results, effect_points, measure.column)
+    table = results[results[measure.column].notna()]
+    table = table.reindex(columns=list(dict.fromkeys([*COLUMNS, *CUE_COLUMNS, measure.column])))
     told = {} if supervision is None else supervision
     names = list(dict.fromkeys(arms if arms is not None else results["arm"]))
     names.sort(key=lambda name: name != reference)
@@ -130,20 +136,28 @@ def analyse(
         effect_points,
         all_seeds,
         tuple(
-            _summary(name, runs[name], runs[reference], all_seeds, told.get(name, NOTHING))
+            _summary(
+                name,
+                runs[name],
+                runs[reference],
+                all_seeds,
+                told.get(name, NOTHING),
+                measure.column,
+            )
             for name in names
         ),
         compare(
             pairs,
-            {name: runs[name]["test_accuracy"] for name in runs},
+            {name: runs[name][measure.column] for name in runs},
             seeds=len(all_seeds),
             effect_points=effect_points,
         ),
+        measure,
     )
 
 
-def _check(results: pd.DataFrame, effect_points: float) -> None:
-    missing = [name for name in COLUMNS if name not in results.columns]
+def _check(results: pd.DataFrame, effect_points: float, measure: str) -> None:
+    missing = [name for name in (*COLUMNS, measure) if name not in results.columns]
     if missing:
         raise ValueError(
             f"A table of runs needs the columns {', '.join(COLUMNS)}. Missing: {missing}"
@@ -154,7 +168,7 @@ def _check(results: pd.DataFrame, effect_points: float) -> None:
             "A table of runs must have one row per arm and seed. "
             f"Duplicate: {twice['arm'].iloc[0]}, seed {twice['seed'].iloc[0]}"
         )
-    for name in ("test_accuracy", "val_accuracy"):
+    for name in ("test_accuracy", "val_accuracy", measure):
         known = results[name].dropna()
         if not known.between(0.0, 1.0).all():
             raise ValueError(f"`{name}` must be in [0, 1]. Received: {known.max()}")
@@ -173,8 +187,9 @@ def _summary(
     reference: pd.DataFrame,
     seeds: Sequence[int],
     supervision: str,
+    measure: str,
 ) -> ArmSummary:
-    accuracies = 100.0 * runs["test_accuracy"].to_numpy(float)
+    accuracies = 100.0 * runs[measure].to_numpy(float)
     low = high = sd = None
     if len(accuracies) >= 2:
         # Student's interval may extend beyond possible accuracies.

@@ -51,7 +51,9 @@ def accuracy(study: Study, *, title: str) -> Figure:
             axis.axvline(arm.mean, color=colour, linestyle="--", linewidth=1.0, zorder=1)
     _label_rows(axis, [_short(arm.arm) for arm in arms])
     axis.set_xlim(*limits)
-    axis.set_xlabel("test accuracy, points: mean, 95% interval over seeds; grey: each seed")
+    axis.set_xlabel(
+        f"{study.measure.words}, points: mean, 95% interval over seeds; grey: each seed"
+    )
     return figure
 
 
@@ -89,7 +91,7 @@ def differences(study: Study, *, title: str) -> Figure:
     _label_rows(axis, [_pair(item.arm, item.control) for item in items])
     axis.set_xlim(*limits)
     axis.set_xlabel(
-        "difference in test accuracy, points: mean, 95% interval; grey: each seed; "
+        f"difference in {study.measure.words}, points: mean, 95% interval; grey: each seed; "
         f"band: ±{points_of(bound)}\n"
         "filled: significant after Holm's correction; open: not significant; right: corrected p",
     )

@@ -12,9 +12,10 @@ from tuner.comparing import study_csv, study_figures
 from tuner.comparing.analysis import ArmSummary, Study, analyse
 from tuner.comparing.arm_comparison import Comparison
 from tuner.comparing.cue_arms import NOTHING
+from tuner.comparing.markdown_table import EMPTY, markdown_table
+from tuner.comparing.measures import Measure
+from tuner.comparing.selection_table import selection_parts, selection_table
 from tuner.comparing.verdict import Verdict, judge, number, percent, points_of, signed
-
-EMPTY = "–"
 
 
 def write(
@@ -29,11 +30,13 @@ def write(
     arms: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     supervision: Mapping[str, str] | None = None,
+    measure: Measure | None = None,
     notes: Sequence[str] = (),
 ) -> Verdict:
     """Write the report of a study, finished or not, and return its verdict.
 
-    Files: `summary.csv` (a row per arm), `comparisons.csv` (a row per comparison), `report.md`,
+    Files: `summary.csv` (a row per arm), `comparisons.csv` (a row per comparison),
+    `selections.csv` (a row per arm and selection, see `selection_table`), `report.md`,
     `accuracy.png`, `accuracy.svg`, `differences.png`, `differences.svg`. Each is replaced
     atomically; the same results give the same bytes.
 
@@ -42,8 +45,8 @@ def write(
         results: A row per run, with the columns `arm`, `seed`, `test_accuracy`, `val_accuracy`
             (in [0, 1]), `seconds`, `cpu_seconds`, `proxies_made` and `replaced` (mean fraction of
             pixels, NaN for arms without proxies), and, for arms whose cues were found, with
-            `cues_ticked` and `cue_cpu_seconds`. Others are ignored. Runs whose `test_accuracy` is
-            NaN count as missing.
+            `cues_ticked` and `cue_cpu_seconds`, and those of `measures.ALL` that are known. Others
+            are ignored. Runs whose measure is NaN count as missing.
         title: Title of the report and the figures.
         command: The command line of the study.
         reference: The arm that the others are compared with, also in CPU time.
@@ -54,6 +57,7 @@ def write(
         arms: Names of all arms of the study, in the order of the tables; None: those in `results`.
         seeds: All seeds of the study; None: those in `results`.
         supervision: What each arm was told beside the classes; "none" for arms that it lacks.
+        measure: What arms are compared by; None: test accuracy at the last epoch.
         notes: Lines to add at the end of the report.
 
     Raises:
@@ -68,22 +72,30 @@ def write(
         arms=arms,
         seeds=seeds,
         supervision=supervision,
+        measure=measure,
     )
     verdict = judge(study)
+    selections = selection_table(results, [arm.arm for arm in study.arms])
     folder.mkdir(parents=True, exist_ok=True)
     summary, pairs = study_csv.summary_table(study), study_csv.comparison_table(study)
     write_text_atomically(folder / "summary.csv", summary.to_csv(index=False))
     write_text_atomically(folder / "comparisons.csv", pairs.to_csv(index=False))
+    write_text_atomically(folder / "selections.csv", selections.to_csv(index=False))
     study_figures.save(study_figures.accuracy(study, title=title), folder / "accuracy")
     study_figures.save(study_figures.differences(study, title=title), folder / "differences")
-    write_text_atomically(
-        folder / "report.md", report(study, verdict, title=title, command=command, notes=notes)
-    )
+    text = report(study, verdict, title=title, command=command, selections=selections, notes=notes)
+    write_text_atomically(folder / "report.md", text)
     return verdict
 
 
 def report(
-    study: Study, verdict: Verdict, *, title: str, command: str, notes: Sequence[str] = ()
+    study: Study,
+    verdict: Verdict,
+    *,
+    title: str,
+    command: str,
+    selections: pd.DataFrame,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the report in Markdown; it embeds the figures of the same folder."""
     parts = [
@@ -93,9 +105,11 @@ def report(
         f"```bash\n{command}\n```",
         "## Arms",
         _arm_table(study),
-        "Test accuracy at the last epoch, in points, with its 95% t interval over seeds. Time is "
-        f"CPU time, in seconds and relative to `{study.reference}`.{_about_cues(study)}",
+        f"{study.measure.words.capitalize()} {study.measure.epoch}, in points, with its 95% t "
+        "interval over seeds. Time is CPU time, in seconds and relative to "
+        f"`{study.reference}`.{_about_cues(study)}",
         _figure("Accuracy of each arm", "accuracy"),
+        *selection_parts(selections),
         *(_comparison_parts(study, verdict) if study.comparisons else []),
         *(["## Notes", _bullets(notes)] if notes else []),
     ]
@@ -120,11 +134,11 @@ def _comparison_parts(study: Study, verdict: Verdict) -> list[str]:
     return [
         "## Comparisons",
         _bullets(verdict.comparisons),
-        _table(COMPARISON_HEADER, [_comparison_cells(item) for item in study.comparisons]),
+        markdown_table(COMPARISON_HEADER, [_comparison_cells(item) for item in study.comparisons]),
         _how_to_read(study),
         _figure("Paired differences", "differences"),
         "## Power",
-        _table(POWER_HEADER, [_power_cells(item) for item in study.comparisons]),
+        markdown_table(POWER_HEADER, [_power_cells(item) for item in study.comparisons]),
         f"The power to detect an effect of {points_of(study.effect_points)}: at 0.05, and at the "
         "strictest step of Holm's correction, which the last two columns also use. All use the "
         "observed standard deviation, which is imprecise with few seeds.",
@@ -139,6 +153,7 @@ def _arm_table(study: Study) -> str:
     """Return the table of the arms; columns on supervision and cues only where they say much."""
     arms = study.arms
     header, rows = list(ARM_HEADER), [_arm_cells(arm) for arm in arms]
+    header[2] = study.measure.words.removeprefix("test ")
     more = {
         "supervision": [None if arm.supervision == NOTHING else arm.supervision for arm in arms],
         "finding cues": [
@@ -153,7 +168,7 @@ def _arm_table(study: Study) -> str:
             header.append(name)
             for row, cell in zip(rows, cells, strict=True):
                 row.append(EMPTY if cell is None else cell)
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _about_cues(study: Study) -> str:
@@ -230,12 +245,6 @@ def _how_to_read(study: Study) -> str:
         "other data may differ."
     )
     return " ".join(lines)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    lines = [header, rule, *([cell.replace("|", r"\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _bullets(lines: Sequence[str]) -> str:

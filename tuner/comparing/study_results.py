@@ -14,35 +14,46 @@ import pandas as pd
 
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.settings import DataConfig, TrainConfig
+from proxy_keras.training.selections import LAST, SELECTIONS, measures_of
+from tuner.comparing.conditions import SAME_IN_ALL, SAME_PER_SEED
+from tuner.comparing.measures import ALL
 
+# `test_accuracy` has its own place.
+_MEASURED = tuple(measure.column for measure in ALL if measure.column != "test_accuracy")
+_SELECTED = tuple(f"{name}_epoch" for name in SELECTIONS)
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
     *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
-    *("cues_ticked", "cue_cpu_seconds", "op_determinism", "settings"),
+    *("cues_ticked", "cue_cpu_seconds"),
+    *_MEASURED,
+    *_SELECTED,
+    *("val_groups", "op_determinism", "settings"),
 )
 _OF_CUES = ("cues_ticked", "cue_cpu_seconds")
-# Missing in tables made before there were cues, and before determinism could be off.
-_MAY_BE_MISSING = (*_OF_CUES, "op_determinism")
-_TEXT = ("arm", "split_sha256", "initial_weights_sha256", "op_determinism", "settings")
+# Missing in tables made before there were cues and groups, and before determinism could be off.
+_MAY_BE_MISSING = (*_OF_CUES, *_MEASURED, *_SELECTED, "val_groups", "op_determinism")
+_TEXT = (
+    *("arm", "split_sha256", "initial_weights_sha256"),
+    *("val_groups", "op_determinism", "settings"),
+)
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
-# Runs without proxies replace nothing, and the loss of a diverged run is NaN.
-_MAY_BE_EMPTY = ("replaced", "test_loss", *_OF_CUES)
+# Runs without proxies replace nothing, a diverged run has the loss NaN, groups may be unknown.
+_MAY_BE_EMPTY = ("replaced", "test_loss", *_OF_CUES, *_MEASURED, *_SELECTED)
 _FINGERPRINT_LENGTH = 16
-# Conditions that must be equal in all runs, and in all runs of one seed.
-_SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
-_SAME_PER_SEED = {"initial_weights_sha256": "initial weights"}
 
 
 def fingerprint(config: TrainConfig, module: str) -> str:
     """Return a hash of the settings and the training module of a run.
 
     Settings at their default are left out, so that rows stay valid when new settings are added.
-    So are the folders that contain the data and the cues.
+    So are the folders that contain the data, the groups and the cues.
     """
     source = config.data.source
     defaults = TrainConfig(DataConfig("")).compared()
     settings = _differing(config.compared(), defaults)
     settings["data"]["source"] = source[: source.find(":") + 1] + Path(source).name
+    if config.data.groups is not None:
+        settings["data"]["groups"] = Path(config.data.groups).name
     if config.proxy is not None and config.proxy.cues and config.proxy.source_arm is None:
         settings["proxy"]["cues"] = Path(config.proxy.cues).name
     text = json.dumps([module, config.proxy is None, settings], sort_keys=True)
@@ -109,11 +120,26 @@ def _row(
         "cpu_seconds": float(metrics["cpu_seconds"]),
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
-        **{name: run[name] for name in (*_SAME_IN_ALL, *_SAME_PER_SEED)},
+        **{name: run[name] for name in (*SAME_IN_ALL, *SAME_PER_SEED)},
         **dict.fromkeys(_OF_CUES, math.nan),
+        **_selections(metrics),
+        "val_groups": run.get("val_groups") or "",
         "op_determinism": metrics.get("op_determinism", "on"),
         "settings": settings,
     }
+
+
+def _selections(metrics: dict[str, Any]) -> dict[str, float]:
+    """Return the measures on the test split under each selection, and the selected epochs."""
+    last = {"test": measures_of(metrics["test"])}
+    selected = {LAST: last, **metrics.get("selected", {})}
+    found = {
+        measure.column: selected.get(measure.selection, {}).get("test", {}).get(measure.name)
+        for measure in ALL
+        if measure.column in _MEASURED
+    }
+    found |= {f"{name}_epoch": selected.get(name, {}).get("epoch") for name in SELECTIONS}
+    return {name: math.nan if value is None else float(value) for name, value in found.items()}
 
 
 def _with_cues(row: dict[str, Any], cues: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +238,8 @@ def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
                 f"{path}: line {number} {error}. Correct it, or delete the line to repeat its run."
             ) from error
         rows[row["arm"], row["seed"]] = row
-    columns = [*names, *(name for name in _MAY_BE_MISSING if name not in names)]
+    # The last column tells whether a line is complete, see `_is_truncated`.
+    columns = [*(name for name in names if name not in COLUMNS), *COLUMNS]
     return pd.DataFrame(list(rows.values()), columns=columns), messages
 
 
@@ -227,8 +254,9 @@ def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     """Return the values of a line; ValueError if it is invalid."""
     if len(cells) != len(names):
         raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
-    # Tables without the column were made when determinism was always on.
-    row: dict[str, Any] = {"op_determinism": "on", **dict(zip(names, cells, strict=True))}
+    # Tables without these columns were made when determinism was always on, and without groups.
+    row: dict[str, Any] = {"op_determinism": "on", "val_groups": ""}
+    row |= dict(zip(names, cells, strict=True))
     for name in set(COLUMNS) & set(names) - set(_TEXT):
         row[name] = _number(name, row[name])
     return row
@@ -246,38 +274,3 @@ def _number(name: str, text: str) -> float:
     if not value.is_integer():
         raise ValueError(f"needs a whole number for `{name}`. Received: {text!r}")
     return int(value)
-
-
-def determinism_notes(rows: pd.DataFrame) -> list[str]:
-    """Return what to say about runs that cannot be repeated bit for bit; empty without any."""
-    count = int(rows["op_determinism"].isin(("off", "mixed")).sum())
-    if count == 0:
-        return []
-    return [
-        f"Op determinism was off in {count} of {len(rows)} runs (`--no-determinism`): training "
-        "them again gives slightly different accuracies."
-    ]
-
-
-def check_conditions(rows: pd.DataFrame) -> None:
-    """Check that the runs were trained under equal conditions.
-
-    Raises:
-        ValueError: They differ in the split or the number of steps, or, within one seed, in the
-            initial weights.
-    """
-    for column, name in _SAME_IN_ALL.items():
-        _check_same(rows, column, name, "")
-    for seed, of_seed in rows.groupby("seed"):
-        for column, name in _SAME_PER_SEED.items():
-            _check_same(of_seed, column, name, f" with seed {seed}")
-
-
-def _check_same(rows: pd.DataFrame, column: str, name: str, where: str) -> None:
-    if rows[column].nunique() > 1:
-        counts = rows.groupby(column)["arm"].agg(lambda arms: ", ".join(sorted(set(arms))))
-        groups = "; ".join(f"{str(value)[:8]}: {arms}" for value, arms in counts.items())
-        raise ValueError(
-            f"The arms must share the {name}, but differ{where}: {groups}. Did the data or the "
-            "versions change between the runs? Move the older rows out of results.csv."
-        )

@@ -15,9 +15,10 @@ from proxy_keras.settings import ProxyConfig
 from proxy_keras.training.run_folder import finished_metrics
 from tuner import job as jobs
 from tuner.comparing.arms import Arm, folder_name
+from tuner.comparing.conditions import check_conditions
 from tuner.comparing.cue_arms import check_cue_folders, source_arm
 from tuner.comparing.planned_runs import PlannedRun, RunQueue
-from tuner.comparing.study_results import Results, check_conditions, fingerprint, row_of
+from tuner.comparing.study_results import Results, fingerprint, row_of
 from tuner.file_lock import FileLock, lock_folder
 from tuner.job import Job, JobError
 

@@ -256,7 +256,7 @@ def make_oracle(
     Args:
         algorithm: `random`, `grid`, `bayesian` or `hyperband`.
         space: `HyperParameters` of KerasTuner.
-        objective: `val_accuracy` or `val_loss`.
+        objective: One of `OBJECTIVES`.
         trials: Maximum number of trials; None: the whole grid, or each hyperband bracket once.
         epochs: Epochs of the longest runs.
         min_epochs: Epochs of the shortest runs, for hyperband.

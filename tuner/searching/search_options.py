@@ -13,7 +13,7 @@ from proxy_keras.io.quiet_start import add_verbose_option
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.options import add_config_option, add_train_options, build_config
 from tuner.job import check_source
-from tuner.searching.objectives import OBJECTIVES
+from tuner.searching.objectives import OBJECTIVES, check_objective
 from tuner.searching.space import DEFAULT_FILE, Space
 
 ALGORITHMS = ("random", "grid", "bayesian", "hyperband")
@@ -28,7 +28,7 @@ class Options:
         algorithm: One of `ALGORITHMS`.
         trials: Maximum number of trials; None: as many as the algorithm has.
         out: Output folder.
-        objective: `val_accuracy` or `val_loss`.
+        objective: One of `OBJECTIVES`.
         base: Settings that all trials share.
         space: The search space.
         workers: Number of parallel trials of this process.
@@ -94,7 +94,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--objective",
         choices=list(OBJECTIVES),
         default="val_accuracy",
-        help="metric on the validation split after the last epoch (default: val_accuracy)",
+        help="metric on the validation split after the last epoch: val_accuracy, which needs to "
+        "know nothing else; the accuracy of its worst class; or of its worst group, which needs "
+        "groups (default: val_accuracy)",
     )
     group.add_argument(
         "--workers",
@@ -144,6 +146,7 @@ def read_options(arguments: Sequence[str] | None) -> Options:
         )
     base = build_config(given)
     check_source(base.data.source)
+    check_objective(own["objective"], base.data)
     return Options(
         algorithm=own["algorithm"],
         trials=own["trials"],

@@ -80,7 +80,7 @@ class TrialRunner:
     Args:
         source: The oracle or chief.
         jobs: The training runs of the trials.
-        objective: `val_accuracy` or `val_loss`.
+        objective: One of `OBJECTIVES`.
         tuner_ids: Names of the parallel workers.
         threads: TensorFlow threads of each training process.
         notify: Called with progress messages.

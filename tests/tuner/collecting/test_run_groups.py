@@ -45,6 +45,21 @@ def test_statistics_of_groups():
     assert one["test_accuracy_std"] is None and one["val_accuracy_mean"] is None
 
 
+def test_measures_of_groups_are_summarised_where_runs_have_them():
+    rows = [
+        _row("1", "a", test_worst_group_accuracy=0.25),
+        _row("2", "a", test_worst_group_accuracy=0.75),
+        _row("3", "b"),
+    ]
+    one, other = summarise(rows, ["model"])
+    assert one["test_worst_group_accuracy_mean"] == 0.5
+    assert one["test_worst_group_accuracy_std"] == pytest.approx(math.sqrt(2) / 4)
+    half = 12.706204736 * 0.25
+    assert one["test_worst_group_accuracy_ci95_low"] == pytest.approx(0.5 - half)
+    assert other["test_worst_group_accuracy_mean"] is None
+    assert list(one) == list(other) and "test_adjusted_average_mean" not in one
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9))
 def test_interval_is_scipys(values):
     (summary,) = summarise([_row(str(i), test_accuracy=v) for i, v in enumerate(values)], ["model"])

@@ -63,6 +63,36 @@ def test_row_of_a_finished_run(tmp_path):
     assert "test_confusion" not in row and "proxy" not in row
 
 
+def test_groups_and_selections_have_columns(tmp_path):
+    run = write_run(tmp_path)
+    groups = {
+        "worst_group": "b",
+        "worst_group_accuracy": 0.25,
+        "adjusted_average": None,
+        "unknown_images": 3,
+        "per_group": [],
+    }
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["test"]["groups"] = groups
+    of_last = {"epoch": 2, "test": {"accuracy": 0.25, "worst_group_accuracy": 0.25}}
+    of_first = {"epoch": 1, "value": 0.5, "test": {"accuracy": 0.2, "worst_group_accuracy": 0.15}}
+    metrics["selected"] = {"last": of_last, "worst_class": of_first}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    row = read_run(run)
+    expected = {
+        "test_worst_group": "b",
+        "test_worst_group_accuracy": 0.25,
+        "test_adjusted_average": None,
+        "test_unknown_images": 3,
+        "worst_class_epoch": 1,
+        "test_accuracy": 0.25,
+        "test_accuracy_by_worst_class": 0.2,
+        "test_worst_group_accuracy_by_worst_class": 0.15,
+    }
+    assert {key: row[key] for key in expected} == expected
+    assert "last_epoch" not in row and "val_worst_group" not in row
+
+
 def test_plain_training_has_method_none_and_no_settings_of_proxies(tmp_path):
     row = read_run(write_run(tmp_path))
     assert (row["method"], row["arm"]) == ("none", "none")

@@ -17,6 +17,7 @@ FILES = {
     "summary.csv",
     "comparisons.csv",
     "report.md",
+    "selections.csv",
     "accuracy.png",
     "accuracy.svg",
     "differences.png",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tuner.searching.search_options import read_options
@@ -54,6 +55,25 @@ def test_the_identity_leaves_out_what_may_change(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(words, message: str, tmp_path: Path) -> None:
     with pytest.raises((ValueError, OSError), match=message):
         read(tmp_path, *words)
+
+
+def test_the_worst_group_needs_groups(tmp_path: Path) -> None:
+    words = ("--algorithm", "grid", "--objective", "val_worst_group_accuracy")
+    for data in ("digits", f"npz:{_arrays(tmp_path / 'plain.npz')}"):
+        with pytest.raises(ValueError, match="needs the groups of validation images, but"):
+            read(tmp_path, *words, "--data", data)
+    with_groups = _arrays(tmp_path / "grouped.npz", groups_train=["a"])
+    assert read(tmp_path, *words, "--data", f"npz:{with_groups}").objective == words[-1]
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "groups.csv").write_text("file,group\n")
+    assert read(tmp_path, *words, "--data", tmp_path / "photos").objective == words[-1]
+    worst_class = ("--algorithm", "grid", "--objective", "val_worst_class_accuracy")
+    assert read(tmp_path, *worst_class).objective == "val_worst_class_accuracy"
+
+
+def _arrays(file: Path, **arrays) -> Path:
+    np.savez(file, x_train=np.zeros(1), **arrays)
+    return file
 
 
 @pytest.mark.parametrize("words", [("--trials", "0"), ("--workers", "x"), ("--worker-timeout", 1)])
