@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from proxy_keras.augment import catalogue as augment
+from proxy_keras.io.named_options import split_commas
 from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
 from proxy_keras.settings.options import changed, with_absolute_paths
 from tuner.comparing.cue_arms import check_source_arms
@@ -61,7 +62,7 @@ _OPTION = re.compile(r"\w+\s*=")
 def split_arms(text: str) -> list[str]:
     """Split at commas; `KEY=VALUE` after a comma is an option of the previous arm."""
     words: list[str] = []
-    for part in augment.split_commas(text):
+    for part in split_commas(text):
         if words and _OPTION.match(part):
             words[-1] += f",{part}"
         else:
