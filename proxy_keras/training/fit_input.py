@@ -6,10 +6,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
+from proxy_keras.data.data_split import DataSplit
 from proxy_keras.distribution import Team
+from proxy_keras.models.frozen_split import split_frozen
 from proxy_keras.settings import TrainConfig
+from proxy_keras.training.feature_pass import collect, compiled
 from proxy_keras.training.fitting import training_batches, validation_batches
 
 
@@ -53,3 +58,23 @@ class FitInput:
     def accepted_by(self, model: keras.Model) -> AbstractContextManager[None]:
         """Return the context in which `fit` of the model takes these batches."""
         return nullcontext()
+
+    def last_features(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the inputs of the model's last layer for the originals of a split: [N, D].
+
+        Args:
+            model: The network.
+            split: The training or the validation split.
+
+        Raises:
+            ValueError: The last layer is unknown, or something bypasses it.
+        """
+        batch_size = int(self._config.batch_size)
+        return collect(
+            compiled(split_frozen(model).body, split.image_size),
+            np.arange(len(split)),
+            split.originals(batch_size),
+            batch_size=batch_size,
+            name=split.name,
+            progress=self._shows_progress,
+        )

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def write_results(
     data: ImageData,
     model: keras.Model,
     steps: Sequence[StepSummary],
+    robust: Mapping[str, Any],
     *,
     seconds: float,
     cpu_seconds: float,
@@ -83,6 +84,7 @@ def write_results(
         data: The images and their split.
         model: The trained model.
         steps: The proxy steps.
+        robust: What `RobustTraining.report` returned.
         seconds: Wall-clock time of the epochs.
         cpu_seconds: CPU time of the epochs.
         fit_seconds: Wall-clock time of `fit`, which also saves.
@@ -101,6 +103,7 @@ def write_results(
         "cpu_seconds": cpu_seconds,
         "fit_seconds": fit_seconds,
         "op_determinism": determinism,
+        **robust,
     }
     for split in (data.val, data.test):
         logits = classification.predict_logits(

@@ -20,9 +20,9 @@ from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise
-from proxy_keras.io.progress import progress_bar
 from proxy_keras.models.frozen_split import FrozenSplit, split_frozen
 from proxy_keras.settings import TrainConfig
+from proxy_keras.training.feature_pass import collect, compiled
 from proxy_keras.training.fit_input import FitInput
 
 MOST_BYTES = 2**30
@@ -135,10 +135,7 @@ class StoredFeatures(FitInput):
         super().__init__(config, data, team, verbose=verbose)
         self._split = split
         self._seen: NDArray[np.int32] | None = None
-        size = data.image_size
-        self._body = tf.function(self._features_of, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, size, size, 3], tf.float32)
-        )
+        self._body = compiled(split.body, data.image_size)
         self._train, self._val = (
             FeatureStore(self._originals(part)) for part in (data.train, data.val)
         )
@@ -183,15 +180,11 @@ class StoredFeatures(FitInput):
             del model.call, model._assert_input_compatibility
             model.train_function = model.test_function = None
 
-    def _features_of(self, images: tf.Tensor) -> tf.Tensor:
-        """Return the features [B, ...] float32 of images [B, P, P, 3]."""
-        return tf.stop_gradient(tf.cast(self._split.body(images), tf.float32))
-
     def _completed(self, features: tf.Tensor, is_image: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Return features [B, ...] with those of images [n, P, P, 3] where `is_image` [B]."""
         computed = tf.cond(
             tf.reduce_any(is_image),
-            lambda: self._features_of(images),
+            lambda: self._body(images),
             lambda: tf.zeros([0, *features.shape[1:]]),
         )
         return tf.tensor_scatter_nd_update(features, tf.where(is_image), computed)
@@ -212,28 +205,31 @@ class StoredFeatures(FitInput):
     def _originals(self, split: DataSplit) -> NDArray[np.float32]:
         """Return the features of all originals of a split, [N, ...]."""
         batches = split.originals(int(self._config.batch_size))
-        made = ((positions, images) for positions, images, _ in batches)
-        return self._compute(np.arange(len(split)), made, split.name)
+        return self._compute(np.arange(len(split)), batches, split.name)
 
     def _compute(
         self, positions: NDArray[np.int64], batches: Iterable[Any], name: str
     ) -> NDArray[np.float32]:
         """Return the features [n, ...] of ascending positions [n], given in batches with images."""
         began, cpu_began = time.perf_counter(), time.process_time()
-        features = np.empty([len(positions), *self._body.structured_outputs.shape[1:]], np.float32)
-        size = int(self._config.batch_size)
-        bar = progress_bar(
+        features = collect(
+            self._body,
+            positions,
             batches,
-            total=-(-len(positions) // size),
-            desc=f"storing features, {name}",
-            leave=False,
-            shown=self._shows_progress,
+            batch_size=int(self._config.batch_size),
+            name=name,
+            progress=self._shows_progress,
         )
-        for places, images in bar:
-            features[np.searchsorted(positions, places)] = self._body(images).numpy()
         self.seconds += time.perf_counter() - began
         self.cpu_seconds += time.process_time() - cpu_began
         return features
+
+    def last_features(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the inputs of the last layer: the stored features, if it alone is trained."""
+        if self._config.first_trained is not None:
+            return super().last_features(model, split)
+        stored = self._val if split is self._data.val else self._train
+        return stored.originals
 
 
 def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:

@@ -1,0 +1,35 @@
+"""What a run's method against spurious correlations adds to it, by the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from proxy_keras.data import ImageData
+from proxy_keras.settings import TrainConfig
+from proxy_keras.settings.robust import ClassBalanced, RobustMethod
+from proxy_keras.training.robust.last_layer import ClassBalancedTraining
+from proxy_keras.training.robust.method import RobustTraining
+
+_TRAININGS: dict[type[RobustMethod], type[RobustTraining[Any]]] = {
+    ClassBalanced: ClassBalancedTraining,
+}
+
+
+def robust_training(
+    config: TrainConfig, data: ImageData, folder: Path, *, verbose: int
+) -> RobustTraining[Any]:
+    """Return what the method of the settings adds to a run; without one, it adds nothing.
+
+    Args:
+        config: The settings of the run.
+        data: The images.
+        folder: The run folder.
+        verbose: 0: silent.
+
+    Raises:
+        ValueError: The data lack what the method must be told.
+    """
+    method = config.robust_method
+    training = RobustTraining if method is None else _TRAININGS[type(method)]
+    return training(method, config, data, folder, verbose=verbose)
