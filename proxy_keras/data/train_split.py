@@ -105,6 +105,7 @@ class TrainSplit(DataSplit):
         augment: Augment | None = None,
         parts: Parts | None = None,
         features: FeatureStore | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> tf.data.Dataset:
         """Return the examples of an epoch in random order, with proxies for those that have one.
 
@@ -118,11 +119,12 @@ class TrainSplit(DataSplit):
             augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
             parts: Return these parts of each batch instead of batches.
             features: Return features in place of images where this store knows them.
+            weights: [N], of the examples in the loss; None: all count the same.
 
         Returns:
-            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, unless
-            `original_weight` is 1, the weights [B] float32 in the loss. Order and augmentation
-            depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, with `weights` or
+            unless `original_weight` is 1, the weights [B] float32 in the loss. Order and
+            augmentation depend on (seed, epoch, batch) alone; for a part, on its number among all.
             With `features`, instead of images a dictionary: `features` [B, ...] float32, `is_image`
             [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown.
         """
@@ -151,6 +153,7 @@ class TrainSplit(DataSplit):
             augment=augment,
             original_weight=original_weight,
             features=features,
+            weights=weights,
         )
         batches = batches.map(
             # Augmentations of others may be written for AutoGraph.
@@ -244,6 +247,7 @@ class TrainSplit(DataSplit):
         augment: Augment | None,
         original_weight: float,
         features: FeatureStore | None,
+        weights: NDArray[np.float32] | None,
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
@@ -277,6 +281,9 @@ class TrainSplit(DataSplit):
         if features is not None:
             inputs = {name: shown[name] for name in ("features", "is_image")}
             inputs["images"] = tf.boolean_mask(images, shown["is_image"])
-        if original_weight == 1.0:
+        if original_weight == 1.0 and weights is None:
             return inputs, labels
-        return inputs, labels, tf.where(shown["stays_original"], original_weight, 1.0)
+        in_loss = tf.where(shown["stays_original"], original_weight, 1.0)
+        if weights is not None:
+            in_loss *= tf.gather(tf.constant(weights, tf.float32), positions)
+        return inputs, labels, in_loss

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
+
 from proxy_keras.io.named_options import parse_named
 from proxy_keras.settings.checking import settings
 from proxy_keras.settings.declaration import Setting
 from proxy_keras.settings.rules import (
+    Count,
     NonNegative,
+    Number,
 )
 
 RefitData = Literal["train", "val"]
@@ -69,7 +73,36 @@ class ClassBalanced(LastLayerMethod):
     ] = 1e-4
 
 
-METHODS: dict[str, type[RobustMethod]] = {method.name: method for method in (ClassBalanced,)}
+@settings
+class JustTrainTwice(RobustMethod):
+    """Training that upweights what a network that was briefly trained gets wrong.
+
+    Raises:
+        ValueError: An option breaks its rule.
+    """
+
+    name: ClassVar[str] = "jtt"
+    paper: ClassVar[str] = (
+        "Liu, Haghgoo, Chen, Raghunathan, Koh, Sagawa, Liang & Finn, Just Train Twice: Improving "
+        "Group Robustness without Training Group Information (2021)"
+    )
+
+    epochs: Annotated[
+        Count, Setting("Epochs of the first training, whose errors are upweighted.")
+    ] = 1
+    weight: Annotated[
+        Annotated[Number, Field(ge=1.0)],
+        Setting("Weight of those errors in the second training, relative to other images."),
+    ] = 20.0
+
+
+METHODS: dict[str, type[RobustMethod]] = {
+    method.name: method
+    for method in (
+        ClassBalanced,
+        JustTrainTwice,
+    )
+}
 """The methods by name."""
 
 

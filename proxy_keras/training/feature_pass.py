@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,22 @@ from proxy_keras.io.progress import progress_bar
 from proxy_keras.models.frozen_split import Part
 
 
-def compiled(part: Part, image_size: int) -> Any:
-    """Return a part of a network as a compiled function of images, as in inference.
+def compiled(part: Part, shape: Sequence[int]) -> Any:
+    """Return a part of a network as a compiled function, as in inference.
 
     Args:
-        part: Maps images [B, P, P, 3] to features [B, ...].
-        image_size: P.
+        part: Maps batches to features [B, ...].
+        shape: Of one example of a batch, such as an image [P, P, 3].
 
     Returns:
-        A function from images [B, P, P, 3] float32 to features [B, ...] float32.
+        A function from batches [B, *shape] float32 to features [B, ...] float32.
     """
 
-    def features(images: tf.Tensor) -> tf.Tensor:
-        return tf.stop_gradient(tf.cast(part(images), tf.float32))
+    def features(batch: tf.Tensor) -> tf.Tensor:
+        return tf.stop_gradient(tf.cast(part(batch), tf.float32))
 
     return tf.function(features, autograph=False).get_concrete_function(
-        tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
+        tf.TensorSpec([None, *shape], tf.float32)
     )
 
 

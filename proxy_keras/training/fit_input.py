@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.distribution import Team
+from proxy_keras.metrics.classification import predict_logits
 from proxy_keras.models.frozen_split import split_frozen
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.feature_pass import collect, compiled
@@ -30,10 +31,13 @@ class FitInput:
     Attributes:
         seconds: Wall-clock time spent on storing features so far.
         cpu_seconds: CPU time spent on it.
+        weights: [N] float32, of the training examples in the loss; None: all count the same. Read
+            by `training`.
     """
 
     seconds = 0.0
     cpu_seconds = 0.0
+    weights: NDArray[np.float32] | None = None
 
     def __init__(self, config: TrainConfig, data: ImageData, team: Team, *, verbose: int) -> None:
         self._shows_progress = bool(verbose)
@@ -44,7 +48,11 @@ class FitInput:
     def training(self) -> Any:
         """Return the training batches."""
         return training_batches(
-            self._config, self._data.train, self._team, progress=self._shows_progress
+            self._config,
+            self._data.train,
+            self._team,
+            weights=self.weights,
+            progress=self._shows_progress,
         )
 
     def validation(self) -> Any:
@@ -59,6 +67,17 @@ class FitInput:
         """Return the context in which `fit` of the model takes these batches."""
         return nullcontext()
 
+    def logits(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the logits of the originals of a split, [N, K].
+
+        Args:
+            model: The network.
+            split: The training or the validation split.
+        """
+        return predict_logits(
+            model, split, int(self._config.batch_size), progress=self._shows_progress
+        )
+
     def last_features(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
         """Return the inputs of the model's last layer for the originals of a split: [N, D].
 
@@ -71,7 +90,7 @@ class FitInput:
         """
         batch_size = int(self._config.batch_size)
         return collect(
-            compiled(split_frozen(model).body, split.image_size),
+            compiled(split_frozen(model).body, [split.image_size, split.image_size, 3]),
             np.arange(len(split)),
             split.originals(batch_size),
             batch_size=batch_size,

@@ -221,6 +221,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             ],
             verbose=keras_verbose,
         )
+        run.robust.begin(model, config, fit_input, verbose=keras_verbose)
     with team.scope():
         compile_model(model, config, config.epochs, len(data.train))
     done = checkpoint.resume(model)
@@ -231,6 +232,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             print(note)
     # Features are those of the frozen weights, which come from the checkpoint.
     fit_input = fit_input or make_input(config, data, model, team, verbose=verbose)
+    run.robust.attach(fit_input)
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
         with team.training(model) as first, fit_input.accepted_by(model):

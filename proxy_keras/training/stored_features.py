@@ -135,7 +135,7 @@ class StoredFeatures(FitInput):
         super().__init__(config, data, team, verbose=verbose)
         self._split = split
         self._seen: NDArray[np.int32] | None = None
-        self._body = compiled(split.body, data.image_size)
+        self._body = compiled(split.body, [data.image_size, data.image_size, 3])
         self._train, self._val = (
             FeatureStore(self._originals(part)) for part in (data.train, data.val)
         )
@@ -151,7 +151,9 @@ class StoredFeatures(FitInput):
 
     def training(self) -> Any:
         """Return the training batches, see `TrainSplit.batches`."""
-        return self._data.train.batches(int(self._config.batch_size), features=self._train)
+        return self._data.train.batches(
+            int(self._config.batch_size), features=self._train, weights=self.weights
+        )
 
     def validation(self) -> Any:
         """Return the validation batches."""
@@ -228,8 +230,17 @@ class StoredFeatures(FitInput):
         """Return the inputs of the last layer: the stored features, if it alone is trained."""
         if self._config.first_trained is not None:
             return super().last_features(model, split)
-        stored = self._val if split is self._data.val else self._train
-        return stored.originals
+        return self._stored(split).originals
+
+    def logits(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the logits of the originals, [N, K], from the stored features."""
+        stored, size = self._stored(split), int(self._config.batch_size)
+        head = compiled(self._split.head, stored.shape)
+        starts = range(0, len(stored.originals), size)
+        return np.concatenate([head(stored.originals[at : at + size]).numpy() for at in starts])
+
+    def _stored(self, split: DataSplit) -> FeatureStore:
+        return self._val if split is self._data.val else self._train
 
 
 def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
-from proxy_keras.settings.robust import METHODS, ClassBalanced, parse_robust
+from proxy_keras.settings.robust import METHODS, ClassBalanced, JustTrainTwice, parse_robust
 
 
 def test_options_are_parsed_and_the_text_is_kept() -> None:
@@ -37,3 +37,13 @@ def test_refits_go_with_proxies_and_augmentations_but_not_with_several_devices()
     assert config.robust_method == ClassBalanced()
     with pytest.raises(ValueError, match="`robust` trains on one device"):
         TrainConfig(data, None, robust=text, strategy="mirrored")
+
+
+def test_methods_that_change_training_take_no_proxies_and_no_augmentations() -> None:
+    data = DataConfig("digits")
+    with pytest.raises(ValueError, match="`robust` jtt changes training itself and takes no prox"):
+        TrainConfig(data, robust="jtt")
+    with pytest.raises(ValueError, match="changes training itself: leave out `augment`"):
+        TrainConfig(data, None, augment=("cutmix",), robust="jtt")
+    method = TrainConfig(data, None, robust="jtt:epochs=2,weight=50").robust_method
+    assert method == JustTrainTwice(epochs=2, weight=50.0)

@@ -58,6 +58,17 @@ class RobustTraining(Generic[M]):
             ValueError: It cannot.
         """
 
+    def begin(
+        self, model: keras.Model, config: TrainConfig, fit_input: FitInput, *, verbose: int
+    ) -> None:
+        """Do what comes before the first epoch of a run that has no checkpoint yet.
+
+        Arguments are those of `finish`; the network is not compiled.
+        """
+
+    def attach(self, fit_input: FitInput) -> None:
+        """Change what the network is trained with, in the first and in a resumed process."""
+
     def finish(
         self, model: keras.Model, config: TrainConfig, fit_input: FitInput, *, verbose: int
     ) -> None:
