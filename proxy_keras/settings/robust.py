@@ -13,6 +13,7 @@ from proxy_keras.settings.rules import (
     Count,
     NonNegative,
     Number,
+    Positive,
 )
 
 RefitData = Literal["train", "val"]
@@ -96,11 +97,32 @@ class JustTrainTwice(RobustMethod):
     ] = 20.0
 
 
+@settings
+class MaskTune(RobustMethod):
+    """One more epoch on images without what the network looked at.
+
+    Raises:
+        ValueError: An option breaks its rule.
+    """
+
+    name: ClassVar[str] = "masktune"
+    paper: ClassVar[str] = (
+        "Asgari Taghanaki, Khani, Khani, Gholami, Tran, Mahdavi-Amiri & Hamarneh, MaskTune: "
+        "Mitigating Spurious Correlations by Forcing to Explore (2022)"
+    )
+
+    lr: Annotated[
+        Positive | None,
+        Setting("Learning rate of that epoch.", unset="`--lr`: one cycle ends at almost 0"),
+    ] = None
+
+
 METHODS: dict[str, type[RobustMethod]] = {
     method.name: method
     for method in (
         ClassBalanced,
         JustTrainTwice,
+        MaskTune,
     )
 }
 """The methods by name."""

@@ -7,14 +7,16 @@ from typing import Any
 
 from proxy_keras.data import ImageData
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.robust import ClassBalanced, JustTrainTwice, RobustMethod
+from proxy_keras.settings.robust import ClassBalanced, JustTrainTwice, MaskTune, RobustMethod
 from proxy_keras.training.robust.jtt import JttTraining
 from proxy_keras.training.robust.last_layer import ClassBalancedTraining
+from proxy_keras.training.robust.masktune import MaskTuneTraining
 from proxy_keras.training.robust.method import RobustTraining
 
 _TRAININGS: dict[type[RobustMethod], type[RobustTraining[Any]]] = {
     ClassBalanced: ClassBalancedTraining,
     JustTrainTwice: JttTraining,
+    MaskTune: MaskTuneTraining,
 }
 
 
