@@ -106,6 +106,7 @@ class TrainSplit(DataSplit):
         parts: Parts | None = None,
         features: FeatureStore | None = None,
         weights: NDArray[np.float32] | None = None,
+        with_maps: bool = False,
     ) -> tf.data.Dataset:
         """Return the examples of an epoch in random order, with proxies for those that have one.
 
@@ -120,13 +121,15 @@ class TrainSplit(DataSplit):
             parts: Return these parts of each batch instead of batches.
             features: Return features in place of images where this store knows them.
             weights: [N], of the examples in the loss; None: all count the same.
+            with_maps: With `features`, return the examples' maps too.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, with `weights` or
             unless `original_weight` is 1, the weights [B] float32 in the loss. Order and
             augmentation depend on (seed, epoch, batch) alone; for a part, on its number among all.
             With `features`, instead of images a dictionary: `features` [B, ...] float32, `is_image`
-            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown.
+            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown;
+            and with `with_maps`, the `maps` [B, h, w] float32 in [0, 1].
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
@@ -154,6 +157,7 @@ class TrainSplit(DataSplit):
             original_weight=original_weight,
             features=features,
             weights=weights,
+            with_maps=with_maps,
         )
         batches = batches.map(
             # Augmentations of others may be written for AutoGraph.
@@ -248,6 +252,7 @@ class TrainSplit(DataSplit):
         original_weight: float,
         features: FeatureStore | None,
         weights: NDArray[np.float32] | None,
+        with_maps: bool,
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
@@ -279,7 +284,8 @@ class TrainSplit(DataSplit):
             images, labels = augment(images, labels, augmentation_seed(seed), **given)
         inputs = images
         if features is not None:
-            inputs = {name: shown[name] for name in ("features", "is_image")}
+            names = ("features", "is_image", *(("maps",) if with_maps else ()))
+            inputs = {name: shown[name] for name in names}
             inputs["images"] = tf.boolean_mask(images, shown["is_image"])
         if original_weight == 1.0 and weights is None:
             return inputs, labels

@@ -14,6 +14,7 @@ from proxy_keras.settings.rules import (
     NonNegative,
     Number,
     Positive,
+    PositiveShare,
 )
 
 RefitData = Literal["train", "val"]
@@ -117,10 +118,37 @@ class MaskTune(RobustMethod):
     ] = None
 
 
+@settings
+class EnergyLoss(RobustMethod):
+    """Training with a second loss: the share of the heat outside the object.
+
+    Raises:
+        ValueError: An option breaks its rule.
+    """
+
+    name: ClassVar[str] = "energy_loss"
+    paper: ClassVar[str] = (
+        "Rao, Böhle, Parchami-Araghi & Schiele, Studying How to Efficiently and Effectively Guide "
+        "Models with Explanations (2023)"
+    )
+
+    weight: Annotated[Positive, Setting("Weight of that loss, beside the cross-entropy.")] = 1.0
+    share: Annotated[
+        PositiveShare,
+        Setting("Share of the training images, drawn by the seed, whose known object is used."),
+    ] = 1.0
+
+    @property
+    def supervision(self) -> str | None:
+        """The objects in a share of the training images."""
+        return f"objects of {100.0 * self.share:g}% of the training images"
+
+
 METHODS: dict[str, type[RobustMethod]] = {
     method.name: method
     for method in (
         ClassBalanced,
+        EnergyLoss,
         JustTrainTwice,
         MaskTune,
     )

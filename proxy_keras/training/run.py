@@ -17,7 +17,6 @@ from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.extras import extra
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import freeze_backbone
-from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.proxy_config import OUTSIDE
@@ -38,14 +37,14 @@ from proxy_keras.training.fitting import (
     map_provider,
 )
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
+from proxy_keras.training.known_objects import known_objects
 from proxy_keras.training.measured_settings import with_measured
 from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.robust.method import RobustTraining
-from proxy_keras.training.robust.registry import robust_training
+from proxy_keras.training.robust.registry import check_source, robust_training
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
 from proxy_keras.training.starting_network import StartingNetwork
-from proxy_keras.training.stored_features import make_input
 
 
 @dataclass
@@ -124,6 +123,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     verbose = verbose if team.is_chief else 0
     config.check_schedule()
     augmentation(config)
+    check_source(config)
     start = StartingNetwork(config, team)
     config = start.config
     # After the checks, which could otherwise use random numbers meant for the initial weights.
@@ -208,7 +208,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
     fit_input = None
     if not checkpoint.exists:
-        fit_input = make_input(config, data, model, team, verbose=verbose)
+        fit_input = run.robust.make_input(model, config, team)
         train_head(
             model,
             config,
@@ -231,7 +231,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         if note is not None and done < config.epochs:
             print(note)
     # Features are those of the frozen weights, which come from the checkpoint.
-    fit_input = fit_input or make_input(config, data, model, team, verbose=verbose)
+    fit_input = fit_input or run.robust.make_input(model, config, team)
     run.robust.attach(fit_input)
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
@@ -274,10 +274,3 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             progress=bool(verbose),
         )
     return team.from_chief(metrics)
-
-
-def known_objects(config: TrainConfig, data: ImageData, *, verbose: int = 1) -> ObjectMasks | None:
-    """Return the objects in the training images, as files or the data have them; None: unknown."""
-    folder = Path(config.data.source)
-    root = folder if folder.is_dir() else None
-    return find_object_masks(data, data.train, root, progress=bool(verbose))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -23,7 +23,7 @@ from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.models.frozen_split import FrozenSplit, split_frozen
 from proxy_keras.settings import TrainConfig
 from proxy_keras.training.feature_pass import collect, compiled
-from proxy_keras.training.fit_input import FitInput
+from proxy_keras.training.fit_input import FitInput, called_as
 
 MOST_BYTES = 2**30
 """Largest size of the features of all training and validation images. Those of proxies take at most
@@ -31,7 +31,15 @@ as much again."""
 
 
 def make_input(
-    config: TrainConfig, data: ImageData, model: keras.Model, team: Team, *, verbose: int
+    config: TrainConfig,
+    data: ImageData,
+    model: keras.Model,
+    team: Team,
+    *,
+    verbose: int,
+    images: Callable[..., FitInput] = FitInput,
+    stored: Callable[..., StoredFeatures] | None = None,
+    split: FrozenSplit | None = None,
 ) -> FitInput:
     """Return what `fit` trains the model with: stored features where they are possible.
 
@@ -43,22 +51,36 @@ def make_input(
         model: The network, frozen as `config.freeze` says.
         team: The devices that train.
         verbose: 0: silent.
+        images: Makes the input of images.
+        stored: Makes that of stored features; None: `StoredFeatures`.
+        split: The network, cut where features are stored, if only its last layer is trained; None:
+            before that layer.
     """
-    images = FitInput(config, data, team, verbose=verbose)
-    if not config.freeze:
-        return images
-    try:
-        check_storable(config)
-        split = split_frozen(model, config.first_trained)
-        check_size(split, data)
-    except ValueError as error:
-        if verbose:
-            print(f"Features are not stored; each epoch runs the whole network. {error}")
-        return images
-    stored = StoredFeatures(config, data, team, split, verbose=verbose)
-    if verbose:
-        print(stored.describe())
-    return stored
+    if config.freeze:
+        try:
+            check_storable(config)
+            cut = _cut(config, model, split)
+            check_size(cut, data)
+        except ValueError as error:
+            if verbose:
+                print(f"Features are not stored; each epoch runs the whole network. {error}")
+        else:
+            features = (stored or StoredFeatures)(config, data, team, cut, verbose=verbose)
+            if verbose:
+                print(features.describe())
+            return features
+    return images(config, data, team, verbose=verbose)
+
+
+def _cut(config: TrainConfig, model: keras.Model, split: FrozenSplit | None) -> FrozenSplit:
+    if split is None:
+        return split_frozen(model, config.first_trained)
+    if config.first_trained is not None:
+        raise ValueError(
+            f"--freeze {config.first_trained} trains layers before the last feature maps, which "
+            f"--robust {config.robust} needs. To store features: --freeze."
+        )
+    return split
 
 
 def check_storable(config: TrainConfig) -> None:
@@ -163,8 +185,7 @@ class StoredFeatures(FitInput):
         """Return the callback that stores the features of proxies after a proxy step."""
         return [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self._update())]
 
-    @contextmanager
-    def accepted_by(self, model: keras.Model) -> Iterator[None]:
+    def accepted_by(self, model: keras.Model) -> AbstractContextManager[None]:
         """Make `fit` of the model take features in place of images."""
 
         def call(inputs: dict[str, tf.Tensor], training: Any = None, mask: Any = None) -> Any:
@@ -173,14 +194,7 @@ class StoredFeatures(FitInput):
                 features = self._completed(features, inputs["is_image"], inputs["images"])
             return self._split.head(features)
 
-        model.call = call
-        # Keras would compare the shape of the features with that of an image.
-        model._assert_input_compatibility = lambda *inputs: None
-        try:
-            yield
-        finally:
-            del model.call, model._assert_input_compatibility
-            model.train_function = model.test_function = None
+        return called_as(model, call)
 
     def _completed(self, features: tf.Tensor, is_image: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Return features [B, ...] with those of images [n, P, P, 3] where `is_image` [B]."""

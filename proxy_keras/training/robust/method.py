@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 import keras
 
 from proxy_keras.data import ImageData
+from proxy_keras.distribution import Team
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.robust import RobustMethod
 from proxy_keras.training.fit_input import FitInput
+from proxy_keras.training.stored_features import make_input
 
 M = TypeVar("M", bound=RobustMethod | None)
 
@@ -51,12 +53,30 @@ class RobustTraining(Generic[M]):
         self.optimizer_steps = 0
         self.facts: dict[str, Any] = {}
 
+    @classmethod
+    def check_source(cls, config: TrainConfig) -> None:
+        """Check, before the data are read, that they can have what the method must be told.
+
+        Raises:
+            ValueError: They cannot.
+        """
+
     def check_model(self, model: keras.Model) -> None:
         """Check that the method can be used with a network.
 
         Raises:
             ValueError: It cannot.
         """
+
+    def make_input(self, model: keras.Model, config: TrainConfig, team: Team) -> FitInput:
+        """Return what `fit` trains the network with.
+
+        Args:
+            model: The network, with its frozen layers.
+            config: The settings of the run.
+            team: The devices that train.
+        """
+        return make_input(config, self._data, model, team, verbose=self._verbose)
 
     def begin(
         self, model: keras.Model, config: TrainConfig, fit_input: FitInput, *, verbose: int
