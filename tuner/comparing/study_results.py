@@ -18,15 +18,16 @@ from proxy_keras.settings import DataConfig, TrainConfig
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
     *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
-    *("cues_ticked", "cue_cpu_seconds", "op_determinism", "settings"),
+    *("extra_steps", "cues_ticked", "cue_cpu_seconds", "op_determinism", "settings"),
 )
 _OF_CUES = ("cues_ticked", "cue_cpu_seconds")
-# Missing in tables made before there were cues, and before determinism could be off.
-_MAY_BE_MISSING = (*_OF_CUES, "op_determinism")
+# Missing in tables made before there were cues or methods with steps of their own, and before
+# determinism could be off.
+_MAY_BE_MISSING = ("extra_steps", *_OF_CUES, "op_determinism")
 _TEXT = ("arm", "split_sha256", "initial_weights_sha256", "op_determinism", "settings")
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, and the loss of a diverged run is NaN.
-_MAY_BE_EMPTY = ("replaced", "test_loss", *_OF_CUES)
+_MAY_BE_EMPTY = ("replaced", "test_loss", "extra_steps", *_OF_CUES)
 _FINGERPRINT_LENGTH = 16
 # Conditions that must be equal in all runs, and in all runs of one seed.
 _SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
@@ -110,6 +111,7 @@ def _row(
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
         **{name: run[name] for name in (*_SAME_IN_ALL, *_SAME_PER_SEED)},
+        "extra_steps": float(metrics.get("robust", {}).get("optimizer_steps", 0)),
         **dict.fromkeys(_OF_CUES, math.nan),
         "op_determinism": metrics.get("op_determinism", "on"),
         "settings": settings,
