@@ -91,6 +91,7 @@ def test_the_loss_of_the_first_step_is_cross_entropy_plus_heat_outside(
     assert losses[0] == pytest.approx(float(entropy) + 2.0 * outside.mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_stored_maps_train_as_images_do(data: ImageData, tmp_path: Path) -> None:
     # Rotations by hardly anything are not storable.
     stored, losses = _fitted(data, EnergyLoss(share=0.5), tmp_path)

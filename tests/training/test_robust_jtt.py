@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team
@@ -15,6 +16,7 @@ from proxy_keras.training.robust.jtt import JttTraining
 from tests.training.robust_runs import settings, trained, two_classes
 
 
+@pytest.mark.slow
 def test_errors_of_a_short_training_are_upweighted_also_when_resumed(tmp_path: Path) -> None:
     config = settings(two_classes(tmp_path / "two.npz"), robust="jtt:weight=9")
     _, metrics = trained(config, tmp_path / "run")

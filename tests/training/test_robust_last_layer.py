@@ -29,6 +29,7 @@ def balanced(source: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder, *trained(settings(source, robust="class_balanced"), folder)
 
 
+@pytest.mark.slow
 def test_the_last_layer_alone_is_refitted_after_the_last_epoch(
     balanced: tuple[Path, Any, Any], source: str
 ) -> None:
@@ -52,6 +53,7 @@ def test_the_last_layer_alone_is_refitted_after_the_last_epoch(
     assert metrics["cpu_seconds"] > metrics["robust"]["cpu_seconds"] > 0.0
 
 
+@pytest.mark.slow
 def test_resuming_after_the_last_epoch_gives_the_same_bits(
     balanced: tuple[Path, Any, Any], source: str, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from proxy_keras.training import run as runs
 from tests.training.robust_runs import settings, trained, two_classes
 
 
+@pytest.mark.slow
 def test_one_more_epoch_on_what_the_best_network_did_not_look_at(tmp_path: Path) -> None:
     config = settings(two_classes(tmp_path / "two.npz"), robust="masktune:lr=0.02")
     run = runs.prepare(config, tmp_path / "run", verbose=0)
