@@ -1,4 +1,4 @@
-"""Writes the option tables of docs/train.md from the declared settings.
+"""Writes the option tables of docs/train.md and docs/robust.md from the declared settings.
 
 python docs/option_tables.py
 """
@@ -13,13 +13,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from proxy_keras.settings import DataConfig, Declared, ProxyConfig, TrainConfig, declared
+from proxy_keras.settings.robust import METHODS
 from proxy_keras.settings.wording import default_text, rule_text
 
-PAGE = Path(__file__).with_name("train.md")
+PAGES = ("train.md", "robust.md")
 CLASSES = {"data": DataConfig, "recipe": TrainConfig, "proxies": ProxyConfig}
+METHOD_TABLE = "methods"
 SEE = {
     "augment": "See [augmentations](augmentations.md).",
     "method": "See [explanations](explanations.md).",
+    "robust": "See [methods against spurious correlations](robust.md).",
     "strategy": "See [several devices](distributed.md).",
 }
 """Page that explains the names a setting takes."""
@@ -31,6 +34,16 @@ def option_table(cls: type) -> str:
     """Return a Markdown table of the options of the settings that a class declares."""
     rows = [f"| {_option(s)} | {_default(s)} | {_meaning(s)} |" for s in declared(cls).values()]
     return "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
+
+
+def method_table() -> str:
+    """Return a Markdown table of the options of the methods against spurious correlations."""
+    rows = [
+        f"| `{name}` | `{s.name}` | {_default(s)} | {_meaning(s)} |"
+        for name, method in METHODS.items()
+        for s in declared(method).values()
+    ]
+    return "\n".join(["| method | option | default | meaning |", "|---|---|---|---|", *rows])
 
 
 def _option(setting: Declared) -> str:
@@ -64,10 +77,15 @@ def _names(setting: Declared) -> tuple[str, ...]:
 
 def with_tables(page: str) -> str:
     """Return the page with new tables between its `options` and `/options` comments."""
-    return _TABLE.sub(
-        lambda match: f"{match[1]}{match[2]}\n{option_table(CLASSES[match[1]])}\n", page
-    )
+
+    def table(match: re.Match[str]) -> str:
+        made = method_table() if match[1] == METHOD_TABLE else option_table(CLASSES[match[1]])
+        return f"{match[1]}{match[2]}\n{made}\n"
+
+    return _TABLE.sub(table, page)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in PAGES:
+        path = Path(__file__).with_name(name)
+        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")

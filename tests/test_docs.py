@@ -29,6 +29,7 @@ from docs import option_tables, repository_text
 from proxy_keras import attribution, augment
 from proxy_keras.data import ImageData
 from proxy_keras.settings import PRESETS, ProxyConfig, declared
+from proxy_keras.settings.robust import METHODS
 from proxy_keras.settings.wording import default_text
 from tests.documents import (
     DOCS,
@@ -283,8 +284,10 @@ def test_including_a_missing_file_ends_the_build() -> None:
 
 
 def test_option_tables_are_those_of_the_declarations() -> None:
+    for name in option_tables.PAGES:
+        page = PAGES[name.removesuffix(".md")]
+        assert option_tables.with_tables(page) == page, "Run python docs/option_tables.py"
     page = PAGES["train"]
-    assert option_tables.with_tables(page) == page, "Run python docs/option_tables.py"
     for cls in option_tables.CLASSES.values():
         table = option_tables.option_table(cls)
         assert table in page
@@ -294,6 +297,15 @@ def test_option_tables_are_those_of_the_declarations() -> None:
             assert setting.about.help in row and default_text(setting) in row
             explained = setting.name in option_tables.SEE
             assert explained or all(f"`{name}`" in row for name in setting.choices)
+
+
+def test_every_robust_method_is_on_its_page_with_its_source() -> None:
+    page = PAGES["robust"]
+    for name, method in METHODS.items():
+        assert f"| `{name}` |" in page and f"**`{name}`**" in page
+        author, year = method.paper.split()[0].strip(","), method.paper[-5:-1]
+        [sources] = [line for line in page.splitlines() if line.startswith("Sources: ")]
+        assert re.search(rf"`{name}`: {author}[^;]*{year}", sources)
 
 
 def test_the_settings_of_the_shortcut_preset_are_those_of_the_page() -> None:

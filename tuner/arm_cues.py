@@ -43,7 +43,8 @@ def find(config: TrainConfig, run: Path, folder: Path, *, verbose: int) -> dict[
     from proxy_keras.io.saved_model import open_saved
     from proxy_keras.proxy.outside_cues import OutsideCues
     from proxy_keras.training.determinism import set_determinism
-    from proxy_keras.training.run import known_objects, load_data
+    from proxy_keras.training.known_objects import known_objects
+    from proxy_keras.training.run import load_data
 
     set_determinism(config)
     keras.utils.set_random_seed(config.seed)

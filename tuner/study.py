@@ -20,7 +20,8 @@ from proxy_keras.training.selections import LAST, MEASURES, SELECTIONS
 from tuner.job import TRAINING
 
 with command_extra("tuner", __name__):
-    from tuner.comparing.arms import PLAIN, PROXY_ARM, Arm, make_arms, split_arms
+    from tuner.comparing.arm_names import PLAIN, PROXY_ARM
+    from tuner.comparing.arms import Arm, make_arms, split_arms
 
 CLEAN, ORIGINAL = "clean", "original"
 
@@ -41,7 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=PROXY_ARM,
         metavar="A,B,C",
         help="none, proxy, random_mask, erasing, proxies_off, with a preset as in proxy:shortcut, "
-        "an augmentation, or a YAML file of recipes (default: proxy)",
+        "an augmentation, a robust method such as jtt, both as in proxy+class_balanced, or a YAML "
+        "file of recipes (default: proxy)",
     )
     study.add_argument(
         "--controls",
@@ -112,8 +114,10 @@ def plan_arms(
         raise ValueError(f"`--workers` must be >= 1. Received: {options['workers']}")
     if not 0 < options["effect"] < math.inf:
         raise ValueError(f"`--effect` must be > 0 and finite. Received: {options['effect']}")
-    if "no_proxy" in given or "control" in given:
-        raise ValueError("A study has arms instead of `--no-proxy` and `--control`. Use --arms.")
+    if {"no_proxy", "control", "robust"} & set(given):
+        raise ValueError(
+            "A study has arms instead of `--no-proxy`, `--control` and `--robust`. Use --arms."
+        )
     if "auto" in (base.batch_size, base.lr):
         raise ValueError(
             "The arms of a study share batch size and learning rate. Pass numbers instead of "

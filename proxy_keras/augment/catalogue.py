@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
+
+from proxy_keras.io.named_options import format_named, parse_named
 
 
 class Entry(NamedTuple):
@@ -89,9 +89,6 @@ REPLACEMENTS = (
 )
 """What `attenuate` can replace hot pixels with."""
 
-_OUTER_COMMA = re.compile(r",(?![^(\[]*[)\]])")
-"""A comma outside brackets."""
-
 
 def names() -> tuple[str, ...]:
     """Return the names of all augmentations."""
@@ -102,11 +99,6 @@ def import_class(name: str) -> Any:
     """Return the layer class of an augmentation; this imports TensorFlow."""
     module, _, class_name = LAYERS[name].path.partition(":")
     return getattr(importlib.import_module(f"{__package__}.{module}"), class_name)
-
-
-def split_commas(text: str) -> list[str]:
-    """Split text at commas outside brackets, and drop empty parts."""
-    return [part.strip() for part in _OUTER_COMMA.split(text) if part.strip()]
 
 
 @dataclass(frozen=True)
@@ -171,28 +163,8 @@ class AugmentationSpec:
         Raises:
             ValueError: The name is unknown, or an option is not KEY=VALUE.
         """
-        name, _, rest = text.partition(":")
-        options = {}
-        for part in split_commas(rest):
-            key, found, value = part.partition("=")
-            if not found:
-                raise ValueError(f"Options of an augmentation are KEY=VALUE. Received: {part!r}")
-            options[key.strip()] = _parse_value(value.strip())
-        return cls(name.strip(), tuple(options.items()))
+        name, options = parse_named(text, "an augmentation")
+        return cls(name, tuple(options.items()))
 
     def __str__(self) -> str:
-        options = ",".join(f"{key}={_format_value(value)}" for key, value in self.options)
-        return f"{self.name}:{options}" if options else self.name
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    # Tuples keep the specification hashable.
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _format_value(value: Any) -> str:
-    return value if isinstance(value, str) and _parse_value(value) == value else repr(value)
+        return format_named(self.name, self.options)

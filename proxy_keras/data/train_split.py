@@ -105,6 +105,8 @@ class TrainSplit(DataSplit):
         augment: Augment | None = None,
         parts: Parts | None = None,
         features: FeatureStore | None = None,
+        weights: NDArray[np.float32] | None = None,
+        with_maps: bool = False,
     ) -> tf.data.Dataset:
         """Return the examples of an epoch in random order, with proxies for those that have one.
 
@@ -118,13 +120,16 @@ class TrainSplit(DataSplit):
             augment: Random augmentation after the proxies, such as `augment.FlipAndRotate()`.
             parts: Return these parts of each batch instead of batches.
             features: Return features in place of images where this store knows them.
+            weights: [N], of the examples in the loss; None: all count the same.
+            with_maps: With `features`, return the examples' maps too.
 
         Returns:
-            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, unless
-            `original_weight` is 1, the weights [B] float32 in the loss. Order and augmentation
-            depend on (seed, epoch, batch) alone; for a part, on its number among all parts.
+            Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, with `weights` or
+            unless `original_weight` is 1, the weights [B] float32 in the loss. Order and
+            augmentation depend on (seed, epoch, batch) alone; for a part, on its number among all.
             With `features`, instead of images a dictionary: `features` [B, ...] float32, `is_image`
-            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown.
+            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown;
+            and with `with_maps`, the `maps` [B, h, w] float32 in [0, 1].
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
@@ -151,6 +156,8 @@ class TrainSplit(DataSplit):
             augment=augment,
             original_weight=original_weight,
             features=features,
+            weights=weights,
+            with_maps=with_maps,
         )
         batches = batches.map(
             # Augmentations of others may be written for AutoGraph.
@@ -244,6 +251,8 @@ class TrainSplit(DataSplit):
         augment: Augment | None,
         original_weight: float,
         features: FeatureStore | None,
+        weights: NDArray[np.float32] | None,
+        with_maps: bool,
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
@@ -273,8 +282,12 @@ class TrainSplit(DataSplit):
             images, labels = augment(images, labels, augmentation_seed(seed), **given)
         inputs = images
         if features is not None:
-            inputs = {name: shown[name] for name in ("features", "is_image")}
+            names = ("features", "is_image", *(("maps",) if with_maps else ()))
+            inputs = {name: shown[name] for name in names}
             inputs["images"] = tf.boolean_mask(images, shown["is_image"])
-        if original_weight == 1.0:
+        if original_weight == 1.0 and weights is None:
             return inputs, labels
-        return inputs, labels, tf.where(shown["stays_original"], original_weight, 1.0)
+        in_loss = tf.where(shown["stays_original"], original_weight, 1.0)
+        if weights is not None:
+            in_loss *= tf.gather(tf.constant(weights, tf.float32), positions)
+        return inputs, labels, in_loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,6 +99,26 @@ def last_cut(model: keras.Model) -> Cut:
     )
 
 
+def cut_after_maps(model: keras.Model) -> Cut:
+    """Return the last place at which feature maps [B, h, w, C] hold all that the output needs.
+
+    Raises:
+        ValueError: There is none, or the model has no graph of layers.
+    """
+    last_cut(model)
+    for cut in _cuts_backwards(model):
+        shape = cut.tensor.shape
+        if len(shape) != 4 or shape[1:3] == (1, 1):
+            continue
+        with contextlib.suppress(ValueError):
+            cut.check()
+            return cut
+    raise ValueError(
+        f"Model '{model.name}' has no feature maps [B, h, w, C] through which everything passes. "
+        "Use a network that pools its last feature maps."
+    )
+
+
 def cut_before(model: keras.Model, name: str) -> Cut:
     """Return the place before a layer or stage, also in a nested model.
 
@@ -123,6 +144,15 @@ def cut_before(model: keras.Model, name: str) -> Cut:
             return cut
     choices = ", ".join(_choices(model))
     raise ValueError(reasons[-1] + (f" Choose one of: {choices}." if choices else ""))
+
+
+def _cuts_backwards(model: keras.Model) -> Iterator[Cut]:
+    """Yield the places before all layers with one input, last first; unchecked."""
+    for node in reversed(nodes_to(model.outputs)):
+        if has_graph(node.operation):
+            yield from (Cut(model, node, inner) for inner in _cuts_backwards(node.operation))
+        if len(node.input_tensors) == 1:
+            yield Cut(model, node, None)
 
 
 def nodes_between(start: keras.KerasTensor, end: keras.KerasTensor) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from proxy_keras.graph.nodes import replay
-from proxy_keras.models.cut import Cut, cut_before, last_cut, nodes_between
+from proxy_keras.models.cut import Cut, cut_after_maps, cut_before, last_cut, nodes_between
 
 Part = Callable[[Any], Any]
 """Maps a batch of tensors to a batch of tensors with the model's own layers."""
@@ -44,6 +44,15 @@ def split_frozen(model: keras.Model, before: str | None = None) -> FrozenSplit:
     cut = last_cut(model)
     cut.check()
     return _split(cut)
+
+
+def split_after_maps(model: keras.Model) -> FrozenSplit:
+    """Split a classifier after its last feature maps [B, h, w, C], also in a nested model.
+
+    Raises:
+        ValueError: It has none through which everything passes.
+    """
+    return _split(cut_after_maps(model))
 
 
 def _split(cut: Cut) -> FrozenSplit:

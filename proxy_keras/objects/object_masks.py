@@ -64,6 +64,17 @@ class ObjectMasks:
         some.positions = np.array(sorted(some._bits), np.int64)
         return some
 
+    def drawn(self, count: int, share: float, *, seed: int) -> ObjectMasks:
+        """Return the masks that are known in a share of the images, drawn by a seed.
+
+        Args:
+            count: Number of images of the split.
+            share: In (0, 1], of all of them; at least one is drawn.
+            seed: Keys the draw.
+        """
+        order = np.random.default_rng([seed, 7]).permutation(count)
+        return self.only(np.sort(order[: max(round(share * count), 1)]))
+
     def has(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return whether the object of each image is known, [n]."""
         return np.array([int(at) in self._bits for at in positions], bool)

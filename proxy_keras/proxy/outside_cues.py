@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 
 from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.find import find_cues
@@ -70,9 +69,7 @@ def _some(data: TrainSplit, objects: ObjectMasks | None, share: float) -> Object
             "folder of the images, or `objects`. Received: none. Or tick cues by hand: python -m "
             "proxy_keras.cues"
         )
-    rng = np.random.default_rng([data.seed, 7])
-    kept = np.sort(rng.permutation(len(data))[: max(round(share * len(data)), 1)])
-    some = objects.only(kept)
+    some = objects.drawn(len(data), share, seed=data.seed)
     if len(some) == 0:
         raise ValueError(
             f"`object_share` {share:g} leaves no image whose object is known. Use a larger share."

@@ -19,6 +19,7 @@ from proxy_keras.settings.declaration import Setting
 from proxy_keras.settings.heatmap_source import refresh_every
 from proxy_keras.settings.json_settings import JsonSettings
 from proxy_keras.settings.proxy_config import PLANTED, ProxyConfig
+from proxy_keras.settings.robust import METHODS, RobustMethod, parse_robust
 from proxy_keras.settings.rules import (
     Count,
     NonNegative,
@@ -58,6 +59,11 @@ def _heatmap_source(text: str) -> str:
     return text
 
 
+def _robust(text: str) -> str:
+    parse_robust(text)
+    return text
+
+
 @settings
 class TrainConfig(JsonSettings):
     """A whole training run; the defaults are the thesis's recipe.
@@ -66,6 +72,7 @@ class TrainConfig(JsonSettings):
         data: The images.
         proxy: The method; None: plain training.
         augmentations: `augment`, parsed.
+        robust_method: `robust`, parsed; None: none.
 
     Raises:
         ValueError: A value breaks its rule, or two values contradict each other.
@@ -154,6 +161,16 @@ class TrainConfig(JsonSettings):
             unset="none",
         ),
     ] = None
+    robust: Annotated[
+        Annotated[str, Rule(_robust)] | None,
+        Setting(
+            "A method against spurious correlations, such as `class_balanced` or "
+            "`jtt:epochs=1,weight=20`.",
+            metavar="NAME[:KEY=VALUE,...]",
+            unset="none",
+            names=tuple(METHODS),
+        ),
+    ] = None
     precision: Annotated[
         str,
         OneOf(("auto", "float32", "mixed_float16", "mixed_bfloat16")),
@@ -213,6 +230,7 @@ class TrainConfig(JsonSettings):
             f"`cues='{PLANTED}'` needs a planted shortcut: `decoy_digits`, or `shortcut`.",
             self.data.source,
         )
+        self._check_robust()
         if self.strategy == "none":
             require(self.replicas is None, "`replicas` needs `strategy='mirrored'`.", self.replicas)
             return
@@ -227,6 +245,20 @@ class TrainConfig(JsonSettings):
             f"`wrong_from='train'` records the steps of one device. With "
             f"`strategy='{self.strategy}'` use `wrong_from='evaluation'`.",
             "train",
+        )
+
+    def _check_robust(self) -> None:
+        method = self.robust_method
+        if method is None:
+            return
+        if method.changes_training:
+            why = f"`robust` {method.name} changes training itself"
+            require(self.proxy is None, f"{why} and takes no proxies: `--no-proxy`.", self.robust)
+            require(not self.augment, f"{why}: leave out `augment`.", self.augment)
+        require(
+            self.strategy == "none",
+            "`robust` trains on one device: use `strategy='none'`.",
+            self.strategy,
         )
 
     def check_schedule(self) -> None:
@@ -262,3 +294,8 @@ class TrainConfig(JsonSettings):
     def augmentations(self) -> tuple[AugmentationSpec, ...]:
         """The further augmentations, parsed."""
         return tuple(AugmentationSpec.parse(text) for text in self.augment)
+
+    @cached_property
+    def robust_method(self) -> RobustMethod | None:
+        """The method against spurious correlations, parsed; None: none."""
+        return None if self.robust is None else parse_robust(self.robust)

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from proxy_keras.augment import Augmentation, Compose, Curriculum, FlipAndRotate, adapt
 from proxy_keras.augment.batch_layer import BatchLayer
@@ -48,7 +50,12 @@ def optimizer_steps(config: TrainConfig, epochs: int, examples: int) -> int:
 
 
 def training_batches(
-    config: TrainConfig, data: TrainSplit, team: Team | None = None, *, progress: bool = True
+    config: TrainConfig,
+    data: TrainSplit,
+    team: Team | None = None,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    progress: bool = True,
 ) -> Any:
     """Return the augmented batches of the training split, divided among the replicas.
 
@@ -56,9 +63,12 @@ def training_batches(
         config: The settings.
         data: The training split.
         team: The replicas; None: one.
+        weights: [N], of the examples in the loss; None: all count the same.
         progress: Whether to show a progress bar on a terminal while its mean colour is computed.
     """
-    make = partial(data.batches, augment=augmentation(config, data, progress=progress))
+    make = partial(
+        data.batches, augment=augmentation(config, data, progress=progress), weights=weights
+    )
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 
 

@@ -16,8 +16,7 @@ from proxy_keras.distribution import Team, make_team
 from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
 from proxy_keras.io.extras import extra
 from proxy_keras.io.saved_model import open_saved
-from proxy_keras.models import freeze_backbone, unfreeze
-from proxy_keras.objects.object_masks import ObjectMasks, find_object_masks
+from proxy_keras.models import freeze_backbone
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.proxy_config import OUTSIDE
@@ -30,7 +29,7 @@ from proxy_keras.training.determinism import (
     set_determinism,
     summary,
 )
-from proxy_keras.training.fit_input import FitInput
+from proxy_keras.training.fit_phase import train_head
 from proxy_keras.training.fitting import (
     augmentation,
     compile_model,
@@ -38,12 +37,14 @@ from proxy_keras.training.fitting import (
     map_provider,
 )
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
+from proxy_keras.training.known_objects import known_objects
 from proxy_keras.training.measured_settings import with_measured
 from proxy_keras.training.portable_model import save_portable
+from proxy_keras.training.robust.method import RobustTraining
+from proxy_keras.training.robust.registry import check_source, robust_training
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
 from proxy_keras.training.starting_network import StartingNetwork
-from proxy_keras.training.stored_features import make_input
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Run:
         proxy: The callback; None: plain training.
         team: The devices that train.
         maps: The callback that makes heatmaps for augmentations; None: they need none.
+        robust: What the method against spurious correlations adds.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Run:
     data: ImageData
     model: keras.Model
     proxy: ProxyAttention | None
+    robust: RobustTraining[Any]
     team: Team = field(default_factory=Team)
     maps: RefreshMaps | FrozenTeacher | None = None
 
@@ -120,6 +123,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
     verbose = verbose if team.is_chief else 0
     config.check_schedule()
     augmentation(config)
+    check_source(config)
     start = StartingNetwork(config, team)
     config = start.config
     # After the checks, which could otherwise use random numbers meant for the initial weights.
@@ -141,10 +145,12 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             "epochs done": epochs_done,
         }
     )
+    robust = robust_training(config, data, folder, verbose=verbose)
     # A checkpoint brings its own weights.
     model = start.model(data, weights="none" if epochs_done else config.weights, verbose=verbose)
     if config.freeze:
         freeze_backbone(model, before=config.first_trained)
+    robust.check_model(model)
     folder.mkdir(parents=True, exist_ok=True)
     config = with_measured(config, model, data, folder, verbose=verbose)
     team.check_batch_size(int(config.batch_size))
@@ -173,7 +179,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
         log_settings(config, folder)
         # Last, because its presence marks a folder that holds a run.
         write_atomically(folder / "config.json", config.save)
-    return Run(folder, config, data, model, proxy, team, maps)
+    return Run(folder, config, data, model, proxy, robust, team, maps)
 
 
 def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
@@ -203,8 +209,20 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
     fit_input = None
     if not checkpoint.exists:
-        fit_input = make_input(config, data, model, team, verbose=verbose)
-        _train_head(run, fit_input, keras_verbose)
+        fit_input = run.robust.make_input(model, config, team)
+        train_head(
+            model,
+            config,
+            data,
+            fit_input,
+            team,
+            callbacks=[
+                *([run.maps] if isinstance(run.maps, FrozenTeacher) else []),
+                *latent_mixing(config),
+            ],
+            verbose=keras_verbose,
+        )
+        run.robust.begin(model, config, fit_input, verbose=keras_verbose)
     with team.scope():
         compile_model(model, config, config.epochs, len(data.train))
     done = checkpoint.resume(model)
@@ -214,7 +232,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
         if note is not None and done < config.epochs:
             print(note)
     # Features are those of the frozen weights, which come from the checkpoint.
-    fit_input = fit_input or make_input(config, data, model, team, verbose=verbose)
+    fit_input = fit_input or run.robust.make_input(model, config, team)
+    run.robust.attach(fit_input)
     if done < config.epochs:
         writers = [keras.callbacks.TensorBoard(run.folder / "tensorboard"), checkpoint]
         with team.training(model) as first, fit_input.accepted_by(model):
@@ -235,6 +254,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
                     *(writers if team.is_chief else []),
                 ],
             )
+    run.robust.finish(model, config, fit_input, verbose=keras_verbose)
     metrics = None
     if team.is_chief:
         save_portable(model, run.folder / "model.keras")
@@ -245,46 +265,14 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             # A model under a strategy would predict once per device.
             model if team.strategy is None else open_saved(run.folder).model,
             [] if run.proxy is None else run.proxy.steps,
+            run.robust.report(),
             checkpoint.selected,
-            seconds=sum(checkpoint.seconds) + fit_input.seconds,
-            cpu_seconds=sum(checkpoint.cpu_seconds) + fit_input.cpu_seconds,
+            seconds=sum(checkpoint.seconds) + fit_input.seconds + run.robust.seconds,
+            cpu_seconds=sum(checkpoint.cpu_seconds)
+            + fit_input.cpu_seconds
+            + run.robust.cpu_seconds,
             fit_seconds=checkpoint.fit_seconds,
             determinism=summary(checkpoint.determinism),
             progress=bool(verbose),
         )
     return team.from_chief(metrics)
-
-
-def known_objects(config: TrainConfig, data: ImageData, *, verbose: int = 1) -> ObjectMasks | None:
-    """Return the objects in the training images, as files or the data have them; None: unknown."""
-    folder = Path(config.data.source)
-    root = folder if folder.is_dir() else None
-    return find_object_masks(data, data.train, root, progress=bool(verbose))
-
-
-def _train_head(run: Run, fit_input: FitInput, verbose: int) -> None:
-    """Train only the head: the warm-up of a pretrained network."""
-    config, data, model = run.config, run.data, run.model
-    if config.head_epochs == 0:
-        return
-    teacher = [run.maps] if isinstance(run.maps, FrozenTeacher) else []
-    freeze_backbone(model)
-    with run.team.scope():
-        compile_model(model, config, config.head_epochs, len(data.train))
-    with run.team.training(model) as first, fit_input.accepted_by(model):
-        model.fit(
-            fit_input.training(),
-            validation_data=fit_input.validation(),
-            epochs=config.head_epochs,
-            verbose=verbose,
-            shuffle=False,
-            callbacks=[
-                *(*first, *teacher, *latent_mixing(config)),
-                CountEpochs(data.train, first=config.epochs),
-                *fit_input.callbacks(),
-            ],
-        )
-    if config.freeze:
-        freeze_backbone(model, before=config.first_trained)
-    else:
-        unfreeze(model)

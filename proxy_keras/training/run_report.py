@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
@@ -90,6 +90,7 @@ def write_results(
     data: ImageData,
     model: keras.Model,
     steps: Sequence[StepSummary],
+    robust: Mapping[str, Any],
     selected: SelectedEpochs,
     *,
     seconds: float,
@@ -106,6 +107,7 @@ def write_results(
         data: The images and their split.
         model: The trained model.
         steps: The proxy steps.
+        robust: What `RobustTraining.report` returned.
         selected: The epochs that validation has selected.
         seconds: Wall-clock time of the epochs.
         cpu_seconds: CPU time of the epochs.
@@ -125,6 +127,7 @@ def write_results(
         "cpu_seconds": cpu_seconds,
         "fit_seconds": fit_seconds,
         "op_determinism": determinism,
+        **robust,
     }
     measure = partial(
         score_split, model, data, batch_size=int(config.batch_size), progress=progress

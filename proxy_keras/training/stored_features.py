@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -20,10 +20,10 @@ from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise
-from proxy_keras.io.progress import progress_bar
 from proxy_keras.models.frozen_split import FrozenSplit, split_frozen
 from proxy_keras.settings import TrainConfig
-from proxy_keras.training.fit_input import FitInput
+from proxy_keras.training.feature_pass import collect, compiled
+from proxy_keras.training.fit_input import FitInput, called_as
 
 MOST_BYTES = 2**30
 """Largest size of the features of all training and validation images. Those of proxies take at most
@@ -31,7 +31,15 @@ as much again."""
 
 
 def make_input(
-    config: TrainConfig, data: ImageData, model: keras.Model, team: Team, *, verbose: int
+    config: TrainConfig,
+    data: ImageData,
+    model: keras.Model,
+    team: Team,
+    *,
+    verbose: int,
+    images: Callable[..., FitInput] = FitInput,
+    stored: Callable[..., StoredFeatures] | None = None,
+    split: FrozenSplit | None = None,
 ) -> FitInput:
     """Return what `fit` trains the model with: stored features where they are possible.
 
@@ -43,22 +51,36 @@ def make_input(
         model: The network, frozen as `config.freeze` says.
         team: The devices that train.
         verbose: 0: silent.
+        images: Makes the input of images.
+        stored: Makes that of stored features; None: `StoredFeatures`.
+        split: The network, cut where features are stored, if only its last layer is trained; None:
+            before that layer.
     """
-    images = FitInput(config, data, team, verbose=verbose)
-    if not config.freeze:
-        return images
-    try:
-        check_storable(config)
-        split = split_frozen(model, config.first_trained)
-        check_size(split, data)
-    except ValueError as error:
-        if verbose:
-            print(f"Features are not stored; each epoch runs the whole network. {error}")
-        return images
-    stored = StoredFeatures(config, data, team, split, verbose=verbose)
-    if verbose:
-        print(stored.describe())
-    return stored
+    if config.freeze:
+        try:
+            check_storable(config)
+            cut = _cut(config, model, split)
+            check_size(cut, data)
+        except ValueError as error:
+            if verbose:
+                print(f"Features are not stored; each epoch runs the whole network. {error}")
+        else:
+            features = (stored or StoredFeatures)(config, data, team, cut, verbose=verbose)
+            if verbose:
+                print(features.describe())
+            return features
+    return images(config, data, team, verbose=verbose)
+
+
+def _cut(config: TrainConfig, model: keras.Model, split: FrozenSplit | None) -> FrozenSplit:
+    if split is None:
+        return split_frozen(model, config.first_trained)
+    if config.first_trained is not None:
+        raise ValueError(
+            f"--freeze {config.first_trained} trains layers before the last feature maps, which "
+            f"--robust {config.robust} needs. To store features: --freeze."
+        )
+    return split
 
 
 def check_storable(config: TrainConfig) -> None:
@@ -135,10 +157,7 @@ class StoredFeatures(FitInput):
         super().__init__(config, data, team, verbose=verbose)
         self._split = split
         self._seen: NDArray[np.int32] | None = None
-        size = data.image_size
-        self._body = tf.function(self._features_of, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, size, size, 3], tf.float32)
-        )
+        self._body = compiled(split.body, [data.image_size, data.image_size, 3])
         self._train, self._val = (
             FeatureStore(self._originals(part)) for part in (data.train, data.val)
         )
@@ -154,7 +173,9 @@ class StoredFeatures(FitInput):
 
     def training(self) -> Any:
         """Return the training batches, see `TrainSplit.batches`."""
-        return self._data.train.batches(int(self._config.batch_size), features=self._train)
+        return self._data.train.batches(
+            int(self._config.batch_size), features=self._train, weights=self.weights
+        )
 
     def validation(self, *, with_groups: bool = False) -> Any:
         """Return the validation batches, see `FitInput.validation`."""
@@ -166,8 +187,7 @@ class StoredFeatures(FitInput):
         """Return the callback that stores the features of proxies after a proxy step."""
         return [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self._update())]
 
-    @contextmanager
-    def accepted_by(self, model: keras.Model) -> Iterator[None]:
+    def accepted_by(self, model: keras.Model) -> AbstractContextManager[None]:
         """Make `fit` of the model take features in place of images."""
 
         def call(inputs: dict[str, tf.Tensor], training: Any = None, mask: Any = None) -> Any:
@@ -176,24 +196,13 @@ class StoredFeatures(FitInput):
                 features = self._completed(features, inputs["is_image"], inputs["images"])
             return self._split.head(features)
 
-        model.call = call
-        # Keras would compare the shape of the features with that of an image.
-        model._assert_input_compatibility = lambda *inputs: None
-        try:
-            yield
-        finally:
-            del model.call, model._assert_input_compatibility
-            model.train_function = model.test_function = None
-
-    def _features_of(self, images: tf.Tensor) -> tf.Tensor:
-        """Return the features [B, ...] float32 of images [B, P, P, 3]."""
-        return tf.stop_gradient(tf.cast(self._split.body(images), tf.float32))
+        return called_as(model, call)
 
     def _completed(self, features: tf.Tensor, is_image: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Return features [B, ...] with those of images [n, P, P, 3] where `is_image` [B]."""
         computed = tf.cond(
             tf.reduce_any(is_image),
-            lambda: self._features_of(images),
+            lambda: self._body(images),
             lambda: tf.zeros([0, *features.shape[1:]]),
         )
         return tf.tensor_scatter_nd_update(features, tf.where(is_image), computed)
@@ -214,28 +223,40 @@ class StoredFeatures(FitInput):
     def _originals(self, split: DataSplit) -> NDArray[np.float32]:
         """Return the features of all originals of a split, [N, ...]."""
         batches = split.originals(int(self._config.batch_size))
-        made = ((positions, images) for positions, images, _ in batches)
-        return self._compute(np.arange(len(split)), made, split.name)
+        return self._compute(np.arange(len(split)), batches, split.name)
 
     def _compute(
         self, positions: NDArray[np.int64], batches: Iterable[Any], name: str
     ) -> NDArray[np.float32]:
         """Return the features [n, ...] of ascending positions [n], given in batches with images."""
         began, cpu_began = time.perf_counter(), time.process_time()
-        features = np.empty([len(positions), *self._body.structured_outputs.shape[1:]], np.float32)
-        size = int(self._config.batch_size)
-        bar = progress_bar(
+        features = collect(
+            self._body,
+            positions,
             batches,
-            total=-(-len(positions) // size),
-            desc=f"storing features, {name}",
-            leave=False,
-            shown=self._shows_progress,
+            batch_size=int(self._config.batch_size),
+            name=name,
+            progress=self._shows_progress,
         )
-        for places, images in bar:
-            features[np.searchsorted(positions, places)] = self._body(images).numpy()
         self.seconds += time.perf_counter() - began
         self.cpu_seconds += time.process_time() - cpu_began
         return features
+
+    def last_features(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the inputs of the last layer: the stored features, if it alone is trained."""
+        if self._config.first_trained is not None:
+            return super().last_features(model, split)
+        return self._stored(split).originals
+
+    def logits(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
+        """Return the logits of the originals, [N, K], from the stored features."""
+        stored, size = self._stored(split), int(self._config.batch_size)
+        head = compiled(self._split.head, stored.shape)
+        starts = range(0, len(stored.originals), size)
+        return np.concatenate([head(stored.originals[at : at + size]).numpy() for at in starts])
+
+    def _stored(self, split: DataSplit) -> FeatureStore:
+        return self._val if split is self._data.val else self._train
 
 
 def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:

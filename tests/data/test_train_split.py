@@ -9,6 +9,7 @@ from proxy_keras.augment.attenuation import attenuate
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.donor_bank import DonorBank
 from proxy_keras.data.feature_store import FeatureStore
+from proxy_keras.data.image_data import ImageData
 from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise, quantise
@@ -327,3 +328,15 @@ def test_finish_sees_images_and_their_rows(reader):
 def test_bad_batch_size_is_refused():
     with pytest.raises(ValueError, match="`batch_size` must be >= 1"):
         _train().batches(0)
+
+
+def test_weights_follow_their_examples() -> None:
+    images = np.repeat(np.arange(20, dtype=np.uint8), 8 * 8 * 3).reshape(20, 8, 8, 3)
+    split = ImageData.from_arrays(images, np.arange(20) % 2, val=0.2, test=0.2).train
+    pixels = {at: int(images[row, 0, 0, 0]) for at, row in enumerate(split.rows)}
+    weights = np.array([pixels[at] / 4.0 for at in range(len(split))], np.float32)
+    seen = 0
+    for shown, _, in_loss in split.batches(5, weights=weights):
+        np.testing.assert_array_equal(in_loss, shown[:, 0, 0, 0] / 4.0)
+        seen += len(in_loss)
+    assert seen == len(split)

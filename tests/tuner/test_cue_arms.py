@@ -188,6 +188,24 @@ def test_supervision(settings, told):
 
 
 @pytest.mark.parametrize(
+    ("robust", "proxy", "told"),
+    [
+        ("jtt", None, "none"),
+        ("energy_loss:share=0.01", None, "objects of 1% of the training images"),
+        ("class_balanced", ProxyConfig(cues="planted"), "the planted shortcut"),
+    ],
+)
+def test_supervision_of_robust_methods(robust, proxy, told):
+    assert supervision(TrainConfig(DataConfig("decoy_digits"), proxy, robust=robust)) == told
+
+
+def test_cues_are_found_in_the_network_of_a_robust_arm(plan):
+    made = plan("first: {no_proxy: true, robust: jtt}\nproxy:a: {cues: 'arm:first'}")
+    [run] = [run for run in made.runs() if run.arm.name == "proxy:a" and run.seed == 0]
+    assert run.finding.config.robust is None and run.finding.config.proxy.cues == "arm:first"
+
+
+@pytest.mark.parametrize(
     ("name", "source", "count"),
     [("cues_decoy_digits", "decoy_digits", 13), ("cues_no_shortcut", "clutter_digits", 5)],
 )

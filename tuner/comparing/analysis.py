@@ -17,7 +17,7 @@ COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy"),
     *("seconds", "cpu_seconds", "proxies_made", "replaced"),
 )
-CUE_COLUMNS = ("cues_ticked", "cue_cpu_seconds")
+OPTIONAL_COLUMNS = ("extra_steps", "cues_ticked", "cue_cpu_seconds")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ArmSummary:
         cpu_ratio: CPU time relative to the reference, on common seeds.
         proxies_made: Mean number of proxies of a run.
         replaced: Mean fraction of pixels replaced, in [0, 1].
+        extra_steps: Mean number of optimizer steps beside those that all arms share.
         supervision: What the arm was told beside the classes.
         cue_cpu_seconds: Mean CPU time for finding cues, which is part of `cpu_seconds`.
         unticked: Number of runs in which no cue was ticked, so that they trained on originals; None
@@ -59,6 +60,7 @@ class ArmSummary:
     cpu_ratio: float | None
     proxies_made: float | None
     replaced: float | None
+    extra_steps: float | None
     supervision: str
     cue_cpu_seconds: float | None
     unticked: int | None
@@ -104,9 +106,9 @@ def analyse(
     """Return the statistics of a study, finished or not.
 
     Args:
-        results: A row per run, with the columns `COLUMNS`, and with `cues_ticked` and
-            `cue_cpu_seconds` where cues were found; accuracies are in [0, 1]. Rows whose
-            measure is NaN count as missing.
+        results: A row per run, with the columns `COLUMNS`; with `cues_ticked` and
+            `cue_cpu_seconds` where cues were found, and `extra_steps`; accuracies are in [0, 1].
+            Rows whose measure is NaN count as missing.
         reference: See `Study`.
         comparisons: Pairs (arm, control); None: `planned_comparisons`.
         effect_points: See `Study`; > 0.
@@ -122,7 +124,8 @@ def analyse(
     measure = Measure() if measure is None else measure
     _check(results, effect_points, measure.column)
     table = results[results[measure.column].notna()]
-    table = table.reindex(columns=list(dict.fromkeys([*COLUMNS, *CUE_COLUMNS, measure.column])))
+    columns = dict.fromkeys([*COLUMNS, *OPTIONAL_COLUMNS, measure.column])
+    table = table.reindex(columns=list(columns))
     told = {} if supervision is None else supervision
     names = list(dict.fromkeys(arms if arms is not None else results["arm"]))
     names.sort(key=lambda name: name != reference)
@@ -214,6 +217,7 @@ def _summary(
         cpu_ratio=float(times["arm"] / times["reference"]) if times["reference"] > 0.0 else None,
         proxies_made=_mean(runs["proxies_made"]),
         replaced=_mean(runs["replaced"]),
+        extra_steps=_mean(runs["extra_steps"]),
         supervision=supervision,
         cue_cpu_seconds=_mean(runs["cue_cpu_seconds"]),
         unticked=int((ticked == 0).sum()) if len(ticked) else None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from proxy_keras.settings import CONTROLS
 from tuner.comparing import paired_tests
+from tuner.comparing.arm_names import PROXY_ARM, base_name, parts
 from tuner.comparing.power import Power, study_power
 
 
@@ -69,19 +70,15 @@ class Comparison:
         return self.n > 0 and (min(self.differences) > 0.0 or max(self.differences) < 0.0)
 
 
-def base_name(arm: str) -> str:
-    """Return the name of an arm without its preset: `proxy` for `proxy:shortcut`."""
-    return arm.partition(":")[0]
-
-
 def is_proxy(arm: str) -> bool:
     """Return whether an arm trains on proxies by its name: `proxy`, `proxy:thesis`, `proxy_a`."""
-    return base_name(arm).startswith("proxy")
+    return base_name(arm).startswith(PROXY_ARM)
 
 
 def planned_comparisons(arms: Sequence[str], reference: str = "none") -> list[tuple[str, str]]:
     """Return pairs of each arm with the reference, and of each `proxy...` arm with its controls.
 
+    An arm that is two, such as `proxy+class_balanced`, is also compared with each of them alone.
     The controls are the arms `random_mask`, `erasing` and `proxies_off` with the same preset:
     `random_mask:shortcut` is a control of `proxy:shortcut`.
     """
@@ -90,6 +87,9 @@ def planned_comparisons(arms: Sequence[str], reference: str = "none") -> list[tu
         if is_proxy(arm) and arm != reference:
             controls = [control + arm[len(base_name(arm)) :] for control in CONTROLS]
             pairs += [(arm, name) for name in controls if name in arms and name != reference]
+        if base_name(arm) not in CONTROLS:
+            alone = parts(arm) or ()
+            pairs += [(arm, name) for name in alone if name in arms and name != reference]
     return pairs
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import yaml
 
 from proxy_keras.augment import catalogue as augment
+from proxy_keras.io.named_options import split_commas
 from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
 from proxy_keras.settings.options import changed, with_absolute_paths
+from proxy_keras.settings.robust import METHODS
+from tuner.comparing.arm_names import PLAIN, PLUS, PROXY_ARM, base_name, parts
 from tuner.comparing.cue_arms import check_source_arms
 
-PLAIN = "none"
-PROXY_ARM = "proxy"
 _SHARED = (
     "model",
     "weights",
@@ -61,7 +62,7 @@ _OPTION = re.compile(r"\w+\s*=")
 def split_arms(text: str) -> list[str]:
     """Split at commas; `KEY=VALUE` after a comma is an option of the previous arm."""
     words: list[str] = []
-    for part in augment.split_commas(text):
+    for part in split_commas(text):
         if words and _OPTION.match(part):
             words[-1] += f",{part}"
         else:
@@ -77,6 +78,8 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     - `proxy` or a control, `random_mask`, `erasing` or `proxies_off`, with the proxy settings of
       the study, or with a preset as in `proxy:shortcut`;
     - an augmentation such as `cutmix` or `mixup:alpha=0.4`, without proxies;
+    - a method against spurious correlations such as `jtt:epochs=1`, without proxies; or one of the
+      above and a method, such as `proxy:shortcut+class_balanced`;
     - a YAML file that maps names of arms to the settings they change: those of `TrainConfig` and
       `ProxyConfig`, `preset`, and `no_proxy: true`. Arms with proxies are named `proxy:NAME`, and
       their controls `random_mask:NAME` and so on, so that the study can pair them.
@@ -100,7 +103,7 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     if PLAIN not in names:
         arms.insert(0, _arm(PLAIN, base))
     if controls:
-        proxies = [arm for arm in arms if _kind(arm.name) == PROXY_ARM]
+        proxies = [arm for arm in arms if base_name(arm.name) == PROXY_ARM]
         wanted = [_control(arm, control) for arm in proxies for control in CONTROLS]
         arms += [arm for arm in wanted if arm.name not in names]
     _check_distinct(arms)
@@ -115,10 +118,6 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     return arms
 
 
-def _kind(name: str) -> str:
-    return name.partition(":")[0]
-
-
 def _control(arm: Arm, control: str) -> Arm:
     """Return a control of a proxy arm, which differs from it only in `control`."""
     proxy = dataclasses.replace(arm.config.proxy or ProxyConfig(), control=control)
@@ -127,6 +126,8 @@ def _control(arm: Arm, control: str) -> Arm:
 
 
 def _arm(word: str, base: TrainConfig) -> Arm:
+    if both := parts(word):
+        return Arm(word, dataclasses.replace(_arm(both[0], base).config, robust=both[1]))
     kind, _, rest = word.partition(":")
     if kind == PLAIN and not rest:
         return Arm(word, dataclasses.replace(base, proxy=None))
@@ -142,9 +143,12 @@ def _arm(word: str, base: TrainConfig) -> Arm:
         )
     if kind in augment.names():
         return Arm(word, dataclasses.replace(base, proxy=None, augment=(*base.augment, word)))
+    if kind in METHODS:
+        return Arm(word, dataclasses.replace(base, proxy=None, robust=word))
     raise ValueError(
         f"Unknown arm {word!r}. Arms are {', '.join((PLAIN, PROXY_ARM, *CONTROLS))}, with a preset "
-        f"as in 'proxy:shortcut'; {', '.join(augment.names())}; or a YAML file of recipes."
+        f"as in 'proxy:shortcut'; {', '.join(augment.names())}; {', '.join(METHODS)}; one of the "
+        f"first and one of the last, as in 'proxy{PLUS}class_balanced'; or a YAML file of recipes."
     )
 
 
@@ -177,7 +181,7 @@ def _recipe(name: str, settings: dict[str, Any], base: TrainConfig, file: Path) 
     except ValueError as error:
         raise ValueError(f"The recipe {name!r} of {file}: {error}") from error
     wanted = None if config.proxy is None else config.proxy.control or PROXY_ARM
-    if wanted is not None and _kind(name) != wanted:
+    if wanted is not None and base_name(name) != wanted:
         raise ValueError(
             f"The recipe {name!r} of {file} trains with {wanted.replace('_', ' ')}. Name it "
             f"'{wanted}:NAME', so that the study can pair it with its controls."

@@ -1,4 +1,4 @@
-"""Arms that train without cues: where these come from, and what had to be known for them."""
+"""Arms that train without cues: where these come from; and what had to be known for an arm."""
 
 from __future__ import annotations
 
@@ -62,16 +62,21 @@ def check_cue_folders(configs: Mapping[str, TrainConfig]) -> None:
 
 def supervision(config: TrainConfig) -> str:
     """Return what an arm was told beside the classes, in a few words."""
-    proxy = config.proxy
+    method = config.robust_method
+    told = (_told_for_proxies(config.proxy), None if method is None else method.supervision)
+    return "; ".join(text for text in told if text is not None) or NOTHING
+
+
+def _told_for_proxies(proxy: ProxyConfig | None) -> str | None:
     if proxy is None:
-        return NOTHING
+        return None
     if proxy.cues == PLANTED:
         return "the planted shortcut"
     if proxy.cues == OUTSIDE or proxy.source_arm is not None:
         return f"objects of {100.0 * proxy.object_share:g}% of the training images"
     if (folder := _folder(proxy)) is not None:
         return f"ticked cues in {folder.name}"
-    return NOTHING if proxy.spare is None else "objects of all training images"
+    return None if proxy.spare is None else "objects of all training images"
 
 
 def _folder(proxy: ProxyConfig | None) -> Path | None:

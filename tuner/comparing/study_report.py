@@ -107,7 +107,7 @@ def report(
         _arm_table(study),
         f"{study.measure.words.capitalize()} {study.measure.epoch}, in points, with its 95% t "
         "interval over seeds. Time is CPU time, in seconds and relative to "
-        f"`{study.reference}`.{_about_cues(study)}",
+        f"`{study.reference}`.{_about_steps(study)}{_about_cues(study)}",
         _figure("Accuracy of each arm", "accuracy"),
         *selection_parts(selections),
         *(_comparison_parts(study, verdict) if study.comparisons else []),
@@ -150,11 +150,11 @@ def _figure(alt: str, stem: str) -> str:
 
 
 def _arm_table(study: Study) -> str:
-    """Return the table of the arms; columns on supervision and cues only where they say much."""
+    """Return the table of the arms; some columns only where they say much."""
     arms = study.arms
     header, rows = list(ARM_HEADER), [_arm_cells(arm) for arm in arms]
-    header[2] = study.measure.words.removeprefix("test ")
     more = {
+        "extra steps": [f"{arm.extra_steps:,.0f}" if arm.extra_steps else None for arm in arms],
         "supervision": [None if arm.supervision == NOTHING else arm.supervision for arm in arms],
         "finding cues": [
             None if arm.cue_cpu_seconds is None else f"{arm.cue_cpu_seconds:,.0f}" for arm in arms
@@ -171,13 +171,20 @@ def _arm_table(study: Study) -> str:
     return markdown_table(header, rows)
 
 
+def _about_steps(study: Study) -> str:
+    """Return what must be known of the column on steps; empty where there is none."""
+    if not any(arm.extra_steps for arm in study.arms):
+        return ""
+    return " Extra steps are optimizer steps beside those that all arms share."
+
+
 def _about_cues(study: Study) -> str:
     """Return what must be known of the columns on cues; empty where there are none."""
     if all(arm.unticked is None for arm in study.arms):
         return ""
     return (
-        " It includes finding the cues, in full for each arm that uses them, but not the run in "
-        "whose network they were found. Where nothing was ticked, the run trained on originals "
+        " The time includes finding the cues, in full for each arm that uses them, but not the run "
+        "in whose network they were found. Where nothing was ticked, the run trained on originals "
         "only."
     )
 

@@ -24,21 +24,23 @@ _SELECTED = tuple(f"{name}_epoch" for name in SELECTIONS)
 COLUMNS = (
     *("arm", "seed", "test_accuracy", "val_accuracy", "test_loss", "seconds", "cpu_seconds"),
     *("proxies_made", "replaced", "split_sha256", "initial_weights_sha256", "optimizer_steps"),
-    *("cues_ticked", "cue_cpu_seconds"),
+    *("extra_steps", "cues_ticked", "cue_cpu_seconds"),
     *_MEASURED,
     *_SELECTED,
     *("val_groups", "op_determinism", "settings"),
 )
 _OF_CUES = ("cues_ticked", "cue_cpu_seconds")
-# Missing in tables made before there were cues and groups, and before determinism could be off.
-_MAY_BE_MISSING = (*_OF_CUES, *_MEASURED, *_SELECTED, "val_groups", "op_determinism")
+_ADDED_LATER = ("extra_steps", *_OF_CUES, *_MEASURED, *_SELECTED)
+# Missing in tables made before there were cues, groups, and methods with steps of their own, and
+# before determinism could be off.
+_MAY_BE_MISSING = (*_ADDED_LATER, "val_groups", "op_determinism")
 _TEXT = (
     *("arm", "split_sha256", "initial_weights_sha256"),
     *("val_groups", "op_determinism", "settings"),
 )
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, a diverged run has the loss NaN, groups may be unknown.
-_MAY_BE_EMPTY = ("replaced", "test_loss", *_OF_CUES, *_MEASURED, *_SELECTED)
+_MAY_BE_EMPTY = ("replaced", "test_loss", *_ADDED_LATER)
 _FINGERPRINT_LENGTH = 16
 
 
@@ -121,6 +123,7 @@ def _row(
         "proxies_made": metrics["proxies_made"],
         "replaced": replaced,
         **{name: run[name] for name in (*SAME_IN_ALL, *SAME_PER_SEED)},
+        "extra_steps": float(metrics.get("robust", {}).get("optimizer_steps", 0)),
         **dict.fromkeys(_OF_CUES, math.nan),
         **_selections(metrics),
         "val_groups": run.get("val_groups") or "",

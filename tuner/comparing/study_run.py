@@ -78,7 +78,7 @@ class Study:
         )
         words = [source.name, f"objects_{asked.object_share:g}", f"outside_{asked.cue_outside:g}"]
         words += [] if asked.target_layer is None else [asked.target_layer]
-        config = dataclasses.replace(source.config, proxy=asked, seed=seed)
+        config = dataclasses.replace(source.config, proxy=asked, robust=None, seed=seed)
         folder = self.folder / "cues" / folder_name("-".join(words)) / f"seed-{seed}"
         run = ("--run", str(self._run_folder(source, seed)))
         return Job(config, folder, self.finding, run)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from proxy_keras.settings import CONTROLS
 from tuner.comparing.analysis import Study
-from tuner.comparing.arm_comparison import Comparison, base_name, is_proxy
+from tuner.comparing.arm_comparison import Comparison, is_proxy
+from tuner.comparing.arm_names import base_name
 from tuner.comparing.paired_tests import ALPHA
 from tuner.comparing.power import MOST_SEEDS, Power
 

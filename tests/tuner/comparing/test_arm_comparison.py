@@ -28,6 +28,16 @@ def test_the_plan_is_all_against_the_reference_and_proxies_against_their_control
     assert planned_comparisons(["none"]) == []
 
 
+def test_an_arm_with_a_method_is_compared_with_each_alone_and_its_own_controls():
+    arms = ["none", "proxy", "class_balanced", "proxy+class_balanced"]
+    mask = "random_mask+class_balanced"
+    pairs = planned_comparisons([*arms, "random_mask", mask])
+    both = [control for arm, control in pairs if arm == "proxy+class_balanced"]
+    assert both == ["none", mask, "proxy", "class_balanced"]
+    assert [control for arm, control in pairs if arm == mask] == ["none"]
+    assert ("proxy", "random_mask") in pairs and ("proxy", mask) not in pairs
+
+
 def test_controls_belong_to_the_proxies_of_their_preset():
     arms = ["none", "proxy", "proxy:thesis", "random_mask", "random_mask:thesis", "proxies_off"]
     assert planned_comparisons(arms)[5:] == [

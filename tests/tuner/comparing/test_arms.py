@@ -48,6 +48,22 @@ def test_an_augmentation_is_plain_training_with_it():
     assert made["mixup:alpha=0.4"].augment == ("mixup:alpha=0.4",)
 
 
+def test_a_robust_method_is_plain_training_with_it_or_joins_another_arm():
+    refit = "class_balanced:data=val"
+    made = configs("jtt:weight=9", "proxy:shortcut+class_balanced", f"cutmix+{refit}")
+    assert made["jtt:weight=9"] == dataclasses.replace(BASE, proxy=None, robust="jtt:weight=9")
+    both = made["proxy:shortcut+class_balanced"]
+    assert (both.robust, both.proxy.select) == ("class_balanced", "all")
+    assert made[f"cutmix+{refit}"].augment == ("cutmix",)
+    # The controls of both have the method too.
+    made = configs("proxy+class_balanced", controls=True)
+    masks = made["random_mask+class_balanced"]
+    assert (masks.robust, masks.proxy.control) == ("class_balanced", "random_mask")
+    assert list(made)[1:] == [
+        f"{name}+class_balanced" for name in ("proxy", "random_mask", "erasing", "proxies_off")
+    ]
+
+
 def test_recipes_change_what_they_name(tmp_path):
     file = tmp_path / "recipes.yaml"
     file.write_text(
@@ -76,6 +92,9 @@ def test_recipes_change_what_they_name(tmp_path):
         (["proxy:best"], "does not exist. Presets: thesis, shortcut"),
         (["mixup:beta=1"], "mixup has no option beta"),
         (["proxy", "proxy"], "name or folder 'proxy'"),
+        (["proxy+jtt"], "`robust` jtt changes training itself and takes no proxies"),
+        (["none+none"], "`robust` must be one of class_balanced"),
+        (["jtt:speed=1"], "jtt: Settings of JustTrainTwice are epochs, weight"),
     ],
 )
 def test_words_that_stand_for_nothing_are_refused(words, message):

@@ -92,6 +92,17 @@ def test_supervision_and_cues_have_columns_where_an_arm_has_them(tmp_path):
     assert summary["unticked"].dropna().to_dict() == {"proxy:a": 1.0}
 
 
+def test_steps_beside_those_of_all_arms_have_a_column(tmp_path):
+    table = results({"none": [80.0, 81.0], "jtt": [85.0, 86.0]})
+    table["extra_steps"] = np.where(table["arm"] == "jtt", 1500.0, 0.0)
+    study_report.write(tmp_path, table, title="t", command="run")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    header, _, plain, twice = [line for line in text.splitlines() if line[:2] == "| "][:4] or [""]
+    assert header.endswith("| pixels replaced | extra steps |")
+    assert plain.endswith("| – |") and twice.endswith("| 1,500 |")
+    assert "Extra steps are optimizer steps beside those that all arms share." in text
+
+
 def test_a_study_of_one_arm_has_a_report_without_comparisons(tmp_path):
     write(tmp_path, {"none": [80.0]})
     assert "## Comparisons" not in (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Methods against spurious correlations, each after its paper; `train --robust` runs them."""

@@ -1,0 +1,1 @@
+"""What `--robust` adds to a training run."""
