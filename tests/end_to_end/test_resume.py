@@ -102,7 +102,7 @@ def test_killed_runs_end_like_an_uninterrupted_one(commands, squares, tmp_path):
         process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL
     draw = random.Random(SEED)
-    for _ in range(3):
+    for _ in range(2):
         _kill_after_an_epoch(commands, words, interrupted, draw.uniform(0.0, 0.3))
     _finish(_start(commands, words))
     _finish(reference)

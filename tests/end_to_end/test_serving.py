@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TRAIN = "--model resnet20 --epochs 2 --batch-size 16 --no-proxy --lr 3e-3 --quiet".split()
+TRAIN = "--model small_cnn --epochs 2 --batch-size 16 --no-proxy --lr 3e-3 --quiet".split()
 
 
 @pytest.fixture(scope="module")

@@ -44,11 +44,7 @@ def check_opens_with_keras_alone(models: list[keras.Model], folder: Path) -> Non
 
 @pytest.mark.slow
 def test_every_model_opens_with_keras_alone(tmp_path: Path) -> None:
-    built = [
-        build_model(name, num_classes=3, image_size=size, dropout=dropout)
-        for name in names()
-        for size, dropout in ((32, 0.0), (64, 0.5))
-    ]
+    built = [build_model(name, num_classes=3, image_size=32, dropout=0.5) for name in names()]
     check_opens_with_keras_alone(built, tmp_path)
 
 

@@ -16,6 +16,9 @@ from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy.cue_step import chances_of_pasting
 
 SIDE, CELLS, N = 16, 4, 80
+BATCH = 14
+"""Divides the training split: Keras would trace the step again for a smaller last batch."""
+
 CORNER = np.s_[12:, 12:]
 
 
@@ -76,7 +79,7 @@ class Seen(keras.callbacks.Callback):
         self.epochs: list[NDArray[np.float32]] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.batches = self.data.train.batches(16)
+        self.batches = self.data.train.batches(BATCH)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         train = self.data.train
@@ -93,7 +96,7 @@ class Seen(keras.callbacks.Callback):
 def fit(data: ImageData, proxy: ProxyAttention, *, epochs: int = 5, **options: Any) -> Seen:
     seen = Seen(data)
     colour_model().fit(
-        data.train.batches(16),
+        data.train.batches(BATCH),
         epochs=epochs,
         verbose=0,
         shuffle=False,
@@ -166,7 +169,7 @@ def test_the_step_runs_once_before_the_first_epoch_and_is_logged_with_it(
     proxy = ProxyAttention(data.train, cues=saved, verbose=0)
     history = (
         colour_model()
-        .fit(data.train.batches(16), epochs=5, verbose=0, shuffle=False, callbacks=[proxy])
+        .fit(data.train.batches(BATCH), epochs=5, verbose=0, shuffle=False, callbacks=[proxy])
         .history
     )
     (step,) = proxy.steps
@@ -228,7 +231,11 @@ def test_resumed_training_serves_the_same_bits(data: ImageData, saved: Path) -> 
         on_epoch_end=lambda epoch, logs: states.append(first.get_state())
     )
     colour_model().fit(
-        again.train.batches(16), epochs=5, verbose=0, shuffle=False, callbacks=[seen, first, stop]
+        again.train.batches(BATCH),
+        epochs=5,
+        verbose=0,
+        shuffle=False,
+        callbacks=[seen, first, stop],
     )
     resumed = ImageData.from_arrays(*make_images(), seed=0, progress=False)
     second = ProxyAttention(resumed.train, cues=saved, verbose=0)
@@ -262,12 +269,12 @@ def test_cues_outside_the_object_are_found_while_training(data: ImageData) -> No
 def test_batches_without_the_weights_that_were_asked_for_are_refused(
     data: ImageData, saved: Path
 ) -> None:
-    batches = data.train.batches(16)
+    batches = data.train.batches(BATCH)
     proxy = ProxyAttention(data.train, cues=saved, original_weight=0.5, verbose=0)
     options: dict[str, Any] = {"epochs": 5, "verbose": 0, "callbacks": [proxy], "shuffle": False}
     with pytest.raises(ValueError, match="Call `data.train.batches.* after making ProxyAttention"):
         colour_model().fit(batches, **options)
-    history = colour_model().fit(data.train.batches(16), **options).history
+    history = colour_model().fit(data.train.batches(BATCH), **options).history
     assert len(history["loss"]) == 5
 
 
