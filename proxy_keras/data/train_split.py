@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property, partial
 
 import numpy as np
@@ -106,7 +107,7 @@ class TrainSplit(DataSplit):
         parts: Parts | None = None,
         features: FeatureStore | None = None,
         weights: NDArray[np.float32] | None = None,
-        with_maps: bool = False,
+        also: Collection[str] = (),
     ) -> tf.data.Dataset:
         """Return the examples of an epoch in random order, with proxies for those that have one.
 
@@ -121,15 +122,16 @@ class TrainSplit(DataSplit):
             parts: Return these parts of each batch instead of batches.
             features: Return features in place of images where this store knows them.
             weights: [N], of the examples in the loss; None: all count the same.
-            with_maps: With `features`, return the examples' maps too.
+            also: What else the inputs have, which are then a dictionary: `groups` or `maps`.
 
         Returns:
             Batches of (images float32 [B, P, P, 3] in [0, 255], labels), and, with `weights` or
             unless `original_weight` is 1, the weights [B] float32 in the loss. Order and
             augmentation depend on (seed, epoch, batch) alone; for a part, on its number among all.
             With `features`, instead of images a dictionary: `features` [B, ...] float32, `is_image`
-            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown;
-            and with `with_maps`, the `maps` [B, h, w] float32 in [0, 1].
+            [B] bool, and the `images` [n, P, P, 3] of those examples, whose features are unknown.
+            With `also`, `groups` [B] int32, -1 where they are unknown, or `maps` [B, h, w] float32
+            in [0, 1], and without `features`, `images` [B, P, P, 3].
         """
         check_batch_size(batch_size)
         self.largest_batch = max(self.largest_batch, batch_size)
@@ -157,7 +159,7 @@ class TrainSplit(DataSplit):
             original_weight=original_weight,
             features=features,
             weights=weights,
-            with_maps=with_maps,
+            also=also,
         )
         batches = batches.map(
             # Augmentations of others may be written for AutoGraph.
@@ -252,7 +254,7 @@ class TrainSplit(DataSplit):
         original_weight: float,
         features: FeatureStore | None,
         weights: NDArray[np.float32] | None,
-        with_maps: bool,
+        also: Collection[str],
     ) -> tuple[tf.Tensor, ...]:
         """Return the finished batch: proxies made, then augmented."""
 
@@ -282,9 +284,13 @@ class TrainSplit(DataSplit):
             images, labels = augment(images, labels, augmentation_seed(seed), **given)
         inputs = images
         if features is not None:
-            names = ("features", "is_image", *(("maps",) if with_maps else ()))
-            inputs = {name: shown[name] for name in names}
+            inputs = {name: shown[name] for name in ("features", "is_image")}
             inputs["images"] = tf.boolean_mask(images, shown["is_image"])
+        if also:
+            known = {"maps": shown["maps"]}
+            known["groups"] = tf.gather(tf.constant(self.groups.ids), positions)
+            inputs = inputs if isinstance(inputs, dict) else {"images": inputs}
+            inputs |= {name: known[name] for name in also}
         if original_weight == 1.0 and weights is None:
             return inputs, labels
         in_loss = tf.where(shown["stays_original"], original_weight, 1.0)

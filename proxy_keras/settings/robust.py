@@ -76,6 +76,42 @@ class ClassBalanced(LastLayerMethod):
 
 
 @settings
+class DeepFeatureReweighting(LastLayerMethod):
+    """The last layer, refitted after training on equally many images of each group.
+
+    Raises:
+        ValueError: An option breaks its rule.
+    """
+
+    name: ClassVar[str] = "dfr"
+    paper: ClassVar[str] = (
+        "Kirichenko, Izmailov & Wilson, Last Layer Re-Training is Sufficient for Robustness to "
+        "Spurious Correlations (2023)"
+    )
+
+    data: Annotated[
+        RefitData,
+        Setting("Images that the last layer is refitted on: those of `val` or of `train`."),
+    ] = "val"
+    draws: Annotated[
+        Count, Setting("Balanced subsets that are drawn; their last layers are averaged.")
+    ] = 10
+    c: Annotated[
+        Positive | Literal["auto"],
+        Setting(
+            "Inverse of the L1 penalty, relative to the sum of the losses. `auto`: the best of 1, "
+            "0.7, 0.3, 0.1, 0.07, 0.03 and 0.01 for the worst group of half of the images, fitted "
+            "on the other half."
+        ),
+    ] = "auto"
+
+    @property
+    def supervision(self) -> str | None:
+        """The groups of the images that it is refitted on."""
+        return f"groups of the {_IMAGES[self.data]} images"
+
+
+@settings
 class JustTrainTwice(RobustMethod):
     """Training that upweights what a network that was briefly trained gets wrong.
 
@@ -119,6 +155,32 @@ class MaskTune(RobustMethod):
 
 
 @settings
+class GroupDro(RobustMethod):
+    """Training on the loss of the worst group.
+
+    Raises:
+        ValueError: An option breaks its rule.
+    """
+
+    name: ClassVar[str] = "group_dro"
+    paper: ClassVar[str] = (
+        "Sagawa, Koh, Hashimoto & Liang, Distributionally Robust Neural Networks for Group Shifts: "
+        "On the Importance of Regularization for Worst-Case Generalization (2020)"
+    )
+
+    step: Annotated[Positive, Setting("Step size of the weights of the groups.")] = 0.01
+    adjustment: Annotated[
+        NonNegative,
+        Setting("C of the group adjustment: C / sqrt(images of the group) is added to its loss."),
+    ] = 0.0
+
+    @property
+    def supervision(self) -> str | None:
+        """The groups of all training images."""
+        return f"groups of the {_IMAGES['train']} images"
+
+
+@settings
 class EnergyLoss(RobustMethod):
     """Training with a second loss: the share of the heat outside the object.
 
@@ -144,11 +206,15 @@ class EnergyLoss(RobustMethod):
         return f"objects of {100.0 * self.share:g}% of the training images"
 
 
+_IMAGES = {"train": "training", "val": "validation"}
+
 METHODS: dict[str, type[RobustMethod]] = {
     method.name: method
     for method in (
         ClassBalanced,
+        DeepFeatureReweighting,
         EnergyLoss,
+        GroupDro,
         JustTrainTwice,
         MaskTune,
     )

@@ -22,7 +22,11 @@ from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.determinism import is_deterministic
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
+from proxy_keras.training.robust.method import RobustTraining
 from proxy_keras.training.selected_epochs import SelectedEpochs
+
+_OPTIONAL = ("maps", "robust")
+"""Parts of a checkpoint that most runs lack."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Checkpoint:
             and selected epochs so far, wall-clock and CPU seconds of each epoch, those of `fit` so
             far, and whether each epoch was deterministic.
         maps: Arrays of `RefreshMaps.get_state`; empty without heatmaps for augmentation.
+        robust: Arrays of `RobustTraining.get_state`; empty for most methods.
     """
 
     epoch: int
@@ -46,6 +51,7 @@ class Checkpoint:
     proxies: dict[str, NDArray[np.generic]]
     rest: dict[str, Any]
     maps: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    robust: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint as a new folder."""
@@ -53,8 +59,9 @@ class Checkpoint:
         save_arrays(folder / "weights.npz", numbered(self.weights))
         save_arrays(folder / "optimizer.npz", numbered(self.optimizer))
         save_arrays(folder / "proxies.npz", self.proxies)
-        if self.maps:
-            save_arrays(folder / "maps.npz", self.maps)
+        for name in _OPTIONAL:
+            if arrays := getattr(self, name):
+                save_arrays(folder / f"{name}.npz", arrays)
         state = {"epoch": self.epoch, **self.rest}
         (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -68,7 +75,11 @@ class Checkpoint:
             list(load_arrays(folder / "optimizer.npz").values()),
             load_arrays(folder / "proxies.npz"),
             rest,
-            load_arrays(folder / "maps.npz") if (folder / "maps.npz").exists() else {},
+            **{
+                name: load_arrays(folder / f"{name}.npz")
+                for name in _OPTIONAL
+                if (folder / f"{name}.npz").exists()
+            },
         )
 
     def restore(
@@ -76,6 +87,7 @@ class Checkpoint:
         model: keras.Model,
         proxy: ProxyAttention | None,
         maps: RefreshMaps | FrozenTeacher | None = None,
+        robust: RobustTraining[Any] | None = None,
     ) -> None:
         """Restore the state of a compiled model, its optimizer and the callbacks.
 
@@ -91,6 +103,8 @@ class Checkpoint:
             proxy.set_state(self.proxies, self.rest["proxy"])
         if maps is not None:
             maps.set_state(self.maps)
+        if robust is not None and self.robust:
+            robust.set_state(self.robust)
 
 
 class CheckpointFolder:
@@ -141,6 +155,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             `best.keras`, `selected/` and `checkpoints/`.
         proxy: The callback whose state belongs to the checkpoint; None: plain training.
         maps: The callback that makes heatmaps for augmentations; None: there is none.
+        robust: What the method against spurious correlations adds; None: there is none.
         class_counts: The callback that counts correct predictions per class and group; None: there
             is none.
         monitor: The log whose highest value selects `best.keras`.
@@ -155,6 +170,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         proxy: ProxyAttention | None,
         maps: RefreshMaps | FrozenTeacher | None = None,
         *,
+        robust: RobustTraining[Any] | None = None,
         class_counts: ClassCounts | None = None,
         monitor: str = "val_accuracy",
     ) -> None:
@@ -162,6 +178,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._run = run
         self._proxy = proxy
         self._maps = maps
+        self._robust = robust
         self._class_counts = class_counts
         self._monitor = monitor
         self.selected = SelectedEpochs(run)
@@ -204,7 +221,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         checkpoint = self._checkpoints.latest()
         if checkpoint is None:
             return 0
-        checkpoint.restore(model, self._proxy, self._maps)
+        checkpoint.restore(model, self._proxy, self._maps, self._robust)
         if self._class_counts is not None:
             # Runs started by older versions lack the counts of their first epochs.
             before = {"class": checkpoint.rest.get("val_per_class", [])}
@@ -271,6 +288,7 @@ class RunCheckpoint(keras.callbacks.Callback):
                     "determinism": self._determinism,
                 },
                 {} if self._maps is None else self._maps.get_state(),
+                {} if self._robust is None else self._robust.get_state(),
             )
         )
         self.selected.tidy()

@@ -34,11 +34,13 @@ class FitInput:
         cpu_seconds: CPU time spent on it.
         weights: [N] float32, of the training examples in the loss; None: all count the same. Read
             by `training`.
+        also: What else the training batches have, see `TrainSplit.batches`. Read by `training`.
     """
 
     seconds = 0.0
     cpu_seconds = 0.0
     weights: NDArray[np.float32] | None = None
+    also: tuple[str, ...] = ()
 
     def __init__(self, config: TrainConfig, data: ImageData, team: Team, *, verbose: int) -> None:
         self._shows_progress = bool(verbose)
@@ -53,6 +55,7 @@ class FitInput:
             self._data.train,
             self._team,
             weights=self.weights,
+            also=self.also,
             progress=self._shows_progress,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,7 @@ def training_batches(
     team: Team | None = None,
     *,
     weights: NDArray[np.float32] | None = None,
+    also: Collection[str] = (),
     progress: bool = True,
 ) -> Any:
     """Return the augmented batches of the training split, divided among the replicas.
@@ -64,10 +65,14 @@ def training_batches(
         data: The training split.
         team: The replicas; None: one.
         weights: [N], of the examples in the loss; None: all count the same.
+        also: What else the batches have, see `TrainSplit.batches`.
         progress: Whether to show a progress bar on a terminal while its mean colour is computed.
     """
     make = partial(
-        data.batches, augment=augmentation(config, data, progress=progress), weights=weights
+        data.batches,
+        augment=augmentation(config, data, progress=progress),
+        weights=weights,
+        also=also,
     )
     return _batches(config, make, int(config.batch_size), len(data), team or Team())
 

@@ -206,7 +206,9 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
     groups = data.val.groups
     class_counts = ClassCounts(data.classes, groups.names if groups.is_known else ())
-    checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, class_counts=class_counts)
+    checkpoint = RunCheckpoint(
+        run.folder, run.proxy, run.maps, robust=run.robust, class_counts=class_counts
+    )
     fit_input = None
     if not checkpoint.exists:
         fit_input = run.robust.make_input(model, config, team)

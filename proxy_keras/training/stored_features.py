@@ -174,7 +174,10 @@ class StoredFeatures(FitInput):
     def training(self) -> Any:
         """Return the training batches, see `TrainSplit.batches`."""
         return self._data.train.batches(
-            int(self._config.batch_size), features=self._train, weights=self.weights
+            int(self._config.batch_size),
+            features=self._train,
+            weights=self.weights,
+            also=self.also,
         )
 
     def validation(self, *, with_groups: bool = False) -> Any:

@@ -193,6 +193,12 @@ def test_supervision(settings, told):
         ("jtt", None, "none"),
         ("energy_loss:share=0.01", None, "objects of 1% of the training images"),
         ("class_balanced", ProxyConfig(cues="planted"), "the planted shortcut"),
+        ("group_dro", None, "groups of the training images"),
+        (
+            "dfr",
+            ProxyConfig(cues="outside"),
+            "objects of 100% of the training images; groups of the validation images",
+        ),
     ],
 )
 def test_supervision_of_robust_methods(robust, proxy, told):

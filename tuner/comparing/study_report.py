@@ -153,6 +153,7 @@ def _arm_table(study: Study) -> str:
     """Return the table of the arms; some columns only where they say much."""
     arms = study.arms
     header, rows = list(ARM_HEADER), [_arm_cells(arm) for arm in arms]
+    header[2] = study.measure.words.removeprefix("test ")
     more = {
         "extra steps": [f"{arm.extra_steps:,.0f}" if arm.extra_steps else None for arm in arms],
         "supervision": [None if arm.supervision == NOTHING else arm.supervision for arm in arms],

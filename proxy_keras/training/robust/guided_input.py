@@ -129,7 +129,7 @@ class GuidedFeatures(StoredFeatures):
     def training(self) -> Any:
         """Return the training batches, see `TrainSplit.batches`."""
         return self._data.train.batches(
-            int(self._config.batch_size), features=self._train, with_maps=True
+            int(self._config.batch_size), features=self._train, also=("maps",)
         )
 
     @contextmanager

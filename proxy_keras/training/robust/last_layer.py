@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import TypeVar
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.models.last_layer import last_dense, set_last_layer
 from proxy_keras.robust.class_balanced import class_balanced
+from proxy_keras.robust.dfr import dfr
 from proxy_keras.robust.linear_fit import LinearClassifier
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.robust import ClassBalanced, LastLayerMethod
+from proxy_keras.settings.robust import ClassBalanced, DeepFeatureReweighting, LastLayerMethod
 from proxy_keras.training.fit_input import FitInput
+from proxy_keras.training.robust.known_groups import check_groups, check_groups_table
 from proxy_keras.training.robust.method import RobustTraining
 
 M = TypeVar("M", bound=LastLayerMethod)
@@ -58,3 +62,49 @@ class ClassBalancedTraining(LastLayerRefit[ClassBalanced]):
         return class_balanced(
             features, labels, num_classes=self._data.num_classes, l2=self._method.l2
         )
+
+
+class DfrTraining(LastLayerRefit[DeepFeatureReweighting]):
+    """`dfr`: all groups count the same.
+
+    Args:
+        method, config, data, folder, verbose: See `RobustTraining`.
+
+    Raises:
+        ValueError: The data lack groups, or the images to refit on lack one of them.
+    """
+
+    def __init__(
+        self,
+        method: DeepFeatureReweighting,
+        config: TrainConfig,
+        data: ImageData,
+        folder: Path,
+        *,
+        verbose: int,
+    ) -> None:
+        super().__init__(method, config, data, folder, verbose=verbose)
+        self._seed = config.seed
+        check_groups(method.name, self._split())
+
+    @classmethod
+    def check_source(cls, config: TrainConfig) -> None:
+        """Check that a folder of images has a table of groups."""
+        check_groups_table("dfr", config)
+
+    def _refitted(
+        self, features: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> LinearClassifier:
+        groups = self._split().groups
+        layer, c = dfr(
+            features,
+            labels,
+            groups.ids,
+            num_classes=self._data.num_classes,
+            num_groups=len(groups.names),
+            draws=self._method.draws,
+            c=self._method.c,
+            seed=self._seed,
+        )
+        self.facts["c"] = c
+        return layer

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team
@@ -88,6 +90,13 @@ class RobustTraining(Generic[M]):
 
     def attach(self, fit_input: FitInput) -> None:
         """Change what the network is trained with, in the first and in a resumed process."""
+
+    def get_state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what changes while training, as arrays for a checkpoint between epochs."""
+        return {}
+
+    def set_state(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Restore what `get_state` returned."""
 
     def finish(
         self, model: keras.Model, config: TrainConfig, fit_input: FitInput, *, verbose: int

@@ -9,20 +9,25 @@ from proxy_keras.data import ImageData
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.robust import (
     ClassBalanced,
+    DeepFeatureReweighting,
     EnergyLoss,
+    GroupDro,
     JustTrainTwice,
     MaskTune,
     RobustMethod,
 )
 from proxy_keras.training.robust.energy_loss import EnergyTraining
+from proxy_keras.training.robust.group_dro import GroupDroTraining
 from proxy_keras.training.robust.jtt import JttTraining
-from proxy_keras.training.robust.last_layer import ClassBalancedTraining
+from proxy_keras.training.robust.last_layer import ClassBalancedTraining, DfrTraining
 from proxy_keras.training.robust.masktune import MaskTuneTraining
 from proxy_keras.training.robust.method import RobustTraining
 
 _TRAININGS: dict[type[RobustMethod], type[RobustTraining[Any]]] = {
     ClassBalanced: ClassBalancedTraining,
+    DeepFeatureReweighting: DfrTraining,
     EnergyLoss: EnergyTraining,
+    GroupDro: GroupDroTraining,
     JustTrainTwice: JttTraining,
     MaskTune: MaskTuneTraining,
 }
