@@ -27,6 +27,7 @@ from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.io.any_text import allow_any_text
 from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.extras import command_extra
+from proxy_keras.metrics.classification import predict_logits
 from proxy_keras.proxy.heatmap_filter import HeatmapFilter
 from proxy_keras.proxy.proxy_step import ProxyStep, make_explainer
 from proxy_keras.proxy.step_log import StepLog, StepSummary
@@ -122,9 +123,8 @@ def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "op_determinism": summary([is_deterministic()]),
     }
     for subset in (data.val, data.test):
-        _, metrics[subset.name] = score_split(
-            model, data, subset, batch_size=int(config.batch_size), progress=False
-        )
+        logits = predict_logits(model, subset, int(config.batch_size), progress=False)
+        _, metrics[subset.name] = score_split(logits, data, subset)
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(table) + 1))
     write_text_atomically(folder / "history.csv", table.to_csv(index=False))

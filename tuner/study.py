@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import shlex
 import sys
@@ -172,6 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "tuner.study", *words])
     try:
         base = build_config(given)
+        if base.freeze and base.features is None:
+            base = dataclasses.replace(base, features=str(options["out"].resolve() / "features"))
         arms, modules = plan_arms(given, base, options)
         comparisons = plan_comparisons([arm.name for arm in arms], options["compare"])
         # Imports pandas and matplotlib: wrong settings are named before it.

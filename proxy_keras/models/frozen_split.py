@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +24,28 @@ class FrozenSplit:
     Attributes:
         body: Images [B, H, W, 3] -> features [B, ...], the input of the first trained layer.
         head: Features [B, ...] -> outputs [B, K].
+        model: The classifier.
+        frozen: The layers and operations of `body`.
     """
 
     body: Part
     head: Part
+    model: keras.Model
+    frozen: tuple[keras.Layer, ...]
+
+    def body_sha256(self) -> str:
+        """Return a hash of what the features of an image depend on: the layers, their weights.
+
+        It does not depend on names, which Keras numbers anew in each process.
+        """
+        config = json.dumps(self.model.get_config(), sort_keys=True, default=str)
+        for number, layer in enumerate(self.model._flatten_layers()):
+            config = config.replace(json.dumps(layer.name), json.dumps(number))
+        found = hashlib.sha256(f"{config} {len(self.frozen)}".encode())
+        for layer in self.frozen:
+            for variable in getattr(layer, "variables", ()):  # An operation has none.
+                found.update(keras.ops.convert_to_numpy(variable).tobytes())
+        return found.hexdigest()
 
 
 def split_frozen(model: keras.Model, before: str | None = None) -> FrozenSplit:
@@ -56,13 +76,15 @@ def split_after_maps(model: keras.Model) -> FrozenSplit:
 
 
 def _split(cut: Cut) -> FrozenSplit:
+    return FrozenSplit(*_parts(cut), cut.model, tuple(cut.layers_before()))
+
+
+def _parts(cut: Cut) -> tuple[Part, Part]:
     below = _between(cut.model.inputs[0], cut.node.input_tensors[0])
     if cut.inner is None:
-        return FrozenSplit(below, _between(cut.node.input_tensors[0], cut.model.outputs[0]))
-    inner, above = _split(cut.inner), _between(cut.node.outputs[0], cut.model.outputs[0])
-    return FrozenSplit(
-        lambda images: inner.body(below(images)), lambda features: above(inner.head(features))
-    )
+        return below, _between(cut.node.input_tensors[0], cut.model.outputs[0])
+    (body, head), above = _parts(cut.inner), _between(cut.node.outputs[0], cut.model.outputs[0])
+    return lambda images: body(below(images)), lambda features: above(head(features))
 
 
 def _between(start: keras.KerasTensor, end: keras.KerasTensor) -> Part:

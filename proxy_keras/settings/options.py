@@ -128,7 +128,7 @@ def with_absolute_paths(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _absolute(name: str, value: Any) -> Any:
-    if name == "index" and value not in INDEX_WORDS:
+    if name == "features" or (name == "index" and value not in INDEX_WORDS):
         # It may not exist yet.
         return str(Path(value).resolve())
     prefix, found, path = (

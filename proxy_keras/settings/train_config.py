@@ -107,6 +107,15 @@ class TrainConfig(JsonSettings):
             metavar="LAYER",
         ),
     ] = False
+    features: Annotated[
+        str | None,
+        Setting(
+            "Folder where the stored features of `--freeze` are kept for other runs over the same "
+            "images with the same frozen layers. It may change when a run is resumed.",
+            metavar="DIR",
+            unset="not kept",
+        ),
+    ] = dataclasses.field(default=None, compare=False)
     head_epochs: Annotated[
         NonNegativeInteger,
         Setting(
@@ -229,6 +238,11 @@ class TrainConfig(JsonSettings):
             or self.data.shortcut is not None,
             f"`cues='{PLANTED}'` needs a planted shortcut: `decoy_digits`, or `shortcut`.",
             self.data.source,
+        )
+        require(
+            bool(self.freeze) or self.features is None,
+            "`features` keeps those of frozen layers: use `freeze`.",
+            self.features,
         )
         self._check_robust()
         if self.strategy == "none":

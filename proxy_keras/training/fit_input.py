@@ -76,7 +76,7 @@ class FitInput:
 
         Args:
             model: The network.
-            split: The training or the validation split.
+            split: One of the splits.
         """
         return predict_logits(
             model, split, int(self._config.batch_size), progress=self._shows_progress

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -260,12 +261,14 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     metrics = None
     if team.is_chief:
         save_portable(model, run.folder / "model.keras")
+        # A model under a strategy would predict once per device.
+        whole = model if team.strategy is None else open_saved(run.folder).model
         metrics = write_results(
             run.folder,
             config,
             data,
-            # A model under a strategy would predict once per device.
-            model if team.strategy is None else open_saved(run.folder).model,
+            whole,
+            partial(fit_input.logits, whole),
             [] if run.proxy is None else run.proxy.steps,
             run.robust.report(),
             checkpoint.selected,
@@ -275,6 +278,5 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             + run.robust.cpu_seconds,
             fit_seconds=checkpoint.fit_seconds,
             determinism=summary(checkpoint.determinism),
-            progress=bool(verbose),
         )
     return team.from_chief(metrics)

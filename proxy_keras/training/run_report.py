@@ -7,9 +7,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
@@ -89,6 +89,7 @@ def write_results(
     config: TrainConfig,
     data: ImageData,
     model: keras.Model,
+    logits_of: Callable[[DataSplit], NDArray[np.float32]],
     steps: Sequence[StepSummary],
     robust: Mapping[str, Any],
     selected: SelectedEpochs,
@@ -97,7 +98,6 @@ def write_results(
     cpu_seconds: float,
     fit_seconds: float,
     determinism: str,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Evaluate a trained model and write `metrics.json`, tables and figures.
 
@@ -106,6 +106,7 @@ def write_results(
         config: The settings.
         data: The images and their split.
         model: The trained model.
+        logits_of: Returns its logits [N, K] for the images of a split.
         steps: The proxy steps.
         robust: What `RobustTraining.report` returned.
         selected: The epochs that validation has selected.
@@ -113,7 +114,6 @@ def write_results(
         cpu_seconds: CPU time of the epochs.
         fit_seconds: Wall-clock time of `fit`, which also saves.
         determinism: Whether operations were deterministic: `on`, `off` or `mixed`.
-        progress: Whether to show progress bars.
 
     Returns:
         The content of `metrics.json`.
@@ -129,9 +129,10 @@ def write_results(
         "op_determinism": determinism,
         **robust,
     }
-    measure = partial(
-        score_split, model, data, batch_size=int(config.batch_size), progress=progress
-    )
+
+    def measure(split: DataSplit) -> tuple[classification.Scores, dict[str, Any]]:
+        return score_split(logits_of(split), data, split)
+
     _, metrics["val"] = measure(data.val)
     test, metrics["test"] = measure(data.test)
     _write_test_report(folder, test, data.classes, config.epochs)
@@ -164,10 +165,9 @@ def write_results(
 
 
 def score_split(
-    model: keras.Model, data: ImageData, split: DataSplit, *, batch_size: int, progress: bool
+    logits: NDArray[np.float32], data: ImageData, split: DataSplit
 ) -> tuple[classification.Scores, dict[str, Any]]:
-    """Classify the images of a split, and return the scores, also as JSON values with groups."""
-    logits = classification.predict_logits(model, split, batch_size, progress=progress)
+    """Return the scores of the logits [N, K] of a split, also as JSON values with groups."""
     scores = classification.score(logits, split.labels, data.classes)
     is_right = logits.argmax(axis=1) == split.labels
     groups = GroupAccuracy.of(split.groups, is_right, data.train.groups)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +24,7 @@ from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.models.frozen_split import FrozenSplit, split_frozen
 from proxy_keras.settings import TrainConfig
+from proxy_keras.training.feature_files import FeatureFiles
 from proxy_keras.training.feature_pass import collect, compiled
 from proxy_keras.training.fit_input import FitInput, called_as
 
@@ -158,6 +161,9 @@ class StoredFeatures(FitInput):
         self._split = split
         self._seen: NDArray[np.int32] | None = None
         self._body = compiled(split.body, [data.image_size, data.image_size, 3])
+        self._files = None
+        if config.features is not None:
+            self._files = FeatureFiles(Path(config.features), split, config)
         self._train, self._val = (
             FeatureStore(self._originals(part)) for part in (data.train, data.val)
         )
@@ -225,8 +231,12 @@ class StoredFeatures(FitInput):
 
     def _originals(self, split: DataSplit) -> NDArray[np.float32]:
         """Return the features of all originals of a split, [N, ...]."""
-        batches = split.originals(int(self._config.batch_size))
-        return self._compute(np.arange(len(split)), batches, split.name)
+
+        def compute() -> NDArray[np.float32]:
+            batches = split.originals(int(self._config.batch_size))
+            return self._compute(np.arange(len(split)), batches, split.name)
+
+        return compute() if self._files is None else self._files.get(split, compute)
 
     def _compute(
         self, positions: NDArray[np.int64], batches: Iterable[Any], name: str
@@ -249,17 +259,25 @@ class StoredFeatures(FitInput):
         """Return the inputs of the last layer: the stored features, if it alone is trained."""
         if self._config.first_trained is not None:
             return super().last_features(model, split)
-        return self._stored(split).originals
+        return self._features(split)
 
     def logits(self, model: keras.Model, split: DataSplit) -> NDArray[np.float32]:
-        """Return the logits of the originals, [N, K], from the stored features."""
-        stored, size = self._stored(split), int(self._config.batch_size)
-        head = compiled(self._split.head, stored.shape)
-        starts = range(0, len(stored.originals), size)
-        return np.concatenate([head(stored.originals[at : at + size]).numpy() for at in starts])
+        """Return the logits of the originals, [N, K], from their features."""
+        features, size = self._features(split), int(self._config.batch_size)
+        head = compiled(self._split.head, features.shape[1:])
+        starts = range(0, len(features), size)
+        return np.concatenate([head(features[at : at + size]).numpy() for at in starts])
 
-    def _stored(self, split: DataSplit) -> FeatureStore:
-        return self._val if split is self._data.val else self._train
+    def _features(self, split: DataSplit) -> NDArray[np.float32]:
+        """Return the features of the originals; those of test images are computed when needed."""
+        for stored, known in ((self._train, self._data.train), (self._val, self._data.val)):
+            if split is known:
+                return stored.originals
+        return self._test
+
+    @cached_property
+    def _test(self) -> NDArray[np.float32]:
+        return self._originals(self._data.test)
 
 
 def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:

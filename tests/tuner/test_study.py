@@ -274,8 +274,8 @@ OF_GROUPS = COLUMNS[COLUMNS.index("cue_cpu_seconds") + 1 : COLUMNS.index("op_det
 UNKNOWN = "," * len(OF_GROUPS)
 LINES = [
     ",".join(COLUMNS),
-    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,{UNKNOWN}on,0123456789abcdef",
-    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,3.0,0.5,{UNKNOWN}off,0e23456789abcdef",
+    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,,{UNKNOWN}on,0123456789abcdef",
+    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,7,3.0,0.5,{UNKNOWN}off,0e23456789abcdef",
 ]
 
 
@@ -334,7 +334,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
 
 
 def test_tables_from_before_there_were_cues_are_read(tmp_path):
-    new = ("cues_ticked", "cue_cpu_seconds", *OF_GROUPS, "op_determinism")
+    new = ("extra_steps", "cues_ticked", "cue_cpu_seconds", *OF_GROUPS, "op_determinism")
     names = [name for name in COLUMNS if name not in new]
     (tmp_path / "results.csv").write_text(
         ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
@@ -425,3 +425,13 @@ def test_the_command_reports_what_the_runs_show(plan, monkeypatch, capsys):
     assert {p.name for p in out.iterdir()} >= {"accuracy.png", "accuracy.svg", "differences.png"}
     saved = json.loads((out / "runs" / "none" / "seed-0.json").read_text())
     assert saved["proxy"] is None and saved["seed"] == 0
+
+
+def test_frozen_arms_share_the_features_of_images(plan, monkeypatch):
+    monkeypatch.setattr(study, "TRAINING", "study_stub")
+    out = plan().folder
+    words = ["--data", "digits", "--arms", "proxy", "--no-controls", "--seeds", "1", "--quiet"]
+    assert study.main([*words, "--freeze", "--out", str(out)]) == 0
+    for arm in ("none", "proxy"):
+        saved = json.loads((out / "runs" / arm / "seed-0.json").read_text())
+        assert saved["freeze"] is True and saved["features"] == str(out.resolve() / "features")

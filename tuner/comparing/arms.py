@@ -23,6 +23,7 @@ _SHARED = (
     "model",
     "weights",
     "freeze",
+    "features",
     "head_epochs",
     "epochs",
     "batch_size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ class Guide:
         self._head = split.head
         self._weight = weight
         self._recorded: tuple[tf.Tensor, tf.Tensor, tf.GradientTape] | None = None
-        self.split = FrozenSplit(split.body, self._recorded_head)
+        self.split = dataclasses.replace(split, head=self._recorded_head)
 
     @contextmanager
     def added_to(self, model: keras.Model) -> Iterator[None]:
