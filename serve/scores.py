@@ -43,6 +43,8 @@ class Scores:
         accuracy: In [0, 1].
         top5: Share of images whose class is among the five highest logits, in [0, 1].
         loss: Mean cross-entropy, in nats.
+        balanced_accuracy: Mean recall of the classes that have images, in [0, 1].
+        worst_class_accuracy: The lowest recall of these classes, in [0, 1].
         macro_precision: Unweighted mean of precision over the classes that have images or are
             predicted, in [0, 1].
         macro_recall: The same for recall.
@@ -55,6 +57,8 @@ class Scores:
     accuracy: float
     top5: float
     loss: float
+    balanced_accuracy: float
+    worst_class_accuracy: float
     macro_precision: float
     macro_recall: float
     macro_f1: float
@@ -137,6 +141,8 @@ class ScoreAccumulator:
             accuracy=float(right.sum() / n),
             top5=self._in_top / n,
             loss=self._loss / n,
+            balanced_accuracy=float(recall[images > 0].mean()),
+            worst_class_accuracy=float(recall[images > 0].min()),
             macro_precision=float(precision[occurs].mean()),
             macro_recall=float(recall[occurs].mean()),
             macro_f1=float(f1[occurs].mean()),

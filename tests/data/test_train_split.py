@@ -246,7 +246,7 @@ def test_features_of_proxies_are_served_if_they_are_known():
 
 def test_features_of_originals_come_in_order():
     features = FeatureStore(np.arange(2 * N, dtype=np.float32).reshape(N, 2))
-    batches = list(features.batches(LABELS, 16))
+    batches = list(features.batches(16, LABELS))
     assert [len(labels) for _, labels in batches] == [16, 16, 8]
     rows = np.concatenate([inputs["features"] for inputs, _ in batches])
     np.testing.assert_array_equal(rows, features.originals)

@@ -206,7 +206,7 @@ def test_quiet_training_shows_no_bars(monkeypatch, tmp_path):
 def test_a_full_disk_ends_a_run_that_can_be_resumed(monkeypatch, tmp_path, capsys):
     words = ["--data", "digits", "--limit", "100", "--model", "small_cnn", "--epochs", "3"]
     words += ["--schedule", "p,2", "--quiet", "--out", str(tmp_path / "run")]
-    write, written = checkpoint._save_arrays, []
+    write, written = checkpoint.save_arrays, []
 
     def full(path, arrays):
         written.append(path)
@@ -214,7 +214,7 @@ def test_a_full_disk_ends_a_run_that_can_be_resumed(monkeypatch, tmp_path, capsy
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         write(path, arrays)
 
-    monkeypatch.setattr(checkpoint, "_save_arrays", full)
+    monkeypatch.setattr(checkpoint, "save_arrays", full)
     assert main(words) == full_disk.EXIT_CODE
     error = capsys.readouterr().err
     assert f"error: the disk is full: {written[-1]} could not be written." in error

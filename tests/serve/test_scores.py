@@ -29,6 +29,8 @@ def test_exact_on_four_images():
     found = [(one.name, one.precision, one.recall, one.images) for one in scores.per_class]
     assert found == [("a", 1.0, 2 / 3, 3), ("b", 0.5, 1.0, 1), ("c", 0.0, 0.0, 0)]
     assert [one.f1 for one in scores.per_class] == pytest.approx([0.8, 2 / 3, 0.0])
+    assert scores.balanced_accuracy == pytest.approx((2 / 3 + 1.0) / 2)
+    assert scores.worst_class_accuracy == pytest.approx(2 / 3)
     # "c" occurs neither in the images nor in the answers.
     assert scores.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
     right, wrong = np.log(np.exp(2) + 2) - 2, np.log(np.exp(2) + 2)
