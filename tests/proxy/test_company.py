@@ -140,6 +140,7 @@ DEBUGGED = """
 import keras, numpy as np, tensorflow as tf
 from proxy_keras import ImageData, ProxyAttention
 {mode}()
+keras.utils.set_random_seed(0)
 draw = np.random.default_rng(0)
 images = draw.integers(0, 255, (60, 16, 16, 3), dtype=np.uint8)
 data = ImageData.from_arrays(images, np.arange(60) % 3, progress=False)
