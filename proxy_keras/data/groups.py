@@ -59,6 +59,11 @@ class Groups:
         return np.bincount(self.ids[self.ids != UNKNOWN], minlength=len(self.names))
 
     @property
+    def absent(self) -> list[str]:
+        """The names of the groups without an image."""
+        return [self.names[group] for group in np.flatnonzero(self.counts == 0)]
+
+    @property
     def unknown(self) -> int:
         """The number of images whose group is unknown."""
         return len(self) - int(self.counts.sum())

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from proxy_keras.data.groups import Groups
 from proxy_keras.robust.groups import group_sizes
 
 
@@ -15,8 +16,7 @@ class GroupWeights:
     """Weights of the groups in the loss, updated by exponentiated gradient ascent at each step.
 
     Args:
-        groups: [N] group ids of the training examples in [0, G), or -1: unknown.
-        count: G.
+        groups: The groups of the training examples.
         step: Step size of the ascent, > 0.
         adjustment: C >= 0; the group adjustment C / sqrt(n) is added to the loss of a group of n
             examples, so that small groups, which generalise worse, count more.
@@ -30,16 +30,15 @@ class GroupWeights:
 
     def __init__(
         self,
-        groups: NDArray[np.integer],
+        groups: Groups,
         *,
-        count: int,
         step: float = 0.01,
         adjustment: float = 0.0,
     ) -> None:
-        sizes = group_sizes(groups, count=count)
+        sizes = group_sizes(groups)
         self._step = step
         self._added = tf.constant(adjustment / np.sqrt(sizes), tf.float32)
-        self._weights = tf.Variable(tf.fill([count], 1.0 / count), trainable=False)
+        self._weights = tf.Variable(tf.fill([len(sizes)], 1.0 / len(sizes)), trainable=False)
 
     def loss(self, losses: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
         """Update the weights, and return the loss to minimise.

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from proxy_keras.data.groups import Groups
 from proxy_keras.robust.group_dro import GroupWeights
 
-GROUPS = np.array([0, 0, 0, 0, 1, -1], np.int32)
+GROUPS = Groups(("a", "b"), np.array([0, 0, 0, 0, 1, -1], np.int32))
 
 
 def test_weights_follow_the_losses_of_the_groups() -> None:
-    dro = GroupWeights(GROUPS, count=2, step=np.log(2.0))
+    dro = GroupWeights(GROUPS, step=np.log(2.0))
     losses, groups = tf.constant([1.0, 3.0, 1.0, 9.0]), tf.constant([0, 0, 1, -1])
     # Means 2 and 1: the weights 1/2 and 1/2 become 4 : 2.
     assert dro.loss(losses, groups).numpy() == pytest.approx((4 * 2.0 + 2 * 1.0) / 6)
@@ -23,7 +24,7 @@ def test_weights_follow_the_losses_of_the_groups() -> None:
 
 
 def test_the_gradient_is_that_of_the_weighted_means() -> None:
-    dro = GroupWeights(GROUPS, count=2, step=np.log(2.0))
+    dro = GroupWeights(GROUPS, step=np.log(2.0))
     losses = tf.Variable([1.0, 3.0, 1.0])
     with tf.GradientTape() as tape:
         loss = dro.loss(losses, tf.constant([0, 0, 1]))
@@ -31,14 +32,14 @@ def test_the_gradient_is_that_of_the_weighted_means() -> None:
 
 
 def test_the_adjustment_is_larger_for_small_groups() -> None:
-    dro = GroupWeights(GROUPS, count=2, step=1.0, adjustment=2.0)
+    dro = GroupWeights(GROUPS, step=1.0, adjustment=2.0)
     # 2 / sqrt(4) and 2 / sqrt(1), on losses of 0.
     dro.loss(tf.constant([0.0, 0.0]), tf.constant([0, 1]))
     np.testing.assert_allclose(dro.weights[1] / dro.weights[0], np.e, rtol=1e-5)
 
 
 def test_its_state_is_its_weights() -> None:
-    one, other = (GroupWeights(GROUPS, count=2, step=0.5) for _ in range(2))
+    one, other = (GroupWeights(GROUPS, step=0.5) for _ in range(2))
     one.loss(tf.constant([1.0, 5.0]), tf.constant([0, 1]))
     other.set_state(one.get_state())
     np.testing.assert_array_equal(one.weights, other.weights)

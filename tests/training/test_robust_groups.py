@@ -76,7 +76,7 @@ def test_group_dro_trains_on_the_weighted_losses_of_the_groups(
     losses = keras.losses.sparse_categorical_crossentropy(
         train.labels, model(images), from_logits=True
     )
-    expected = GroupWeights(train.groups.ids, count=4, step=2.0)
+    expected = GroupWeights(train.groups, step=2.0)
     loss = float(expected.loss(losses, train.groups.ids))
     found, weights = _first_step(data, tmp_path, freeze=freeze)
     assert found == pytest.approx(loss, rel=1e-4)
@@ -94,9 +94,8 @@ def test_dfr_refits_on_the_groups_of_validation(data: ImageData, tmp_path: Path)
     layer, _ = dfr(
         features,
         data.val.labels,
-        data.val.groups.ids,
+        data.val.groups,
         num_classes=2,
-        num_groups=4,
         draws=3,
         c=0.5,
         seed=0,

@@ -45,9 +45,8 @@ class GroupDroTraining(RobustTraining[GroupDro]):
     ) -> None:
         super().__init__(method, config, data, folder, verbose=verbose)
         check_groups(method.name, data.train)
-        groups = data.train.groups
         self._weights = GroupWeights(
-            groups.ids, count=len(groups.names), step=method.step, adjustment=method.adjustment
+            data.train.groups, step=method.step, adjustment=method.adjustment
         )
         self._initial = self._weights.get_state()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.group_table import GROUPS
 from proxy_keras.settings import TrainConfig
@@ -31,11 +29,10 @@ def check_groups(method: str, split: DataSplit) -> None:
     groups = split.groups
     if not groups.is_known:
         raise ValueError(_missing(method, f"none for the images of {split.name}"))
-    absent = [groups.names[group] for group in np.flatnonzero(groups.counts == 0)]
-    if absent:
+    if groups.absent:
         raise ValueError(
             f"`robust` {method} needs images of every group in {split.name}. Received: none of "
-            f"{', '.join(absent)}"
+            f"{', '.join(groups.absent)}"
         )
 
 

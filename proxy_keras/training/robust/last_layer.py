@@ -95,13 +95,11 @@ class DfrTraining(LastLayerRefit[DeepFeatureReweighting]):
     def _refitted(
         self, features: NDArray[np.float32], labels: NDArray[np.int32]
     ) -> LinearClassifier:
-        groups = self._split().groups
         layer, c = dfr(
             features,
             labels,
-            groups.ids,
+            self._split().groups,
             num_classes=self._data.num_classes,
-            num_groups=len(groups.names),
             draws=self._method.draws,
             c=self._method.c,
             seed=self._seed,
