@@ -45,6 +45,7 @@ from proxy_keras.training.robust.method import RobustTraining
 from proxy_keras.training.robust.registry import check_source, robust_training
 from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
+from proxy_keras.training.selected_epochs import SelectedEpochs
 from proxy_keras.training.starting_network import StartingNetwork
 
 
@@ -271,7 +272,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
             partial(fit_input.logits, whole),
             [] if run.proxy is None else run.proxy.steps,
             run.robust.report(),
-            checkpoint.selected,
+            SelectedEpochs(run.folder) if run.robust.changes_last_epoch else checkpoint.selected,
             seconds=sum(checkpoint.seconds) + fit_input.seconds + run.robust.seconds,
             cpu_seconds=sum(checkpoint.cpu_seconds)
             + fit_input.cpu_seconds

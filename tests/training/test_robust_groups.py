@@ -16,11 +16,12 @@ from proxy_keras.robust.dfr import dfr
 from proxy_keras.robust.group_dro import GroupWeights
 from proxy_keras.settings import DataConfig, TrainConfig
 from proxy_keras.settings.robust import DeepFeatureReweighting, GroupDro
+from proxy_keras.training import run as runs
 from proxy_keras.training.fit_input import FitInput
 from proxy_keras.training.robust.group_dro import GroupDroTraining
 from proxy_keras.training.robust.last_layer import DfrTraining
 from proxy_keras.training.robust.registry import check_source
-from tests.training.robust_runs import settings
+from tests.training.robust_runs import settings, trained, two_classes
 
 NAMES = ["bird on land", "bird on water", "fish on land", "fish on water"]
 
@@ -82,6 +83,35 @@ def test_group_dro_trains_on_the_weighted_losses_of_the_groups(
     assert found == pytest.approx(loss, rel=1e-4)
     assert list(weights) == NAMES
     np.testing.assert_allclose(list(weights.values()), expected.weights, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_resumed_group_dro_ends_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = two_classes(tmp_path / "two.npz")
+    file = Path(source.removeprefix("npz:"))
+    arrays = dict(np.load(file))
+    for name in ("train", "test"):
+        arrays[f"groups_{name}"] = np.array(NAMES)[np.arange(len(arrays[f"y_{name}"])) % 4]
+    np.savez(file, **arrays)
+    config = settings(source, robust="group_dro:step=0.5")
+    whole, metrics = trained(config, tmp_path / "whole")
+    written = runs.RunCheckpoint.on_epoch_end
+
+    def stop_after_the_first(self: Any, epoch: int, logs: Any = None) -> None:
+        written(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.RunCheckpoint, "on_epoch_end", stop_after_the_first)
+        with pytest.raises(KeyboardInterrupt):
+            trained(config, tmp_path / "resumed")
+    resumed, again = trained(config, tmp_path / "resumed")
+    for one, two in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one, two)
+    weights = metrics["robust"]["weights"]
+    assert weights == again["robust"]["weights"] and len(set(weights.values())) == 4
 
 
 def test_dfr_refits_on_the_groups_of_validation(data: ImageData, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from proxy_keras.data import ImageData
 from proxy_keras.distribution import Team
+from proxy_keras.models import build_model
 from proxy_keras.settings.robust import JustTrainTwice
 from proxy_keras.training.fit_input import FitInput
 from proxy_keras.training.robust.jtt import JttTraining
@@ -31,8 +32,13 @@ def test_errors_of_a_short_training_are_upweighted_also_when_resumed(tmp_path: P
     method = JustTrainTwice(weight=9.0)
     again = JttTraining(method, config, data, tmp_path / "run", verbose=0)
     fit_input = FitInput(config, data, Team(), verbose=0)
-    # It has the error set already, and trains no network.
-    again.begin(None, config, fit_input, verbose=0)  # type: ignore[arg-type]
+    # It has the error set already, and trains no network: this one is not even compiled.
+    untrained = build_model("small_cnn", num_classes=2, image_size=16)
+    before = untrained.get_weights()
+    again.begin(untrained, config, fit_input, verbose=0)
+    assert not untrained.compiled
+    for one, two in zip(before, untrained.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
     again.attach(fit_input)
     assert fit_input.weights is not None
     is_error = np.isin(data.train.example_ids, found["example_ids"])

@@ -28,6 +28,8 @@ M = TypeVar("M", bound=LastLayerMethod)
 class LastLayerRefit(RobustTraining[M]):
     """Base class: the rest of the network stays as it was trained."""
 
+    changes_last_epoch = True
+
     def check_model(self, model: keras.Model) -> None:
         """Check that the network has a last layer that can be refitted."""
         last_dense(model)

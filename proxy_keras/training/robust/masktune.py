@@ -25,6 +25,8 @@ from proxy_keras.training.robust.method import RobustTraining
 class MaskTuneTraining(RobustTraining[MaskTune]):
     """MaskTune. The optimizer goes on with its state, at another learning rate."""
 
+    changes_last_epoch = True
+
     def finish(
         self, model: keras.Model, config: TrainConfig, fit_input: FitInput, *, verbose: int
     ) -> None:

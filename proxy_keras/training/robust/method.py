@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import keras
 import numpy as np
@@ -33,6 +33,8 @@ class RobustTraining(Generic[M]):
         verbose: 0: silent.
 
     Attributes:
+        changes_last_epoch: Whether `finish` changes the network. Earlier epochs are then no
+            candidates for selection: they lack what the method does.
         seconds: Wall-clock time of what the method does beside the epochs of the run.
         cpu_seconds: CPU time of it.
         optimizer_steps: Steps that it takes beside those of the run.
@@ -41,6 +43,8 @@ class RobustTraining(Generic[M]):
     Raises:
         ValueError: The data lack what the method must be told.
     """
+
+    changes_last_epoch: ClassVar[bool] = False
 
     def __init__(
         self, method: M, config: TrainConfig, data: ImageData, folder: Path, *, verbose: int
