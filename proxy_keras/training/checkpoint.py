@@ -18,12 +18,12 @@ from proxy_keras.io.atomic_files import UNFINISHED, remove, write_atomically, wr
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.training.array_files import load_arrays, numbered, save_arrays
-from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.determinism import is_deterministic
 from proxy_keras.training.heatmap_providers import FrozenTeacher, RefreshMaps
 from proxy_keras.training.portable_model import save_portable
 from proxy_keras.training.robust.method import RobustTraining
 from proxy_keras.training.selected_epochs import SelectedEpochs
+from proxy_keras.training.validation_counts import ValidationCounts
 
 _OPTIONAL = ("maps", "robust")
 """Parts of a checkpoint that most runs lack."""
@@ -156,7 +156,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         proxy: The callback whose state belongs to the checkpoint; None: plain training.
         maps: The callback that makes heatmaps for augmentations; None: there is none.
         robust: What the method against spurious correlations adds; None: there is none.
-        class_counts: The callback that counts correct predictions per class and group; None: there
+        counts: The callback that counts correct predictions per class and group; None: there
             is none.
         monitor: The log whose highest value selects `best.keras`.
 
@@ -171,7 +171,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         maps: RefreshMaps | FrozenTeacher | None = None,
         *,
         robust: RobustTraining[Any] | None = None,
-        class_counts: ClassCounts | None = None,
+        counts: ValidationCounts | None = None,
         monitor: str = "val_accuracy",
     ) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._proxy = proxy
         self._maps = maps
         self._robust = robust
-        self._class_counts = class_counts
+        self._counts = counts
         self._monitor = monitor
         self.selected = SelectedEpochs(run)
         self._checkpoints = CheckpointFolder.of(run)
@@ -222,10 +222,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         if checkpoint is None:
             return 0
         checkpoint.restore(model, self._proxy, self._maps, self._robust)
-        if self._class_counts is not None:
+        if self._counts is not None:
             # Runs started by older versions lack the counts of their first epochs.
             before = {"class": checkpoint.rest.get("val_per_class", [])}
-            self._class_counts.set_state(checkpoint.rest.get("counts", before))
+            self._counts.set_state(checkpoint.rest.get("counts", before))
         self._best = checkpoint.rest["best"]
         # Older versions selected one epoch only.
         self.selected.set_state(checkpoint.rest.get("selected", {}))
@@ -261,7 +261,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         times = zip(self._seconds, self._cpu_seconds, strict=True)
         rows = [{"epoch": i, "seconds": s, "cpu_seconds": c} for i, (s, c) in enumerate(times, 1)]
         _write_csv(self._run / "timing.csv", rows)
-        counts = self._class_counts
+        counts = self._counts
         if counts is not None:
             for kind, of_parts in counts.rows.items():
                 _write_csv(self._run / f"val_per_{kind}.csv", of_parts)

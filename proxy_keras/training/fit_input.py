@@ -60,7 +60,7 @@ class FitInput:
         )
 
     def validation(self, *, with_groups: bool = False) -> Any:
-        """Return the validation batches; `with_groups`, with groups [B] int32 for `ClassCounts`."""
+        """Return the validation batches; `with_groups`, as `ValidationCounts` takes them."""
         return validation_batches(self._config, self._data.val, self._team, with_groups=with_groups)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:

@@ -22,7 +22,6 @@ from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.proxy_config import OUTSIDE
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
-from proxy_keras.training.class_counts import ClassCounts
 from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.determinism import (
     is_deterministic,
@@ -47,6 +46,7 @@ from proxy_keras.training.run_folder import has_begun
 from proxy_keras.training.run_report import about, log_settings, write_results
 from proxy_keras.training.selected_epochs import SelectedEpochs
 from proxy_keras.training.starting_network import StartingNetwork
+from proxy_keras.training.validation_counts import ValidationCounts
 
 
 @dataclass
@@ -207,10 +207,8 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
     verbose = verbose if team.is_chief else 0
     keras_verbose = 0 if not verbose else 1 if sys.stdout.isatty() else 2
     groups = data.val.groups
-    class_counts = ClassCounts(data.classes, groups.names if groups.is_known else ())
-    checkpoint = RunCheckpoint(
-        run.folder, run.proxy, run.maps, robust=run.robust, class_counts=class_counts
-    )
+    counts = ValidationCounts(data.classes, groups.names if groups.is_known else ())
+    checkpoint = RunCheckpoint(run.folder, run.proxy, run.maps, robust=run.robust, counts=counts)
     fit_input = None
     if not checkpoint.exists:
         fit_input = run.robust.make_input(model, config, team)
@@ -254,7 +252,7 @@ def train(run: Run, *, verbose: int = 1) -> dict[str, Any]:
                     *fit_input.callbacks(),
                     *latent_mixing(config),
                     *([] if run.maps is None else [run.maps]),
-                    class_counts,
+                    counts,
                     *(writers if team.is_chief else []),
                 ],
             )

@@ -1,4 +1,4 @@
-"""ClassCounts equals scikit-learn's counts for all kinds of labels and changes nothing else."""
+"""ValidationCounts equals scikit-learn for labels of all kinds and changes nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import confusion_matrix
 
-from proxy_keras.training.class_counts import ClassCounts
+from proxy_keras.training.validation_counts import ValidationCounts
 
 CLASSES = ["a", "b", "c"]
 DRAW = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def counted_by(counts, kind="class"):
 @pytest.mark.parametrize("form", ["ids", "column", "one_hot"])
 def test_the_counts_are_scikit_learns(form):
     labels = {"ids": LABELS, "column": LABELS[:, None], "one_hot": np.eye(3)[LABELS]}[form]
-    counts, model = ClassCounts(CLASSES), build(form == "one_hot")
+    counts, model = ValidationCounts(CLASSES), build(form == "one_hot")
     fit(model, labels, [counts])
     images, right = counted(model)
     assert counts.rows["class"] == [
@@ -74,7 +74,7 @@ GROUPS = np.array([0, 1, -1, 1] * 6 + [0, 1], np.int32)
 @pytest.mark.parametrize("form", ["ids", "one_hot"])
 def test_groups_are_counted_and_the_worst_is_logged(form):
     labels = LABELS if form == "ids" else np.eye(3)[LABELS]
-    counts, model = ClassCounts(CLASSES, ["x", "y", "z"]), build(form == "one_hot")
+    counts, model = ValidationCounts(CLASSES, ["x", "y", "z"]), build(form == "one_hot")
     val = tf.data.Dataset.from_tensor_slices((IMAGES, labels, GROUPS)).batch(8)
     logs = fit(model, labels, [counts], validation_data=val).history
     right = model.predict(IMAGES, verbose=0).argmax(axis=1) == LABELS
@@ -96,7 +96,7 @@ def test_groups_are_counted_and_the_worst_is_logged(form):
 
 
 def test_every_epoch_has_its_own_counts():
-    counts, model = ClassCounts(CLASSES), build()
+    counts, model = ValidationCounts(CLASSES), build()
     history = fit(model, callbacks=[counts], epochs=3).history
     state = counts.get_state()["class"]
     assert [of["epoch"] for of in state] == [1, 2, 3]
@@ -108,7 +108,7 @@ def test_every_epoch_has_its_own_counts():
 def test_training_is_unchanged_and_the_model_is_restored():
     plain, watched = build(), build()
     before = fit(plain, epochs=2).history
-    after = fit(watched, callbacks=[ClassCounts(CLASSES)], epochs=2).history
+    after = fit(watched, callbacks=[ValidationCounts(CLASSES)], epochs=2).history
     worst = after.pop("val_worst_class_accuracy")
     assert before == after and len(worst) == 2
     for one, other in zip(plain.get_weights(), watched.get_weights(), strict=True):
@@ -119,15 +119,15 @@ def test_training_is_unchanged_and_the_model_is_restored():
 
 
 def test_an_epoch_without_validation_has_no_counts():
-    counts, model = ClassCounts(CLASSES), build()
+    counts, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[counts], epochs=4, validation_freq=2)
     assert [of["epoch"] for of in counts.get_state()["class"]] == [2, 4]
 
 
 def test_it_continues_from_saved_counts():
-    whole, model = ClassCounts(CLASSES), build()
+    whole, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[whole], epochs=2)
-    first, second, model = ClassCounts(CLASSES), ClassCounts(CLASSES), build()
+    first, second, model = ValidationCounts(CLASSES), ValidationCounts(CLASSES), build()
     fit(model, callbacks=[first])
     second.set_state(first.get_state())
     fit(model, callbacks=[second], epochs=2, initial_epoch=1)
@@ -136,7 +136,7 @@ def test_it_continues_from_saved_counts():
 
 def test_half_precision_counts_whole_images():
     keras.config.set_dtype_policy("mixed_float16")
-    counts, model = ClassCounts(CLASSES), build()
+    counts, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[counts])
     assert (
         counts.get_state()["class"][0]["images"],
@@ -147,7 +147,7 @@ def test_half_precision_counts_whole_images():
 @pytest.mark.slow
 def test_all_replicas_count(mirrored):
     with mirrored.scope():
-        counts, model = ClassCounts(CLASSES), build()
+        counts, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[counts])
     assert (
         counts.get_state()["class"][0]["images"],

@@ -14,7 +14,7 @@ from proxy_keras.training.selections import WORST_CLASS, WORST_GROUP
 _LOGS = {"class": WORST_CLASS, "group": WORST_GROUP}
 
 
-class ClassCounts(keras.callbacks.Callback):
+class ValidationCounts(keras.callbacks.Callback):
     """Callback that counts images and correct predictions per part during validation in `fit`.
 
     Parts are the classes and, where they are known, the groups. At the end of each epoch it logs
