@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +59,12 @@ class Groups:
     def counts(self) -> NDArray[np.int64]:
         """The number of images of each group, [G]."""
         return np.bincount(self.ids[self.ids != UNKNOWN], minlength=len(self.names))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the group of each image, in their order, in hex."""
+        names = [None if group == UNKNOWN else self.names[group] for group in self.ids.tolist()]
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     @property
     def absent(self) -> list[str]:

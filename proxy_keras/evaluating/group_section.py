@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy_keras.data.groups import SMALL_GROUP
 from proxy_keras.evaluating.report_parts import Part, Section, StyledText, Table, Text
+from proxy_keras.training.group_gap import gap_sentence
 from proxy_keras.training.selections import LAST
 
 
@@ -40,6 +41,8 @@ def group_section(groups: Mapping[str, Any], selection: str | None) -> Section:
             is_soft=True,
         ),
     ]
+    if (average := groups["adjusted_average"]) is not None:
+        parts.insert(0, Text(gap_sentence(average, groups["worst_group_accuracy"])))
     if small := groups["small_groups"]:
         parts.append(
             Text(

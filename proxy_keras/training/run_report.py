@@ -60,6 +60,7 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
             for split in (data.train, data.val, data.test)
             if split.groups.is_known
         },
+        "groups_sha256": data.groups.sha256 if data.groups.is_known else None,
         "val_groups": _shares_of_validation(data),
         "optimizer_steps": optimizer_steps(config, config.epochs, len(data.train)),
         "classes": data.num_classes,

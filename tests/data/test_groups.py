@@ -178,6 +178,13 @@ def test_what_is_known_of_groups_is_said():
     assert describe_groups(dict.fromkeys(splits, Groups.unknown_for(3)), []) == []
 
 
+def test_the_hash_tells_the_group_of_each_image():
+    groups = Groups.of(["a", None, "b", "a"])
+    assert groups.sha256 == Groups.of(["a", None, "b", "a"]).sha256
+    others = (["a", None, "b", "b"], ["a", "a", "b", None], ["c", None, "b", "c"], ["a", None, "b"])
+    assert len({groups.sha256, *(Groups.of(names).sha256 for names in others)}) == 5
+
+
 def test_validation_is_matched_without_another_split():
     names = ["b" if number % 4 == 0 else "a" for number in range(40)]
     test = {"test_images": IMAGES[:4], "test_labels": LABELS[:4], "test_groups": names[:4]}

@@ -71,11 +71,15 @@ def test_the_report_has_a_section_on_groups():
     assert "&lt;water&gt;" in page and "Images whose group is unknown" in page
     assert ("worst group", "50.0%") in report.facts
     assert "How the network&#39;s epoch was selected is unknown." in page
+    assert "The worst group is 47.5 points below the adjusted average: something " in page
+    even, _ = build_report(metrics_of(grouped(LABELS)), [], {}, None)
+    assert "No shortcut was found: the worst group is 0.0 points below" in to_html(even)
     metrics["model"]["selection"] = "last"
     of_run, _ = build_report(metrics, [], {}, None)
     assert "The network is that of the last epoch." in to_html(of_run)
     unweighted, _ = build_report(metrics_of(grouped(training=None)), [], {}, None)
     assert "because the groups of the training images are" in to_html(unweighted)
+    assert "below the adjusted average" not in to_html(unweighted)
     without, _ = build_report(metrics_of(results_of_answers(LABELS, ANSWERS)), [], {}, None)
     assert "groups" not in [section.id for section in without.sections]
 

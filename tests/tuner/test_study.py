@@ -237,6 +237,7 @@ def rows_with(**changes):
             "split_sha256": "aa",
             "initial_weights_sha256": ["w0", "w0", "w1", "w1"],
             "optimizer_steps": 10,
+            "groups_sha256": ["", "gg", "gg", "gg"],
         }
     )
     for column, value in changes.items():
@@ -249,6 +250,7 @@ def rows_with(**changes):
     [
         ({"split_sha256": "bb"}, "the split, but differ: aa: none, proxy; bb: proxy"),
         ({"optimizer_steps": 11}, "share the number of optimizer steps"),
+        ({"groups_sha256": "none"}, "share the groups, but differ: gg: none, proxy; none: proxy"),
         (
             {"initial_weights_sha256": "w9"},
             "share the initial weights, but differ with seed 1",
@@ -309,6 +311,7 @@ def test_a_row_has_the_measures_of_each_selection(tmp_path):
     }
     row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
     assert set(row) == set(COLUMNS) and row["val_groups"] == "other shares"
+    assert row["groups_sha256"] == ""
     assert (row["test_worst_group_accuracy"], row["test_balanced_accuracy"]) == (0.25, 0.5)
     assert (row["test_worst_group_accuracy_by_worst_group"], row["worst_group_epoch"]) == (0.5, 2.0)
     unknown = ("test_adjusted_average", "test_accuracy_by_worst_class", "worst_class_epoch")
@@ -316,6 +319,10 @@ def test_a_row_has_the_measures_of_each_selection(tmp_path):
     results = Results(tmp_path)
     results.add(row)
     pd.testing.assert_frame_equal(Results(tmp_path).table, results.table, check_dtype=False)
+    for known, expected in (("gg", "gg"), (None, "none")):
+        (tmp_path / "run.json").write_text(json.dumps(about | {"groups_sha256": known}))
+        row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
+        assert row["groups_sha256"] == expected
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path):
@@ -342,7 +349,8 @@ def test_tables_from_before_there_were_cues_are_read(tmp_path):
     results = Results(tmp_path)
     assert results.messages == [] and results.table["cues_ticked"].isna().all()
     assert results.table["test_worst_group_accuracy"].isna().all()
-    assert results.table["val_groups"].tolist() == [""] and list(results.table) == list(COLUMNS)
+    assert results.table[["groups_sha256", "val_groups"]].to_numpy().tolist() == [["", ""]]
+    assert list(results.table) == list(COLUMNS)
     # Determinism could not be off then.
     assert results.table["op_determinism"].tolist() == ["on"]
     assert results.has("none", 0, "0123456789abcdef")

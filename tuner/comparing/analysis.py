@@ -18,6 +18,7 @@ COLUMNS = (
     *("seconds", "cpu_seconds", "proxies_made", "replaced"),
 )
 OPTIONAL_COLUMNS = ("extra_steps", "cues_ticked", "cue_cpu_seconds")
+_OF_GROUPS = ("adjusted_average", "worst_group_accuracy")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Study:
         arms: The reference first.
         comparisons: The family of Holm's correction.
         measure: What arms are compared by.
+        groups: Mean adjusted average and mean worst-group accuracy of the reference, in [0, 1];
+            None: unknown.
     """
 
     reference: str
@@ -85,6 +88,7 @@ class Study:
     arms: tuple[ArmSummary, ...]
     comparisons: tuple[Comparison, ...]
     measure: Measure = Measure()
+    groups: tuple[float, float] | None = None
 
     @property
     def missing(self) -> int:
@@ -124,7 +128,8 @@ def analyse(
     measure = Measure() if measure is None else measure
     _check(results, effect_points, measure.column)
     table = results[results[measure.column].notna()]
-    columns = dict.fromkeys([*COLUMNS, *OPTIONAL_COLUMNS, measure.column])
+    of_groups = [Measure(name, measure.selection).column for name in _OF_GROUPS]
+    columns = dict.fromkeys([*COLUMNS, *OPTIONAL_COLUMNS, measure.column, *of_groups])
     table = table.reindex(columns=list(columns))
     told = {} if supervision is None else supervision
     names = list(dict.fromkeys(arms if arms is not None else results["arm"]))
@@ -156,7 +161,12 @@ def analyse(
             effect_points=effect_points,
         ),
         measure,
+        _both(*(_mean(runs[reference][name]) for name in of_groups)),
     )
+
+
+def _both(average: float | None, worst: float | None) -> tuple[float, float] | None:
+    return None if average is None or worst is None else (average, worst)
 
 
 def _check(results: pd.DataFrame, effect_points: float, measure: str) -> None:

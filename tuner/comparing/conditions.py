@@ -6,9 +6,10 @@ import pandas as pd
 
 from proxy_keras.training.selections import OTHER_SHARES
 
-# Conditions that must be equal in all runs, and in all runs of one seed.
+# Conditions that must be equal in all runs, in all of one seed, and in all that have them.
 SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
 SAME_PER_SEED = {"initial_weights_sha256": "initial weights"}
+SAME_WHERE_KNOWN = {"groups_sha256": "groups"}
 
 
 def determinism_notes(rows: pd.DataFrame) -> list[str]:
@@ -37,9 +38,11 @@ def check_conditions(rows: pd.DataFrame) -> None:
     """Check that the runs were trained under equal conditions.
 
     Raises:
-        ValueError: They differ in the split or the number of steps, or, within one seed, in the
-            initial weights.
+        ValueError: They differ in the split, the number of steps or the groups of the images, or,
+            within one seed, in the initial weights.
     """
+    for column, name in SAME_WHERE_KNOWN.items():
+        _check_same(rows[rows[column] != ""], column, name, "")
     for column, name in SAME_IN_ALL.items():
         _check_same(rows, column, name, "")
     for seed, of_seed in rows.groupby("seed"):

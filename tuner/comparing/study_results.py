@@ -27,16 +27,16 @@ COLUMNS = (
     *("extra_steps", "cues_ticked", "cue_cpu_seconds"),
     *_MEASURED,
     *_SELECTED,
-    *("val_groups", "op_determinism", "settings"),
+    *("groups_sha256", "val_groups", "op_determinism", "settings"),
 )
 _OF_CUES = ("cues_ticked", "cue_cpu_seconds")
 _ADDED_LATER = ("extra_steps", *_OF_CUES, *_MEASURED, *_SELECTED)
 # Missing in tables made before there were cues, groups, and methods with steps of their own, and
 # before determinism could be off.
-_MAY_BE_MISSING = (*_ADDED_LATER, "val_groups", "op_determinism")
+_MAY_BE_MISSING = (*_ADDED_LATER, "groups_sha256", "val_groups", "op_determinism")
 _TEXT = (
     *("arm", "split_sha256", "initial_weights_sha256"),
-    *("val_groups", "op_determinism", "settings"),
+    *("groups_sha256", "val_groups", "op_determinism", "settings"),
 )
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, a diverged run has the loss NaN, groups may be unknown.
@@ -126,10 +126,16 @@ def _row(
         "extra_steps": float(metrics.get("robust", {}).get("optimizer_steps", 0)),
         **dict.fromkeys(_OF_CUES, math.nan),
         **_selections(metrics),
+        "groups_sha256": _groups_of(run),
         "val_groups": run.get("val_groups") or "",
         "op_determinism": metrics.get("op_determinism", "on"),
         "settings": settings,
     }
+
+
+def _groups_of(run: dict[str, Any]) -> str:
+    """Return the hash of the groups; "none" without groups; empty for runs of earlier versions."""
+    return (run["groups_sha256"] or "none") if "groups_sha256" in run else ""
 
 
 def _selections(metrics: dict[str, Any]) -> dict[str, float]:
@@ -258,7 +264,7 @@ def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     if len(cells) != len(names):
         raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
     # Tables without these columns were made when determinism was always on, and without groups.
-    row: dict[str, Any] = {"op_determinism": "on", "val_groups": ""}
+    row: dict[str, Any] = {"op_determinism": "on", "groups_sha256": "", "val_groups": ""}
     row |= dict(zip(names, cells, strict=True))
     for name in set(COLUMNS) & set(names) - set(_TEXT):
         row[name] = _number(name, row[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy_keras.settings import CONTROLS
+from proxy_keras.training.group_gap import gap_sentence, has_gap
 from tuner.comparing.analysis import Study
 from tuner.comparing.arm_comparison import Comparison, is_proxy
 from tuner.comparing.arm_names import base_name
@@ -33,7 +34,7 @@ class Verdict:
 def judge(study: Study) -> Verdict:
     """Return the verdict on a study."""
     return Verdict(
-        _summary_sentence(study),
+        " ".join([*_gate(study), _summary_sentence(study)]),
         tuple(comparison_sentence(item, study.effect_points) for item in study.comparisons),
         tuple(_warnings(study)),
     )
@@ -157,6 +158,13 @@ def _caveat(comparison: Comparison) -> str:
             f"for {power.comparisons} comparisons{missed}"
         )
     return missed
+
+
+def _gate(study: Study) -> list[str]:
+    """Return that there is nothing to gain, if the groups show no shortcut under the reference."""
+    if study.groups is None or has_gap(*study.groups):
+        return []
+    return [gap_sentence(*study.groups, network=study.reference)]
 
 
 def _summary_sentence(study: Study) -> str:

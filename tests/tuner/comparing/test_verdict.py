@@ -33,6 +33,23 @@ def test_a_difference_that_was_shown():
     )
 
 
+def test_without_a_gap_between_groups_no_shortcut_is_found():
+    rows = results({"none": NONE, "proxy": UP})
+    # Only the plain runs count: 95.0 against 90.5.
+    rows["test_adjusted_average"] = [0.94, 0.95, 0.96, 0.95, 0.95] + [0.9] * 5
+    rows["test_worst_group_accuracy"] = [0.905] * 5 + [0.1] * 5
+    sentence = judge(analyse(rows)).sentence
+    assert sentence.startswith(
+        "No shortcut was found: the worst group of none is 4.5 points below its adjusted "
+        "average, which is less than 5. Training without cues, or by groups, promises nothing "
+        "here. proxy is better than none"
+    )
+    rows["test_worst_group_accuracy"] = 0.9
+    assert judge(analyse(rows)).sentence.startswith("proxy is better than none")
+    rows["test_adjusted_average"] = None
+    assert judge(analyse(rows)).sentence.startswith("proxy is better than none")
+
+
 def test_a_difference_that_was_not_shown_is_not_called_none():
     (sentence,) = verdict({"none": NONE, "proxy": NOISY}).comparisons
     assert sentence == (
