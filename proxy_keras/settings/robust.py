@@ -28,11 +28,14 @@ class RobustMethod:
         paper: Its source.
         changes_training: Whether it changes training itself, and not only what comes after it, so
             that it takes neither proxies nor further augmentations.
+        weighs_examples: Whether each image must show one example, so that it takes no further
+            augmentations.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     changes_training: ClassVar[bool] = True
+    weighs_examples: ClassVar[bool] = False
 
     @property
     def supervision(self) -> str | None:
@@ -73,6 +76,19 @@ class ClassBalanced(LastLayerMethod):
         NonNegative,
         Setting("L2 penalty: half of this times the sum of squared weights, of scaled features."),
     ] = 1e-4
+
+
+@settings
+class ClassWeighted(RobustMethod):
+    """Training in which all classes count the same."""
+
+    name: ClassVar[str] = "class_weighted"
+    paper: ClassVar[str] = (
+        "Idrissi, Arjovsky, Pezeshki & Lopez-Paz, Simple data balancing achieves competitive "
+        "worst-group-accuracy (2022)"
+    )
+    changes_training: ClassVar[bool] = False
+    weighs_examples: ClassVar[bool] = True
 
 
 @settings
@@ -212,6 +228,7 @@ METHODS: dict[str, type[RobustMethod]] = {
     method.name: method
     for method in (
         ClassBalanced,
+        ClassWeighted,
         DeepFeatureReweighting,
         EnergyLoss,
         GroupDro,

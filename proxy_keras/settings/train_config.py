@@ -19,7 +19,7 @@ from proxy_keras.settings.declaration import Setting
 from proxy_keras.settings.heatmap_source import refresh_every
 from proxy_keras.settings.json_settings import JsonSettings
 from proxy_keras.settings.proxy_config import PLANTED, ProxyConfig
-from proxy_keras.settings.robust import METHODS, RobustMethod, parse_robust
+from proxy_keras.settings.robust import METHODS, LastLayerMethod, RobustMethod, parse_robust
 from proxy_keras.settings.rules import (
     Count,
     NonNegative,
@@ -269,6 +269,21 @@ class TrainConfig(JsonSettings):
             why = f"`robust` {method.name} changes training itself"
             require(self.proxy is None, f"{why} and takes no proxies: `--no-proxy`.", self.robust)
             require(not self.augment, f"{why}: leave out `augment`.", self.augment)
+        require(
+            not (method.weighs_examples and self.augment),
+            f"`robust` {method.name} needs images that show one example each: leave out `augment`.",
+            self.augment,
+        )
+        require(
+            self.proxy is None
+            or not isinstance(method, LastLayerMethod)
+            or not self.freeze
+            or self.first_trained is not None,
+            f"With `freeze`, `robust` {method.name} refits the only layer that is trained, on "
+            "originals, so proxies would have no effect. Use `class_weighted` with them, or train "
+            "more layers.",
+            self.robust,
+        )
         require(
             self.strategy == "none",
             "`robust` trains on one device: use `strategy='none'`.",

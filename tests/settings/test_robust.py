@@ -39,6 +39,21 @@ def test_refits_go_with_proxies_and_augmentations_but_not_with_several_devices()
         TrainConfig(data, None, robust=text, strategy="mirrored")
 
 
+def test_a_refit_of_the_only_trained_layer_takes_no_proxies() -> None:
+    data, proxy = DataConfig("digits"), ProxyConfig()
+    for text in ("class_balanced", "dfr"):
+        with pytest.raises(ValueError, match=f"{text} refits the only layer that is trained"):
+            TrainConfig(data, proxy, robust=text, freeze=True)
+        TrainConfig(data, None, robust=text, freeze=True)
+        TrainConfig(data, proxy, robust=text, freeze="block3")
+    TrainConfig(data, proxy, robust="class_weighted", freeze=True)
+
+
+def test_weights_of_classes_go_with_proxies_but_not_with_augmentations() -> None:
+    with pytest.raises(ValueError, match="class_weighted needs images that show one example each"):
+        TrainConfig(DataConfig("digits"), None, augment=("cutmix",), robust="class_weighted")
+
+
 def test_methods_that_change_training_take_no_proxies_and_no_augmentations() -> None:
     data = DataConfig("digits")
     with pytest.raises(ValueError, match="`robust` jtt changes training itself and takes no prox"):

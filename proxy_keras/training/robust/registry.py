@@ -9,6 +9,7 @@ from proxy_keras.data import ImageData
 from proxy_keras.settings import TrainConfig
 from proxy_keras.settings.robust import (
     ClassBalanced,
+    ClassWeighted,
     DeepFeatureReweighting,
     EnergyLoss,
     GroupDro,
@@ -16,6 +17,7 @@ from proxy_keras.settings.robust import (
     MaskTune,
     RobustMethod,
 )
+from proxy_keras.training.robust.class_weighted import ClassWeightedTraining
 from proxy_keras.training.robust.energy_loss import EnergyTraining
 from proxy_keras.training.robust.group_dro import GroupDroTraining
 from proxy_keras.training.robust.jtt import JttTraining
@@ -25,6 +27,7 @@ from proxy_keras.training.robust.method import RobustTraining
 
 _TRAININGS: dict[type[RobustMethod], type[RobustTraining[Any]]] = {
     ClassBalanced: ClassBalancedTraining,
+    ClassWeighted: ClassWeightedTraining,
     DeepFeatureReweighting: DfrTraining,
     EnergyLoss: EnergyTraining,
     GroupDro: GroupDroTraining,
