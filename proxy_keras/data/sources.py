@@ -34,7 +34,11 @@ SOURCE_FORMS = (
 _BUNDLED = ("digits", "decoy_digits", "clutter_digits")
 _DIGITS_SIZE = 32
 _FOLDER_SIZE = 224
-_NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test", "classes", "groups_train", "groups_test")
+_NPZ_OPTIONAL = (
+    *("x_test", "y_test", "classes"),
+    *("groups_train", "groups_test", "boxes_train", "boxes_test"),
+)
+_NPZ_KEYS = ("x_train", "y_train", *_NPZ_OPTIONAL)
 
 
 def open_source(
@@ -148,15 +152,14 @@ def _npz_source(file: str, image_size: int | None, progress: bool) -> ImageSourc
         image_size=image_size,
         groups=arrays.get("groups_train"),
         test_groups=arrays.get("groups_test"),
+        boxes=arrays.get("boxes_train"),
+        test_boxes=arrays.get("boxes_test"),
         progress=progress,
     )
 
 
 def _read_npz(file: str) -> dict[str, NDArray[Any]]:
-    expected = (
-        "Expected x_train and y_train and, optionally, x_test and y_test, classes, groups_train "
-        "and groups_test."
-    )
+    expected = f"Expected x_train and y_train and, optionally, {', '.join(_NPZ_OPTIONAL)}."
     if not Path(file).is_file():
         raise FileNotFoundError(f"{file!r} does not exist. {expected}")
     try:

@@ -84,6 +84,19 @@ def test_npz(tmp_path):
     assert load(f"npz:{tmp_path / 'data.npz'}", image_size=16).image_size == 16
 
 
+def test_npz_with_boxes(tmp_path):
+    boxes = {
+        f"boxes_{part}": np.tile([1, 2, 4, 6], (len(ARRAYS[f"x_{part}"]), 1))
+        for part in ("train", "test")
+    }
+    np.savez(tmp_path / "data.npz", **ARRAYS, **boxes)
+    data = load(f"npz:{tmp_path / 'data.npz'}", image_size=18)
+    assert set(data.test.boxes.values()) == set(data.train.boxes.values()) == {(2, 4, 8, 12)}
+    np.savez(tmp_path / "data.npz", **ARRAYS, boxes_train=boxes["boxes_train"])
+    with pytest.raises(ValueError, match="Pass boxes for every image"):
+        load(f"npz:{tmp_path / 'data.npz'}")
+
+
 def test_npz_without_test_split_and_names(tmp_path):
     np.savez(tmp_path / "data.npz", x_train=ARRAYS["x_train"], y_train=ARRAYS["y_train"])
     data = load(f"npz:{tmp_path / 'data.npz'}")
