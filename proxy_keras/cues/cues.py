@@ -22,8 +22,9 @@ from proxy_keras.cues.facts_text import fact_dict, facts_table
 from proxy_keras.cues.object_cells import object_cells
 from proxy_keras.cues.verdicts import NOT_OBJECT, Verdicts
 from proxy_keras.objects.object_masks import ObjectMasks
+from proxy_keras.settings import ProxyConfig
 
-MASK_EVIDENCE = 0.15
+MASK_EVIDENCE = ProxyConfig.cue_evidence
 """Evidence from which a cell of a ticked cue is masked."""
 
 FEWEST_KNOWN = 3

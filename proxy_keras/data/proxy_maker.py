@@ -65,12 +65,14 @@ class Attenuation:
         replacement: What replaces hot pixels.
         colour: The mean of the data, in [0, 255].
         is_spread: Also paste the hot pixels of another image.
+        any_donor: With `exchange`, the other image may have the same class.
     """
 
     weight: float = 0.1
     replacement: str = "blended"
     colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
     is_spread: bool = False
+    any_donor: bool = False
 
     @property
     def needs_donors(self) -> bool:

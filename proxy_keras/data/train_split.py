@@ -88,6 +88,7 @@ class TrainSplit(DataSplit):
         order = np.argsort(np.concatenate([places for places, _, _ in read]))
         images = np.concatenate([images.astype(np.uint8) for _, images, _ in read])[order]
         rows = np.searchsorted(positions, kept)
+        how = self.attenuation
         return DonorBank(
             kept,
             self.labels[kept],
@@ -95,7 +96,7 @@ class TrainSplit(DataSplit):
             heatmaps[rows],
             thresholds[rows],
             seed=self.seed,
-            other_class=self.attenuation.replacement == "exchange",
+            other_class=how.replacement == "exchange" and not how.any_donor,
         )
 
     def batches(

@@ -11,7 +11,6 @@ from proxy_keras.data.data_split import DataSplit
 from proxy_keras.evaluating.evaluated_model import EvaluatedModel
 from proxy_keras.io.saved_model import MODEL_FILE as RUN_MODEL
 from proxy_keras.proxy.cue_masks import NOT_SAVED
-from proxy_keras.settings.proxy_config import OUTSIDE
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ def find_ticked(
         return _checked(Cues.load(given), given, models[0], split)
     for model in models:
         proxy = None if model.run is None else model.run.config.proxy
-        if proxy is not None and proxy.cues not in (None, OUTSIDE, NOT_SAVED):
-            folder = Path(str(proxy.cues))
+        used = None if proxy is None else proxy.cue_folder
+        if used not in (None, NOT_SAVED):
+            folder = Path(str(used))
             try:
                 return _checked(Cues.load(folder), folder, models[0], split)
             except (OSError, ValueError) as error:

@@ -57,8 +57,8 @@ class ProxyAttention(keras.callbacks.Callback):
     Args:
         data: The training split whose `batches` are passed to `fit`.
         <settings>
-        objects: With `cues="outside"`: where the object is in some training images; None: as the
-            data say.
+        objects: With `cues="outside"` or "background": where the object is in some training images;
+            None: as the data say.
         batch_size: Images per batch in the proxy step.
         log_dir: TensorBoard directory for scalars and a picture of proxies; None: not written.
         sheet_dir: Directory for the same picture as one PNG per step; None: not written.
@@ -107,6 +107,7 @@ class ProxyAttention(keras.callbacks.Callback):
         cues: Cues | str | Path | None = None,
         cue_action: str = ProxyConfig.cue_action,
         cue_rate: float | None = ProxyConfig.cue_rate,
+        cue_evidence: float = ProxyConfig.cue_evidence,
         cue_outside: float = ProxyConfig.cue_outside,
         object_share: float = ProxyConfig.object_share,
         original_weight: float = ProxyConfig.original_weight,
@@ -166,8 +167,8 @@ class ProxyAttention(keras.callbacks.Callback):
                 verbose=verbose,
                 team=self._team,
             )
-        if objects is not None and cues != OUTSIDE:
-            raise ValueError("`objects` needs `cues='outside'`; leave it out.")
+        if objects is not None and not self.config.needs_objects:
+            raise ValueError("`objects` needs `cues='outside'` or 'background'; leave it out.")
         self._plan = Plan(frozenset(), frozenset())
         self._step: ProxyStep | CueStep | None = None
         self._record: EpochRecord | None = None
@@ -311,6 +312,7 @@ class ProxyAttention(keras.callbacks.Callback):
             config.replacement,
             colour=self._colour(),
             is_spread=config.cues is not None and config.cue_action == "spread",
+            any_donor=config.control == "any_donor",
         )
         self._is_first = True
         self._watch.begin_training()

@@ -33,15 +33,32 @@ def random_masks(
     """
     draw = np.random.default_rng([seed, epoch, 3])
     n, height, width = heatmaps.shape
-    # A random cyclic order sends each image to another one.
-    order = draw.permutation(n)
-    donors = np.empty(n, np.int64)
-    donors[order] = np.roll(order, 1)
+    donors = _other_images(n, draw)
     shifts = draw.integers((height, width), size=(n, 2))
     moved = np.empty_like(heatmaps)
     for image, (donor, shift) in enumerate(zip(donors, shifts, strict=True)):
         moved[image] = np.roll(heatmaps[donor], tuple(shift), axis=(0, 1))
     return moved, donors
+
+
+def mask_donors(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the image [n] whose mask each image gets, in place (the `permuted_mask` control).
+
+    Args:
+        n: Number of images.
+        seed: With `epoch`, keys the draw.
+        epoch: Counted from 0.
+    """
+    return _other_images(n, np.random.default_rng([seed, epoch, 8]))
+
+
+def _other_images(n: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """Return another image [n] for each, every one once; itself only if there is no other."""
+    # A random cyclic order sends each image to another one.
+    order = draw.permutation(n)
+    others = np.empty(n, np.int64)
+    others[order] = np.roll(order, 1)
+    return others
 
 
 def square_masks(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.uint8]:
@@ -62,12 +79,37 @@ def square_masks(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.ui
     cover a smaller area.
     """
     draw = np.random.default_rng([seed, epoch, 4])
-    cells = SQUARE_CELLS**2 * area
-    smaller = math.isqrt(math.floor(cells))
-    chance_of_larger = (cells - smaller**2) / (2 * smaller + 1)
-    sides = smaller + (draw.random(n) < chance_of_larger)
+    sides = _sides(n, area, draw)
     corners = draw.integers(SQUARE_CELLS - sides[:, np.newaxis] + 1, size=(n, 2))
     masks = np.zeros((n, SQUARE_CELLS, SQUARE_CELLS), np.uint8)
     for mask, side, (top, left) in zip(masks, sides, corners, strict=True):
         mask[top : top + side, left : left + side] = 255
     return masks
+
+
+def frame_masks(n: int, *, area: float, seed: int, epoch: int) -> NDArray[np.uint8]:
+    """Return masks of all but a square in the middle (the `central_square` control).
+
+    Args:
+        n: Number of masks.
+        area: Mean share of the image outside the square, in [0, 1]; see `square_masks` for sides.
+        seed: With `epoch`, keys the draw of the sides.
+        epoch: Counted from 0.
+
+    Returns:
+        [n, 32, 32] uint8: 0 in the square, 255 elsewhere.
+    """
+    sides = _sides(n, 1.0 - area, np.random.default_rng([seed, epoch, 9]))
+    corners = (SQUARE_CELLS - sides) // 2
+    masks = np.full((n, SQUARE_CELLS, SQUARE_CELLS), 255, np.uint8)
+    for mask, side, corner in zip(masks, sides, corners, strict=True):
+        mask[corner : corner + side, corner : corner + side] = 0
+    return masks
+
+
+def _sides(n: int, area: float, draw: np.random.Generator) -> NDArray[np.int64]:
+    """Return sides [n] of squares in cells, with this mean share of the image."""
+    cells = SQUARE_CELLS**2 * area
+    smaller = math.isqrt(math.floor(cells))
+    chance_of_larger = (cells - smaller**2) / (2 * smaller + 1)
+    return smaller + (draw.random(n) < chance_of_larger).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where masks of cues come from: ticked cues, the trained model itself, or a planted shortcut."""
+"""Where masks of cues come from: ticked cues, the trained model, objects, a planted shortcut."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from proxy_keras.io.progress import progress_bar
 from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy.outside_cues import OutsideCues
 from proxy_keras.proxy.planted_boxes import planted_cells
+from proxy_keras.proxy.some_objects import background_cells, some_objects
 from proxy_keras.settings import ProxyConfig
-from proxy_keras.settings.proxy_config import OUTSIDE, PLANTED
+from proxy_keras.settings.proxy_config import BACKGROUND, OUTSIDE, PLANTED
 
 NOT_SAVED = "(not saved)"
 """The setting `cues` for cues that have no folder."""
@@ -48,6 +49,7 @@ class TickedMasks:
     Args:
         cues: The cues.
         data: The training split.
+        evidence: See `mask_cells`.
         batch_size: Images per batch.
         verbose: 1: a progress bar; 0: none.
         team: The processes that share the work.
@@ -57,7 +59,14 @@ class TickedMasks:
     """
 
     def __init__(
-        self, cues: Cues, data: TrainSplit, *, batch_size: int, verbose: int, team: Team
+        self,
+        cues: Cues,
+        data: TrainSplit,
+        *,
+        evidence: float,
+        batch_size: int,
+        verbose: int,
+        team: Team,
     ) -> None:
         cues.check_ticked()
         side = data.image_size
@@ -71,6 +80,7 @@ class TickedMasks:
             )
         self._cues = cues
         self._data = data
+        self._evidence = evidence
         self._batch_size = batch_size
         self._verbose = verbose
         self._team = team
@@ -86,6 +96,7 @@ class TickedMasks:
             self._known = mask_cells(
                 self._cues,
                 self._data,
+                evidence=self._evidence,
                 batch_size=self._batch_size,
                 verbose=self._verbose,
                 team=self._team,
@@ -98,14 +109,22 @@ class OutsideMasks:
 
     Args:
         finder: Finds and ticks them.
-        data, batch_size, verbose, team: See `TickedMasks`.
+        data, evidence, batch_size, verbose, team: See `TickedMasks`.
     """
 
     def __init__(
-        self, finder: OutsideCues, data: TrainSplit, *, batch_size: int, verbose: int, team: Team
+        self,
+        finder: OutsideCues,
+        data: TrainSplit,
+        *,
+        evidence: float,
+        batch_size: int,
+        verbose: int,
+        team: Team,
     ) -> None:
         self._finder = finder
         self._data = data
+        self._evidence = evidence
         self._batch_size = batch_size
         self._verbose = verbose
         self._team = team
@@ -115,27 +134,25 @@ class OutsideMasks:
         return mask_cells(
             self._finder.find(model),
             self._data,
+            evidence=self._evidence,
             batch_size=self._batch_size,
             verbose=self._verbose,
             team=self._team,
         )
 
 
-class PlantedMasks:
-    """The masks of a planted shortcut, which no one knows of real images.
+class KnownMasks:
+    """Masks that are known without a network: of a planted shortcut, or of what is not the object.
 
-    Training without it is an upper bound for cues that are found and ticked. No network is asked,
-    so no image counts as misclassified.
+    No network is asked, so no image counts as misclassified.
 
     Args:
+        cells: [N, h, w] uint8, 255 where masked, 0 elsewhere.
         data: The training split.
-
-    Raises:
-        ValueError: Nothing was planted in the data.
     """
 
-    def __init__(self, data: TrainSplit) -> None:
-        self._known = MaskedCells(planted_cells(data), data.labels.astype(np.int64))
+    def __init__(self, cells: NDArray[np.uint8], data: TrainSplit) -> None:
+        self._known = MaskedCells(cells, data.labels.astype(np.int64))
 
     def read(self, model: keras.Model) -> MaskedCells:
         """Return the masks; see `CueMasks`."""
@@ -155,10 +172,11 @@ def make_masks(
     """Return the source of masks that the setting `cues` asks for.
 
     Args:
-        cues: Cues, the folder of some, "outside" or "planted".
+        cues: Cues, the folder of some, "outside", "background" or "planted".
         data: The training split.
         config: The settings.
-        objects: Where the object is in some training images, for "outside"; None: as the data say.
+        objects: Where the object is in some training images, for "outside" and "background"; None:
+            as the data say.
         batch_size: Images per batch.
         verbose: 1: progress bars; 0: none.
         team: The processes that share the work.
@@ -170,22 +188,44 @@ def make_masks(
     """
     if cues == OUTSIDE:
         finder = OutsideCues(data, config, objects, batch_size=batch_size, verbose=verbose)
-        return OutsideMasks(finder, data, batch_size=batch_size, verbose=verbose, team=team)
+        return OutsideMasks(
+            finder,
+            data,
+            evidence=config.cue_evidence,
+            batch_size=batch_size,
+            verbose=verbose,
+            team=team,
+        )
+    if cues == BACKGROUND:
+        return KnownMasks(background_cells(data, some_objects(data, objects, config)), data)
     if cues == PLANTED:
-        return PlantedMasks(data)
+        return KnownMasks(planted_cells(data), data)
     if config.source_arm is not None:
         raise ValueError(
             "`cues='arm:NAME'` is for the arms of a study, see python -m tuner.study. Pass the "
-            f"folder of ticked cues, outside or planted. Received: {cues!r}"
+            f"folder of ticked cues, outside, background or planted. Received: {cues!r}"
         )
     given = cues if isinstance(cues, Cues) else Cues.load(cues)
-    return TickedMasks(given, data, batch_size=batch_size, verbose=verbose, team=team)
+    return TickedMasks(
+        given,
+        data,
+        evidence=config.cue_evidence,
+        batch_size=batch_size,
+        verbose=verbose,
+        team=team,
+    )
 
 
 def mask_cells(
-    cues: Cues, data: TrainSplit, *, batch_size: int, verbose: int, team: Team
+    cues: Cues, data: TrainSplit, *, evidence: float, batch_size: int, verbose: int, team: Team
 ) -> MaskedCells:
     """Return the cells of ticked cues in all training images, by the network of the cues.
+
+    Args:
+        cues: The cues.
+        data: The training split.
+        evidence: Evidence from which a cell is masked; see `Cues.masks`.
+        batch_size, verbose, team: See `make_masks`.
 
     Raises:
         ValueError: That network takes images of any size, and the cues were found in another.
@@ -209,7 +249,7 @@ def mask_cells(
                 f"The cues were found in maps of {shape} cells. Received: training images with "
                 f"{found.clusters.shape[1:]}. Use images of the same size."
             )
-        cells[places] = 255 * cues.mask_of(found)
+        cells[places] = 255 * cues.mask_of(found, evidence=evidence)
         predicted[places] = found.logits.argmax(axis=1)
     merged = team.merge_rows(cells, share, positions)
     classes = team.merge_rows(predicted, share, positions)
@@ -217,7 +257,7 @@ def mask_cells(
 
 
 def source_text(cues: Cues | str | Path | None) -> str | None:
-    """Return the setting `cues` for cues, their folder, "outside" or "planted"."""
+    """Return the setting `cues` for cues, their folder, or what the settings call them."""
     if isinstance(cues, Cues):
         return str(cues.folder) if cues.folder is not None else NOT_SAVED
     return None if cues is None else str(cues)

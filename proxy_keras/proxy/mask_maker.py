@@ -14,6 +14,8 @@ from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
 from proxy_keras.proxy import controls
 
+_SQUARES = {"erasing": controls.square_masks, "central_square": controls.frame_masks}
+
 
 class Masks(NamedTuple):
     """Heatmaps and thresholds that define the pixels to replace.
@@ -36,7 +38,8 @@ class MaskMaker:
 
     Args:
         data: The training split.
-        control: "random_mask", "erasing", or another value for the heatmaps' own masks.
+        control: "random_mask", "permuted_mask", "erasing", "central_square", or another value for
+            the heatmaps' own masks.
         batch_size: Images per batch.
     """
 
@@ -73,9 +76,13 @@ class MaskMaker:
             heatmaps, donors = controls.random_masks(heatmaps, seed=seed, epoch=epoch)
             # A map shifted to a border covers a different area: cap it at its original area.
             thresholds, replaced = self._thresholds(heatmaps, 0.0, replaced[donors])
-        if self._control == "erasing" and len(positions):
+        if self._control == "permuted_mask":
+            donors = controls.mask_donors(len(positions), seed=seed, epoch=epoch)
+            heatmaps, thresholds = heatmaps[donors], thresholds[donors]
+            replaced = replaced[donors]
+        if self._control in _SQUARES and len(positions):
             area = float(replaced.mean())
-            heatmaps = controls.square_masks(len(positions), area=area, seed=seed, epoch=epoch)
+            heatmaps = _SQUARES[self._control](len(positions), area=area, seed=seed, epoch=epoch)
             thresholds, replaced = self._thresholds(heatmaps, 0.5, None)
         return Masks(positions, heatmaps, thresholds, replaced)
 

@@ -7,7 +7,8 @@ import keras
 from proxy_keras.cues.cues import Cues
 from proxy_keras.cues.find import find_cues
 from proxy_keras.data.train_split import TrainSplit
-from proxy_keras.objects.object_masks import ObjectMasks, of_data
+from proxy_keras.objects.object_masks import ObjectMasks
+from proxy_keras.proxy.some_objects import some_objects
 from proxy_keras.settings import ProxyConfig
 
 
@@ -36,7 +37,7 @@ class OutsideCues:
     ) -> None:
         self._data = data
         self._config = config
-        self._objects = _some(data, objects or of_data(data), config.object_share)
+        self._objects = some_objects(data, objects, config)
         self._batch_size = batch_size
         self._verbose = verbose
 
@@ -59,19 +60,3 @@ class OutsideCues:
         )
         cues.tick_outside(config.cue_outside)
         return cues
-
-
-def _some(data: TrainSplit, objects: ObjectMasks | None, share: float) -> ObjectMasks:
-    """Return the known objects of a share of the training images, drawn by the seed."""
-    if objects is None or len(objects) == 0:
-        raise ValueError(
-            "`cues='outside'` needs images whose object is known: boxes.csv or masks/ in the "
-            "folder of the images, or `objects`. Received: none. Or tick cues by hand: python -m "
-            "proxy_keras.cues"
-        )
-    some = objects.drawn(len(data), share, seed=data.seed)
-    if len(some) == 0:
-        raise ValueError(
-            f"`object_share` {share:g} leaves no image whose object is known. Use a larger share."
-        )
-    return some

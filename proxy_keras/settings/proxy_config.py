@@ -21,13 +21,19 @@ from proxy_keras.settings.rules import (
 )
 from proxy_keras.settings.schedule import parse
 
-CONTROLS = ("random_mask", "erasing", "proxies_off")
+USUAL_CONTROLS = ("random_mask", "erasing", "proxies_off")
+"""Those that a study adds by itself."""
+
+CONTROLS = (*USUAL_CONTROLS, "permuted_mask", "central_square", "any_donor")
 
 OUTSIDE = "outside"
 """Value of `cues`: found in the model being trained, and ticked by known objects."""
 
 PLANTED = "planted"
 """Value of `cues`: exactly the shortcut that was planted in the data."""
+
+BACKGROUND = "background"
+"""Value of `cues`: everything outside the object, where it is known; no network is asked."""
 
 ARM = "arm:"
 """Start of the value of `cues` that names an arm of a study: found in its network, as above."""
@@ -211,7 +217,10 @@ class ProxyConfig(JsonSettings):
         Setting(
             "Run a control instead of the method. `random_mask`: the same masks, exchanged among "
             "the images and shifted at random; `erasing`: a random square of the same mean area; "
-            "`proxies_off`: all the work, but originals are shown.",
+            "`proxies_off`: all the work, but originals are shown; `permuted_mask`: the masks "
+            "exchanged among the images, in their places; `central_square`: all but a square in "
+            "the middle, of the same mean area; `any_donor`: with `exchange`, another image of any "
+            "class.",
             metavar="C",
             unset="none",
         ),
@@ -230,10 +239,11 @@ class ProxyConfig(JsonSettings):
             "Mask the ticked cues in this folder, made by `python -m proxy_keras.cues`, instead of "
             "what is hot. `outside`: at each step, find the cues of the model being trained and "
             "mask those that lie outside the object, which must be known in some images. "
-            "`planted`: mask the planted shortcut of `decoy_digits` or `--shortcut` exactly (an "
-            "upper bound for studies). In a study also `arm:NAME`: like `outside`, but found in "
-            "the trained network of another arm with the same seed.",
-            metavar="DIR|outside|planted",
+            "`background`: mask all that lies outside the object, in training images where it is "
+            "known. `planted`: mask the planted shortcut of `decoy_digits` or `--shortcut` "
+            "exactly (an upper bound for studies). In a study also `arm:NAME`: like `outside`, but "
+            "found in the trained network of another arm with the same seed.",
+            metavar="DIR|outside|background|planted",
             unset="heatmaps",
         ),
     ] = None
@@ -255,6 +265,14 @@ class ProxyConfig(JsonSettings):
             unset="that of the class that has it most often",
         ),
     ] = None
+    cue_evidence: Annotated[
+        Share,
+        Setting(
+            "Evidence from which a cell of a ticked cue is masked, as a share of the highest in "
+            "its image; 0: all of its cells, for cues that are the background.",
+            metavar="X",
+        ),
+    ] = 0.15
     cue_outside: Annotated[
         PositiveShare,
         Setting(
@@ -266,8 +284,8 @@ class ProxyConfig(JsonSettings):
     object_share: Annotated[
         PositiveShare,
         Setting(
-            "With `--cues outside` or `arm:NAME`: share of the training images, drawn by the seed, "
-            "whose known object is used.",
+            "With `--cues outside`, `background` or `arm:NAME`: share of the training images, "
+            "drawn by the seed, whose known object is used.",
             metavar="X",
         ),
     ] = 1.0
@@ -289,7 +307,16 @@ class ProxyConfig(JsonSettings):
         else:
             self._refuse(_FOR_HEATMAPS, "is for heatmaps, not for `cues`")
         if self.cues != OUTSIDE and self.source_arm is None:
-            self._refuse(_FOR_OUTSIDE, "needs `cues='outside'`")
+            self._refuse(("cue_outside",), "needs `cues='outside'`")
+        if not self.needs_objects and self.source_arm is None:
+            self._refuse(("object_share",), "needs `cues='outside'` or 'background'")
+        require(
+            self.control != "any_donor" or self.replacement == "exchange",
+            "`control='any_donor'` needs `replacement='exchange'`.",
+            self.replacement,
+        )
+        if self.cues in (BACKGROUND, PLANTED):
+            self._refuse(("cue_evidence",), "is for cues of a network")
         if self.cues is not None:
             require(
                 self.cue_rate is None or self.cue_action == "spread",
@@ -308,6 +335,17 @@ class ProxyConfig(JsonSettings):
         """The arm of the study in whose network the cues are found; None: not in one."""
         is_arm = self.cues is not None and self.cues.startswith(ARM)
         return self.cues.removeprefix(ARM) if self.cues is not None and is_arm else None
+
+    @property
+    def needs_objects(self) -> bool:
+        """Whether it must be known where the object is in some training images."""
+        return self.cues in (OUTSIDE, BACKGROUND)
+
+    @property
+    def cue_folder(self) -> str | None:
+        """The folder of the ticked cues; None: they come from elsewhere, or there are none."""
+        from_elsewhere = self.cues in (None, OUTSIDE, BACKGROUND, PLANTED)
+        return None if from_elsewhere or self.source_arm is not None else self.cues
 
     def changed(self, **changes: Any) -> Self:
         """Return the settings with some changed.
@@ -331,8 +369,7 @@ class ProxyConfig(JsonSettings):
             require(value == default, f"`{name}` {reason}; leave it out.", value)
 
 
-_FOR_CUES = ("cue_action", "cue_rate")
-_FOR_OUTSIDE = ("cue_outside", "object_share")
+_FOR_CUES = ("cue_action", "cue_rate", "cue_evidence")
 _FOR_HEATMAPS = (
     "method",
     "threshold",

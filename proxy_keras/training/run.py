@@ -20,7 +20,6 @@ from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import freeze_backbone
 from proxy_keras.proxy.callback import ProxyAttention
 from proxy_keras.settings import TrainConfig
-from proxy_keras.settings.proxy_config import OUTSIDE
 from proxy_keras.training.checkpoint import CheckpointFolder, RunCheckpoint
 from proxy_keras.training.count_epochs import CountEpochs
 from proxy_keras.training.determinism import (
@@ -167,9 +166,7 @@ def prepare(config: TrainConfig, folder: Path, *, verbose: int = 1) -> Run:
             verbose=verbose,
             team=team,
             objects=(
-                known_objects(config, data, verbose=verbose)
-                if config.proxy.cues == OUTSIDE
-                else None
+                known_objects(config, data, verbose=verbose) if config.proxy.needs_objects else None
             ),
         )
         proxy.prepare(model, config.epochs)

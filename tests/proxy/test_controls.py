@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy_keras.proxy.controls import random_masks, square_masks
+from proxy_keras.proxy.controls import frame_masks, mask_donors, random_masks, square_masks
 
 
 @settings(deadline=None)
@@ -43,6 +43,14 @@ def test_no_maps_and_one_map():
     assert sorted(random_masks(one, seed=0, epoch=0)[0].ravel()) == [1, 2, 3, 4]
 
 
+@given(st.integers(2, 50), st.integers(0, 100))
+def test_each_mask_goes_to_one_other_image(n, seed):
+    donors = mask_donors(n, seed=seed, epoch=1)
+    assert sorted(donors) == list(range(n))
+    assert (donors != np.arange(n)).all()
+    np.testing.assert_array_equal(donors, mask_donors(n, seed=seed, epoch=1))
+
+
 @given(st.integers(0, 20), st.floats(0.0, 1.0), st.integers(0, 100))
 def test_squares_are_squares_inside_the_image(n, area, seed):
     masks = square_masks(n, area=area, seed=seed, epoch=0)
@@ -63,3 +71,18 @@ def test_squares_have_the_mean_area_asked_for(area):
 def test_squares_reach_every_corner():
     reached = square_masks(2000, area=0.25, seed=0, epoch=0).any(axis=0)
     assert reached[0, 0] and reached[0, -1] and reached[-1, 0] and reached[-1, -1]
+
+
+@pytest.mark.parametrize("area", [0.0, 0.1, 0.5, 0.937, 1.0])
+def test_frames_leave_a_square_in_the_middle_and_have_the_mean_area_asked_for(area):
+    masks = frame_masks(8000, area=area, seed=0, epoch=0)
+    assert (masks == 255).mean() == pytest.approx(area, rel=0.05)
+    for mask in masks[:50] == 0:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        np.testing.assert_array_equal(rows, columns)
+        assert mask.sum() == len(rows) ** 2
+        assert len(rows) == 0 or rows[0] + rows[-1] in (30, 31)
+
+
+def test_frames_of_no_masks():
+    assert frame_masks(0, area=0.5, seed=0, epoch=0).shape == (0, 32, 32)

@@ -163,6 +163,21 @@ def test_a_hidden_cue_is_replaced_in_half_of_the_showings_and_nothing_else_chang
     assert (is_white | (hidden == (0, 0, 250)).all(axis=(1, 2, 3))).all()
 
 
+@pytest.mark.parametrize(("evidence", "masked"), [(0.15, [0.0, 0.0]), (0.0, [0.0, 1.0])])
+def test_cells_without_evidence_are_masked_only_if_asked_for(
+    saved: Path, evidence: float, masked: list[float]
+) -> None:
+    images, labels = make_images()
+    # Seen as green by the network of the cues, so that blue is no evidence.
+    images[labels == 1, *CORNER] = (0, 0, 200)
+    images[labels == 0, *CORNER] = 100
+    data = ImageData.from_arrays(images, labels, seed=0, progress=False)
+    settings: dict[str, Any] = {"cue_action": "hide", "replacement": "white", "show": 1.0}
+    proxy = ProxyAttention(data.train, cues=saved, cue_evidence=evidence, verbose=0, **settings)
+    white = (fit(data, proxy, epochs=2).epochs[0][:, *CORNER] == 255).all(axis=(1, 2, 3))
+    assert [white[data.train.labels == label].mean() for label in (0, 1)] == masked
+
+
 def test_the_step_runs_once_before_the_first_epoch_and_is_logged_with_it(
     data: ImageData, saved: Path
 ) -> None:

@@ -79,7 +79,7 @@ def planned_comparisons(arms: Sequence[str], reference: str = "none") -> list[tu
     """Return pairs of each arm with the reference, and of each `proxy...` arm with its controls.
 
     An arm that is two, such as `proxy+class_balanced`, is also compared with each of them alone.
-    The controls are the arms `random_mask`, `erasing` and `proxies_off` with the same preset:
+    The controls are the arms `random_mask`, `erasing` and so on with the same preset:
     `random_mask:shortcut` is a control of `proxy:shortcut`.
     """
     pairs = [(arm, reference) for arm in arms if arm != reference]

@@ -13,7 +13,14 @@ import yaml
 
 from proxy_keras.augment import catalogue as augment
 from proxy_keras.io.named_options import split_commas
-from proxy_keras.settings import CONTROLS, PRESETS, ProxyConfig, TrainConfig, declared
+from proxy_keras.settings import (
+    CONTROLS,
+    PRESETS,
+    USUAL_CONTROLS,
+    ProxyConfig,
+    TrainConfig,
+    declared,
+)
 from proxy_keras.settings.options import changed, with_absolute_paths
 from proxy_keras.settings.robust import METHODS
 from tuner.comparing.arm_names import PLAIN, PLUS, PROXY_ARM, base_name, parts
@@ -76,8 +83,8 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
 
     A word is one of:
     - `none`, plain training;
-    - `proxy` or a control, `random_mask`, `erasing` or `proxies_off`, with the proxy settings of
-      the study, or with a preset as in `proxy:shortcut`;
+    - `proxy` or one of `CONTROLS`, such as `random_mask`, with the proxy settings of the study, or
+      with a preset as in `proxy:shortcut`;
     - an augmentation such as `cutmix` or `mixup:alpha=0.4`, without proxies;
     - a method against spurious correlations such as `jtt:epochs=1`, without proxies; or one of the
       above and a method, such as `proxy:shortcut+class_balanced`;
@@ -88,7 +95,7 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
     Args:
         words: Arms, in the order of the tables.
         base: Settings that all arms share.
-        controls: Add the missing controls of each `proxy` arm. `none` is always added.
+        controls: Add the missing `USUAL_CONTROLS` of each `proxy` arm. `none` is always added.
 
     Raises:
         ValueError: A word is not an arm, two arms have the same name or settings, a recipe changes
@@ -105,7 +112,7 @@ def make_arms(words: Sequence[str], base: TrainConfig, *, controls: bool) -> lis
         arms.insert(0, _arm(PLAIN, base))
     if controls:
         proxies = [arm for arm in arms if base_name(arm.name) == PROXY_ARM]
-        wanted = [_control(arm, control) for arm in proxies for control in CONTROLS]
+        wanted = [_control(arm, control) for arm in proxies for control in USUAL_CONTROLS]
         arms += [arm for arm in wanted if arm.name not in names]
     _check_distinct(arms)
     check_source_arms({arm.name: arm.config for arm in arms})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy_keras.settings import ProxyConfig, TrainConfig
-from proxy_keras.settings.proxy_config import ARM, OUTSIDE, PLANTED
+from proxy_keras.settings.proxy_config import ARM, PLANTED
 
 NOTHING = "none"
 
@@ -52,7 +52,7 @@ def check_cue_folders(configs: Mapping[str, TrainConfig]) -> None:
         ValueError: One does not.
     """
     for name, config in configs.items():
-        folder = _folder(config.proxy)
+        folder = None if config.proxy is None else _folder(config.proxy)
         if folder is not None and not (folder / "cues.json").is_file():
             raise ValueError(
                 f"The arm {name!r} needs a folder of cues with a cues.json. Received: "
@@ -72,15 +72,13 @@ def _told_for_proxies(proxy: ProxyConfig | None) -> str | None:
         return None
     if proxy.cues == PLANTED:
         return "the planted shortcut"
-    if proxy.cues == OUTSIDE or proxy.source_arm is not None:
+    if proxy.needs_objects or proxy.source_arm is not None:
         return f"objects of {100.0 * proxy.object_share:g}% of the training images"
     if (folder := _folder(proxy)) is not None:
         return f"ticked cues in {folder.name}"
     return None if proxy.spare is None else "objects of all training images"
 
 
-def _folder(proxy: ProxyConfig | None) -> Path | None:
+def _folder(proxy: ProxyConfig) -> Path | None:
     """Return the folder of cues of an arm; None: it has none."""
-    if proxy is None or proxy.cues is None or proxy.cues in (OUTSIDE, PLANTED):
-        return None
-    return None if proxy.source_arm is not None else Path(proxy.cues)
+    return None if proxy.cue_folder is None else Path(proxy.cue_folder)
