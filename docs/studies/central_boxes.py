@@ -47,13 +47,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--image-size", type=int)
     given = parser.parse_args(argv)
-    # Without a validation split: a study draws its own.
-    data = ImageData.from_source(given.source, image_size=given.image_size, val=0.0)
-    kept: dict[str, Any] = {"classes": np.array(data.classes)}
-    for part in (data.train, data.test):
-        kept |= {f"{name}_{part.name}": array for name, array in arrays_of(part).items()}
-    np.savez_compressed(given.target, **kept)
-    print(f"{len(data.train)} + {len(data.test)} images: {given.target}")
+    data = ImageData.from_source(given.source, image_size=given.image_size)
+    # A study draws its own validation images.
+    both, test = [arrays_of(data.train), arrays_of(data.val)], arrays_of(data.test)
+    train = {name: np.concatenate([part[name] for part in both]) for name in test}
+    np.savez_compressed(
+        given.target,
+        classes=np.array(data.classes),
+        **{f"{name}_train": array for name, array in train.items()},
+        **{f"{name}_test": array for name, array in test.items()},
+    )
+    print(f"{len(train['x'])} + {len(test['x'])} images: {given.target}")
 
 
 if __name__ == "__main__":
