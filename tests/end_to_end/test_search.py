@@ -84,7 +84,7 @@ def epochs(out: Path) -> list[tuple[str, int, int]]:
     return lines
 
 
-def wait_for(condition: Callable[[], object], *, timeout_s: float = 60) -> None:
+def wait_for(condition: Callable[[], object], *, timeout_s: float = 180) -> None:
     """Wait until a condition holds."""
     until = time.monotonic() + timeout_s
     while not condition():

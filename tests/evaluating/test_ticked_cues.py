@@ -24,6 +24,7 @@ from proxy_keras.evaluating.ticked_evidence import (
 )
 from proxy_keras.evaluating.ticked_section import draw_ticked, ticked_section
 from proxy_keras.evaluating.ticked_source import find_ticked
+from proxy_keras.settings import ProxyConfig
 from tests.evaluating.coloured_images import colour_model, coloured_images
 from tests.evaluating.example_results import results_of_answers
 from tests.evaluating.test_findings import metrics_of
@@ -63,7 +64,7 @@ def results_of(split, model, name="this"):
 
 
 def run_of(folder, cues):
-    config = SimpleNamespace(proxy=SimpleNamespace(cues=cues))
+    config = SimpleNamespace(proxy=ProxyConfig(cues=cues))
     return SimpleNamespace(folder=folder, config=config)
 
 
@@ -177,7 +178,8 @@ def test_ticked_cues_are_those_given_else_trained_with_else_beside_the_model(
         one = model_of(model, file, run_of(run, cues))
         return find_ticked(given, [model_of(model, tmp_path / "a.keras"), one], split)
 
-    assert found() is None and found("outside") is None and found("(not saved)") is None
+    assert found() is None and found("(not saved)") is None
+    assert [found(name) for name in ("outside", "background", "planted")] == [None] * 3
     assert found(str(folder)).network.name == str(folder)
     gone = found(str(tmp_path / "gone"))
     assert "was trained with the ticked cues in" in gone and "--cues DIR" in gone
