@@ -11,7 +11,8 @@ from proxy_keras.settings.checking import check
 from proxy_keras.settings.data_config import INDEX_WORDS, DataConfig
 from proxy_keras.settings.declaration import Declared, declared
 from proxy_keras.settings.key_value import KeyValue
-from proxy_keras.settings.proxy_config import PRESETS, ProxyConfig
+from proxy_keras.settings.presets import PRESETS
+from proxy_keras.settings.proxy_config import ProxyConfig
 from proxy_keras.settings.train_config import TrainConfig
 from proxy_keras.settings.wording import option_help
 

@@ -1,4 +1,4 @@
-"""ProxyConfig: the hyper-parameters of Proxy Attention, and presets of them."""
+"""ProxyConfig: the hyper-parameters of Proxy Attention."""
 
 from __future__ import annotations
 
@@ -385,19 +385,3 @@ _FOR_HEATMAPS = (
     "engine",
 )
 """Settings that only apply to some masks."""
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "thesis": {},
-    "shortcut": {
-        "schedule": "every:3,finish:0.2",
-        "select": "all",
-        "subset": 1.0,
-        "show": 0.5,
-        "threshold": 0.5,
-        "weight": 1.0,
-        # `blended` keeps the hue of a dimmed patch, which a network can still read.
-        "replacement": "black",
-    },
-}
-"""Named settings: what differs from the defaults of `ProxyConfig`."""
