@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import signal
 import subprocess
@@ -20,13 +19,7 @@ from tests.tuner import study_stub
 from tuner import study
 from tuner.comparing import study_run
 from tuner.comparing.arms import make_arms
-from tuner.comparing.conditions import check_conditions, determinism_notes, selection_notes
-from tuner.comparing.study_results import (
-    COLUMNS,
-    Results,
-    fingerprint,
-    row_of,
-)
+from tuner.comparing.study_results import Results
 from tuner.file_lock import is_locked
 
 BASE = TrainConfig(DataConfig("digits"), ProxyConfig(), epochs=4)
@@ -207,181 +200,6 @@ def test_an_interrupted_study_stops_its_trainings(own, tmp_path):
         process.kill()
         process.wait()
     assert not is_locked(tmp_path / "runs" / "a.lock")
-
-
-def test_fingerprints_tell_settings_apart_but_not_places_or_defaults():
-    at = TrainConfig(DataConfig("npz:/a/x.npz"))
-    one = fingerprint(at, "m")
-    assert one == fingerprint(TrainConfig(DataConfig("npz:/b/x.npz")), "m")
-    assert one == fingerprint(dataclasses.replace(at, lr=1e-3), "m")
-    grouped = [
-        fingerprint(TrainConfig(DataConfig("a", groups=f"/{place}/groups.csv")), "m")
-        for place in "ab"
-    ]
-    assert grouped[0] == grouped[1] != fingerprint(TrainConfig(DataConfig("a")), "m")
-    others = [
-        fingerprint(at, "n"),
-        fingerprint(dataclasses.replace(at, proxy=None), "m"),
-        fingerprint(dataclasses.replace(at, lr=2e-3), "m"),
-        fingerprint(dataclasses.replace(at, proxy=ProxyConfig(threshold=0.1)), "m"),
-        fingerprint(TrainConfig(DataConfig("npz:/a/y.npz")), "m"),
-    ]
-    assert len({one, *others}) == 6
-
-
-def rows_with(**changes):
-    rows = pd.DataFrame(
-        {
-            "arm": ["none", "proxy", "none", "proxy"],
-            "seed": [0, 0, 1, 1],
-            "split_sha256": "aa",
-            "initial_weights_sha256": ["w0", "w0", "w1", "w1"],
-            "optimizer_steps": 10,
-            "groups_sha256": ["", "gg", "gg", "gg"],
-        }
-    )
-    for column, value in changes.items():
-        rows.loc[3, column] = value
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"split_sha256": "bb"}, "the split, but differ: aa: none, proxy; bb: proxy"),
-        ({"optimizer_steps": 11}, "share the number of optimizer steps"),
-        ({"groups_sha256": "none"}, "share the groups, but differ: gg: none, proxy; none: proxy"),
-        (
-            {"initial_weights_sha256": "w9"},
-            "share the initial weights, but differ with seed 1",
-        ),
-    ],
-)
-def test_unequal_conditions_end_the_study(changes, message):
-    check_conditions(rows_with())
-    with pytest.raises(ValueError, match=message):
-        check_conditions(rows_with(**changes))
-
-
-def test_a_damaged_table_is_refused(tmp_path):
-    (tmp_path / "results.csv").write_text("arm,seed\nnone,1\n")
-    with pytest.raises(ValueError, match="lacks .*test_accuracy"):
-        Results(tmp_path)
-    (tmp_path / "results.csv").write_text("")
-    with pytest.raises(ValueError, match="is not a table"):
-        Results(tmp_path)
-
-
-OF_GROUPS = COLUMNS[COLUMNS.index("cue_cpu_seconds") + 1 : COLUMNS.index("op_determinism")]
-UNKNOWN = "," * len(OF_GROUPS)
-LINES = [
-    ",".join(COLUMNS),
-    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,,{UNKNOWN}on,0123456789abcdef",
-    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,7,3.0,0.5,{UNKNOWN}off,0e23456789abcdef",
-]
-
-
-def test_runs_without_determinism_are_counted():
-    def table(*marks):
-        return pd.DataFrame({"op_determinism": marks})
-
-    assert determinism_notes(table("on", "on")) == []
-    (note,) = determinism_notes(table("on", "off", "mixed"))
-    assert note.startswith("Op determinism was off in 2 of 3 runs (`--no-determinism`)")
-
-
-def test_other_group_shares_of_validation_are_said():
-    def table(*shares):
-        return pd.DataFrame({"val_groups": shares})
-
-    assert selection_notes(table("", "like training")) == []
-    (note,) = selection_notes(table("like training", "other shares"))
-    assert "`--val-like-train`" in note
-
-
-def test_a_row_has_the_measures_of_each_selection(tmp_path):
-    about = {"split_sha256": "ab", "initial_weights_sha256": "01", "optimizer_steps": 3}
-    (tmp_path / "run.json").write_text(json.dumps(about | {"val_groups": "other shares"}))
-    of_group = {"worst_group_accuracy": 0.25, "adjusted_average": None}
-    metrics = {
-        "val": {"accuracy": 0.5},
-        "test": {"accuracy": 0.75, "loss": 1.0, "balanced_accuracy": 0.5, "groups": of_group},
-        "selected": {"worst_group": {"epoch": 2, "test": {"worst_group_accuracy": 0.5}}},
-        **{"seconds": 1.0, "cpu_seconds": 1.0, "proxies_made": 0, "proxy_steps": []},
-    }
-    row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
-    assert set(row) == set(COLUMNS) and row["val_groups"] == "other shares"
-    assert row["groups_sha256"] == ""
-    assert (row["test_worst_group_accuracy"], row["test_balanced_accuracy"]) == (0.25, 0.5)
-    assert (row["test_worst_group_accuracy_by_worst_group"], row["worst_group_epoch"]) == (0.5, 2.0)
-    unknown = ("test_adjusted_average", "test_accuracy_by_worst_class", "worst_class_epoch")
-    assert all(math.isnan(row[name]) for name in unknown)
-    results = Results(tmp_path)
-    results.add(row)
-    pd.testing.assert_frame_equal(Results(tmp_path).table, results.table, check_dtype=False)
-    for known, expected in (("gg", "gg"), (None, "none")):
-        (tmp_path / "run.json").write_text(json.dumps(about | {"groups_sha256": known}))
-        row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
-        assert row["groups_sha256"] == expected
-
-
-def test_the_table_is_read_as_it_was_written(tmp_path):
-    (tmp_path / "results.csv").write_text("\n".join(LINES))
-    results = Results(tmp_path)
-    assert results.messages == [] and results.has("proxy", 0, "0e23456789abcdef")
-    assert results.table["initial_weights_sha256"].tolist() == ["01", "01"]
-    assert results.table[["replaced", "test_loss"]].isna().to_numpy().tolist() == [
-        [True, False],
-        [False, True],
-    ]
-    results.add(results.table.iloc[1].to_dict())
-    again = Results(tmp_path).table
-    pd.testing.assert_frame_equal(again, results.table)
-    assert again["seed"].dtype == "int64" and again["test_accuracy"].dtype == "float64"
-
-
-def test_tables_from_before_there_were_cues_are_read(tmp_path):
-    new = ("extra_steps", "cues_ticked", "cue_cpu_seconds", *OF_GROUPS, "op_determinism")
-    names = [name for name in COLUMNS if name not in new]
-    (tmp_path / "results.csv").write_text(
-        ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
-    )
-    results = Results(tmp_path)
-    assert results.messages == [] and results.table["cues_ticked"].isna().all()
-    assert results.table["test_worst_group_accuracy"].isna().all()
-    assert results.table[["groups_sha256", "val_groups"]].to_numpy().tolist() == [["", ""]]
-    assert list(results.table) == list(COLUMNS)
-    # Determinism could not be off then.
-    assert results.table["op_determinism"].tolist() == ["on"]
-    assert results.has("none", 0, "0123456789abcdef")
-
-
-@pytest.mark.parametrize("lost", [1, 5, 20, 45, len(LINES[2]) - 4])
-def test_a_last_line_that_is_cut_off_is_done_again(lost, tmp_path):
-    (tmp_path / "results.csv").write_text("\n".join(LINES)[:-lost])
-    results = Results(tmp_path)
-    assert results.table["arm"].tolist() == ["none"]
-    assert len(results.messages) == 1 and "line 3 is truncated" in results.messages[0]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (
-            "none,0,abc",
-            f"line 2 must have {len(COLUMNS)} columns, but has 3. Correct it, or delete",
-        ),
-        (LINES[1].replace("0.9", "abc"), "line 2 needs a number for `test_accuracy`.*'abc'"),
-        (LINES[1].replace("0.5", "x"), "line 2 needs a number for `test_loss`.*'x'"),
-        (LINES[1].replace("0.9", ""), "line 2 needs a number for `test_accuracy`.*''"),
-        (LINES[1].replace("none,0", "none,0.5"), "line 2 needs a whole number for `seed`"),
-        (LINES[2], "line 3 duplicates proxy, seed 0"),
-    ],
-)
-def test_a_damaged_line_is_named(line, message, tmp_path):
-    (tmp_path / "results.csv").write_text("\n".join([LINES[0], line, LINES[2]]) + "\n")
-    with pytest.raises(ValueError, match=message):
-        Results(tmp_path)
 
 
 @pytest.mark.parametrize(
