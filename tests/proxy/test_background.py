@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from proxy_keras import ImageData, ProxyAttention
 from proxy_keras.objects.object_masks import ObjectMasks
 from proxy_keras.proxy.some_objects import background_cells
 from proxy_keras.settings import ProxyConfig
+from tests.proxy.shown_proxies import shown_after_step
 
 SIDE, N = 24, 40
 OBJECT = np.s_[6:12, 12:18]
@@ -34,19 +34,7 @@ def _objects(positions: list[int]) -> ObjectMasks:
 
 
 def _shown(data: ImageData, **settings: Any) -> tuple[ProxyAttention, NDArray[np.float32]]:
-    """Return the callback and the images of an epoch after its step, by position."""
-    image = keras.Input((SIDE, SIDE, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
-    model = keras.Model(image, keras.layers.Dense(2)(pooled))
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    settings = {"cues": "background", "cue_action": "hide", **settings}
-    proxy = ProxyAttention(data.train, "start", show=1.0, verbose=0, **settings)
-    model.fit(data.train.batches(64), epochs=1, verbose=0, shuffle=False, callbacks=[proxy])
-    order = np.random.default_rng([data.seed, 0]).permutation(len(data.train))
-    images = np.empty((len(data.train), SIDE, SIDE, 3), np.float32)
-    data.train.clock.begin(0)
-    images[order] = next(iter(data.train.batches(64)))[0].numpy()
-    return proxy, images
+    return shown_after_step(data, "background", **{"cue_action": "hide", **settings})
 
 
 def _everywhere(data: ImageData) -> ObjectMasks:

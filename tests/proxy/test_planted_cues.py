@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 
 from proxy_keras import ImageData, ProxyAttention
 from proxy_keras.proxy.planted_boxes import planted_cells
 from proxy_keras.settings import DataConfig, ProxyConfig, TrainConfig
+from tests.proxy.shown_proxies import shown_after_step
 
 SIDE = 12
 PATCH = SIDE // 6
@@ -18,21 +18,6 @@ def _data(**options) -> ImageData:
     rng = np.random.default_rng(0)
     images = rng.integers(100, 110, (40, SIDE, SIDE, 3)).astype(np.uint8)
     return ImageData.from_arrays(images, np.arange(40) % 2, seed=0, progress=False, **options)
-
-
-def _fit(data: ImageData, **settings) -> tuple[ProxyAttention, np.ndarray]:
-    """Return the callback and the images that `fit` would read after its step, by position."""
-    image = keras.Input((SIDE, SIDE, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(image))
-    model = keras.Model(image, keras.layers.Dense(2)(pooled))
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    proxy = ProxyAttention(data.train, "start", cues="planted", show=1.0, verbose=0, **settings)
-    model.fit(data.train.batches(64), epochs=1, verbose=0, shuffle=False, callbacks=[proxy])
-    order = np.random.default_rng([data.seed, 0]).permutation(len(data.train))
-    images = np.empty((len(data.train), SIDE, SIDE, 3), np.float32)
-    data.train.clock.begin(0)
-    images[order] = next(iter(data.train.batches(64)))[0].numpy()
-    return proxy, images
 
 
 def _originals(data: ImageData) -> np.ndarray:
@@ -60,7 +45,7 @@ def test_the_corner_patch_and_a_decoy_are_both_planted():
 
 def test_hiding_replaces_the_patch_and_nothing_else():
     data = _data(shortcut=1.0)
-    proxy, images = _fit(data, cue_action="hide", replacement="white")
+    proxy, images = shown_after_step(data, "planted", cue_action="hide", replacement="white")
     (step,) = proxy.steps
     assert (step.made, step.wrong) == (len(data.train), 0)
     assert step.replaced == pytest.approx(PATCH**2 / SIDE**2)
@@ -72,7 +57,7 @@ def test_hiding_replaces_the_patch_and_nothing_else():
 
 def test_spreading_gives_each_image_the_patch_of_any_other():
     data = _data(shortcut=1.0)
-    proxy, images = _fit(data)
+    proxy, images = shown_after_step(data, "planted")
     levels = images[:, 0, 0, 0]
     # At rate 1, each class has one level; afterwards both classes have both.
     for label in (0, 1):
@@ -82,7 +67,9 @@ def test_spreading_gives_each_image_the_patch_of_any_other():
 
 def test_random_masks_cover_the_same_area_elsewhere():
     data = _data(shortcut=1.0)
-    proxy, images = _fit(data, cue_action="hide", replacement="white", control="random_mask")
+    proxy, images = shown_after_step(
+        data, "planted", cue_action="hide", replacement="white", control="random_mask"
+    )
     assert proxy.steps[0].replaced == pytest.approx(PATCH**2 / SIDE**2)
     assert not (images[:, :PATCH, :PATCH] == 255).all(axis=(1, 2, 3)).all()
 

@@ -134,14 +134,17 @@ def test_it_continues_from_saved_counts():
     assert second.get_state() == whole.get_state()
 
 
+def check_counts(counts, model):
+    """Check the counts of the first epoch by class."""
+    first = counts.get_state()["class"][0]
+    assert (first["images"], first["right"]) == counted(model)
+
+
 def test_half_precision_counts_whole_images():
     keras.config.set_dtype_policy("mixed_float16")
     counts, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[counts])
-    assert (
-        counts.get_state()["class"][0]["images"],
-        counts.get_state()["class"][0]["right"],
-    ) == counted(model)
+    check_counts(counts, model)
 
 
 @pytest.mark.slow
@@ -149,7 +152,4 @@ def test_all_replicas_count(mirrored):
     with mirrored.scope():
         counts, model = ValidationCounts(CLASSES), build()
     fit(model, callbacks=[counts])
-    assert (
-        counts.get_state()["class"][0]["images"],
-        counts.get_state()["class"][0]["right"],
-    ) == counted(model)
+    check_counts(counts, model)
