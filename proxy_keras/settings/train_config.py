@@ -277,8 +277,7 @@ class TrainConfig(JsonSettings):
         require(
             self.proxy is None
             or not isinstance(method, LastLayerMethod)
-            or not self.freeze
-            or self.first_trained is not None,
+            or self.freeze is not True,
             f"With `freeze`, `robust` {method.name} refits the only layer that is trained, on "
             "originals, so proxies would have no effect. Use `class_weighted` with them, or train "
             "more layers.",
