@@ -54,6 +54,7 @@ class DonorBank:
         thresholds: [n] float32.
         seed: Keys the draws.
         other_class: Donors have another class than the image.
+        keeps: An image is given the same donor in every draw.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class DonorBank:
         *,
         seed: int,
         other_class: bool,
+        keeps: bool = False,
     ) -> None:
         self._positions = positions
         self._labels = labels
@@ -74,6 +76,7 @@ class DonorBank:
         self._thresholds = thresholds
         self._seed = seed
         self._other_class = other_class
+        self._keeps = keeps
 
     def __len__(self) -> int:
         """Return the number of images in the bank."""
@@ -97,9 +100,11 @@ class DonorBank:
             epoch: Counted from 0; with the batch and the seed, keys the draw.
             batch: Number of the batch in the epoch, from 0.
         """
-        rng = np.random.default_rng([self._seed, epoch, batch, 5])
         # Every image draws, so that a draw does not depend on which others are proxies.
-        order = rng.random([len(positions), len(self)])
+        if self._keeps:
+            order = np.stack([self._random(place, 7)[0] for place in positions.tolist()])
+        else:
+            order = self._random(epoch, batch, 5, count=len(positions))
         allowed = self._positions[np.newaxis] != positions[:, np.newaxis]
         if self._other_class:
             allowed &= self._labels[np.newaxis] != labels[:, np.newaxis]
@@ -109,6 +114,9 @@ class DonorBank:
         heatmaps[~has_donor] = 0.0
         thresholds = np.where(has_donor, self._thresholds[donors], np.float32(NEVER_HOT))
         return Donated(self._images[donors], heatmaps, thresholds.astype(np.float32))
+
+    def _random(self, *key: int, count: int = 1) -> NDArray[np.float64]:
+        return np.random.default_rng([self._seed, *key]).random([count, len(self)])
 
 
 def draw_bank(

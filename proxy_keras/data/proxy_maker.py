@@ -66,6 +66,7 @@ class Attenuation:
         colour: The mean of the data, in [0, 255].
         is_spread: Also paste the hot pixels of another image.
         any_donor: With `exchange`, the other image may have the same class.
+        keeps_donors: An image is given the same other image each time.
     """
 
     weight: float = 0.1
@@ -73,6 +74,7 @@ class Attenuation:
     colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
     is_spread: bool = False
     any_donor: bool = False
+    keeps_donors: bool = False
 
     @property
     def needs_donors(self) -> bool:
@@ -82,7 +84,7 @@ class Attenuation:
     @property
     def is_fixed(self) -> bool:
         """Whether a proxy looks the same whenever it is shown."""
-        return not self.needs_donors and self.replacement != "noise"
+        return self.replacement != "noise" and (self.keeps_donors or not self.needs_donors)
 
     @property
     def recipe(self) -> Recipe:

@@ -30,8 +30,8 @@ class Shown(NamedTuple):
     stays_original: NDArray[np.bool_]
 
 
-class MaskedExamples(NamedTuple):
-    """Examples with a masked region.
+class KeptProxies(NamedTuple):
+    """Examples that have a proxy.
 
     Attributes:
         positions: [n] int64, ascending.
@@ -188,17 +188,19 @@ class ProxyStore:
         stays_original = ~is_proxy & (state.slot[positions] >= 0)
         return Shown(is_proxy, heatmaps, thresholds, stays_original)
 
-    def masked(self) -> MaskedExamples:
-        """Return the examples whose proxy has a hot pixel."""
+    def kept(self) -> KeptProxies:
+        """Return the examples that have a proxy."""
         state = self._state
-        hottest = state.heatmaps.max(axis=(1, 2), initial=0)
-        rows = np.flatnonzero(dequantise(hottest) >= state.thresholds)
-        return MaskedExamples(
-            state.positions[rows].astype(np.int64),
-            state.heatmaps[rows],
-            state.thresholds[rows],
-            int(state.born.max(initial=-1)),
-        )
+        newest = int(state.born.max(initial=-1))
+        positions = state.positions.astype(np.int64)
+        return KeptProxies(positions, state.heatmaps, state.thresholds, newest)
+
+    def masked(self) -> KeptProxies:
+        """Return the examples whose proxy has a hot pixel."""
+        positions, heatmaps, thresholds, newest = self.kept()
+        hottest = heatmaps.max(axis=(1, 2), initial=0)
+        rows = np.flatnonzero(dequantise(hottest) >= thresholds)
+        return KeptProxies(positions[rows], heatmaps[rows], thresholds[rows], newest)
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """Return the proxies as arrays, for a checkpoint."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from proxy_keras.augment.compose import needs_epoch, needs_maps
 from proxy_keras.data.batch_feed import Augment, BatchFeed, augmentation_seed, split_seed
 from proxy_keras.data.data_split import DataSplit, RowStream, check_batch_size, finished
-from proxy_keras.data.donor_bank import NO_DONORS, DonorBank, blank_donors, draw_bank
+from proxy_keras.data.donor_bank import NO_DONORS, Donated, DonorBank, blank_donors, draw_bank
 from proxy_keras.data.epoch_clock import EpochClock
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.heatmap_store import MapStore
@@ -97,7 +97,25 @@ class TrainSplit(DataSplit):
             thresholds[rows],
             seed=self.seed,
             other_class=how.replacement == "exchange" and not how.any_donor,
+            keeps=how.keeps_donors,
         )
+
+    def draw_donors(
+        self,
+        positions: NDArray[np.int64],
+        is_proxy: NDArray[np.bool_],
+        *,
+        epoch: int = 0,
+        batch: int = 0,
+    ) -> Donated:
+        """Return a donor for each image at positions [B]; see `DonorBank.draw`.
+
+        They are blank while proxies need none.
+        """
+        bank = self.donors
+        if bank is None:
+            return blank_donors(len(positions), self.image_size)
+        return bank.draw(positions, self.labels[positions], is_proxy, epoch=epoch, batch=batch)
 
     def batches(
         self,
@@ -200,17 +218,12 @@ class TrainSplit(DataSplit):
         store, heatmaps = self.store, self.maps
 
         def look_up(places: NDArray[np.int64], index: np.int64) -> tuple[object, ...]:
-            how, bank, number = self.attenuation, self.donors, int(index)
+            how, number = self.attenuation, int(index)
             feed.positions[number] = places.copy()
             shown = store.look_up(places)
             donors = NO_DONORS
             if how.needs_donors:
-                drawn = (places, self.labels[places], shown.is_proxy)
-                donors = (
-                    blank_donors(len(places), self.image_size)
-                    if bank is None
-                    else bank.draw(*drawn, epoch=feed.epoch, batch=number)
-                )
+                donors = self.draw_donors(places, shown.is_proxy, epoch=feed.epoch, batch=number)
             known = (
                 (np.zeros([0], np.float32), np.ones([len(places)], bool))
                 if features is None

@@ -107,6 +107,7 @@ class ProxyAttention(keras.callbacks.Callback):
         cues: Cues | str | Path | None = None,
         cue_action: str = ProxyConfig.cue_action,
         cue_rate: float | None = ProxyConfig.cue_rate,
+        keep_donors: bool = ProxyConfig.keep_donors,
         cue_evidence: float = ProxyConfig.cue_evidence,
         cue_outside: float = ProxyConfig.cue_outside,
         object_share: float = ProxyConfig.object_share,
@@ -311,8 +312,9 @@ class ProxyAttention(keras.callbacks.Callback):
             config.weight,
             config.replacement,
             colour=self._colour(),
-            is_spread=config.cues is not None and config.cue_action == "spread",
+            is_spread=config.spreads,
             any_donor=config.control == "any_donor",
+            keeps_donors=config.keep_donors,
         )
         self._is_first = True
         self._watch.begin_training()

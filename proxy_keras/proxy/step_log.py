@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from proxy_keras.augment.attenuation import hot_pixels
-from proxy_keras.data.donor_bank import blank_donors
 from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
@@ -128,16 +127,12 @@ class StepLog:
         positions, images, labels = next(examples.as_numpy_iterator())
         rows = np.searchsorted(masks.positions, positions)
         heatmaps = tf.constant(dequantise(masks.heatmaps[rows]))
-        how = data.attenuation
-        donors = blank_donors(len(positions), data.image_size)
-        if data.donors is not None and how.needs_donors:
-            shown = (positions, labels, np.ones([len(positions)], bool))
-            donors = data.donors.draw(*shown, epoch=max(epoch, 0), batch=0)
+        donors = data.draw_donors(positions, np.ones([len(positions)], bool), epoch=max(epoch, 0))
         proxies = make_proxies(
             tf.constant(images),
             heatmaps,
             tf.constant(masks.thresholds[rows]),
-            recipe=how.recipe,
+            recipe=data.attenuation.recipe,
             donors=DonorCells(*donors),
             seed=tf.constant([0, 0], tf.int64),
         )

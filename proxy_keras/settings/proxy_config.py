@@ -265,6 +265,14 @@ class ProxyConfig(JsonSettings):
             unset="that of the class that has it most often",
         ),
     ] = None
+    keep_donors: Annotated[
+        bool,
+        Setting(
+            "With `spread` or `exchange`: an image keeps the other image that takes part in its "
+            "proxy, instead of a new one each time. With `freeze`, the features of its proxy are "
+            "then stored too."
+        ),
+    ] = False
     cue_evidence: Annotated[
         Share,
         Setting(
@@ -315,6 +323,11 @@ class ProxyConfig(JsonSettings):
             "`control='any_donor'` needs `replacement='exchange'`.",
             self.replacement,
         )
+        require(
+            self.needs_donors or not self.keep_donors,
+            "`keep_donors` needs cues that are spread, or `replacement='exchange'`.",
+            self.keep_donors,
+        )
         if self.cues in (BACKGROUND, PLANTED):
             self._refuse(("cue_evidence",), "is for cues of a network")
         if self.cues is not None:
@@ -335,6 +348,16 @@ class ProxyConfig(JsonSettings):
         """The arm of the study in whose network the cues are found; None: not in one."""
         is_arm = self.cues is not None and self.cues.startswith(ARM)
         return self.cues.removeprefix(ARM) if self.cues is not None and is_arm else None
+
+    @property
+    def spreads(self) -> bool:
+        """Whether ticked cues are pasted on other images."""
+        return self.cues is not None and self.cue_action == "spread"
+
+    @property
+    def needs_donors(self) -> bool:
+        """Whether other images take part in a proxy."""
+        return self.spreads or self.replacement == "exchange"
 
     @property
     def needs_objects(self) -> bool:

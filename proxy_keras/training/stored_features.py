@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
-from proxy_keras.data.donor_bank import blank_donors
 from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.data.proxy_maker import DonorCells, make_proxies
+from proxy_keras.data.proxy_store import KeptProxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.distribution import Team
 from proxy_keras.heatmaps.eight_bit import dequantise
@@ -136,9 +136,9 @@ class StoredFeatures(FitInput):
     """Features of the frozen layers for `fit`, which then only runs the trained ones.
 
     The features of originals are computed here, once. Those of proxies are computed once per
-    proxy step if a proxy always looks the same; a proxy with a donor or noise is drawn anew each
-    time that it is shown, so its image goes through the network. Both give the same training as
-    images do, apart from rounding.
+    proxy step if a proxy always looks the same; one with noise, or with a donor that it does not
+    keep, is drawn anew each time that it is shown, so its image goes through the network. Both
+    give the same training as images do, apart from rounding.
 
     Args:
         config: The settings.
@@ -224,10 +224,10 @@ class StoredFeatures(FitInput):
         # The store replaces the array at every change.
         elif self._seen is not data.store.positions:
             self._seen = data.store.positions
-            # One without a masked region looks like its original.
-            positions = data.store.masked().positions
-            made = fixed_proxies(data, int(self._config.batch_size))
-            self._train.put_proxies(positions, self._compute(positions, made, "proxies"))
+            changed = changed_proxies(data)
+            made = fixed_proxies(data, changed, int(self._config.batch_size))
+            features = self._compute(changed.positions, made, "proxies")
+            self._train.put_proxies(changed.positions, features)
 
     def _originals(self, split: DataSplit) -> NDArray[np.float32]:
         """Return the features of all originals of a split, [N, ...]."""
@@ -280,24 +280,33 @@ class StoredFeatures(FitInput):
         return self._originals(self._data.test)
 
 
-def fixed_proxies(data: TrainSplit, batch_size: int) -> Iterator[tuple[Any, tf.Tensor]]:
-    """Yield the proxies of a split that have a masked region and always look the same.
+def changed_proxies(data: TrainSplit) -> KeptProxies:
+    """Return the proxies that may differ from their originals."""
+    # With donors, one without a masked region of its own is given another's.
+    return data.store.kept() if data.attenuation.needs_donors else data.store.masked()
+
+
+def fixed_proxies(
+    data: TrainSplit, proxies: KeptProxies, batch_size: int
+) -> Iterator[tuple[Any, tf.Tensor]]:
+    """Yield proxies of a split that look the same whenever they are shown.
 
     They are batches of (positions int64 [B], images float32 [B, P, P, 3] in [0, 255]).
     """
-    masked, how = data.store.masked(), data.attenuation
-    if len(masked.positions) == 0:
+    if len(proxies.positions) == 0:
         return
-    for positions, images, _ in data.originals(batch_size, masked.positions):
-        rows = np.searchsorted(masked.positions, positions)
+    for positions, images, _ in data.originals(batch_size, proxies.positions):
+        places = positions.numpy()
+        rows = np.searchsorted(proxies.positions, places)
+        donors = data.draw_donors(places, np.ones([len(places)], bool))
         yield (
             positions,
             make_proxies(
                 images,
-                tf.constant(dequantise(masked.heatmaps[rows])),
-                tf.constant(masked.thresholds[rows]),
-                recipe=how.recipe,
-                donors=DonorCells(*blank_donors(len(positions), data.image_size)),
+                tf.constant(dequantise(proxies.heatmaps[rows])),
+                tf.constant(proxies.thresholds[rows]),
+                recipe=data.attenuation.recipe,
+                donors=DonorCells(*donors),
                 seed=tf.constant([0, 0], tf.int64),
             ),
         )

@@ -9,7 +9,7 @@ from proxy_keras.heatmaps.eight_bit import NEVER_HOT
 IMAGES = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((4, 8, 8, 3), np.uint8)
 
 
-def bank(*, other_class=False, labels=(0, 0, 1, 1)):
+def bank(*, other_class=False, labels=(0, 0, 1, 1), keeps=False):
     return DonorBank(
         np.array([2, 5, 7, 9]),
         np.array(labels, np.int32),
@@ -18,6 +18,7 @@ def bank(*, other_class=False, labels=(0, 0, 1, 1)):
         np.array([0.1, 0.2, 0.3, 0.4], np.float32),
         seed=0,
         other_class=other_class,
+        keeps=keeps,
     )
 
 
@@ -63,6 +64,17 @@ def test_draws_are_keyed_by_epoch_and_batch(change):
     first = bank().draw(*drawn, epoch=1, batch=2).images
     np.testing.assert_array_equal(bank().draw(*drawn, epoch=1, batch=2).images, first)
     assert (bank().draw(*drawn, **{"epoch": 1, "batch": 2, **change}).images != first).any()
+
+
+def test_an_image_keeps_its_donor_in_all_draws_and_any_company():
+    places, labels, every = np.arange(50), np.zeros(50, int), np.ones(50, bool)
+    keeping = bank(other_class=True, keeps=True)
+    first = keeping.draw(places, labels, every, epoch=0, batch=0).images
+    # Images of class 0 are given one of class 1, and not all the same.
+    assert set(first[:, 0, 0, 0]) == {2, 3}
+    some = places[::-3]
+    again = keeping.draw(some, labels[::-3], every[::-3], epoch=4, batch=2).images
+    np.testing.assert_array_equal(again, first[::-3])
 
 
 def test_a_bank_keeps_all_images_where_they_fit_and_a_draw_elsewhere():

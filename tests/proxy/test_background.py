@@ -130,6 +130,8 @@ def test_what_cannot_be_used_is_refused():
         ProxyAttention(data.train, cues="background")
     with pytest.raises(ValueError, match="`control='any_donor'` needs `replacement='exchange'`"):
         ProxyConfig(control="any_donor")
+    with pytest.raises(ValueError, match="`keep_donors` needs cues that are spread, or"):
+        ProxyConfig(keep_donors=True)
     with pytest.raises(ValueError, match="`object_share` needs `cues='outside'` or 'background'"):
         ProxyConfig(cues="planted", object_share=0.1)
     with pytest.raises(ValueError, match="`cue_outside` needs `cues='outside'`"):

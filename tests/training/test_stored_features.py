@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from proxy_keras.data import ImageData
+from proxy_keras.data.feature_store import FeatureStore
 from proxy_keras.distribution import Team
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone
@@ -21,6 +22,7 @@ from proxy_keras.training import stored_features
 
 HIDE = ProxyConfig(schedule="start,finish:0.2", cues="planted", cue_action="hide", show=0.5)
 SPREAD = dataclasses.replace(HIDE, cue_action="spread", original_weight=0.5)
+KEPT = dataclasses.replace(SPREAD, keep_donors=True)
 NOISE = dataclasses.replace(HIDE, replacement="noise")
 HEAT = ProxyConfig(schedule="p,p,1", select="all", subset=0.5, threshold=0.4, weight=1.0)
 
@@ -72,11 +74,12 @@ STAGE = {"freeze": "block3", "lr": 0.002}
         pytest.param(None, {}, marks=pytest.mark.slow),
         (HIDE, {}),
         pytest.param(SPREAD, {}, marks=pytest.mark.slow),
+        pytest.param(KEPT, {}, marks=pytest.mark.slow),
         pytest.param(NOISE, {}, marks=pytest.mark.slow),
         pytest.param(HEAT, {}, marks=pytest.mark.slow),
         pytest.param(SPREAD, STAGE, marks=pytest.mark.slow),
     ],
-    ids=["plain", "hide", "spread", "noise", "heat", "spread, a stage"],
+    ids=["plain", "hide", "spread", "kept", "noise", "heat", "spread, a stage"],
 )
 def test_training_is_the_same_as_on_images(
     proxy: ProxyConfig | None,
@@ -101,6 +104,27 @@ def test_training_is_the_same_as_on_images(
     assert histories[0].dtype == histories[1].dtype
     for column in ("loss", "val_loss", "val_accuracy"):
         np.testing.assert_allclose(histories[0][column], histories[1][column], atol=1e-4)
+
+
+@pytest.mark.parametrize(("proxy", "runs_images"), [(SPREAD, True), (KEPT, False)])
+def test_images_that_keep_their_donors_need_not_go_through_the_network_again(
+    proxy: ProxyConfig,
+    runs_images: bool,
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unknown = []
+    look_up = FeatureStore.look_up
+
+    def watched(*args: Any) -> Any:
+        found = look_up(*args)
+        unknown.append(found[1].any())
+        return found
+
+    monkeypatch.setattr(FeatureStore, "look_up", watched)
+    _train(_config(source, proxy, epochs=2), tmp_path / "run")
+    assert any(unknown) == runs_images
 
 
 @pytest.mark.parametrize(
