@@ -63,6 +63,7 @@ def about(model: keras.Model, data: ImageData, config: TrainConfig) -> dict[str,
         "groups_sha256": data.groups.sha256 if data.groups.is_known else None,
         "val_groups": _shares_of_validation(data),
         "optimizer_steps": optimizer_steps(config, config.epochs, len(data.train)),
+        "precision": config.precision,
         "classes": data.num_classes,
         "parameters": model.count_params(),
         "versions": {

@@ -42,6 +42,7 @@ def test_run_folder_is_complete(trained):
         *("model.keras", "best.keras", "checkpoints", "selected", "tensorboard"),
         *("curves.png", "confusion.png", "sheets"),
     }
+    assert json.loads((out / "run.json").read_text())["precision"] == "float32"
     history = pd.read_csv(out / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     assert history["proxy_chosen"].gt(0).tolist() == [False, True, False, False]

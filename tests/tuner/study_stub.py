@@ -41,6 +41,7 @@ def main() -> int:
         "split_sha256": "ab" * 32,
         "initial_weights_sha256": f"{config.seed:064d}",
         "optimizer_steps": 10 * config.epochs,
+        "precision": "mixed_float16" if config.precision == "auto" else config.precision,
     }
     (folder / "run.json").write_text(json.dumps(about))
     shares = {"accuracy": accuracy(config), "loss": 0.5}

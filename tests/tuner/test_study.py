@@ -56,6 +56,14 @@ def test_every_arm_runs_every_seed_under_equal_conditions(plan):
     assert (made.folder / "runs" / "proxy" / "seed-2" / "metrics.json").exists()
 
 
+@pytest.mark.parametrize(("asked", "noted"), [("auto", "mixed_float16"), ("float32", "")])
+def test_only_a_precision_that_the_machine_chose_is_a_condition(plan, asked, noted):
+    base = dataclasses.replace(BASE, precision=asked)
+    results, failures = study_run.run(plan("none", seeds=1, base=base), workers=1, quiet=True)
+    assert failures == []
+    assert results.table["auto_precision"].tolist() == [noted]
+
+
 def test_it_goes_on_from_its_table_alone(plan):
     study_run.run(plan(seeds=1), workers=2, quiet=True)
     made = plan(seeds=2)

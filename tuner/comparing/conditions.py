@@ -6,10 +6,11 @@ import pandas as pd
 
 from proxy_keras.training.selections import OTHER_SHARES
 
-# Conditions that must be equal in all runs, in all of one seed, and in all that have them.
+# Conditions that must be equal in all runs, in all of one seed, and where they are known.
 SAME_IN_ALL = {"split_sha256": "split", "optimizer_steps": "number of optimizer steps"}
 SAME_PER_SEED = {"initial_weights_sha256": "initial weights"}
 SAME_WHERE_KNOWN = {"groups_sha256": "groups"}
+SAME_PER_SEED_WHERE_KNOWN = {"auto_precision": "precision, which each machine chose by itself"}
 
 
 def determinism_notes(rows: pd.DataFrame) -> list[str]:
@@ -39,7 +40,7 @@ def check_conditions(rows: pd.DataFrame) -> None:
 
     Raises:
         ValueError: They differ in the split, the number of steps or the groups of the images, or,
-            within one seed, in the initial weights.
+            within one seed, in the initial weights or in what `--precision auto` chose.
     """
     for column, name in SAME_WHERE_KNOWN.items():
         _check_same(rows[rows[column] != ""], column, name, "")
@@ -48,13 +49,22 @@ def check_conditions(rows: pd.DataFrame) -> None:
     for seed, of_seed in rows.groupby("seed"):
         for column, name in SAME_PER_SEED.items():
             _check_same(of_seed, column, name, f" with seed {seed}")
+        for column, name in SAME_PER_SEED_WHERE_KNOWN.items():
+            _check_same(of_seed[of_seed[column] != ""], column, name, f" with seed {seed}")
 
 
 def _check_same(rows: pd.DataFrame, column: str, name: str, where: str) -> None:
     if rows[column].nunique() > 1:
         counts = rows.groupby(column)["arm"].agg(lambda arms: ", ".join(sorted(set(arms))))
-        groups = "; ".join(f"{str(value)[:8]}: {arms}" for value, arms in counts.items())
+        groups = "; ".join(f"{_short(value)}: {arms}" for value, arms in counts.items())
         raise ValueError(
-            f"The arms must share the {name}, but differ{where}: {groups}. Did the data or the "
-            "versions change between the runs? Move the older rows out of results.csv."
+            f"The arms must share the {name}, but differ{where}: {groups}. Did the data, the "
+            "versions or the machine change between the runs? Move the older rows out of "
+            "results.csv."
         )
+
+
+def _short(value: object) -> str:
+    """Return a value as text, or the start of a hash."""
+    text = str(value)
+    return text[:8] if len(text) == 64 else text

@@ -27,16 +27,17 @@ COLUMNS = (
     *("extra_steps", "cues_ticked", "cue_cpu_seconds"),
     *_MEASURED,
     *_SELECTED,
-    *("groups_sha256", "val_groups", "op_determinism", "settings"),
+    *("groups_sha256", "val_groups", "op_determinism", "auto_precision", "settings"),
 )
 _OF_CUES = ("cues_ticked", "cue_cpu_seconds")
 _ADDED_LATER = ("extra_steps", *_OF_CUES, *_MEASURED, *_SELECTED)
 # Missing in tables made before there were cues, groups, and methods with steps of their own, and
-# before determinism could be off.
-_MAY_BE_MISSING = (*_ADDED_LATER, "groups_sha256", "val_groups", "op_determinism")
+# before determinism could be off, or the precision was noted.
+_NOTED_LATER = ("groups_sha256", "val_groups", "op_determinism", "auto_precision")
+_MAY_BE_MISSING = (*_ADDED_LATER, *_NOTED_LATER)
 _TEXT = (
     *("arm", "split_sha256", "initial_weights_sha256"),
-    *("groups_sha256", "val_groups", "op_determinism", "settings"),
+    *(*_NOTED_LATER, "settings"),
 )
 _WHOLE = ("seed", "proxies_made", "optimizer_steps")
 # Runs without proxies replace nothing, a diverged run has the loss NaN, groups may be unknown.
@@ -87,7 +88,7 @@ def row_of(
     Args:
         arm: Name of the arm.
         seed: Seed of the run.
-        folder: Run folder.
+        folder: Run folder, of a run with `--precision auto`.
         metrics: Content of `metrics.json`.
         settings: Fingerprint of the settings.
         cues: Content of the `metrics.json` of the cues that were found for the run, whose time is
@@ -129,6 +130,7 @@ def _row(
         "groups_sha256": _groups_of(run),
         "val_groups": run.get("val_groups") or "",
         "op_determinism": metrics.get("op_determinism", "on"),
+        "auto_precision": run.get("precision", ""),
         "settings": settings,
     }
 
@@ -264,7 +266,7 @@ def _parsed(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
     if len(cells) != len(names):
         raise ValueError(f"must have {len(names)} columns, but has {len(cells)}")
     # Tables without these columns were made when determinism was always on, and without groups.
-    row: dict[str, Any] = {"op_determinism": "on", "groups_sha256": "", "val_groups": ""}
+    row: dict[str, Any] = {**dict.fromkeys(_NOTED_LATER, ""), "op_determinism": "on"}
     row |= dict(zip(names, cells, strict=True))
     for name in set(COLUMNS) & set(names) - set(_TEXT):
         row[name] = _number(name, row[name])

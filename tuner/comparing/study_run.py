@@ -165,7 +165,8 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
 def _row(run: PlannedRun, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a finished run; ValueError if a file of it is damaged."""
     cues = None if run.finding is None else finished_metrics(run.finding.folder)
-    return row_of(run.arm.name, run.seed, run.job.folder, metrics, run.settings, cues)
+    row = row_of(run.arm.name, run.seed, run.job.folder, metrics, run.settings, cues)
+    return row if run.job.config.precision == "auto" else {**row, "auto_precision": ""}
 
 
 def _check_settings(results: Results, planned: Sequence[PlannedRun]) -> None:

@@ -17,6 +17,7 @@ def rows_with(**changes):
             "initial_weights_sha256": ["w0", "w0", "w1", "w1"],
             "optimizer_steps": 10,
             "groups_sha256": ["", "gg", "gg", "gg"],
+            "auto_precision": ["", "float32", "mixed_bfloat16", "mixed_bfloat16"],
         }
     )
     for column, value in changes.items():
@@ -34,10 +35,16 @@ def rows_with(**changes):
             {"initial_weights_sha256": "w9"},
             "share the initial weights, but differ with seed 1",
         ),
+        (
+            {"auto_precision": "float32"},
+            "chose by itself, but differ with seed 1: float32: proxy; mixed_bfloat16: none",
+        ),
     ],
 )
 def test_unequal_conditions_end_the_study(changes, message):
     check_conditions(rows_with())
+    # An arm that says its precision may differ.
+    check_conditions(rows_with(auto_precision=""))
     with pytest.raises(ValueError, match=message):
         check_conditions(rows_with(**changes))
 

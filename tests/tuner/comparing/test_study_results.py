@@ -80,8 +80,8 @@ OF_GROUPS = COLUMNS[COLUMNS.index("cue_cpu_seconds") + 1 : COLUMNS.index("op_det
 UNKNOWN = "," * len(OF_GROUPS)
 LINES = [
     ",".join(COLUMNS),
-    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,,{UNKNOWN}on,0123456789abcdef",
-    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,7,3.0,0.5,{UNKNOWN}off,0e23456789abcdef",
+    f"none,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,,,,{UNKNOWN}on,,0123456789abcdef",
+    f"proxy,0,0.9,0.8,nan,1.0,2.0,5,0.25,ab,01,10,7,3.0,0.5,{UNKNOWN}off,,0e23456789abcdef",
 ]
 
 
@@ -97,7 +97,7 @@ def test_a_row_has_the_measures_of_each_selection(tmp_path):
     }
     row = row_of("none", 0, tmp_path, metrics, "0123456789abcdef")
     assert set(row) == set(COLUMNS) and row["val_groups"] == "other shares"
-    assert row["groups_sha256"] == ""
+    assert (row["groups_sha256"], row["auto_precision"]) == ("", "")
     assert (row["test_worst_group_accuracy"], row["test_balanced_accuracy"]) == (0.25, 0.5)
     assert (row["test_worst_group_accuracy_by_worst_group"], row["worst_group_epoch"]) == (0.5, 2.0)
     unknown = ("test_adjusted_average", "test_accuracy_by_worst_class", "worst_class_epoch")
@@ -128,6 +128,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path):
 
 def test_tables_from_before_there_were_cues_are_read(tmp_path):
     new = ("extra_steps", "cues_ticked", "cue_cpu_seconds", *OF_GROUPS, "op_determinism")
+    new += ("auto_precision",)
     names = [name for name in COLUMNS if name not in new]
     (tmp_path / "results.csv").write_text(
         ",".join(names) + "\nnone,0,0.9,0.8,0.5,1.0,2.0,0,,ab,01,10,0123456789abcdef\n"
@@ -135,7 +136,8 @@ def test_tables_from_before_there_were_cues_are_read(tmp_path):
     results = Results(tmp_path)
     assert results.messages == [] and results.table["cues_ticked"].isna().all()
     assert results.table["test_worst_group_accuracy"].isna().all()
-    assert results.table[["groups_sha256", "val_groups"]].to_numpy().tolist() == [["", ""]]
+    unknown = ["groups_sha256", "val_groups", "auto_precision"]
+    assert results.table[unknown].to_numpy().tolist() == [["", "", ""]]
     assert list(results.table) == list(COLUMNS)
     # Determinism could not be off then.
     assert results.table["op_determinism"].tolist() == ["on"]
