@@ -116,7 +116,7 @@ def write_folder(
         remove(folder / f"{name}.png")
     remove(folder / PDF)
     for name, sheet in sheets.items():
-        write_atomically(folder / f"{name}.png", sheet.savefig)
+        figures.save_pixels(figures.to_array(sheet), folder / f"{name}.png")
     rows = _predictions(results, image_names)
     write_text_atomically(folder / "predictions.csv", rows.to_csv(index=False, float_format="%.6g"))
     write_text_atomically(folder / REPORT, to_html(report))

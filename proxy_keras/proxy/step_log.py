@@ -15,7 +15,6 @@ from proxy_keras.data.proxy_maker import DonorCells, make_proxies
 from proxy_keras.data.train_split import TrainSplit
 from proxy_keras.heatmaps.eight_bit import dequantise
 from proxy_keras.heatmaps.scaling import enlarge
-from proxy_keras.io.atomic_files import write_atomically
 from proxy_keras.io.extras import extra
 from proxy_keras.proxy.mask_maker import Masks
 
@@ -104,17 +103,18 @@ class StepLog:
             return
         from proxy_keras.io import figures
 
-        sheet = self._draw(data, masks, predicted, step.epoch) if len(masks.positions) else None
+        sheet = None
+        if len(masks.positions):
+            sheet = figures.to_array(self._draw(data, masks, predicted, step.epoch))
         if self.sheet_dir is not None and sheet is not None:
             self.sheet_dir.mkdir(parents=True, exist_ok=True)
-            path = self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png"
-            write_atomically(path, sheet.savefig)
+            figures.save_pixels(sheet, self.sheet_dir / f"proxies_{step.epoch + 1:04d}.png")
         if self.log_dir is not None:
             with tf.summary.create_file_writer(str(self.log_dir)).as_default(max(step.epoch, 0)):
                 for name in (*step.numbers(), "seconds"):
                     tf.summary.scalar(f"proxy/{name}", getattr(step, name))
                 if sheet is not None:
-                    tf.summary.image("proxy/sheet", figures.to_array(sheet)[np.newaxis])
+                    tf.summary.image("proxy/sheet", sheet[np.newaxis])
 
     def _draw(
         self, data: TrainSplit, masks: Masks, predicted: NDArray[np.int64], epoch: int

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from proxy_keras.data import ImageData
 from proxy_keras.data.data_split import DataSplit
 from proxy_keras.data.validation_like_training import shares_differ
-from proxy_keras.io.atomic_files import write_atomically, write_text_atomically
+from proxy_keras.io.atomic_files import write_text_atomically
 from proxy_keras.io.csv_text import csv_text
 from proxy_keras.metrics import classification
 from proxy_keras.metrics.group_accuracy import GroupAccuracy
@@ -161,7 +161,7 @@ def write_results(
         + (" (dashed: proxy steps)" if steps else ""),
         marks=[step.epoch + 1 for step in steps],
     )
-    write_atomically(folder / "curves.png", figure.savefig)
+    figures.save_pixels(figures.to_array(figure), folder / "curves.png")
     write_text_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     return metrics
 
@@ -187,7 +187,8 @@ def _write_test_report(
         classes,
         title=f"test split: {scores.accuracy:.1%} of {scores.examples} correct",
     )
-    pixels = figures.save_png(figure, folder / "confusion.png")
+    pixels = figures.to_array(figure)
+    figures.save_pixels(pixels, folder / "confusion.png")
     with tf.summary.create_file_writer(str(folder / "tensorboard" / "test")).as_default(epochs):
         tf.summary.image("confusion", pixels[None])
         tf.summary.scalar("test_accuracy", scores.accuracy)
