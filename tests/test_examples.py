@@ -20,7 +20,7 @@ from PIL import Image
 
 import proxy_keras
 from export import __main__ as export_command
-from proxy_keras.models import efficientnet_lite0_weights
+from proxy_keras.models import efficientnet_lite0_weights, freeze_backbone
 from proxy_keras.ticking import command as cues_command
 from tests.commands import Commands
 
@@ -156,8 +156,24 @@ def test_mending_by_boxes(
     assert [layer.name for layer in model.layers if layer.trainable_weights] == ["logits"]
 
 
+def small_network(num_classes: int, image_size: int, last_stages: str | None) -> keras.Model:
+    """Returns a network with stages, of which the last ones are trained."""
+    image = keras.Input((image_size, image_size, 3))
+    features = keras.layers.Rescaling(1 / 255)(image)
+    for name in ("blocks_14", "blocks_15"):
+        features = keras.layers.Conv2D(4, 3, strides=4, activation="relu", name=name)(features)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    model = keras.Model(image, keras.layers.Dense(num_classes, name="logits")(pooled))
+    freeze_backbone(model, before=last_stages)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
 @pytest.mark.slow
-def test_mending_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mending_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mend_shortcut, "transfer_model", small_network)
     draw = np.random.default_rng(0)
     for name, high in (("cat", 100), ("dog", 256)):
         (tmp_path / "pets" / name).mkdir(parents=True)
@@ -183,7 +199,7 @@ def test_mending_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         for layer in keras.saving.load_model(out / "mended.keras").layers
         if layer.trainable_weights
     ]
-    assert trained[0] == "blocks_15_expand_conv" and trained[-1] == "logits" and len(trained) == 9
+    assert trained == ["blocks_15", "logits"]
 
     shutil.rmtree(out / "plain_cues")
     assert mend(*shlex.split(going_on)[2:]) == 2

@@ -46,3 +46,18 @@ def test_proxies_equal_attenuated_images(replacement: str, is_spread: bool) -> N
     np.testing.assert_allclose(made, expected, atol=1e-4)
     stays = ~donors.is_hot[2] if is_spread else np.ones([32, 32], bool)
     np.testing.assert_array_equal(made[2][stays], IMAGES[2][stays])
+
+
+@pytest.mark.parametrize(
+    ("how", "is_fixed"),
+    [
+        (Attenuation(), True),
+        (Attenuation(replacement="noise"), False),
+        (Attenuation(replacement="exchange"), False),
+        (Attenuation(is_spread=True), False),
+        (Attenuation(replacement="exchange", keeps_donors=True), True),
+        (Attenuation(is_spread=True, replacement="noise", keeps_donors=True), False),
+    ],
+)
+def test_a_proxy_looks_the_same_each_time_unless_noise_or_new_donors_take_part(how, is_fixed):
+    assert how.is_fixed == is_fixed

@@ -23,7 +23,6 @@ from proxy_keras.training import stored_features
 HIDE = ProxyConfig(schedule="start,finish:0.2", cues="planted", cue_action="hide", show=0.5)
 SPREAD = dataclasses.replace(HIDE, cue_action="spread", original_weight=0.5)
 KEPT = dataclasses.replace(SPREAD, keep_donors=True)
-NOISE = dataclasses.replace(HIDE, replacement="noise")
 HEAT = ProxyConfig(schedule="p,p,1", select="all", subset=0.5, threshold=0.4, weight=1.0)
 
 
@@ -71,18 +70,16 @@ STAGE = {"freeze": "block3", "lr": 0.002}
 @pytest.mark.parametrize(
     ("proxy", "options"),
     [
-        pytest.param(None, {}, marks=pytest.mark.slow),
         (HIDE, {}),
         pytest.param(SPREAD, {}, marks=pytest.mark.slow),
         pytest.param(KEPT, {}, marks=pytest.mark.slow),
-        pytest.param(NOISE, {}, marks=pytest.mark.slow),
         pytest.param(HEAT, {}, marks=pytest.mark.slow),
         pytest.param(SPREAD, STAGE, marks=pytest.mark.slow),
     ],
-    ids=["plain", "hide", "spread", "kept", "noise", "heat", "spread, a stage"],
+    ids=["hide", "spread", "kept", "heat", "spread, a stage"],
 )
 def test_training_is_the_same_as_on_images(
-    proxy: ProxyConfig | None,
+    proxy: ProxyConfig,
     options: dict[str, Any],
     source: str,
     tmp_path: Path,
