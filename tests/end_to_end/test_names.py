@@ -12,7 +12,7 @@ FAST = ("--image-size", 16, "--model", "small_cnn", "--precision", "float32", "-
 
 
 @pytest.mark.slow
-def test_names_that_are_not_utf8(run_command, tmp_path):
+def test_names_that_are_not_utf8(commands, tmp_path):
     draw = np.random.default_rng(0)
     for label in (b"Mu\xf1oz", b"dog"):
         folder = tmp_path / "photos" / os.fsdecode(label)
@@ -22,20 +22,20 @@ def test_names_that_are_not_utf8(run_command, tmp_path):
             Image.fromarray(pixels).save(folder / os.fsdecode(b"ni\xf1o%d.png" % number), "PNG")
     (folder / os.fsdecode(b"caf\xe9.txt")).write_text("no image")
     run, report, maps = (tmp_path / name for name in ("run", "report", "maps"))
-    done = run_command(
+    done = commands.run(
         *("-m", "proxy_keras.train", "--data", tmp_path / "photos", "--out", run, *FAST),
         *("--epochs", 2, "--schedule", "p,1", "--select", "all", "--method", "grad_cam"),
     )
     assert done.returncode == 0, done.stderr
     assert "caf%E9.txt" in done.stdout
     assert json.loads((run / "labels.json").read_text()) == ["Mu%F1oz", "dog"]
-    done = run_command("-m", "proxy_keras.evaluate", run, "--heat-images", 4, "--out", report)
+    done = commands.run("-m", "proxy_keras.evaluate", run, "--heat-images", 4, "--out", report)
     assert done.returncode == 0, done.stderr
     with (report / "predictions.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert all("ni%F1o" in " ".join(map(str, row.values())) for row in rows) and rows
     images = tmp_path / "photos" / "dog"
-    done = run_command("-m", "proxy_keras.explain", run, images, "--out", maps)
+    done = commands.run("-m", "proxy_keras.explain", run, images, "--out", maps)
     assert done.returncode == 0, done.stderr
     answers = json.loads((maps / "answers.json").read_text(encoding="utf-8"))
     assert len(answers) == 16

@@ -148,8 +148,8 @@ def test_the_saved_model_is_the_whole_network(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("proxy", "has_weights", "freeze"),
-    [(HIDE, True, True), (SPREAD, False, "block3")],
-    ids=["hide, from weights", "spread, a stage"],
+    [(HIDE, True, True), (KEPT, False, "block3")],
+    ids=["hide, from weights", "kept, a stage"],
 )
 def test_a_resumed_run_has_the_same_bits(
     proxy: ProxyConfig,
