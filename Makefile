@@ -67,9 +67,8 @@ browser:
 		echo "Chromium is needed for the tests of the page (Debian, Ubuntu: apt install chromium)." >&2; exit 2; \
 	fi
 
-# Three workers for two cores: many tests wait for servers and other processes.
 test: lint browser
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup
 	@set -e; for script in benchmarks/[a-z]*.py; do \

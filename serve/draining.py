@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 _LAME_DUCK_S = 1.0
 
 # Time in which the connections accepted last can send a request.
-_FIRST_REQUEST_S = 0.25
+_FIRST_REQUEST_S = 1.0
 
 _POLL_S = 0.01
 
