@@ -70,16 +70,17 @@ STAGE = {"freeze": "block3", "lr": 0.002}
 @pytest.mark.parametrize(
     ("proxy", "options"),
     [
+        pytest.param(None, {}, marks=pytest.mark.slow),
         (HIDE, {}),
         pytest.param(SPREAD, {}, marks=pytest.mark.slow),
         pytest.param(KEPT, {}, marks=pytest.mark.slow),
         pytest.param(HEAT, {}, marks=pytest.mark.slow),
         pytest.param(SPREAD, STAGE, marks=pytest.mark.slow),
     ],
-    ids=["hide", "spread", "kept", "heat", "spread, a stage"],
+    ids=["plain", "hide", "spread", "kept", "heat", "spread, a stage"],
 )
 def test_training_is_the_same_as_on_images(
-    proxy: ProxyConfig,
+    proxy: ProxyConfig | None,
     options: dict[str, Any],
     source: str,
     tmp_path: Path,
