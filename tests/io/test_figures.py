@@ -89,3 +89,4 @@ def test_a_figure_that_is_drawn_once_is_the_file_that_matplotlib_saves(tmp_path)
     for name in ("saved.png", "drawn.png"):
         with Image.open(tmp_path / name) as image:
             np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
+            assert image.info["dpi"] == pytest.approx((100, 100), rel=1e-3)

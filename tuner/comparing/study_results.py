@@ -82,17 +82,20 @@ def row_of(
     metrics: dict[str, Any],
     settings: str,
     cues: dict[str, Any] | None = None,
+    *,
+    is_auto: bool = True,
 ) -> dict[str, Any]:
     """Return the row of a finished run.
 
     Args:
         arm: Name of the arm.
         seed: Seed of the run.
-        folder: Run folder, of a run with `--precision auto`.
+        folder: Run folder.
         metrics: Content of `metrics.json`.
         settings: Fingerprint of the settings.
         cues: Content of the `metrics.json` of the cues that were found for the run, whose time is
             part of its own; None: none were.
+        is_auto: The machine chose the precision.
 
     Raises:
         ValueError: A file of the run folder, or that of the cues, is damaged.
@@ -100,6 +103,7 @@ def row_of(
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         row = _row(arm, seed, metrics, run, settings)
+        row["auto_precision"] = run.get("precision", "") if is_auto else ""
         return row if cues is None else _with_cues(row, cues)
     except (OSError, ValueError) as error:
         name, why = "run.json", str(error)
@@ -130,7 +134,6 @@ def _row(
         "groups_sha256": _groups_of(run),
         "val_groups": run.get("val_groups") or "",
         "op_determinism": metrics.get("op_determinism", "on"),
-        "auto_precision": run.get("precision", ""),
         "settings": settings,
     }
 

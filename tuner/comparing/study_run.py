@@ -165,8 +165,9 @@ def run(study: Study, *, workers: int, quiet: bool) -> tuple[Results, list[str]]
 def _row(run: PlannedRun, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a finished run; ValueError if a file of it is damaged."""
     cues = None if run.finding is None else finished_metrics(run.finding.folder)
-    row = row_of(run.arm.name, run.seed, run.job.folder, metrics, run.settings, cues)
-    return row if run.job.config.precision == "auto" else {**row, "auto_precision": ""}
+    is_auto = run.job.config.precision == "auto"
+    names = run.arm.name, run.seed, run.job.folder
+    return row_of(*names, metrics, run.settings, cues, is_auto=is_auto)
 
 
 def _check_settings(results: Results, planned: Sequence[PlannedRun]) -> None:
