@@ -12,6 +12,7 @@ import pytest
 
 from proxy_keras.data import ImageData
 from proxy_keras.data.feature_store import FeatureStore
+from proxy_keras.data.proxy_maker import Attenuation
 from proxy_keras.distribution import Team
 from proxy_keras.io.saved_model import open_saved
 from proxy_keras.models import build_model, freeze_backbone
@@ -102,6 +103,32 @@ def test_training_is_the_same_as_on_images(
     assert histories[0].dtype == histories[1].dtype
     for column in ("loss", "val_loss", "val_accuracy"):
         np.testing.assert_allclose(histories[0][column], histories[1][column], atol=1e-4)
+
+
+@pytest.mark.parametrize(("is_spread", "changed"), [(True, [2, 5]), (False, [5])])
+def test_a_proxy_without_a_mask_of_its_own_changes_only_where_it_is_given_anothers(
+    is_spread: bool, changed: list[int]
+) -> None:
+    images = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    data = ImageData.from_arrays(images, np.arange(20) % 2, seed=0, progress=False).train
+    data.attenuation = Attenuation(replacement="white", is_spread=is_spread, keeps_donors=is_spread)
+    heatmaps = np.zeros((2, 4, 4), np.uint8)
+    heatmaps[1, 0] = 255
+    data.store.put(np.array([2, 5]), heatmaps, np.full([2], 0.5, np.float32), epoch=-1)
+    data.update_donors()
+    proxies = stored_features.changed_proxies(data)
+    assert proxies.positions.tolist() == changed
+    made = dict[int, Any]()
+    for places, shown in stored_features.fixed_proxies(data, proxies, 1):
+        made[int(places[0])] = shown[0].numpy()
+    assert list(made) == changed
+    read = data.originals(1).as_numpy_iterator()
+    originals = {int(places[0]): image for places, image, _ in read}
+    np.testing.assert_array_equal(made[5][2:], originals[5][0, 2:])
+    assert (made[5][:2] == 255).all()
+    if is_spread:
+        np.testing.assert_array_equal(made[2][:2], originals[5][0, :2])
+        np.testing.assert_array_equal(made[2][2:], originals[2][0, 2:])
 
 
 @pytest.mark.parametrize(("proxy", "runs_images"), [(SPREAD, True), (KEPT, False)])
